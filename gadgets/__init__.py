@@ -1,0 +1,1 @@
+"""What happens to the stream: one gadget a file, its maths in plain functions."""

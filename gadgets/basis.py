@@ -1,0 +1,78 @@
+"""Temporal bases: how the spokes of a train are weighed into few images. Frames are a subspace too."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.sequence import Sequence
+
+__all__ = ["TemporalBasis", "compressed_basis", "frame_basis"]
+
+
+@dataclass(frozen=True, eq=False)
+class TemporalBasis:
+    """Image k is the sum over frames of weights[f, k] times the image of frame f.
+
+    A frame is `spokes_per_frame` consecutive spokes and its fingerprint their mean. No image mixes echo times,
+    so that off-resonance turns image k by the one phase exp(-2 pi i deltaf TE_k).
+    """
+
+    weights: NDArray[np.float32]
+    """(frames, K); the identity gives the frames themselves."""
+    te_ms: NDArray[np.float64]
+    """(K,) echo time of every image."""
+    spokes_per_frame: int
+
+    @property
+    def is_frames(self) -> bool:
+        """Whether the images are the frames themselves."""
+        f, k = self.weights.shape
+        return f == k and bool(np.array_equal(self.weights, np.eye(k)))
+
+    def project(self, trains: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Coefficients (..., K) of signals given at every spoke (..., spokes)."""
+        return frame_means(trains, self.spokes_per_frame) @ self.weights.astype(np.float64)
+
+
+def frame_means(trains: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np.float64]:
+    """Mean over the spokes of every frame: (..., spokes) -> (..., frames); the last may be shorter."""
+    n = trains.shape[-1]
+    starts = np.arange(0, n, spokes_per_frame)
+    counts = np.diff(np.append(starts, n))
+    return np.asarray(np.add.reduceat(trains, starts, axis=-1) / counts)
+
+
+def frame_basis(sequence: Sequence) -> TemporalBasis:
+    """One image per frame. Raises ValueError when a frame mixes echo times."""
+    m = sequence.spokes_per_frame
+    starts = np.arange(0, len(sequence), m)
+    te = sequence.te_ms[starts]
+    if not np.allclose(np.repeat(te, m)[: len(sequence)], sequence.te_ms):
+        raise ValueError(f"a frame of {m} spokes mixes echo times")
+    return TemporalBasis(np.eye(len(starts), dtype=np.float32), te, m)
+
+
+def compressed_basis(sequence: Sequence, atoms: NDArray[np.float64], tolerance: float = 1e-6) -> TemporalBasis:
+    """Per echo time, the leading singular vectors of the dictionary's frames.
+
+    Args:
+        sequence: gives echo times and frames.
+        atoms: (atoms, spokes) real signals of water and fat.
+        tolerance: share of the energy that may be lost in each echo-time group.
+
+    """
+    frames = frame_basis(sequence)
+    means = frame_means(atoms, frames.spokes_per_frame)
+    columns, te_ms = [], []
+    for te in np.unique(frames.te_ms):
+        group = frames.te_ms == te
+        # eigenvectors of the small Gram matrix: frames are few, atoms are many
+        energy, vectors = np.linalg.eigh(means[:, group].T @ means[:, group])
+        energy, vectors = energy[::-1], vectors[:, ::-1]
+        rank = int(np.searchsorted(np.cumsum(energy), (1 - tolerance) * energy.sum())) + 1
+        padded = np.zeros((len(group), rank))
+        padded[group] = vectors[:, :rank]
+        columns.append(padded)
+        te_ms += [te] * rank
+    return TemporalBasis(np.hstack(columns).astype(np.float32), np.array(te_ms), frames.spokes_per_frame)

@@ -1,0 +1,107 @@
+"""The messages of the stream: frozen, with shapes and units. ISMRMRD types appear only at the two ends."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gadgets.basis import TemporalBasis
+
+__all__ = [
+    "CoilSensitivities", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
+]  # fmt: skip
+
+Complex = NDArray[np.complex64]
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a slice lies in the patient, as its acquisitions say (LPS, mm)."""
+
+    position_mm: tuple[float, float, float]
+    read_dir: tuple[float, float, float]
+    phase_dir: tuple[float, float, float]
+    slice_dir: tuple[float, float, float]
+    table_position_mm: tuple[float, float, float]
+    fov_mm: tuple[float, float, float]
+    measurement_uid: int = 0
+    acquisition_time_stamp: int = 0
+    """Of the slice's first spoke, in the scanner's ticks."""
+    physiology_time_stamp: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Spoke:
+    """One readout through the centre of k-space."""
+
+    data: Complex
+    """(coils, samples)"""
+    k: Float
+    """(samples, 2): kx, ky in cycles per field of view."""
+    index: int
+    """Place in the sequence's train of spokes, restarting with every slice."""
+    slice: int
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class SpokeBlock:
+    """Spokes of one temporal frame of one slice."""
+
+    data: Complex
+    """(coils, spokes, samples)"""
+    k: Float
+    """(spokes, samples, 2) in cycles per field of view."""
+    indices: NDArray[np.intp]
+    """(spokes,) places in the train, ascending."""
+    frame: int
+    slice: int
+    missing: int = 0
+    """Spokes of this frame that never came."""
+
+
+@dataclass(frozen=True)
+class SliceEnd:
+    """The last spoke of a slice has passed; everything that waits for the slice can be finished."""
+
+    slice: int
+    geometry: Geometry
+    integrity: dict[str, int] = field(default_factory=dict)
+    """What was wrong with the slice: counts of missing, duplicate, out-of-order, damaged spokes ..."""
+
+
+@dataclass(frozen=True)
+class CoilSensitivities:
+    """Relative receive sensitivities of one slice, unit norm over coils in every pixel."""
+
+    maps: Complex
+    """(coils, y, x)"""
+    slice: int
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """Coil-combined temporal coefficients of one slice."""
+
+    data: Complex
+    """(K, y, x): coefficient k is the sum over spokes of basis[s, k] times the image at spoke s."""
+    basis: TemporalBasis
+    foreground: NDArray[np.bool_]
+    """(y, x)"""
+    slice: int
+    geometry: Geometry
+    integrity: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParameterMaps:
+    """Quantitative maps of one slice."""
+
+    maps: dict[str, Float]
+    """Name -> (y, x): `ff` 0..1, `t1h2o` ms, `t1fat` ms, `deltaf` Hz, `b1` relative; 0 outside the foreground."""
+    slice: int
+    geometry: Geometry
+    foreground: NDArray[np.bool_]
+    """(y, x)"""
+    integrity: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Compose, run, talk: chains, the wire, server, client, replay and the command line."""

@@ -1,0 +1,1 @@
+"""Physics, offline: sequences, signal model, dictionaries, phantoms and simulated scans. Knows no stream."""

@@ -1,0 +1,138 @@
+"""An MRF sequence: what the scanner plays out, spoke by spoke."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Sequence", "load_sequence", "preset_names"]
+
+Trains = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """Inversion, then a train of spoiled excitations with one spoke each, then recovery; all of it repeated.
+
+    Raises ValueError, in words, for trains of unequal length and impossible times or angles.
+    """
+
+    name: str
+    flip_angle_deg: Trains
+    """(spokes,) nominal; the tissue sees it times B1."""
+    te_ms: Trains
+    """(spokes,)"""
+    tr_ms: Trains
+    """(spokes,)"""
+    ti_ms: float
+    """From the non-selective 180° pulse to the first excitation."""
+    recovery_ms: float
+    """From the end of the train to the next inversion."""
+    repetitions: int = 2
+    """How often the whole was played before the signal is taken; 1 starts from full magnetisation."""
+    spokes_per_frame: int = 8
+
+    def __post_init__(self) -> None:
+        n = {len(self.flip_angle_deg), len(self.te_ms), len(self.tr_ms)}
+        if len(n) != 1 or 0 in n:
+            raise ValueError(f"flip angle, TE and TR trains must have one length, got {sorted(n)}")
+        for what, values in (("flip angles", self.flip_angle_deg), ("TE", self.te_ms), ("TR", self.tr_ms)):
+            if not np.all(np.isfinite(values)) or np.any(np.asarray(values) <= 0):
+                raise ValueError(f"{what} must be finite and positive")
+        if np.any(self.te_ms >= self.tr_ms):
+            raise ValueError("TE must be shorter than TR")
+        if not (np.isfinite([self.ti_ms, self.recovery_ms]).all() and self.ti_ms >= 0 and self.recovery_ms >= 0):
+            raise ValueError("inversion time and recovery must be finite and not negative")
+        if self.repetitions < 1 or self.spokes_per_frame < 1:
+            raise ValueError("repetitions and spokes per frame must be at least 1")
+
+    def __len__(self) -> int:
+        return len(self.te_ms)
+
+    @property
+    def n_frames(self) -> int:
+        """Temporal frames of `spokes_per_frame` spokes; the last one may be shorter."""
+        return -(-len(self) // self.spokes_per_frame)
+
+    @property
+    def duration_ms(self) -> float:
+        """Scan time of one slice: inversion time, train and recovery."""
+        return float(self.ti_ms + np.sum(self.tr_ms) + self.recovery_ms)
+
+    @property
+    def echo_times_ms(self) -> Trains:
+        """(groups,) the distinct echo times, ascending; see `echo_group`."""
+        return np.unique(np.round(self.te_ms, 6))
+
+    @property
+    def echo_group(self) -> NDArray[np.intp]:
+        """(spokes,) which of `echo_times_ms` each spoke has."""
+        return np.searchsorted(self.echo_times_ms, np.round(self.te_ms, 6)).astype(np.intp)
+
+    def difference(self, other: "Sequence", tolerance: float = 1e-3) -> str | None:
+        """What sets two sequences apart beyond a relative tolerance, in words; None if nothing does.
+
+        Names are not compared: headers carry values in single precision, and names lie.
+        """
+        if len(self) != len(other):
+            return f"{len(self)} spokes against {len(other)}"
+        for label, unit in (("flip_angle_deg", "°"), ("te_ms", " ms"), ("tr_ms", " ms")):
+            a, b = getattr(self, label), getattr(other, label)
+            off = np.flatnonzero(~np.isclose(a, b, rtol=tolerance, atol=0))
+            if off.size:
+                j = off[0]
+                return f"{label} of spoke {j} is {a[j]:g}{unit} against {b[j]:g}{unit}"
+        for label in ("ti_ms", "recovery_ms", "repetitions"):
+            a, b = getattr(self, label), getattr(other, label)
+            if not np.isclose(a, b, rtol=tolerance, atol=1e-6):
+                return f"{label} is {a:g} against {b:g}"
+        return None
+
+
+def preset_names() -> list[str]:
+    """Names of the sequences that come with the package."""
+    return sorted(
+        f.name.removesuffix(".toml") for f in files("simulator.sequences").iterdir() if f.name.endswith(".toml")
+    )
+
+
+def load_sequence(name_or_path: str | Path) -> Sequence:
+    """A preset by name, or a TOML file of the same form by path (ending in .toml).
+
+    Raises ValueError naming the known presets, or what is wrong with the file.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        source = Path(text)
+        if not source.is_file():
+            raise ValueError(f"There is no sequence file {text}.")
+        return _from_toml(source.stem, source.read_text())
+    if text not in preset_names():
+        raise ValueError(f"There is no sequence preset '{text[:64]}'; known are {', '.join(preset_names())}.")
+    return _from_toml(text, (files("simulator.sequences") / f"{text}.toml").read_text())
+
+
+def _from_toml(name: str, text: str) -> Sequence:
+    try:
+        table: dict[str, Any] = tomllib.loads(text)
+        runs = table["train"]
+        spokes = [run["spokes"] for run in runs]
+        trains = {
+            key: np.repeat([float(run[key]) for run in runs], spokes) for key in ("flip_angle_deg", "te_ms", "tr_ms")
+        }
+        return Sequence(
+            name=name,
+            ti_ms=float(table["ti_ms"]),
+            recovery_ms=float(table["recovery_ms"]),
+            repetitions=int(table.get("repetitions", 2)),
+            spokes_per_frame=int(table.get("spokes_per_frame", 8)),
+            **trains,
+        )
+    except KeyError as error:
+        raise ValueError(f"The sequence '{name}' lacks {error}.") from None
+    except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"The sequence '{name}' cannot be read: {error}.") from None
