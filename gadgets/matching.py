@@ -1,0 +1,59 @@
+"""Dictionary matching: fingerprints of a slice to its quantitative maps."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from gadgets.gadget import Gadget
+from gadgets.messages import Fingerprints, ParameterMaps
+from gadgets.scan import ScanContext, ScanError
+from gadgets.two_pool import TwoPoolAtoms, match_two_pools
+from simulator.dictionary import Dictionary
+
+__all__ = ["DictionaryMatching", "parameter_maps"]
+
+
+class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
+    """Exact two-pool matching over the full grid; see `gadgets.two_pool`."""
+
+    accepts = (Fingerprints,)
+
+    def __init__(self, dictionary: Dictionary, source: str = "closed form") -> None:
+        self.dictionary = dictionary
+        self.source = source
+
+    def start(self, scan: ScanContext) -> None:
+        """Refuse a dictionary that was made for another sequence."""
+        difference = self.dictionary.sequence.difference(scan.sequence)
+        if difference:
+            raise ScanError(f"The dictionary was made for another sequence than this scan's: {difference}.")
+        scan.provenance["dictionary"] = f"{self.source}, {self.dictionary.digest}"
+        torch.set_num_threads(scan.threads)
+        self._atoms: TwoPoolAtoms | None = None
+
+    def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
+        """Match the foreground of one slice."""
+        if self._atoms is None:  # the basis is known with the first fingerprints
+            self._atoms = TwoPoolAtoms(self.dictionary, message.basis)
+        yield parameter_maps(message, self._atoms)
+
+
+def parameter_maps(fingerprints: Fingerprints, atoms: TwoPoolAtoms) -> ParameterMaps:
+    """Match every foreground voxel. Where a pool is absent (FF of exactly 1 or 0) its T1 is 0: it has none."""
+    mask, grid = fingerprints.foreground, atoms.grid
+    match = match_two_pools(torch.from_numpy(np.ascontiguousarray(fingerprints.data[:, mask].T)), atoms)
+    values = {
+        "ff": match.ff,
+        "t1h2o": np.where(match.ff < 1, grid.t1h2o_ms[match.t1h2o], 0),
+        "t1fat": np.where(match.ff > 0, grid.t1fat_ms[match.t1fat], 0),
+        "deltaf": grid.deltaf_hz[match.deltaf],
+        "b1": grid.b1[match.b1],
+        "pd": np.abs(match.rho),
+        "correlation": match.correlation,
+    }
+    maps = {}
+    for name, value in values.items():
+        maps[name] = np.zeros(mask.shape, np.float32)
+        maps[name][mask] = value
+    return ParameterMaps(maps, fingerprints.slice, fingerprints.geometry, mask, fingerprints.integrity)

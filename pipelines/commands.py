@@ -1,0 +1,143 @@
+"""What the commands of `spokestream` do; heavy imports happen only when a command runs."""
+
+import argparse
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.options import add_options, given_options, named_values, settings_from
+
+if TYPE_CHECKING:
+    from pipelines.outputs import Report
+
+__all__ = ["COMMANDS", "Command"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: its line of help, its options and what it does."""
+
+    help: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+def _simulate_options(parser: argparse.ArgumentParser) -> None:
+    from simulator.simulate import SimulationSettings
+
+    parser.add_argument("scan", type=Path, help="ISMRMRD file to write; the truth goes beside it as .truth.h5")
+    add_options(parser, SimulationSettings)
+
+
+def _simulate(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from simulator.scan_file import truth_path
+    from simulator.simulate import SimulationSettings, simulate_scan
+
+    settings = settings_from(arguments, SimulationSettings)
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        simulate_scan(arguments.scan, settings, progress)
+    console.print(f"Wrote {arguments.scan} and its truth {truth_path(arguments.scan)}.", highlight=False)
+
+
+def _replay_options(parser: argparse.ArgumentParser) -> None:
+    from pipelines.settings import T1FFSettings
+
+    parser.add_argument("scan", type=Path, help="ISMRMRD file of the scan")
+    parser.add_argument("-o", "--output", type=Path, default=Path("maps"), metavar="FOLDER", help="for the maps [maps]")
+    parser.add_argument("--pipeline", default="mrf_t1ff", metavar="NAME", help="which reconstruction [mrf_t1ff]")
+    add_options(parser, T1FFSettings)
+
+
+def _replay(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from pipelines.replay import replay
+    from pipelines.settings import T1FFSettings
+
+    parameters = {name: str(value) for name, value in given_options(arguments, T1FFSettings).items()}
+    with _progress_bar("Reconstructing") as advance:
+        report = replay(arguments.scan, arguments.output, arguments.pipeline, parameters, advance)
+    Console().print(summary(report, arguments.output), highlight=False)
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    """None."""
+
+
+def _doctor(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from pipelines.doctor import examine
+
+    examine(Console())
+
+
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    from simulator.simulate import SimulationSettings
+
+    parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters", help="a setting of mrf_t1ff"
+    )
+    add_options(parser, SimulationSettings)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from pipelines.run_demo import run_demo
+    from simulator.simulate import SimulationSettings
+
+    settings = settings_from(arguments, SimulationSettings)
+    run_demo(arguments.output, settings, named_values(arguments.parameters), Console())
+
+
+COMMANDS: dict[str, Command] = {
+    "simulate": Command("write a simulated scan and its truth", _simulate_options, _simulate),
+    "replay": Command("reconstruct a recorded scan offline", _replay_options, _replay),
+    "doctor": Command("check this install end to end on a small simulated scan", _doctor_options, _doctor),
+    "demo": Command("simulate a scan, reconstruct it, compare the maps with the truth", _demo_options, _demo),
+}
+
+
+def summary(report: "Report", folder: Path) -> str:
+    """One paragraph for the console."""
+    wrong: dict[str, int] = {}
+    for image in report.integrity:
+        for what, n in image.items():
+            if isinstance(n, int) and what != "slice" and n:
+                wrong[what] = wrong.get(what, 0) + n
+    lines = [
+        f"{report.images} map images from {report.acquisitions} acquisitions in {report.total_s:.1f} s, "
+        f"the last {report.latency_s * 1e3:.0f} ms after the last readout; peak memory {report.peak_memory_mb:.0f} MB.",
+        f"Wrote {', '.join(report.files)} and report.json to {folder}.",
+    ]
+    if wrong:
+        lines.insert(1, "Counted over all images: " + ", ".join(f"{n} {w}" for w, n in sorted(wrong.items())) + ".")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.logging import RichHandler
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logger = logging.getLogger("spokestream")
+    logger.addHandler(handler)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    try:
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(label, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,64 @@
+"""A queue bounded by bytes: asyncio puts in, one worker thread takes out."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any
+
+__all__ = ["AbandonedError", "Inbox"]
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the scan any more."""
+
+
+class Inbox:
+    """What a scan has received and its worker has not yet dealt with.
+
+    `put` waits while the inbox is full, and with it the reading of the socket, and with that the peer.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.held = 0
+        """Bytes, including the item at work."""
+        self.abandoned = threading.Event()
+        self._capacity = capacity
+        self._items: SimpleQueue[tuple[Any, int] | None] = SimpleQueue()
+        self._room = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def put(self, item: Any, n_bytes: int) -> None:
+        """Add an item when there is room for it; one of any size always fits into an empty inbox."""
+        while self.held and self.held + n_bytes > self._capacity:
+            self._room.clear()
+            await self._room.wait()
+        self.held += n_bytes
+        self._items.put((item, n_bytes))
+
+    def end(self) -> None:
+        """No more items will come."""
+        self._items.put(None)
+
+    def abandon(self) -> None:
+        """Let the worker stop at the next item."""
+        self.abandoned.set()
+        self.end()
+
+    def __iter__(self) -> Iterator[Any]:
+        """The items, for the worker thread. Raises AbandonedError."""
+        while (entry := self._items.get()) is not None:
+            item, n_bytes = entry
+            self.check()
+            yield item
+            self._loop.call_soon_threadsafe(self._release, n_bytes)
+        self.check()
+
+    def check(self) -> None:
+        """Raise AbandonedError when nobody waits for the scan any more."""
+        if self.abandoned.is_set():
+            raise AbandonedError
+
+    def _release(self, n_bytes: int) -> None:
+        self.held -= n_bytes
+        self._room.set()

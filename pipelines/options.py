@@ -1,0 +1,48 @@
+"""Command-line options derived from a settings dataclass: one source for names, defaults, units and help."""
+
+import argparse
+from dataclasses import fields
+from typing import Any, TypeVar
+
+__all__ = ["add_options", "given_options", "named_values", "settings_from"]
+
+Settings = TypeVar("Settings")
+
+
+def add_options(parser: argparse.ArgumentParser, settings: type[Any]) -> None:
+    """One `--option` per field; help, unit and choices are the field's metadata, the type is its default's."""
+    for declared in fields(settings):
+        rules, kind = declared.metadata, type(declared.default)
+        default = f"{declared.default} {rules.get('unit', '')}".strip() or "none"
+        parser.add_argument(
+            f"--{declared.name.replace('_', '-')}",
+            type=kind,
+            default=argparse.SUPPRESS,  # what is not given is left to the settings
+            choices=rules.get("choices") or None,
+            metavar=None if rules.get("choices") else (rules.get("unit") or _PLACEHOLDER.get(kind, "TEXT")).upper(),
+            help=f"{rules.get('help', '')} [{default}]".replace("%", "%%"),
+        )
+
+
+_PLACEHOLDER: dict[type, str] = {int: "N", float: "X"}
+
+
+def given_options(arguments: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:
+    """Values of the fields that were given on the command line."""
+    return {f.name: getattr(arguments, f.name) for f in fields(settings) if hasattr(arguments, f.name)}
+
+
+def settings_from(arguments: argparse.Namespace, settings: type[Settings]) -> Settings:
+    """The settings as given on the command line. Raises ValueError as the settings do."""
+    return settings(**given_options(arguments, settings))
+
+
+def named_values(texts: list[str]) -> dict[str, str]:
+    """`["name=value", ...]` as a mapping. Raises ValueError for anything else."""
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"Write --set name=value, not '{text[:60]}'.")
+        values[name.strip()] = value.strip()
+    return values

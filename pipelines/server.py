@@ -1,0 +1,147 @@
+"""The TCP server: accepts clients, bounds their number, stops gracefully. What is said to them is in `session`."""
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.run_chain import RunningChain
+from pipelines.session import PipelineSelection, Session, SessionRules
+
+__all__ = ["Server", "ServerSettings"]
+
+LOG = logging.getLogger("spokestream.server")
+LOOPBACK = ("localhost", "127.0.0.1")
+STREAM_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How to serve."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; the default is reachable from this machine alone, by IPv4 and IPv6."""
+    port: int = 9002
+    """TCP port; 0 takes a free one."""
+    max_sessions: int = 4
+    """Scans reconstructed at once."""
+    idle_timeout_s: float = 300.0
+    """Silence of a client, or refusal to read, that ends its session."""
+    queue_bytes: int = 256 << 20
+    """Data of one scan waiting to be reconstructed, before the client has to wait."""
+    record_dir: Path | None = None
+    """Folder for recordings of all sessions."""
+    grace_s: float = 30.0
+    """Time for running scans to finish when the server is stopped."""
+    drain_s: float = 30.0
+    """Time for a client to notice that its scan has failed."""
+
+
+class Server:
+    """Serves scans until it is stopped.
+
+    `select` and `start_scan` are those of `pipelines.chains` unless others are given.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        select: Callable[[str], PipelineSelection] | None = None,
+        start_scan: Callable[[Any, str, logging.Logger], RunningChain] | None = None,
+    ) -> None:
+        if select is None or start_scan is None:
+            from pipelines import chains
+
+            select, start_scan = select or chains.select, start_scan or chains.start_scan
+        self.settings = settings
+        self.port = settings.port
+        """The port that is listened on, known after `start`."""
+        self._select, self._start_scan = select, start_scan
+        self._listeners: list[asyncio.Server] = []
+        self._sessions: dict[asyncio.Task[None], Session] = {}
+
+    async def start(self) -> None:
+        """Accept clients from now on. Raises OSError when the port cannot be had."""
+        s = self.settings
+        self._rules = SessionRules(
+            select=self._select,
+            start_scan=self._start_scan,
+            scans=asyncio.Semaphore(s.max_sessions),
+            max_scans=s.max_sessions,
+            idle_timeout_s=s.idle_timeout_s,
+            queue_bytes=s.queue_bytes,
+            drain_s=s.drain_s,
+            record_dir=s.record_dir,
+        )
+        sockets = _listen(s.host, s.port)
+        self.port = sockets[0].getsockname()[1]
+        for sock in sockets:
+            self._listeners.append(await asyncio.start_server(self._accept, sock=sock, limit=STREAM_BUFFER))
+        LOG.info("Listening on %s port %d.", s.host, self.port)
+
+    async def serve(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop. Call it in the main thread."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await self.start()
+        await stopping.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # a second signal is not graceful
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Accept nobody, let running scans finish within the grace period, say which were dropped."""
+        for listener in self._listeners:
+            listener.close()
+        scanning = [task for task, session in self._sessions.items() if session.scanning]
+        if scanning:
+            LOG.info("Stopping: %d scans have %g s to finish.", len(scanning), self.settings.grace_s)
+            await asyncio.wait(scanning, timeout=self.settings.grace_s)
+        for task, session in self._sessions.items():
+            if session.scanning:
+                LOG.error("Dropped session %s after %d readouts.", session.id, session.readouts)
+            task.cancel()
+        if self._sessions:
+            await asyncio.wait(list(self._sessions), timeout=1.0)
+        for listener in self._listeners:
+            await listener.wait_closed()
+        self._listeners.clear()
+        LOG.info("Stopped.")
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        session = Session(reader, writer, self._rules)
+        session.log.info("Session %s from %s.", session.id, writer.get_extra_info("peername"))
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions[task] = session
+        try:
+            with suppress(asyncio.CancelledError):
+                await session.run()
+        finally:
+            del self._sessions[task]
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets for a host; for the loopback two, as some clients try only ::1 and others only 127.0.0.1."""
+    if host not in LOOPBACK:
+        dual = host in ("", "::") and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if ":" in host or dual else socket.AF_INET
+        return [socket.create_server((host, port), family=family, dualstack_ipv6=dual)]
+    first = socket.create_server(("127.0.0.1", port))
+    port_taken = () if port else (errno.EADDRINUSE,)
+    try:
+        second = socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6)
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, *port_taken):
+            return [first]
+        first.close()
+        raise
+    return [first, second]

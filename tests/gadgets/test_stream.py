@@ -1,0 +1,120 @@
+"""Whitening, compression and accumulation: what they do to a stream of readouts."""
+
+import ismrmrd
+import numpy as np
+import pytest
+from small_scan import complex_normal
+
+from gadgets.accumulation import SpokeAccumulation
+from gadgets.compression import CoilCompression, compression_matrix
+from gadgets.messages import Geometry, SliceEnd, Spoke, SpokeBlock
+from gadgets.scan import ScanError
+from gadgets.whitening import NoiseWhitening, noise_scale, whitening_matrix
+
+HERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (300, 300, 8))
+
+
+def readout(data, noise=False, dwell_us=2.0):
+    acquisition = ismrmrd.Acquisition.from_array(np.asarray(data, np.complex64))
+    acquisition.sample_time_us = dwell_us
+    if noise:
+        acquisition.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+    return acquisition
+
+
+def correlated(rng, n_coils, n_samples):
+    mix = complex_normal(rng, n_coils, n_coils) + 2 * np.eye(n_coils)
+    return mix.astype(np.complex64) @ complex_normal(rng, n_coils, n_samples) / np.float32(np.sqrt(2))
+
+
+def test_whitened_noise_has_unit_covariance(scan, rng):
+    samples = correlated(rng, 5, 40000)
+    gadget = NoiseWhitening()
+    gadget.start(scan)
+    assert list(gadget.feed(readout(samples[:, :20000], noise=True))) == []
+    (out,) = gadget.feed(readout(samples[:, 20000:]))
+    covariance = out.data @ out.data.conj().T / 20000
+    np.testing.assert_allclose(covariance, np.eye(5), atol=0.05)
+    assert "20000 noise samples" in scan.provenance["noise"]
+
+
+def test_noise_is_scaled_by_dwell_time_and_bandwidth():
+    assert noise_scale(2.0, 4.0, 1.0) == 2.0  # half the dwell time, twice the bandwidth, twice the variance
+    assert noise_scale(2.0, 2.0, 0.8) == pytest.approx(1.25)
+    assert noise_scale(0.0, 2.0, 0.8) == 1.0
+    matrix = whitening_matrix(np.diag([1.0, 4.0]).astype(complex), 2.0)
+    np.testing.assert_allclose(np.abs(np.diag(matrix)), [1 / np.sqrt(2), 1 / np.sqrt(8)], rtol=1e-6)
+
+
+def test_without_noise_readouts_data_pass_and_the_provenance_says_so(scan, rng):
+    gadget = NoiseWhitening()
+    gadget.start(scan)
+    acquisition = readout(complex_normal(rng, 3, 7))
+    assert list(gadget.feed(acquisition)) == [acquisition]
+    assert scan.provenance["noise"].startswith("none")
+
+
+@pytest.mark.parametrize(
+    ("noise", "sentence"),
+    [
+        (np.zeros((3, 50)), "singular"),
+        (np.full((3, 50), np.nan), "not finite"),
+        (np.ones((2, 50)), "2 coils, the spokes have 3"),
+        (np.eye(3), "3 noise samples cannot"),
+    ],
+)
+def test_noise_that_cannot_whiten_is_refused_in_a_sentence(scan, rng, noise, sentence):
+    gadget = NoiseWhitening()
+    gadget.start(scan)
+    with pytest.raises(ScanError, match=sentence):
+        list(gadget.feed(readout(noise, noise=True)))
+        list(gadget.feed(readout(complex_normal(rng, 3, 7))))
+
+
+def spoke(rng, index, n_coils=3, n_samples=7, number=0):
+    return Spoke(complex_normal(rng, n_coils, n_samples), np.zeros((n_samples, 2), np.float32), index, number, HERE)
+
+
+def test_compression_keeps_the_signal_of_few_sources_and_the_whiteness_of_noise(rng):
+    sources, mix = complex_normal(rng, 20, 2, 30), complex_normal(rng, 9, 2)
+    data = np.einsum("cm,nms->ncs", mix, sources)
+    matrix, kept = compression_matrix(data, 4)
+    assert kept == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(4), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(matrix @ data, axis=1), np.linalg.norm(data, axis=1), rtol=1e-4)
+
+
+def test_compression_holds_back_only_the_calibration(scan, rng):
+    gadget = CoilCompression(n_coils=2, calibration_spokes=4)
+    gadget.start(scan)
+    out = [len(list(gadget.feed(spoke(rng, i, n_coils=5)))) for i in range(6)]
+    assert out == [0, 0, 0, 4, 1, 1]
+    assert list(gadget.feed(SliceEnd(0, HERE)))[-1] == SliceEnd(0, HERE)
+    # a slice shorter than the calibration still leaves
+    list(gadget.feed(spoke(rng, 0, n_coils=5)))
+    short = list(gadget.feed(SliceEnd(1, HERE)))
+    assert [type(m) for m in short] == [Spoke, SliceEnd]
+    assert short[0].data.shape == (2, 7)
+
+
+def test_frames_leave_when_complete_whatever_the_order(scan, rng):
+    gadget = SpokeAccumulation()
+    gadget.start(scan)
+    spokes = [spoke(rng, i) for i in range(16)]
+    order = [1, 0, 2, 3, 4, 5, 6, 8, 7, 9, 10, 11, 12, 13, 15]
+    blocks = [(i, block) for i in order for block in gadget.feed(spokes[i])]
+    assert [(i, block.frame, block.missing) for i, block in blocks] == [(7, 0, 0)]
+    np.testing.assert_array_equal(blocks[0][1].indices, np.arange(8))
+    np.testing.assert_array_equal(blocks[0][1].data, np.stack([s.data for s in spokes[:8]], axis=1))
+    incomplete, end = gadget.feed(SliceEnd(0, HERE))
+    assert isinstance(incomplete, SpokeBlock)
+    assert (incomplete.frame, incomplete.missing, list(incomplete.indices)) == (1, 1, [8, 9, 10, 11, 12, 13, 15])
+    assert end == SliceEnd(0, HERE)
+
+
+def test_a_last_frame_may_be_shorter(scan, rng):
+    scan.sequence.__dict__["spokes_per_frame"] = 12  # 80 spokes: 6 frames of 12 and one of 8
+    gadget = SpokeAccumulation()
+    gadget.start(scan)
+    blocks = [block for i in range(80) for block in gadget.feed(spoke(rng, i))]
+    assert [len(block.indices) for block in blocks] == [12] * 6 + [8]

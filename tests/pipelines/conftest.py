@@ -1,0 +1,181 @@
+"""A server with a toy pipeline, and toy scans for it."""
+
+import asyncio
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from gadgets.scan import ScanError
+from pipelines import wire
+from pipelines.server import Server, ServerSettings
+
+
+@dataclass(frozen=True)
+class ToySelection:
+    name: str
+    parameters: dict = field(default_factory=dict)
+
+    def with_parameters(self, parameters):
+        if unknown := set(parameters) - {"every", "seconds"}:
+            raise ScanError(f"Unknown parameters {sorted(unknown)}.")
+        return replace(self, parameters={**self.parameters, **parameters})
+
+
+def toy_select(text):
+    if text != "toy":
+        raise ScanError(f"There is no pipeline '{text[:20]}'; known are: toy.")
+    return ToySelection("toy")
+
+
+class ToyChain:
+    """An image holding the number of readouts, after every so many and at the end."""
+
+    def __init__(self, selection, header, log):
+        if header == "<broken/>":
+            raise ScanError("The header has no <encoding>.")
+        self.every = int(selection.parameters.get("every", 1_000_000))
+        self.seconds = float(selection.parameters.get("seconds", 0))
+        self.log, self.count, self.closed = log, 0, False
+
+    def feed(self, item):
+        if not isinstance(item, ismrmrd.Acquisition):
+            yield item
+            return
+        time.sleep(self.seconds)
+        self.count += 1
+        if np.isnan(item.data[0, 0]):
+            raise ScanError("A readout holds NaN.")
+        if item.data[0, 0] == 666:
+            raise KeyError("beast")
+        if item.data[0, 0] == 7:
+            self.log.warning("This is a 7.")
+        if self.count % self.every == 0:
+            yield counting_image(self.count)
+
+    def finish(self):
+        yield counting_image(self.count)
+
+    def close(self):
+        self.closed = True
+
+
+def counting_image(count):
+    image = ismrmrd.Image(head=ismrmrd.ImageHeader(data_type=3), data=np.full((1, 1, 2, 3), count, np.uint32))
+    image.meta = ismrmrd.Meta({"count": str(count)})
+    return image
+
+
+@dataclass
+class Running:
+    """A server in a thread of its own."""
+
+    server: Server
+    loop: asyncio.AbstractEventLoop
+    chains: list
+
+    @property
+    def port(self):
+        return self.server.port
+
+    def session(self):
+        """The only session at this moment."""
+        (session,) = self.server._sessions.values()
+        return session
+
+
+@contextmanager
+def running_server(**settings):
+    chains = []
+
+    def start_scan(selection, header, log):
+        chains.append(ToyChain(selection, header, log))
+        return chains[-1]
+
+    settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
+    server = Server(settings, toy_select, start_scan)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+        yield Running(server, loop, chains)
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def serve():
+    """`with serve(queue_bytes=...) as running:`, a toy server with these settings."""
+    return running_server
+
+
+@pytest.fixture
+def readout():
+    def make(value=1, channels=2, samples=5):
+        return ismrmrd.Acquisition.from_array(np.full((channels, samples), value, np.complex64))
+
+    return make
+
+
+class Peer:
+    """A client that says exactly what a test wants, broken things included."""
+
+    def __init__(self, port, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout=20)
+        self.wire = wire.Connection(wire.Role.CLIENT)
+
+    def raw(self, data):
+        self.socket.sendall(data)
+        return self
+
+    def say(self, *events):
+        for event in events:
+            for part in self.wire.send(event):
+                self.socket.sendall(part)
+        return self
+
+    def opening(self):
+        return self.say(wire.ConfigFile("toy"), wire.Header("<header/>"))
+
+    def hear(self, until=wire.Close):
+        """Everything said up to the first event of a type; fails when the server hangs up before."""
+        heard = []
+        while not heard or not any(isinstance(event, until) for event in heard):
+            heard += self.wire.receive_data(self.socket.recv(1 << 16))
+        return heard
+
+    def hang_up(self):
+        self.socket.close()
+
+
+@pytest.fixture
+def connect():
+    peers = []
+
+    def make(port, host="127.0.0.1"):
+        peers.append(Peer(port, host))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.hang_up()
+
+
+@pytest.fixture
+def eventually():
+    """Wait for another thread to make something true; a test that waits in vain runs into the suite's timeout."""
+
+    def wait(condition):
+        while not condition():
+            time.sleep(0.005)
+
+    return wait

@@ -1,0 +1,20 @@
+"""What the tests of several packages share: a short sequence and small, odd, unequal sizes."""
+
+import numpy as np
+
+from simulator.sequence import Sequence
+
+MATRIX = (23, 19)  # (y, x), odd and unequal
+
+
+def short_sequence(spokes_per_frame=8):
+    """80 spokes with the three echo times of MRF T1-FF, quick to compute with."""
+    te = np.repeat([2.39, 3.45, 4.63], [48, 16, 16])
+    flip = np.repeat([5.0, 10.0, 15.0, 5.0], [24, 24, 16, 16])
+    return Sequence(
+        "short", flip, te, te + 60.0, ti_ms=8.32, recovery_ms=2000.0, repetitions=2, spokes_per_frame=spokes_per_frame
+    )
+
+
+def complex_normal(rng, *shape):
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
