@@ -73,7 +73,9 @@ def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int
         vector = torch.einsum("yxcd,yxd->yxc", covariance, vector)
         vector = vector / vector.abs().square().sum(-1, keepdim=True).sqrt().clamp(min=1e-30)
     reference = vector @ overall.conj()
-    vector = vector * torch.where(reference.abs() > 0, reference.conj() / reference.abs().clamp(min=1e-30), 1)[..., None]
+    vector = (
+        vector * torch.where(reference.abs() > 0, reference.conj() / reference.abs().clamp(min=1e-30), 1)[..., None]
+    )
     fine = [torch.from_numpy(_interpolation(m, n)).to(torch.complex64) for m, n in zip(coarse, matrix, strict=True)]
     maps = torch.einsum("Yy,yxc,Xx->cYX", fine[0], vector, fine[1]).contiguous()
     return maps / maps.abs().square().sum(0).sqrt().clamp(min=1e-30)

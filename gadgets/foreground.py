@@ -1,4 +1,4 @@
-"""Which pixels hold tissue."""
+"""Which pixels hold tissue that can be matched."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,12 +6,14 @@ from scipy import ndimage
 
 __all__ = ["foreground"]
 
-THRESHOLD = 0.12
-"""Of the bright tissue's signal."""
+OF_TISSUE = 0.3
+"""Least signal, of the tissue around: coils shade the body several-fold, cortical bone is dark next to muscle."""
+OF_BRIGHTEST = 0.08
+"""Signal, of the brightest, above which a pixel surely is tissue and tells how bright tissue is there."""
 
 
 def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np.bool_]:
-    """Pixels whose signal stands out, holes filled, specks removed.
+    """Pixels whose signal stands out from aliasing and noise; single-pixel specks and gaps are removed.
 
     The signal is the energy in the leading temporal components of the slice itself, in which aliasing and noise,
     spread over all of time, hardly count.
@@ -27,6 +29,10 @@ def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np
     flat = images.reshape(len(images), -1)
     _, vectors = np.linalg.eigh(flat @ flat.conj().T)
     signal = np.linalg.norm(vectors[:, -components:].conj().T @ flat, axis=0).reshape(images.shape[1:])
-    mask = ndimage.gaussian_filter(signal, 0.7) > THRESHOLD * np.percentile(signal, 98)
-    mask = ndimage.binary_opening(mask)
-    return np.asarray(ndimage.binary_fill_holes(mask))
+    tissue = signal > OF_BRIGHTEST * np.percentile(signal, 99)
+    width = max(images.shape[1:]) / 15
+    density = ndimage.gaussian_filter(tissue.astype(np.float32), width)
+    shading = ndimage.gaussian_filter(signal * tissue, width) / np.maximum(density, 1e-6)
+    mask = (signal > OF_TISSUE * shading) & (density > 0.01)
+    cross = ndimage.generate_binary_structure(2, 1)
+    return np.asarray(ndimage.binary_closing(ndimage.binary_opening(mask, cross), cross))

@@ -9,9 +9,9 @@ two-component matching of Slioussarenko et al. 2024 (doi 10.1002/mrm.29901) in a
 The search is an argmax over every combination of the grid, but most are never formed. Energy captured by *any* real
 combination of all atoms with one B1, under the best common phase, is at least that of the best pair:
 (sum |c_k|² + |sum c_k²|) / 2 with c the coefficients in an orthonormal basis of their real span. As a function of
-deltaf it is a trigonometric polynomial in the few echo times, hence nearly free; it leaves about 10 of 375
-(B1, deltaf) cells per voxel. The same bound with a single water atom and all fat atoms thins out water T1. What is
-left is evaluated in float64.
+deltaf it is a trigonometric polynomial in the few echo times, hence nearly free; it leaves some 20 of 375 (B1, deltaf)
+cells per voxel. Their pairs are tested, without a square root, against the best energy found so far; the few that
+reach it are evaluated in float64.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,8 @@ SPAN_TOLERANCE = 3e-4
 """Relative amplitude of an atom that the screening basis may miss; the bound is widened by it."""
 ROUNDING = 1e-5
 """Relative room for single precision in the screening."""
+PROMISING_CELLS = 6
+"""(B1, deltaf) cells that are tried first, for an energy to beat."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,9 @@ class TwoPoolAtoms:
         # |a w + b f| >= sqrt((1 + cos) / 2) (a |w| + b |f|) for a, b >= 0: what a mixture can miss of the span
         missed = SPAN_TOLERANCE * (2 / (1 + cosine.min())).sqrt().item()
         self.slack = 2 * missed + ROUNDING
-        self.fat_span = [_real_span(f, SPAN_TOLERANCE) for f in self.fat]
 
 
-def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, chunk: int = 4096) -> Match:
+def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, chunk: int = 2048) -> Match:
     """The exact argmax over the grid for every voxel.
 
     Args:
@@ -144,9 +145,8 @@ def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Ten
     # the reduction is orthonormal on the atoms' span: what lies outside cannot be matched
     z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(y.dtype)
     bound = _cell_bound(z.to(torch.complex64), atoms)
-    n_cells = bound.shape[1] * bound.shape[2]
-    reached = _first_guess(z, bound.flatten(1).topk(min(6, n_cells)).indices, atoms)
-    alive = bound + atoms.slack >= reached[:, None, None].float()
+    reached = _energy_to_beat(z, bound, atoms)
+    alive = bound + atoms.slack >= reached[:, None, None]
     best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
     candidates = [_evaluate(z, b, alive[:, b].nonzero(), reached, atoms) for b in range(len(atoms.water))]
@@ -180,49 +180,75 @@ def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(turn_square)).abs())
 
 
-def _first_guess(z: Tensor, cells: Tensor, atoms: TwoPoolAtoms) -> Tensor:
-    """Energy that the most promising cells (voxels, m) reach on a thinned water grid: a lower bound of the best."""
-    reached = torch.zeros(len(z), dtype=torch.float64, device=z.device)
-    n_deltaf = len(atoms.demodulation)
-    voxels = torch.arange(len(z), device=z.device)[:, None].expand_as(cells)
-    for b in range(len(atoms.water)):
-        here = cells // n_deltaf == b
-        voxel, deltaf = voxels[here], cells[here] % n_deltaf
-        cw, cf = _inner(z[voxel], b, deltaf, atoms, torch.complex64, step=6)
-        energy = mixture_energy(
-            cw[:, :, None], cf[:, None, :],
-            atoms.water_norm[b, ::6, None].float(), atoms.fat_norm[b, None].float(), atoms.overlap[b, ::6].float(),
-        )  # fmt: skip
-        reached.scatter_reduce_(0, voxel, energy.flatten(1).amax(1).double(), "amax")
-    return reached
+def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """(voxels,) an energy that some pair reaches, close to the best: tried on thinned grids, then densely in one cell."""
+    best = torch.zeros(len(z), device=z.device)
+    tried = torch.zeros_like(bound)
+    promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound[0].numel())).indices
+    cells = torch.zeros_like(bound, dtype=torch.bool)
+    cells.flatten(1).scatter_(1, promising, True)
+    for water_step, fat_step in ((6, 2), (12, 3), (1, 1)):
+        for b in range(len(atoms.water)):
+            voxel, deltaf = cells[:, b].nonzero().T
+            cw, cf = _inner(z[voxel], b, deltaf, atoms, water_step, fat_step)
+            energy = mixture_energy(
+                cw[:, None], cf[None],
+                atoms.water_norm[b, ::water_step, None, None].float(), atoms.fat_norm[b, ::fat_step, None].float(),
+                atoms.overlap[b, ::water_step, ::fat_step, None].float(),
+            )  # fmt: skip
+            tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy.flatten(0, 1).amax(0))
+        best = tried.flatten(1).amax(1) * (1 - ROUNDING)
+        if fat_step == 2:  # then all that these did not rule out, then the best of all
+            cells = bound + atoms.slack >= best[:, None, None]
+        else:
+            cells = tried == tried.flatten(1).amax(1)[:, None, None]
+    return best
 
 
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
-    """Voxel, energy and grid index of the best fat atom for every water atom that can still win."""
+    """Voxel, energy and grid index of every pair of atoms that can still win in these rows (voxel, deltaf)."""
     voxel, deltaf = rows.T
-    cw, cf = _inner(z[voxel], b, deltaf, atoms, torch.complex128)
-    span = atoms.fat_span[b]
-    e = (z[voxel] * atoms.demodulation[deltaf][:, atoms.group]) @ span.conj().T
-    shared = atoms.water[b] @ span.real.T  # Re<q, w>
-    rest = (atoms.water_norm[b] - shared.square().sum(-1)).clamp(min=1e-12 * atoms.water_norm[b].max())
-    beyond = (cw - e @ shared.T.to(e.dtype)) / rest.sqrt()
-    power = _power(e).sum(-1)[:, None] + _power(beyond)
-    square = (e * e).sum(-1)[:, None] + beyond * beyond
-    row, w = (0.5 * (power + square.abs()) + atoms.slack >= reached[voxel][:, None]).nonzero().T
+    w, f, row = _pairs_that_reach(reached[voxel], *_inner(z[voxel], b, deltaf, atoms), b, atoms)
+    voxel, deltaf = voxel[row], deltaf[row]
+    turned = _turned(z[voxel], deltaf, atoms)
     energy = mixture_energy(
-        cw[row, w][:, None], cf[row], atoms.water_norm[b, w][:, None], atoms.fat_norm[b], atoms.overlap[b, w]
-    )
-    best, f = energy.max(1)  # the first of equal ones
+        (turned * atoms.water[b, w]).sum(-1), (turned * atoms.fat[b, f].conj()).sum(-1),
+        atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f],
+    )  # fmt: skip
     n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
-    return voxel[row], best, ((b * n_deltaf + deltaf[row]) * n_water + w) * n_fat + f
+    return voxel, energy, ((b * n_deltaf + deltaf) * n_water + w) * n_fat + f
+
+
+def _pairs_that_reach(t: Tensor, cw: Tensor, cf: Tensor, b: int, atoms: TwoPoolAtoms) -> Tensor:
+    """(3, pairs) water atom, fat atom and row where a mixture with amplitudes of one sign reaches energy t (rows,).
+
+    It does unless x' (M - t G) x < 0 for all x >= 0, for which the off-diagonal entry counts only if positive.
+    No square root, no division: this is where the time goes.
+    """
+    norm_w, norm_f, overlap = (x[b].float() for x in (atoms.water_norm, atoms.fat_norm, atoms.overlap))
+    less_w = (torch.outer(norm_w, t) - _power(cw)).clamp_(min=0)
+    real, imag = cw.real.contiguous(), cw.imag.contiguous()  # strided ones cost twice
+    found = []
+    for f, y in enumerate(cf):
+        less_f = (t * norm_f[f] - _power(y)).clamp_(min=0)
+        mixed = torch.outer(-overlap[:, f], t).addcmul_(real, y.real).addcmul_(imag, y.imag).clamp_(min=0)
+        w, row = (mixed.square_() >= less_w * less_f).nonzero().T
+        found.append(torch.stack([w, torch.full_like(w, f), row]))
+    return torch.cat(found, 1)
 
 
 def _inner(
-    z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, dtype: torch.dtype, step: int = 1
+    z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, water_step: int = 1, fat_step: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """<D w, y> (rows, T1w) and <D f, y> (rows, T1f) at each row's off-resonance."""
-    turned = (z * atoms.demodulation[deltaf][:, atoms.group]).to(dtype)
-    return turned @ atoms.water[b, ::step].T.to(dtype), turned @ atoms.fat[b].conj().T.to(dtype)
+    """<D w, y> (T1w, rows) and <D f, y> (T1f, rows) at each row's off-resonance, in single precision."""
+    turned = _turned(z, deltaf, atoms).T.to(torch.complex64)
+    water, fat = atoms.water[b, ::water_step], atoms.fat[b, ::fat_step].conj()
+    return water.to(turned.dtype) @ turned, fat.to(turned.dtype) @ turned
+
+
+def _turned(z: Tensor, deltaf: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """(rows, R) data with the off-resonance phase taken out."""
+    return z * atoms.demodulation[deltaf][:, atoms.group]
 
 
 def _mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
@@ -230,7 +256,7 @@ def _mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]
     n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
     f, w = index % n_fat, index // n_fat % n_water
     deltaf, b = index // (n_fat * n_water) % n_deltaf, index // (n_fat * n_water * n_deltaf)
-    turned = z * atoms.demodulation[deltaf][:, atoms.group]
+    turned = _turned(z, deltaf, atoms)
     water, fat = atoms.water[b, w].to(z.dtype), atoms.fat[b, f]
     cw, cf = (water * turned).sum(-1), (fat.conj() * turned).sum(-1)
     ff = mixture_fraction(cw, cf, atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f])

@@ -4,7 +4,6 @@ import logging
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from gadgets.accumulation import SpokeAccumulation
@@ -101,7 +100,6 @@ def start_scan(selection: Selection, header_xml: str, log: logging.Logger) -> Ch
     header = ScanHeader.from_xml(header_xml)
     settings = selection.settings
     scan = ScanContext(header, sequence_from_header(header, settings.sequence), settings.threads, log)
-    scan.provenance["software"] = f"spokestream {version('spokestream')}"
     scan.provenance["pipeline"] = selection.name
     scan.provenance["sequence"] = f"{scan.sequence.name}, {len(scan.sequence)} spokes"
     try:

@@ -11,8 +11,6 @@ from pipelines.recording import Recorder
 __all__ = ["Channel"]
 
 READ_BYTES = 1 << 18
-GOODBYE_S = 5.0
-"""How long a peer may take to accept what is left in the buffers when a session ends."""
 
 
 class Channel:
@@ -77,13 +75,15 @@ class Channel:
                     self._record(data)
 
     async def close(self) -> None:
-        """Hang up when the peer has taken everything, or after a while."""
+        """Hang up when the peer has taken everything; a peer that does not read loses the rest."""
         self._stop_recording()
         self._writer.close()
         try:
-            async with asyncio.timeout(GOODBYE_S):
+            async with asyncio.timeout(self._patience_s):
                 await self._writer.wait_closed()
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, ConnectionError) as error:
+            self._log.error("The client did not take its last messages (%s).", type(error).__name__)
+        finally:
             self._writer.transport.abort()
 
     def _record(self, data: bytes) -> None:

@@ -1,11 +1,11 @@
 """The other end of the server: sends a scan as a scanner would, and listens while it sends."""
 
+import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any, TypeAlias
 
 import ismrmrd
@@ -15,8 +15,9 @@ from pipelines import wire
 __all__ = ["ClientError", "Pace", "Reply", "send_scan"]
 
 READ_BYTES = 1 << 18
+CONNECT_S = 10.0
 Pace: TypeAlias = Sequence[float] | Callable[[int], float]
-"""Seconds between item i and the next: one number an item, or a function of i."""
+"""Seconds from item i to the next: one number an item, or a function of i."""
 
 
 class ClientError(Exception):
@@ -39,6 +40,7 @@ def send_scan(
     host: str = "localhost",
     port: int = 9002,
     config: str = "mrf_t1ff",
+    parameters: Mapping[str, str] | None = None,
     pace: Pace | None = None,
     on_event: Callable[[wire.Event], None] | None = None,
     timeout_s: float = 600.0,
@@ -51,22 +53,137 @@ def send_scan(
         host: name or address of the server.
         port: its TCP port.
         config: name of the pipeline, or XML.
+        parameters: sent as a scanner's console does, after the header.
         pace: when to send which item; as fast as the server takes them if None.
         on_event: called, in another thread, with everything that the server says.
-        timeout_s: how long to wait for a server that neither reads nor, after the scan, says anything.
+        timeout_s: patience with a server that takes nothing, or says nothing after the scan.
 
-    Raises ClientError when there is no server, when it refuses the scan, or when it hangs up.
+    Raises ClientError when there is no server, when it refuses the scan, and when it hangs up without CLOSE.
 
     """
-    conversation = _Conversation(_connect(host, port, timeout_s), on_event)
-    with conversation.socket:
-        listening = threading.Thread(target=conversation.listen, daemon=True)
-        listening.start()
+    events = _script(header_xml, items, config, parameters)
+    with _connect(host, port) as sock:
+        sock.settimeout(timeout_s)
+        listener = _Listener(sock, on_event)
+        listener.start()
         try:
-            conversation.speak(config, header_xml, items, pace)
+            last_spoke = _speak(sock, events, pace, listener)
+        except BaseException:
+            sock.shutdown(socket.SHUT_RDWR)
+            raise
         finally:
-            conversation.finished_speaking.set()
-            if not conversation.said_close:
-                conversation.socket.shutdown(socket.SHUT_RDWR)
-            listening.join()
-    return conversation.result()
+            listener.join()
+    listener.reply.seconds_from_last_spoke_to_last_image = max(0.0, listener.last_image - last_spoke)
+    return listener.verdict()
+
+
+def _script(
+    header_xml: str, items: Iterable[Any], config: str, parameters: Mapping[str, str] | None
+) -> Iterator[wire.Event]:
+    yield wire.ConfigText(config) if config.lstrip().startswith("<") else wire.ConfigFile(config)
+    yield wire.Header(header_xml)
+    if parameters:
+        yield wire.Text(json.dumps({"parameters": dict(parameters)}))
+    yield from map(wire.Data, items)
+    yield wire.Close()
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    try:
+        sock = socket.create_connection((host, port), CONNECT_S)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ClientError(
+            f"Cannot reach {host} port {port} ({reason}); is `spokestream serve` running there?"
+        ) from None
+    # a spoke is sent when it is there, not when the next one is
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _speak(sock: socket.socket, events: Iterable[wire.Event], pace: Pace | None, listener: "_Listener") -> float:
+    """Say everything, in time; stop early when the server has. Returns when the last readout was sent."""
+    connection = wire.Connection(wire.Role.CLIENT)
+    seconds = pace if callable(pace) or pace is None else pace.__getitem__
+    due = last_spoke = time.monotonic()
+    index = 0
+    for event in events:
+        if isinstance(event, wire.Data):
+            if listener.over.wait(max(0.0, due - time.monotonic())):
+                break
+            due += seconds(index) if seconds else 0.0
+            index += 1
+        try:
+            sock.sendall(b"".join(connection.send(event)))
+        except wire.LocalProtocolError as error:
+            raise ClientError(str(error)) from None
+        except TimeoutError:
+            raise ClientError(f"The server took nothing for {sock.gettimeout():g} s.") from None
+        except ConnectionError:
+            break  # the listener knows more
+        if isinstance(event, wire.Data) and isinstance(event.item, ismrmrd.Acquisition):
+            last_spoke = time.monotonic()
+    listener.nothing_to_add.set()
+    return last_spoke
+
+
+class _Listener(threading.Thread):
+    """Gathers what the server says, until it says CLOSE or cannot."""
+
+    def __init__(self, sock: socket.socket, on_event: Callable[[wire.Event], None] | None) -> None:
+        super().__init__(daemon=True, name="listener")
+        self.reply = Reply()
+        self.last_image = 0.0
+        self.over = threading.Event()
+        """The server will say nothing more."""
+        self.nothing_to_add = threading.Event()
+        """We have said everything, so that the server's silence counts."""
+        self._sock = sock
+        self._on_event = on_event
+        self._failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._listen()
+        except Exception as error:  # noqa: BLE001  raised again in the thread that waits for the verdict
+            self._failure = error
+        finally:
+            self.over.set()
+
+    def verdict(self) -> Reply:
+        """The reply. Raises what kept it from being complete."""
+        for text in self.reply.texts:
+            if text.startswith("ERROR"):
+                raise ClientError(f"The server says: {text.removeprefix('ERROR').strip()}")
+        if isinstance(self._failure, (wire.RemoteProtocolError, ConnectionError)):
+            raise ClientError(f"The server hung up after {len(self.reply.images)} images: {self._failure}")
+        if self._failure:
+            raise self._failure
+        return self.reply
+
+    def _listen(self) -> None:
+        connection = wire.Connection(wire.Role.CLIENT)
+        while connection.their_state is wire.State.STREAMING:
+            try:
+                data = self._sock.recv(READ_BYTES)
+            except TimeoutError:
+                if self.nothing_to_add.is_set():
+                    raise ClientError(f"The server said nothing for {self._sock.gettimeout():g} s.") from None
+                continue
+            try:
+                events = connection.receive_data(data)
+            except wire.RemoteProtocolError as error:
+                self._take(error.events)
+                raise
+            self._take(events)
+
+    def _take(self, events: Iterable[wire.Event]) -> None:
+        for event in events:
+            match event:
+                case wire.Data(ismrmrd.Image() as image):
+                    self.last_image = time.monotonic()
+                    self.reply.images.append(image)
+                case wire.Text(text):
+                    self.reply.texts.append(text)
+            if self._on_event:
+                self._on_event(event)

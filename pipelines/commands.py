@@ -46,6 +46,12 @@ def _simulate(arguments: argparse.Namespace) -> None:
     console.print(f"Wrote {arguments.scan} and its truth {truth_path(arguments.scan)}.", highlight=False)
 
 
+def _parameter_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters", help="a pipeline setting"
+    )
+
+
 def _replay_options(parser: argparse.ArgumentParser) -> None:
     from pipelines.settings import T1FFSettings
 
@@ -67,6 +73,55 @@ def _replay(arguments: argparse.Namespace) -> None:
     Console().print(summary(report, arguments.output), highlight=False)
 
 
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is everywhere [127.0.0.1]")
+    parser.add_argument("--port", type=int, default=9002, help="TCP port; 0 takes a free one [9002]")
+    parser.add_argument("--max-sessions", type=int, default=4, metavar="N", help="scans reconstructed at once [4]")
+    parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep the received bytes of every session")
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    import asyncio
+
+    from pipelines.server import Server, ServerSettings
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on stderr
+    a = arguments
+    settings = ServerSettings(host=a.host, port=a.port, max_sessions=a.max_sessions, record_dir=a.record)
+    asyncio.run(Server(settings).serve())
+
+
+def _send_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scan", type=Path, help="ISMRMRD file of the scan")
+    parser.add_argument("--host", default="localhost", help="of the server [localhost]")
+    parser.add_argument("--port", type=int, default=9002, help="of the server [9002]")
+    parser.add_argument("--config", default="mrf_t1ff", metavar="NAME", help="what to ask the server for [mrf_t1ff]")
+    parser.add_argument("--speed", type=float, metavar="X", help="times the scanner's own [as fast as it goes]")
+    _parameter_option(parser)
+    parser.add_argument("-o", "--output", type=Path, default=Path("maps.h5"), metavar="FILE", help="images [maps.h5]")
+
+
+def _send(arguments: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from pipelines.client import send_scan
+    from pipelines.files import read_scan
+    from pipelines.outputs import write_map_images
+    from pipelines.pace import scanner_pace
+
+    source = read_scan(arguments.scan)
+    pace = None if arguments.speed is None else scanner_pace(source, arguments.speed)
+    reply = send_scan(
+        source.xml, source, arguments.host, arguments.port, arguments.config, named_values(arguments.parameters), pace
+    )
+    write_map_images(arguments.output, reply.images, source.xml)
+    console = Console()
+    for text in reply.texts:
+        console.print(text.strip(), highlight=False, markup=False)
+    seconds = reply.seconds_from_last_spoke_to_last_image
+    console.print(f"{len(reply.images)} images, the last {seconds:.2f} s after the last readout: {arguments.output}.")
+
+
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
     """None."""
 
@@ -83,9 +138,8 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
     from simulator.simulate import SimulationSettings
 
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", dest="parameters", help="a setting of mrf_t1ff"
-    )
+    parser.add_argument("--speed", type=float, default=10.0, metavar="X", help="times the scanner's own [10]")
+    _parameter_option(parser)
     add_options(parser, SimulationSettings)
 
 
@@ -96,14 +150,16 @@ def _demo(arguments: argparse.Namespace) -> None:
     from simulator.simulate import SimulationSettings
 
     settings = settings_from(arguments, SimulationSettings)
-    run_demo(arguments.output, settings, named_values(arguments.parameters), Console())
+    run_demo(arguments.output, settings, named_values(arguments.parameters), arguments.speed, Console())
 
 
 COMMANDS: dict[str, Command] = {
     "simulate": Command("write a simulated scan and its truth", _simulate_options, _simulate),
     "replay": Command("reconstruct a recorded scan offline", _replay_options, _replay),
+    "serve": Command("reconstruct scans as they come over the network", _serve_options, _serve),
+    "send": Command("send a recorded scan to a server, as a scanner would", _send_options, _send),
     "doctor": Command("check this install end to end on a small simulated scan", _doctor_options, _doctor),
-    "demo": Command("simulate a scan, reconstruct it, compare the maps with the truth", _demo_options, _demo),
+    "demo": Command("simulate a scan, play it into a server, compare the maps with the truth", _demo_options, _demo),
 }
 
 
@@ -136,7 +192,7 @@ def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     logger.addHandler(handler)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     try:
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task(label, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
     finally:

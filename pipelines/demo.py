@@ -111,4 +111,3 @@ def write_comparison(path: Path, maps: Mapping[str, Volume], truth: Truth, pixel
     judged = judged_voxels(maps, truth)
     middle = len(truth.tissue) // 2
     comparison_figure(path, maps, truth.maps, judged, middle, pixel_aspect)
-

@@ -41,7 +41,8 @@ class ScanWorker:
 
     async def stopped(self) -> None:
         """Until the thread has come to its end, good or bad."""
-        await asyncio.wait({self._done})
+        if not self._done.done():
+            await asyncio.wait({self._done})
         self._done.exception()  # seen, so that asyncio does not complain
 
     def abandon(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Protocol
 
 import ismrmrd
@@ -24,6 +25,7 @@ from pipelines.scan_worker import ScanWorker, TellClient
 __all__ = ["PipelineSelection", "Session", "SessionRules"]
 
 LOG = logging.getLogger("spokestream.server")
+LONGEST_SENTENCE = 1000
 
 
 class PipelineSelection(Protocol):
@@ -80,7 +82,7 @@ class Session:
         return self._holds_slot
 
     async def run(self) -> None:
-        """Serve the client to the end. Raises nothing."""
+        """Serve the client to the end. Raises nothing but CancelledError, when cancelled in its last steps."""
         try:
             await self._converse()
         except (ScanError, wire.ProtocolError) as error:
@@ -88,13 +90,16 @@ class Session:
         except ConnectionError as error:
             self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
         except asyncio.CancelledError:
-            await self._fail("The node was stopped before the scan was finished.", drain_s=0)
+            if self._channel.wire.our_state is not wire.State.CLOSED:
+                await self._fail("The node was stopped before the scan was finished.", drain_s=0)
         except Exception as error:
             self.log.exception("Session %s: a defect.", self.id)
             await self._fail(f"The reconstruction failed unexpectedly ({type(error).__name__}: {error}).")
         finally:
-            await self._release()
-            await self._channel.close()
+            try:
+                await self._release()
+            finally:
+                await self._channel.close()
 
     async def _converse(self) -> None:
         try:
@@ -113,6 +118,7 @@ class Session:
                 self._images,
                 self._last_image - self._last_readout if self._images else 0,
             )
+        await self._release()  # before CLOSE, so that whoever waited for it finds the place free
         await self._channel.say(wire.Close())
         if self._header is None:
             self._forget_recording()
@@ -189,7 +195,7 @@ class Session:
 
     async def _fail(self, sentence: str, drain_s: float | None = None) -> None:
         """Tell the log and the client, let go of the worker, and let the client finish its own sentence."""
-        sentence = " ".join(sentence.split())
+        sentence = shorten(sentence, LONGEST_SENTENCE, placeholder=" ...")
         self.log.error("Session %s failed after %d readouts: %s", self.id, self.readouts, sentence)
         if self._worker:
             self._worker.abandon()

@@ -22,7 +22,7 @@ def receive_array(n_coils: int, matrix: int, fov_mm: float, seed: int = 0) -> ND
     Args:
         n_coils: loops, evenly spaced; position, size and phase vary a little with `seed`.
         matrix: pixels along y and x.
-        fov_mm: field of view; the ellipse has semi-axes of 0.64 and 0.50 times it.
+        fov_mm: field of view; the ellipse has semi-axes of 0.72 and 0.58 times it, some 5 cm off the skin.
         seed: of the array.
 
     Returns:
@@ -35,12 +35,12 @@ def receive_array(n_coils: int, matrix: int, fov_mm: float, seed: int = 0) -> ND
         raise ValueError(f"An array needs coils, pixels and a field of view, got {n_coils}, {matrix}, {fov_mm:g} mm.")
     rng = np.random.default_rng(seed)
     bearing = 2 * np.pi * (np.arange(n_coils) + 0.15 * rng.uniform(-1, 1, n_coils)) / n_coils
-    radius = fov_mm * min(0.25, 1.7 / n_coils) * rng.uniform(0.9, 1.1, n_coils)
+    radius = fov_mm * min(0.25, 2.4 / n_coils) * rng.uniform(0.9, 1.1, n_coils)
     phase = rng.uniform(0, 2 * np.pi, n_coils)
     axis = (np.arange(matrix) - matrix // 2) * fov_mm / matrix
     maps = np.empty((n_coils, matrix, matrix), np.complex64)
     for coil, (angle, size) in enumerate(zip(bearing, radius, strict=True)):
-        center = fov_mm * np.array([0.64 * np.cos(angle), 0.50 * np.sin(angle)])
+        center = fov_mm * np.array([0.72 * np.cos(angle), 0.58 * np.sin(angle)])
         maps[coil] = loop_field(center, size, axis) * np.exp(1j * phase[coil])
     middle = maps[:, matrix // 2, matrix // 2]
     maps /= np.sqrt(np.sum(np.abs(middle) ** 2))

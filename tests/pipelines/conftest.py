@@ -126,6 +126,20 @@ def readout():
     return make
 
 
+@pytest.fixture
+def toy_chains(monkeypatch):
+    """The toy pipeline in place of the real ones; the list of its chains."""
+    chains = []
+
+    def start_scan(*scan):
+        chains.append(ToyChain(*scan))
+        return chains[-1]
+
+    monkeypatch.setattr("pipelines.chains.select", lambda text, default: ToySelection(default))
+    monkeypatch.setattr("pipelines.chains.start_scan", start_scan)
+    return chains
+
+
 class Peer:
     """A client that says exactly what a test wants, broken things included."""
 

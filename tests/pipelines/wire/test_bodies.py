@@ -13,7 +13,13 @@ from pipelines.wire import Connection, RemoteProtocolError, Role
 
 # offsets as the ISMRMRD C headers have them
 ACQUISITION_OFFSETS = {"flags": 2, "scan_counter": 14, "number_of_samples": 34, "center_sample": 172, "user_float": 308}
-IMAGE_OFFSETS = {"data_type": 2, "matrix_size": 16, "channels": 34, "image_series_index": 128, "attribute_string_len": 194}
+IMAGE_OFFSETS = {
+    "data_type": 2,
+    "matrix_size": 16,
+    "channels": 34,
+    "image_series_index": 128,
+    "attribute_string_len": 194,
+}
 DTYPES = ["<u2", "<i2", "<u4", "<i4", "<f4", "<f8", "<c8", "<c16"]
 
 
@@ -50,7 +56,9 @@ def test_acquisition_arrays_lie_where_the_standard_puts_them(make_acquisition):
     samples = np.frombuffer(raw, "<f4", 42, 342 + 14 * 4)
     assert len(raw) == 342 + 14 * 4 + 42 * 4
     np.testing.assert_array_equal(trajectory, acquisition.traj.ravel())  # sample by sample
-    np.testing.assert_array_equal(samples[2 * 7 : 2 * 7 + 2], [acquisition.data[1, 0].real, acquisition.data[1, 0].imag])
+    np.testing.assert_array_equal(
+        samples[2 * 7 : 2 * 7 + 2], [acquisition.data[1, 0].real, acquisition.data[1, 0].imag]
+    )
 
 
 def test_acquisitions_agree_with_ismrmrd_both_ways(make_acquisition):
@@ -191,7 +199,9 @@ def nhlbi(acquisition, bits):
     blob = struct.pack("<QfB", len(floats), scale, bits) + packed.to_bytes(-(-len(floats) * bits // 8), "little")
     head = acquisition.getHead()
     head.flags |= 1 << 53
-    return struct.pack("<H", 1008) + bytes(head) + acquisition.traj.tobytes() + struct.pack("<I", len(blob)) + blob, scale
+    return struct.pack("<H", 1008) + bytes(head) + acquisition.traj.tobytes() + struct.pack(
+        "<I", len(blob)
+    ) + blob, scale
 
 
 @pytest.mark.parametrize("bits", [2, 7, 8, 13, 24, 31])

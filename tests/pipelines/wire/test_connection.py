@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from itertools import pairwise
 
 import ismrmrd
 import numpy as np
@@ -82,7 +83,7 @@ def heard(chunks, role=Role.SERVER, limits=None):
 
 def cut(raw, at):
     edges = sorted({0, len(raw), *(i % (len(raw) + 1) for i in at)})
-    return [raw[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [raw[a:b] for a, b in pairwise(edges)]
 
 
 @QUICK
@@ -164,7 +165,8 @@ OVERSIZE = {
     ),
     "trajectory": (
         Role.CLIENT,
-        struct.pack("<H", 1008) + big(ismrmrd.AcquisitionHeader(), number_of_samples=65535, trajectory_dimensions=65535),
+        struct.pack("<H", 1008)
+        + big(ismrmrd.AcquisitionHeader(), number_of_samples=65535, trajectory_dimensions=65535),
     ),
     "waveform": (
         Role.CLIENT,

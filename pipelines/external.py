@@ -1,0 +1,101 @@
+"""A pipeline as a Gadgetron external module: `<execute name="pipelines.external" target="mrf_t1ff" type="python"/>`.
+
+Gadgetron starts `python -m gadgetron PORT pipelines.external mrf_t1ff`. The `gadgetron` package connects and reads
+configuration and header; from there on the socket is ours, because that package waits for ever when Gadgetron is gone,
+and lets a crash pass for success.
+"""
+
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from gadgets.scan import ScanError
+from pipelines import wire
+from pipelines.run_chain import run_chain
+
+__all__ = ["mrf_t1ff", "reconstruct"]
+
+READ_BYTES = 1 << 18
+DRAIN_S = 30.0
+"""Silence of Gadgetron, after our last word, that ends the module."""
+LOG = logging.getLogger("spokestream.external")
+
+
+def mrf_t1ff(connection: Any) -> None:
+    """Reconstruct the scan of a `gadgetron.external.Connection`."""
+    sock = connection.socket.socket
+    reconstruct(sock, connection.raw_bytes.config, connection.raw_bytes.header, "mrf_t1ff")
+    # the package would say CLOSE a second time, to nobody
+    connection.socket.close = sock.close
+
+
+def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str) -> None:
+    """Reconstruct what Gadgetron sends after configuration and header; failures are told, not raised.
+
+    Everything that leaves the chain goes on downstream. Warnings go to the log, as a TEXT would kill the session.
+    """
+    gadgetron = _Gadgetron(sock)
+    try:
+        try:
+            from pipelines import chains  # here, so that a broken installation is told as well
+
+            config_text, header_xml = gadgetron.introduction(config, header)
+            chain = chains.start_scan(chains.select(config_text, default=pipeline), header_xml, LOG)
+            for item in run_chain(chain, gadgetron.items()):
+                gadgetron.say(wire.Data(item))
+        except (ScanError, wire.ProtocolError) as error:
+            gadgetron.say(wire.ErrorText(str(error)))
+            LOG.error("%s", error)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            gadgetron.say(wire.ErrorText(f"The reconstruction failed unexpectedly ({type(error).__name__}: {error})."))
+            LOG.exception("A defect.")
+        gadgetron.say(wire.Close())
+        gadgetron.drain()
+    except ConnectionError as error:
+        LOG.error("Gadgetron is gone (%s).", error)
+
+
+class _Gadgetron:
+    """The parent process, at the other end of the socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._wire = wire.Connection(wire.Role.CHILD)
+
+    def introduction(self, config: bytes, header: bytes) -> tuple[str, str]:
+        """Hear again what the `gadgetron` package has already heard, so that we stand where the stream does."""
+        parent = wire.Connection(wire.Role.PARENT)
+        config_event, header_event = wire.ConfigText(_text(config)), wire.Header(_text(header))
+        for event in (config_event, header_event):
+            self._wire.receive_data(b"".join(parent.send(event)))
+        return config_event.text, header_event.xml
+
+    def items(self) -> Iterator[Any]:
+        """The scan, until Gadgetron says CLOSE."""
+        while self._wire.their_state is wire.State.STREAMING:
+            for event in self._wire.receive_data(self._sock.recv(READ_BYTES)):
+                if isinstance(event, wire.Data):
+                    yield event.item
+
+    def say(self, event: wire.Event) -> None:
+        for part in self._wire.send(event):
+            self._sock.sendall(part)
+
+    def drain(self) -> None:
+        """Read until Gadgetron has said everything: while it writes to us, it does not hear that we have failed."""
+        self._sock.settimeout(DRAIN_S)
+        try:
+            while self._wire.their_state is not wire.State.CLOSED and (data := self._sock.recv(READ_BYTES)):
+                if self._wire.their_state is wire.State.STREAMING:
+                    self._wire.receive_data(data)
+        except wire.RemoteProtocolError:
+            self.drain()
+        except TimeoutError:
+            LOG.error("Gadgetron did not hang up.")
+
+
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode(errors="replace")

@@ -1,0 +1,27 @@
+"""A server in a thread of this process: the whole way of a scanner's data without a second terminal."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.server import Server, ServerSettings
+
+__all__ = ["local_server"]
+
+
+@contextmanager
+def local_server() -> Iterator[int]:
+    """Serve on a free port of the loopback while the context lasts; gives the port."""
+    server = Server(ServerSettings(port=0))
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="spokestream-server")
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+        yield server.port
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -1,0 +1,142 @@
+"""The Gadgetron child, run by an emulated Gadgetron: the real package, the real process, the real socket."""
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import gadgetron.external
+import ismrmrd
+import numpy as np
+import pytest
+
+from pipelines import external, wire
+
+ROOT = Path(__file__).parents[2]
+HEADER = """<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
+<experimentalConditions><H1resonanceFrequency_Hz>123200000</H1resonanceFrequency_Hz></experimentalConditions>
+</ismrmrdHeader>"""
+
+
+class Host:
+    """Speaks Gadgetron's side to one module."""
+
+    def __init__(self, sock):
+        sock.settimeout(60)
+        self.socket, self.wire, self.heard = sock, wire.Connection(wire.Role.PARENT), []
+
+    def say(self, *events):
+        for event in events:
+            self.socket.sendall(b"".join(self.wire.send(event)))
+        return self
+
+    def hear(self):
+        """Everything up to CLOSE."""
+        while self.wire.their_state is wire.State.STREAMING:
+            self.heard += self.wire.receive_data(self.socket.recv(1 << 16))
+        return self.heard
+
+
+@contextmanager
+def module_process():
+    """`python -m gadgetron PORT pipelines.external mrf_t1ff`, as Gadgetron starts it."""
+    with socket.create_server(("localhost", 0)) as listener:
+        command = [sys.executable, "-m", "gadgetron", str(listener.getsockname()[1]), "pipelines.external", "mrf_t1ff"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                sock, _ = listener.accept()
+                with sock:
+                    yield Host(sock), process
+            finally:
+                process.kill()
+
+
+def test_a_failure_reaches_gadgetron_as_an_error_and_a_close():
+    with module_process() as (host, process):
+        host.say(wire.ConfigText("<configuration/>"), wire.Header(HEADER))
+        heard = host.hear()
+        host.say(wire.Close())
+        assert [type(event) for event in heard] == [wire.ErrorText, wire.Close]
+        assert "no <encoding>" in heard[0].text
+        assert host.socket.recv(1) == b""  # one CLOSE, not two
+        assert process.wait() == 0
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_gadgetron_vanishing_ends_the_process():
+    with module_process() as (host, process):
+        host.say(wire.ConfigText("<configuration/>"), wire.Header(HEADER))
+        host.socket.close()
+        assert process.wait() == 0
+
+
+@pytest.fixture
+def toy_module(toy_chains):
+    """The module in a thread of this process, with a toy chain; started as the package's `__main__` does."""
+    ours, theirs = socket.socketpair()
+    host = Host(ours)
+
+    def run():
+        with gadgetron.external.Connection(theirs) as connection:
+            external.mrf_t1ff(connection)
+
+    host.thread = threading.Thread(target=run)
+    host.thread.start()
+    host.say(wire.ConfigText("<configuration/>"), wire.Header(HEADER))
+    yield host
+    ours.close()
+    host.thread.join()
+    assert all(chain.closed for chain in toy_chains)
+
+
+def images(events):
+    return [e.item for e in events if isinstance(e, wire.Data) and isinstance(e.item, ismrmrd.Image)]
+
+
+def test_a_scan_gives_its_images_downstream_and_one_close(toy_module, readout):
+    toy_module.say(*[wire.Data(readout())] * 5, wire.Close())
+    heard = toy_module.hear()
+    assert [image.data.flat[0] for image in images(heard)] == [5]
+    assert images(heard)[0].meta == {"count": "5"}
+    assert toy_module.socket.recv(1) == b""  # one CLOSE, not two
+
+
+def test_what_the_chain_does_not_take_goes_downstream(toy_module, readout):
+    waveform = ismrmrd.Waveform.from_array(np.arange(4, dtype=np.uint32).reshape(1, 4))
+    heard = toy_module.say(wire.Data(waveform), wire.Data(readout()), wire.Close()).hear()
+    assert heard[0] == wire.Data(waveform)
+    assert len(images(heard)) == 1
+
+
+def test_warnings_stay_out_of_the_stream(toy_module, readout, caplog):
+    heard = toy_module.say(wire.Data(readout(7)), wire.Close()).hear()
+    assert [type(event) for event in heard] == [wire.Data, wire.Close]
+    assert "This is a 7." in caplog.text
+
+
+@pytest.mark.parametrize(("value", "complaint"), [(np.nan, "holds NaN"), (666, "unexpectedly (KeyError")])
+def test_a_failing_chain_is_told_while_gadgetron_goes_on_writing(toy_module, readout, value, complaint):
+    big = wire.Data(readout(channels=16, samples=8192))
+    toy_module.say(wire.Data(readout(value)), *[big] * 40, wire.Close())  # 42 MB: deadlock unless it is drained
+    heard = toy_module.hear()
+    assert [type(event) for event in heard] == [wire.ErrorText, wire.Close]
+    assert complaint in heard[0].text
+
+
+def test_garbage_is_told_and_drained(toy_module, readout):
+    toy_module.socket.sendall(struct.pack("<H", 1023) + bytes(10_000_000))
+    heard = toy_module.hear()
+    assert [type(event) for event in heard] == [wire.ErrorText, wire.Close]
+    assert "RECONDATA" in heard[0].text
+
+
+def test_gadgetron_hanging_up_without_close_is_no_success(toy_module, readout):
+    toy_module.say(wire.Data(readout()))
+    toy_module.socket.shutdown(socket.SHUT_WR)
+    heard = toy_module.hear()
+    assert "ended without CLOSE" in heard[0].text
