@@ -61,7 +61,8 @@ class RadialGrid:
 
     def transform(self, grid: Tensor) -> Tensor:
         """Images (..., grid y, grid x) of grids, still rolled off and wrapped; see `pixels`, `correction`."""
-        return torch.fft.ifft2(grid, norm="forward")
+        image: Tensor = torch.fft.ifft2(grid, norm="forward")
+        return image
 
     def pixels(self) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
         """Pairs (where in the image, where in the transform): four quadrants, since transforms start at r = 0."""

@@ -12,7 +12,7 @@ from gadgets.messages import Geometry, SliceEnd, Spoke
 from gadgets.scan import ScanContext, ScanError
 from simulator.trajectory import golden_angles, radial_spokes
 
-__all__ = ["Readout", "embedded_trajectory"]
+__all__ = ["Readout", "demodulate", "embedded_trajectory"]
 
 NOT_IMAGING = sum(
     1 << (flag - 1)
@@ -39,12 +39,20 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             `user_float[0]`; "golden" ignores what is embedded.
         integrity: "strict" fails at the first irregularity, "warn" counts it and goes on.
         max_missing: largest share of a slice's spokes that may be missing or damaged in "warn".
+        demodulation_hz: receiver frequency during the readout, below water's; see `demodulate`.
 
     """
 
     accepts = (ismrmrd.Acquisition,)
 
-    def __init__(self, trajectory: str = "auto", integrity: str = "warn", max_missing: float = 0.1) -> None:
+    def __init__(
+        self,
+        trajectory: str = "auto",
+        integrity: str = "warn",
+        max_missing: float = 0.1,
+        demodulation_hz: float = 0.0,
+    ) -> None:
+        self.demodulation_hz = demodulation_hz
         self.trajectory = trajectory
         self.strict = integrity == "strict"
         self.max_missing = max_missing
@@ -127,7 +135,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             return None
         self._seen.add(index)
         k = self._k(readout, index)
-        data = np.ascontiguousarray(readout.data, np.complex64)
+        data = demodulate(readout.data, self.demodulation_hz, readout.sample_time_us, readout.center_sample)
         assert self._slice is not None
         return Spoke(data, k, index, self._slice, self._geometry)
 
@@ -193,7 +201,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._source = "embedded" if embedded else sources.get(self.trajectory, "golden angle from the spoke's index")
         if not 0 <= readout.center_sample < readout.number_of_samples:
             raise ScanError(
-                f"center_sample {readout.center_sample} lies outside the readout of {readout.number_of_samples} samples."
+                f"center_sample {readout.center_sample} lies outside the {readout.number_of_samples} samples of a readout."
             )
         if not np.isfinite(deviation_samples):
             raise ScanError("The spoke's trajectory holds values that are not finite.")
@@ -204,6 +212,25 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
                 "The embedded trajectory differs from golden-angle spokes by up to %.1f samples; it is used as it is.",
                 deviation_samples,
             )
+
+
+def demodulate(
+    data: NDArray[np.complex64], frequency_hz: float, dwell_us: float, center_sample: float
+) -> NDArray[np.complex64]:
+    """Turn the phase back that a spin `frequency_hz` below water gathers along the readout; none at k = 0.
+
+    During a readout fat runs ahead of water by some 400 Hz, which blurs it by about a pixel. With the receiver midway
+    between the two, each is blurred by half of that, and errors that grow with its square shrink fourfold.
+
+    Args:
+        data: (coils, samples).
+        frequency_hz: 0 leaves the data as they are.
+        dwell_us: time from sample to sample.
+        center_sample: sample at k = 0, taken at the echo time.
+
+    """
+    time_s = (np.arange(data.shape[1]) - center_sample) * dwell_us * 1e-6
+    return np.ascontiguousarray(data * np.exp(2j * np.pi * frequency_hz * time_s), np.complex64)
 
 
 def embedded_trajectory(trajectory: NDArray[np.float32], recon_matrix: int) -> NDArray[np.float64]:

@@ -56,10 +56,11 @@ class TwoPoolAtoms:
     def __init__(self, dictionary: Dictionary, basis: TemporalBasis, device: str = "cpu") -> None:
         self.grid = dictionary.grid
         echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
-        water, fat = basis.project(dictionary.water), basis.project(dictionary.fat)
+        water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
         reduction = _group_basis(np.vstack([water.reshape(-1, water.shape[-1]), fat.reshape(-1, fat.shape[-1])]), group)
-        self.reduction = torch.tensor(reduction, device=device)
-        """(K, R): all atoms live in R dimensions, R about 30 also when K is 175."""
+        self.reduction = torch.tensor(reduction / basis.noise[:, None], device=device)
+        """(K, R): divides by the noise, then keeps the R dimensions in which all atoms live; 30 or so when K is 175."""
+        self.noise = torch.tensor(basis.noise, device=device)
         support = np.abs(reduction) > 0
         self.group = torch.tensor(group[support.argmax(axis=0)], device=device)
         phasor = dictionary.spectrum.phasor(echo_ms)
@@ -99,7 +100,7 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, chunk: int = 2048) -> Match:
     """
     if not bool(torch.isfinite(torch.view_as_real(y)).all()):
         raise ValueError("fingerprints must be finite")
-    parts = [_search(part.to(torch.complex128), atoms) for part in y.split(chunk)]
+    parts = [_search(part.to(torch.complex128), atoms) for part in torch.split(y, chunk)]
     index, ff, rho, correlation = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     grid = atoms.grid
     shape = (len(grid.b1), len(grid.deltaf_hz), len(grid.t1h2o_ms), len(grid.t1fat_ms))
@@ -141,8 +142,9 @@ def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tens
 
 
 def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    norm = _power(y).sum(-1).sqrt()
-    # the reduction is orthonormal on the atoms' span: what lies outside cannot be matched
+    white = y / atoms.noise
+    norm = _power(white).sum(-1).sqrt()
+    # what lies outside the atoms' span cannot be matched
     z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(y.dtype)
     bound = _cell_bound(z.to(torch.complex64), atoms)
     reached = _energy_to_beat(z, bound, atoms)
@@ -166,7 +168,7 @@ def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     parts = []
     for g in range(n_groups):
         held = atoms.group == g
-        parts.append((z[:, held] @ span[:, :, held].flatten(0, 1).T).unflatten(1, span.shape[:2]))
+        parts.append((z[:, held] @ span[:, :, held].flatten(0, 1).T).reshape(-1, *span.shape[:2]))
     power, turn_power, square, turn_square = [], [], [], []
     for g in range(n_groups):
         for h in range(g, n_groups):
@@ -181,7 +183,7 @@ def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
 
 
 def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
-    """(voxels,) an energy that some pair reaches, close to the best: tried on thinned grids, then densely in one cell."""
+    """(voxels,) energy that some pair reaches, close to the best: thinned grids in many cells, all atoms in one."""
     best = torch.zeros(len(z), device=z.device)
     tried = torch.zeros_like(bound)
     promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound[0].numel())).indices

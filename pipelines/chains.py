@@ -43,13 +43,13 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
         dictionary, source = load_dictionary(Path(settings.dictionary)), Path(settings.dictionary).name
     else:
         dictionary, source = build_dictionary(scan.sequence), "closed form"
-    frames = settings.basis == "frames"
-    basis = frame_basis(scan.sequence) if frames else compressed_basis(scan.sequence, dictionary.atoms)
+    make_basis = frame_basis if settings.basis == "frames" else compressed_basis
+    basis = make_basis(scan.sequence, dictionary.atoms)
     scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
     return Chain(
         [
             NoiseWhitening(),
-            Readout(settings.trajectory, settings.integrity, settings.max_missing),
+            Readout(settings.trajectory, settings.integrity, settings.max_missing, settings.demodulation_hz),
             CoilCompression(settings.coils),
             SpokeAccumulation(),
             Gridding(basis),

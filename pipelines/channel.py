@@ -81,8 +81,10 @@ class Channel:
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._writer.wait_closed()
-        except (TimeoutError, ConnectionError) as error:
-            self._log.error("The client did not take its last messages (%s).", type(error).__name__)
+        except TimeoutError:
+            self._log.error("The client did not take its last messages.")
+        except ConnectionError:
+            pass  # a client that has gone needs no goodbye
         finally:
             self._writer.transport.abort()
 

@@ -6,7 +6,6 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,10 @@ __all__ = ["Server", "ServerSettings"]
 LOG = logging.getLogger("spokestream.server")
 LOOPBACK = ("localhost", "127.0.0.1")
 STREAM_BUFFER = 1 << 20
+GOODBYE_S = 2.0
+"""For dropped sessions to tell their clients."""
+PAUSE_S = 1.0
+"""Before accepting again when the system has no file descriptor left."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,9 @@ class Server:
         self.port = settings.port
         """The port that is listened on, known after `start`."""
         self._select, self._start_scan = select, start_scan
-        self._listeners: list[asyncio.Server] = []
-        self._sessions: dict[asyncio.Task[None], Session] = {}
+        self._listeners: list[socket.socket] = []
+        self._sessions: dict[asyncio.Task[None], Session | None] = {}
+        """None while a client is being let in."""
 
     async def start(self) -> None:
         """Accept clients from now on. Raises OSError when the port cannot be had."""
@@ -79,10 +83,11 @@ class Server:
             drain_s=s.drain_s,
             record_dir=s.record_dir,
         )
-        sockets = _listen(s.host, s.port)
-        self.port = sockets[0].getsockname()[1]
-        for sock in sockets:
-            self._listeners.append(await asyncio.start_server(self._accept, sock=sock, limit=STREAM_BUFFER))
+        self._listeners = _listen(s.host, s.port)
+        self.port = self._listeners[0].getsockname()[1]
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._accept_from(listener)
         LOG.info("Listening on %s port %d.", s.host, self.port)
 
     async def serve(self) -> None:
@@ -100,33 +105,51 @@ class Server:
     async def stop(self) -> None:
         """Accept nobody, let running scans finish within the grace period, say which were dropped."""
         for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
             listener.close()
-        scanning = [task for task, session in self._sessions.items() if session.scanning]
+        self._listeners.clear()
+        await asyncio.sleep(0)  # a client accepted a moment ago becomes a task that can be cancelled
+        scanning = [task for task, session in self._sessions.items() if session and session.scanning]
         if scanning:
-            LOG.info("Stopping: %d scans have %g s to finish.", len(scanning), self.settings.grace_s)
+            LOG.info("Stopping: %g s for %d running scans to finish.", self.settings.grace_s, len(scanning))
             await asyncio.wait(scanning, timeout=self.settings.grace_s)
         for task, session in self._sessions.items():
-            if session.scanning:
+            if session and session.scanning:
                 LOG.error("Dropped session %s after %d readouts.", session.id, session.readouts)
             task.cancel()
         if self._sessions:
-            await asyncio.wait(list(self._sessions), timeout=1.0)
-        for listener in self._listeners:
-            await listener.wait_closed()
-        self._listeners.clear()
+            await asyncio.wait(list(self._sessions), timeout=GOODBYE_S)
         LOG.info("Stopped.")
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept_from(self, listener: socket.socket) -> None:
+        # not asyncio.start_server, which in Python 3.11 loses sockets when it is closed while a client comes
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            LOG.error("Cannot accept a client: %s.", error)
+            loop.remove_reader(listener)
+            loop.call_later(PAUSE_S, self._accept_from, listener)
+            return
+        client.setblocking(False)
+        task = loop.create_task(self._serve(client))
+        self._sessions[task] = None
+        task.add_done_callback(self._sessions.pop)
+
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client, limit=STREAM_BUFFER)
         session = Session(reader, writer, self._rules)
         session.log.info("Session %s from %s.", session.id, writer.get_extra_info("peername"))
         task = asyncio.current_task()
         assert task is not None
         self._sessions[task] = session
-        try:
-            with suppress(asyncio.CancelledError):
-                await session.run()
-        finally:
-            del self._sessions[task]
+        await session.run()
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

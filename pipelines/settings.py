@@ -47,6 +47,13 @@ class T1FFSettings:
         "auto: embedded, else golden angle; angle: radians in user_float[0]; golden: from the spoke's index",
         choices=("auto", "angle", "golden"),
     )
+    demodulation_hz: float = setting(
+        200.0,
+        "receiver frequency during the readout below water's, best midway to fat's",
+        unit="Hz",
+        low=-600,
+        high=600,
+    )
     integrity: str = setting("warn", "what an irregular spoke does to the scan", choices=("warn", "strict"))
     max_missing: float = setting(0.1, "share of a slice's spokes that may be missing or damaged", low=0.0, high=0.9)
     datatype: str = setting("uint16", "pixel type of the maps", choices=("uint16", "int16", "float32"))
@@ -79,7 +86,8 @@ def read_settings(defaults: Settings, values: Mapping[str, str], *, trusted: boo
 
 
 def _parse(declared: "Field[Any]", text: str) -> object:
-    rules, kind = declared.metadata, type(declared.default)
+    rules = declared.metadata
+    kind: type[Any] = type(declared.default)
     if kind is str:
         if rules["choices"] and text not in rules["choices"]:
             raise ScanError(f"Parameter {declared.name} is one of {', '.join(rules['choices'])}, not '{text[:64]}'.")

@@ -6,6 +6,7 @@ from small_scan import MATRIX, short_sequence
 
 from gadgets.scan import ScanContext, ScanHeader
 
+
 @pytest.fixture
 def sequence():
     return short_sequence()
@@ -21,4 +22,3 @@ def scan(sequence):
 @pytest.fixture
 def rng():
     return np.random.default_rng(20201120)
-

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from gadgets.coils import CoilCalibration
@@ -52,12 +53,8 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
 
 
 def test_no_frame_no_sensitivities():
-    try:
+    with pytest.raises(ValueError, match="at least one frame"):
         CoilCalibration(RadialGrid(MATRIX, 2, threads=1)).sensitivities()
-    except ValueError as error:
-        assert "at least one frame" in str(error)
-    else:
-        raise AssertionError
 
 
 def test_the_phase_of_the_maps_is_smooth():

@@ -8,7 +8,7 @@ import pytest
 from small_scan import complex_normal
 
 from gadgets.messages import SliceEnd, Spoke
-from gadgets.readout import Readout, embedded_trajectory
+from gadgets.readout import Readout, demodulate, embedded_trajectory
 from gadgets.scan import ScanError
 from simulator.trajectory import golden_angles, radial_spokes
 
@@ -39,7 +39,9 @@ def run(scan, readouts, **settings):
 
 
 def embed(readout, trajectory):
-    return ismrmrd.Acquisition(_with_dimensions(readout, trajectory.shape[1]), readout.data, trajectory.astype(np.float32))
+    return ismrmrd.Acquisition(
+        _with_dimensions(readout, trajectory.shape[1]), readout.data, trajectory.astype(np.float32)
+    )
 
 
 def _with_dimensions(readout, n):
@@ -68,14 +70,16 @@ def test_embedded_trajectory_in_either_unit(scan, readouts, scale):
 
 
 def test_embedded_trajectory_of_unknown_unit_is_refused_with_the_range_found():
-    with pytest.raises(ScanError, match="reaches 3.142"):
+    with pytest.raises(ScanError, match=r"reaches 3\.142"):
         embedded_trajectory(np.full((4, 2), np.pi, np.float32), 350)
     with pytest.raises(ScanError, match="not finite"):
         embedded_trajectory(np.full((4, 2), np.nan, np.float32), 350)
 
 
 def test_disagreement_of_embedded_and_computed_is_said(scan, readouts, caplog):
-    turned = [embed(r, radial_spokes(golden_angles(i) + 0.2, N_SAMPLES, CENTER, 2.0) / 19) for i, r in enumerate(readouts)]
+    turned = [
+        embed(r, radial_spokes(golden_angles(i) + 0.2, N_SAMPLES, CENTER, 2.0) / 19) for i, r in enumerate(readouts)
+    ]
     with caplog.at_level(logging.WARNING):
         run(scan, turned)
     assert "differs from golden-angle spokes" in caplog.text
@@ -89,7 +93,9 @@ def test_angles_in_user_float(scan, readouts):
 
 
 def test_readouts_that_are_no_spokes_are_left_out(scan, readouts):
-    for i, flag in enumerate((ismrmrd.ACQ_IS_PHASECORR_DATA, ismrmrd.ACQ_IS_NAVIGATION_DATA, ismrmrd.ACQ_IS_DUMMYSCAN_DATA)):
+    for i, flag in enumerate(
+        (ismrmrd.ACQ_IS_PHASECORR_DATA, ismrmrd.ACQ_IS_NAVIGATION_DATA, ismrmrd.ACQ_IS_DUMMYSCAN_DATA)
+    ):
         readouts[i].set_flag(flag)
     spokes, (end,) = run(scan, readouts)
     assert len(spokes) == len(readouts) - 3
@@ -149,7 +155,9 @@ def test_a_slice_ends_when_all_spokes_are_there_or_another_begins(scan, readouts
         readout.idx.slice = 4
     gadget = Readout()
     gadget.start(scan)
-    ends = [(i, m.slice) for i, r in enumerate(readouts[:-2] + second) for m in gadget.feed(r) if isinstance(m, SliceEnd)]
+    ends = [
+        (i, m.slice) for i, r in enumerate(readouts[:-2] + second) for m in gadget.feed(r) if isinstance(m, SliceEnd)
+    ]
     assert ends == [(78, 0), (78 + 79, 4)]
     late = list(gadget.feed(readouts[-1]))
     assert late == []
@@ -171,3 +179,14 @@ def test_a_center_outside_the_readout_is_refused(scan, readouts):
 def test_an_empty_scan_is_refused(scan):
     with pytest.raises(ScanError, match="no spokes"):
         run(scan, [])
+
+
+def test_demodulation_stops_a_spin_of_that_frequency_and_leaves_the_centre(rng):
+    time_s = (np.arange(N_SAMPLES) - CENTER) * 2e-6
+    still = complex_normal(rng, 3, 1)
+    running = still * np.exp(-2j * np.pi * 400 * time_s)  # phase accrues as exp(-2 pi i f t)
+    out = demodulate(running.astype(np.complex64), 400.0, 2.0, CENTER)
+    np.testing.assert_allclose(out, np.broadcast_to(still, out.shape), rtol=1e-5)
+    half = demodulate(running.astype(np.complex64), 200.0, 2.0, CENTER)
+    np.testing.assert_allclose(half[:, CENTER], still[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(np.angle(half[0, -1] / still[0, 0]), -2 * np.pi * 200 * time_s[-1], rtol=1e-4)

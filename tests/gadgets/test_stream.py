@@ -67,8 +67,7 @@ def test_noise_that_cannot_whiten_is_refused_in_a_sentence(scan, rng, noise, sen
     gadget = NoiseWhitening()
     gadget.start(scan)
     with pytest.raises(ScanError, match=sentence):
-        list(gadget.feed(readout(noise, noise=True)))
-        list(gadget.feed(readout(complex_normal(rng, 3, 7))))
+        [list(gadget.feed(r)) for r in (readout(noise, noise=True), readout(complex_normal(rng, 3, 7)))]
 
 
 def spoke(rng, index, n_coils=3, n_samples=7, number=0):

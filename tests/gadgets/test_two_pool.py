@@ -27,14 +27,18 @@ def fingerprints(sequence, n, noise, rng, basis):
     }
     signal = voxel_signal(sequence, **truth) * np.exp(2j * np.pi * rng.random((n, 1)))
     frames = frame_means(signal.real, 8) + 1j * frame_means(signal.imag, 8)
-    frames += noise * np.abs(frames).mean() * (rng.standard_normal(frames.shape) + 1j * rng.standard_normal(frames.shape))
+    frames += (
+        noise * np.abs(frames).mean() * (rng.standard_normal(frames.shape) + 1j * rng.standard_normal(frames.shape))
+    )
     return truth, (frames @ basis.weights).astype(np.complex64)
 
 
 def exhaustive(y, dictionary, basis):
     """Argmax over (b1, deltaf, t1h2o, t1fat) of the energy of the best mixture; no bound, no compression."""
     grid = dictionary.grid
-    water, fat = basis.project(dictionary.water), basis.project(dictionary.fat) * dictionary.spectrum.phasor(basis.te_ms)
+    y = y / basis.noise
+    water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
+    fat = fat * dictionary.spectrum.phasor(basis.te_ms)
     turn = np.exp(2j * np.pi * grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
     best = np.full(len(y), -1.0)
     index = np.zeros(len(y), int)
@@ -79,7 +83,7 @@ def test_bounded_search_agrees_with_exhaustive_search(dictionary, noise):
 
 def test_frames_and_compressed_basis_agree(dictionary):
     rng = np.random.default_rng(8)
-    frames = frame_basis(dictionary.sequence)
+    frames = frame_basis(dictionary.sequence, dictionary.atoms)
     small = compressed_basis(dictionary.sequence, dictionary.atoms, tolerance=1e-10)
     _, y = fingerprints(dictionary.sequence, 300, 0.1, rng, frames)
     a = match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, frames))
@@ -103,7 +107,9 @@ def test_without_noise_errors_are_those_of_the_grid(dictionary):
 def test_values_on_the_grid_are_found_exactly(dictionary):
     rng = np.random.default_rng(10)
     grid, n = dictionary.grid, 200
-    place = {name: rng.integers(len(getattr(grid, name)), size=n) for name in ("t1h2o_ms", "t1fat_ms", "deltaf_hz", "b1")}
+    place = {
+        name: rng.integers(len(getattr(grid, name)), size=n) for name in ("t1h2o_ms", "t1fat_ms", "deltaf_hz", "b1")
+    }
     ff = rng.uniform(0.1, 0.9, n)
     signal = voxel_signal(dictionary.sequence, ff, **{name: getattr(grid, name)[i] for name, i in place.items()})
     basis = frame_basis(dictionary.sequence)

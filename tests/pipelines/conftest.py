@@ -84,7 +84,9 @@ class Running:
         return self.server.port
 
     def session(self):
-        """The only session at this moment."""
+        """The only session at this moment, when it has begun."""
+        while not any(self.server._sessions.values()):
+            time.sleep(0.005)
         (session,) = self.server._sessions.values()
         return session
 

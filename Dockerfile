@@ -1,0 +1,25 @@
+# The node, on the CPU. As a container of a scanner: docker run --rm -p 9002:9002 spokestream
+FROM python:3.12-slim AS build
+WORKDIR /src
+RUN python3 -m venv /opt/spokestream
+# this release of torch installs as a CPU build; newer ones bring CUDA along
+RUN /opt/spokestream/bin/pip install --no-cache-dir torch==2.13.0
+COPY pyproject.toml README.md LICENSE ./
+COPY simulator simulator
+COPY gadgets gadgets
+COPY models models
+COPY pipelines pipelines
+RUN /opt/spokestream/bin/pip install --no-cache-dir .
+
+FROM python:3.12-slim
+# finufft's and torch's OpenMP runtimes come in their wheels
+COPY --from=build /opt/spokestream /opt/spokestream
+ENV PATH=/opt/spokestream/bin:$PATH PYTHONUNBUFFERED=1
+RUN useradd --create-home --uid 1000 node && mkdir /data && chown node /data
+USER node
+WORKDIR /data
+EXPOSE 9002
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
+    CMD ["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9002), 3).close()"]
+ENTRYPOINT []
+CMD ["spokestream", "serve", "--host", "0.0.0.0", "--port", "9002", "--record", "/data/recordings"]

@@ -1,0 +1,33 @@
+# make demo: a simulated scan, played into the node over TCP, to five maps and a picture (demo/demo.png)
+# make test: lint, types, layers and the test suite
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/spokestream demo --output demo
+
+test: $(VENV)/ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/ready
+	$(BIN)/pip install --quiet -e '.[bench]'
+	$(BIN)/python benchmarks/gridding.py
+	$(BIN)/python benchmarks/matching.py
+
+# torch is pinned here, not in the package: this release installs as a CPU build, newer ones bring CUDA along
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo
