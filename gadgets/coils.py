@@ -52,7 +52,7 @@ def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int
     """Sensitivities from low-resolution k-space.
 
     Args:
-        windows: (windows, coils, cells, cells) central cells of Cartesian k-space, k = 0 at the middle of the even axes.
+        windows: (windows, coils, cells, cells) central cells of Cartesian k-space; k = 0 in the middle, axes even.
         grid: cells (y, x) of the k-space that they were cut from; sets the field of view.
         matrix: pixels (y, x) of the maps.
 

@@ -29,20 +29,21 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         if difference:
             raise ScanError(f"The dictionary was made for another sequence than this scan's: {difference}.")
         scan.provenance["dictionary"] = f"{self.source}, {self.dictionary.digest}"
-        torch.set_num_threads(scan.threads)
+        self._threads = scan.threads
         self._atoms: TwoPoolAtoms | None = None
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
         if self._atoms is None:  # the basis is known with the first fingerprints
             self._atoms = TwoPoolAtoms(self.dictionary, message.basis)
-        yield parameter_maps(message, self._atoms)
+        yield parameter_maps(message, self._atoms, self._threads)
 
 
-def parameter_maps(fingerprints: Fingerprints, atoms: TwoPoolAtoms) -> ParameterMaps:
+def parameter_maps(fingerprints: Fingerprints, atoms: TwoPoolAtoms, threads: int = 1) -> ParameterMaps:
     """Match every foreground voxel. Where a pool is absent (FF of exactly 1 or 0) its T1 is 0: it has none."""
     mask, grid = fingerprints.foreground, atoms.grid
-    match = match_two_pools(torch.from_numpy(np.ascontiguousarray(fingerprints.data[:, mask].T)), atoms)
+    y = torch.from_numpy(np.ascontiguousarray(fingerprints.data[:, mask].T))
+    match = match_two_pools(y, atoms, threads)
     values = {
         "ff": match.ff,
         "t1h2o": np.where(match.ff < 1, grid.t1h2o_ms[match.t1h2o], 0),

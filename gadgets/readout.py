@@ -201,7 +201,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._source = "embedded" if embedded else sources.get(self.trajectory, "golden angle from the spoke's index")
         if not 0 <= readout.center_sample < readout.number_of_samples:
             raise ScanError(
-                f"center_sample {readout.center_sample} lies outside the {readout.number_of_samples} samples of a readout."
+                f"center_sample {readout.center_sample} lies outside the {readout.number_of_samples} samples."
             )
         if not np.isfinite(deviation_samples):
             raise ScanError("The spoke's trajectory holds values that are not finite.")

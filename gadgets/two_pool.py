@@ -14,6 +14,7 @@ cells per voxel. Their pairs are tested, without a square root, against the best
 reach it are evaluated in float64.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,12 +87,14 @@ class TwoPoolAtoms:
         self.slack = 2 * missed + ROUNDING
 
 
-def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, chunk: int = 2048) -> Match:
+def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int = 2048) -> Match:
     """The exact argmax over the grid for every voxel.
 
     Args:
         y: (voxels, K) complex coefficients.
         atoms: of the same temporal basis.
+        threads: voxels are independent, so each thread takes chunks of its own. That beats threads within every
+            operation, of which there are thousands; and the result does not depend on their number.
         chunk: voxels that are searched at a time; bounds memory.
 
     Raises:
@@ -100,7 +103,8 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, chunk: int = 2048) -> Match:
     """
     if not bool(torch.isfinite(torch.view_as_real(y)).all()):
         raise ValueError("fingerprints must be finite")
-    parts = [_search(part.to(torch.complex128), atoms) for part in torch.split(y, chunk)]
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        parts = list(pool.map(lambda part: _search(part.to(torch.complex128), atoms), torch.split(y, chunk)))
     index, ff, rho, correlation = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     grid = atoms.grid
     shape = (len(grid.b1), len(grid.deltaf_hz), len(grid.t1h2o_ms), len(grid.t1fat_ms))

@@ -1,59 +1,20 @@
 """The Gadgetron child, run by an emulated Gadgetron: the real package, the real process, the real socket."""
 
-import os
 import socket
 import struct
-import subprocess
-import sys
 import threading
-from contextlib import contextmanager
-from pathlib import Path
 
 import gadgetron.external
 import ismrmrd
 import numpy as np
 import pytest
+from gadgetron_host import Host, module_process
 
 from pipelines import external, wire
 
-ROOT = Path(__file__).parents[2]
 HEADER = """<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
 <experimentalConditions><H1resonanceFrequency_Hz>123200000</H1resonanceFrequency_Hz></experimentalConditions>
 </ismrmrdHeader>"""
-
-
-class Host:
-    """Speaks Gadgetron's side to one module."""
-
-    def __init__(self, sock):
-        sock.settimeout(60)
-        self.socket, self.wire, self.heard = sock, wire.Connection(wire.Role.PARENT), []
-
-    def say(self, *events):
-        for event in events:
-            self.socket.sendall(b"".join(self.wire.send(event)))
-        return self
-
-    def hear(self):
-        """Everything up to CLOSE."""
-        while self.wire.their_state is wire.State.STREAMING:
-            self.heard += self.wire.receive_data(self.socket.recv(1 << 16))
-        return self.heard
-
-
-@contextmanager
-def module_process():
-    """`python -m gadgetron PORT pipelines.external mrf_t1ff`, as Gadgetron starts it."""
-    with socket.create_server(("localhost", 0)) as listener:
-        command = [sys.executable, "-m", "gadgetron", str(listener.getsockname()[1]), "pipelines.external", "mrf_t1ff"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                sock, _ = listener.accept()
-                with sock:
-                    yield Host(sock), process
-            finally:
-                process.kill()
 
 
 def test_a_failure_reaches_gadgetron_as_an_error_and_a_close():

@@ -1,0 +1,76 @@
+"""What weighing frames by their noise is worth, on a simulated thigh: python benchmarks/frame_weights.py [--quick]."""
+
+import simulator  # noqa: F401  first of all, since it settles how threads wait
+
+# isort: split
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from gadgets.accumulation import SpokeAccumulation
+from gadgets.basis import TemporalBasis, frame_basis
+from gadgets.compression import CoilCompression
+from gadgets.gadget import Chain
+from gadgets.gridding import Gridding
+from gadgets.matching import parameter_maps
+from gadgets.messages import Fingerprints
+from gadgets.readout import Readout
+from gadgets.scan import ScanContext, ScanHeader, sequence_from_header
+from gadgets.two_pool import TwoPoolAtoms
+from gadgets.whitening import NoiseWhitening
+from pipelines.demo import Truth, compare, read_truth
+from pipelines.files import read_scan
+from pipelines.run_chain import run_chain
+from pipelines.settings import T1FFSettings
+from simulator.dictionary import Dictionary, build_dictionary
+from simulator.scan_file import truth_path
+from simulator.simulate import SimulationSettings, simulate_scan
+
+
+def fingerprints(path: Path, scan: ScanContext, basis: TemporalBasis) -> Fingerprints:
+    """The frames of the scan's only slice, by the gadgets of the pipeline `mrf_t1ff`."""
+    s = T1FFSettings()
+    readout = Readout(s.trajectory, s.integrity, s.max_missing, s.demodulation_hz)
+    chain = Chain([NoiseWhitening(), readout, CoilCompression(s.coils), SpokeAccumulation(), Gridding(basis)])
+    chain.start(scan)
+    return next(m for m in list(run_chain(chain, read_scan(path))) if isinstance(m, Fingerprints))
+
+
+def rmse(frames: Fingerprints, dictionary: Dictionary, basis: TemporalBasis, truth: Truth) -> dict[str, float]:
+    """Map name -> RMSE over muscle and fat together; water T1 where FF < 0.7, fat T1 where FF > 0.3."""
+    maps = parameter_maps(frames, TwoPoolAtoms(dictionary, basis)).maps
+    rows = [row for row in compare({name: m[None] for name, m in maps.items()}, truth) if row.voxels]
+    of_map = {name: [row for row in rows if row.name == name] for name in dict.fromkeys(row.name for row in rows)}
+    return {
+        name: float(np.sqrt(np.average([r.rmse**2 for r in tissues], weights=[r.voxels for r in tissues])))
+        for name, tissues in of_map.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small matrix, to see that it runs")
+    settings = SimulationSettings(matrix=64) if parser.parse_args().quick else SimulationSettings()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.h5"
+        simulate_scan(path, settings)
+        header = ScanHeader.from_xml(read_scan(path).xml)
+        scan = ScanContext(header, sequence_from_header(header, settings.sequence))
+        dictionary = build_dictionary(scan.sequence)
+        alike, weighed = frame_basis(scan.sequence), frame_basis(scan.sequence, dictionary.atoms)
+        frames, truth = fingerprints(path, scan, alike), read_truth(truth_path(path))
+    before, after = (rmse(frames, dictionary, basis, truth) for basis in (alike, weighed))
+    table = Table("map", title="RMSE against the truth")
+    for column in ("all frames alike", "weighed by their noise", "ratio"):
+        table.add_column(column, justify="right")
+    for name in before:
+        table.add_row(name, f"{before[name]:.3g}", f"{after[name]:.3g}", f"{after[name] / before[name]:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

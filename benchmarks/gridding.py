@@ -1,0 +1,225 @@
+"""Gridding one slice, ours against the NUFFT libraries: python benchmarks/gridding.py [--quick]."""
+
+import simulator  # noqa: F401  first of all, since it settles how threads wait
+
+# isort: split
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import finufft
+import numpy as np
+import torch
+from measure import in_turn, installed, print_machine, ratio
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from gadgets.basis import TemporalBasis, compressed_basis, frame_basis
+from gadgets.gridding import Gridding
+from gadgets.messages import Geometry, SliceEnd, SpokeBlock
+from gadgets.radial_grid import RadialGrid, ramp_density
+from gadgets.scan import ScanContext, ScanHeader
+from simulator.dictionary import build_dictionary
+from simulator.sequence import load_sequence
+from simulator.trajectory import golden_angles, radial_spokes
+
+TOLERANCE = 1e-3
+COILS = 8
+PEERS = {"mri-nufft": "mrinufft", "sigpy": "sigpy", "torchkbnufft": "torchkbnufft"}
+OURS = "ours, RadialGrid"
+FEW = 5
+"""Frames of the slice on which the slow methods are timed."""
+CHECKED = 3
+"""Frames that are compared with a finufft in double precision, the same for every method."""
+
+Adjoint = Callable[[NDArray[np.complex64], NDArray[np.float32]], NDArray[np.complex64]]
+"""Weighted samples (coils, points) at k (points, 2) in cycles per field of view -> images (coils, y, x)."""
+
+
+@dataclass
+class Slice:
+    """Noise on golden-angle spokes: what is sampled does not matter to the time."""
+
+    n: int
+    sequence = load_sequence("t1ff-2d-1400")
+    k: NDArray[np.float32] = field(init=False)
+    data: NDArray[np.complex64] = field(init=False)
+
+    def __post_init__(self):
+        frames, spokes = self.sequence.n_frames, self.sequence.spokes_per_frame
+        angles = golden_angles(np.arange(frames * spokes)).reshape(frames, spokes)
+        self.k = radial_spokes(angles, 2 * self.n, self.n, 2).astype(np.float32)
+        rng = np.random.default_rng(0)
+        shape = (frames, COILS, spokes, 2 * self.n, 2)
+        self.data = rng.standard_normal(shape, np.float32).view(np.complex64)[..., 0]
+
+    def weighted(self, frame: int) -> NDArray[np.complex64]:
+        """(coils, points) density-compensated samples."""
+        return (self.data[frame] * ramp_density(self.k[frame])).reshape(COILS, -1)
+
+    def points(self, frame: int) -> NDArray[np.float32]:
+        """(points, 2) in cycles per field of view."""
+        return self.k[frame].reshape(-1, 2)
+
+
+def ours(n: int, threads: int) -> Adjoint:
+    grid = RadialGrid((n, n), COILS, TOLERANCE, threads)
+    space = grid.empty()
+
+    def adjoint(data, k):
+        grid.spread(data, k, out=space)
+        return grid.images(torch.from_numpy(space)).numpy()
+
+    return adjoint
+
+
+def plain_finufft(n: int, threads: int, dtype: str = "complex64", tolerance: float = TOLERANCE, **options) -> Adjoint:
+    plan = finufft.Plan(1, (n, n), COILS, tolerance, 1, dtype=dtype, nthreads=threads, **options)
+    real = np.float32 if dtype == "complex64" else np.float64
+
+    def adjoint(data, k):
+        ky, kx = np.ascontiguousarray((2 * np.pi / n * k[:, ::-1].astype(np.float64)).T, real)
+        plan.setpts(ky, kx)
+        return plan.execute(data.astype(dtype, copy=False)) / n**2
+
+    return adjoint
+
+
+def mri_nufft(n: int, threads: int) -> Adjoint:
+    from mrinufft import get_operator
+
+    def radians(k):
+        return np.ascontiguousarray(2 * np.pi / n * k[:, ::-1], np.float32)
+
+    start = radians(radial_spokes(golden_angles(np.arange(8)), 2 * n, n, 2).reshape(-1, 2))
+    operator = get_operator("finufft")(
+        start, (n, n), n_coils=COILS, n_trans=COILS, eps=TOLERANCE, upsampfac=1.25, fftw=0, nthreads=threads
+    )
+
+    def adjoint(data, k):
+        operator.update_samples(radians(k))
+        return operator.adj_op(data) * (operator.norm_factor / n**2)
+
+    return adjoint
+
+
+def sigpy(n: int, oversampling: float) -> Adjoint:
+    from sigpy import nufft_adjoint
+
+    def adjoint(data, k):
+        return nufft_adjoint(data, k[:, ::-1], (COILS, n, n), oversamp=oversampling, width=4) / n
+
+    return adjoint
+
+
+def torchkbnufft(n: int) -> Adjoint:
+    from torchkbnufft import KbNufftAdjoint
+
+    operator = KbNufftAdjoint((n, n), (2 * n, 2 * n), numpoints=6)
+
+    def adjoint(data, k):
+        omega = torch.from_numpy(np.ascontiguousarray((2 * np.pi / n * k[:, ::-1]).T, np.float32))
+        return operator(torch.from_numpy(data)[None], omega)[0].numpy() / n**2
+
+    return adjoint
+
+
+def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) -> Callable[[], None]:
+    """The gadget, with density, sensitivities, coil combination and foreground; `waits` takes seconds at the end."""
+    n, geometry = data.n, Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (350, 350, 8))
+    header = ScanHeader("", (2 * n, n, 1), (700.0, 350.0, 8.0), (n, n, 1), (350.0, 350.0, 8.0))
+    gadget = Gridding(basis, TOLERANCE)
+    gadget.start(ScanContext(header, data.sequence, threads))
+    indices = np.arange(len(data.sequence)).reshape(data.sequence.n_frames, -1)
+
+    def run():
+        for f, (samples, k) in enumerate(zip(data.data, data.k, strict=True)):
+            list(gadget.feed(SpokeBlock(samples, k, indices[f], frame=f, slice=0)))
+        last_spoke = perf_counter()
+        list(gadget.feed(SliceEnd(0, geometry)))
+        waits.append(perf_counter() - last_spoke)
+
+    return run
+
+
+def adjoints(n: int, frames: int, threads: int, present: set[str]) -> dict[str, tuple[Adjoint, int]]:
+    """Name -> adjoint and how many frames of the slice are run; the slow ones are scaled up."""
+    methods: dict[str, tuple[Adjoint, int]] = {
+        OURS: (ours(n, threads), frames),
+        "finufft": (plain_finufft(n, threads, upsampfac=1.25, fftw=0), frames),
+    }
+    if "mri-nufft" in present:
+        methods["mri-nufft\\[finufft]"] = (mri_nufft(n, threads), FEW)
+    if "sigpy" in present:
+        methods["sigpy, 1.25 x"] = (sigpy(n, 1.25), FEW)
+        methods["sigpy, 2 x"] = (sigpy(n, 2), FEW)
+    if "torchkbnufft" in present:
+        methods["torchkbnufft, 2 x"] = (torchkbnufft(n), FEW)
+    return methods
+
+
+def spread_over(frames: int, count: int) -> NDArray[np.intp]:
+    return np.linspace(0, frames - 1, count).astype(int)
+
+
+def relative_errors(data: Slice, methods: dict[str, tuple[Adjoint, int]], threads: int) -> dict[str, float]:
+    """Against finufft in double precision, on a few frames."""
+    checked = [(data.weighted(f), data.points(f)) for f in spread_over(len(data.k), CHECKED)]
+    exact = plain_finufft(data.n, threads, "complex128", 1e-9)
+    truth = np.stack([exact(*frame) for frame in checked])
+    images = {name: np.stack([adjoint(*frame) for frame in checked]) for name, (adjoint, _) in methods.items()}
+    return {name: float(np.linalg.norm(x - truth) / np.linalg.norm(truth)) for name, x in images.items()}
+
+
+def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
+    data = Slice(n)
+    frames = len(data.k)
+    weighted = [data.weighted(f) for f in range(frames)]
+    methods = adjoints(n, frames, threads, present)
+
+    def gridded(adjoint, count):
+        return lambda: [adjoint(weighted[f], data.points(f)) for f in spread_over(frames, count)]
+
+    atoms = build_dictionary(data.sequence).atoms
+    bases = [compressed_basis(data.sequence, atoms), frame_basis(data.sequence)]
+    waits: dict[str, list[float]] = {f"our node, {basis.weights.shape[1]} images": [] for basis in bases}
+    runs = {name: gridded(*method) for name, method in methods.items()}
+    runs |= {name: node(data, basis, threads, waits[name]) for name, basis in zip(waits, bases, strict=True)}
+    seconds = in_turn(runs, rounds)
+    for name, (_, count) in methods.items():
+        seconds[name] = [s * frames / count for s in seconds[name]]
+
+    errors = relative_errors(data, methods, threads)
+    table = Table(title=f"{frames} frames x 8 spokes x {2 * n} samples x {COILS} coils to {n} x {n}, {rounds} rounds")
+    for column in ("method", "frames", "s", "at the end", "error", "ratio"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name in runs:
+        table.add_row(
+            name,
+            str(methods[name][1] if name in methods else frames),
+            f"{np.median(seconds[name]):.3f}",
+            f"{np.median(waits[name][1:]):.3f}" if name in waits else "",  # the first is the warm-up
+            f"{errors[name]:.1e}" if name in errors else "",
+            f"{ratio(seconds[name], seconds[OURS]):.2f}",
+        )
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small matrix and one round, to see that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every method has its turn")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    console = Console()
+    present = installed(PEERS, console)
+    print_machine(console, arguments.threads, ["numpy", "torch", "finufft", *sorted(present)])
+    n, rounds = (70, 1) if arguments.quick else (350, arguments.rounds)
+    console.print(benchmark(n, rounds, arguments.threads, present))
+
+
+if __name__ == "__main__":
+    main()

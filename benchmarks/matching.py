@@ -1,0 +1,217 @@
+"""Matching one slice, ours against exhaustive search and SVD matching: python benchmarks/matching.py [--quick]."""
+
+import simulator  # noqa: F401  first of all, since it settles how threads wait
+
+# isort: split
+import argparse
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+from measure import in_turn, print_machine, ratio
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from gadgets.basis import TemporalBasis, compressed_basis, frame_basis, frame_means
+from gadgets.two_pool import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
+from pipelines.replay import peak_memory_mb
+from simulator.dictionary import Dictionary, build_dictionary
+from simulator.sequence import Sequence, load_sequence
+from simulator.signal import voxel_signal
+
+NOISE = (0.1, 0.35)
+"""Standard deviation per real and imaginary part, over the mean signal of a frame."""
+BLOCK = 16
+"""Voxels at a time of the exhaustive search; more fall out of the caches."""
+RANK = 10
+"""Singular vectors of the single-pool dictionary."""
+
+
+@dataclass
+class Voxels:
+    """Random tissue, off the grid, and its noisy frames (voxels, frames)."""
+
+    truth: dict[str, NDArray[np.float64]]
+    frames: NDArray[np.complex64]
+
+
+def random_voxels(sequence: Sequence, n: int, noise: float, rng: np.random.Generator) -> Voxels:
+    truth = {
+        "ff": rng.uniform(0, 1, n) ** 1.5,
+        "t1h2o_ms": rng.uniform(700, 1900, n),
+        "t1fat_ms": rng.uniform(240, 390, n),
+        "deltaf_hz": rng.uniform(-115, 115, n),
+        "b1": rng.uniform(0.35, 1.0, n),
+    }
+    frames = np.empty((n, sequence.n_frames), np.complex64)
+    for part in np.array_split(np.arange(n), -(-n // 500)):  # the trains of all voxels would fill the memory
+        signal = voxel_signal(sequence, **{name: values[part] for name, values in truth.items()})
+        means = frame_means(signal.real, 8) + 1j * frame_means(signal.imag, 8)
+        frames[part] = means * np.exp(2j * np.pi * rng.random((len(part), 1)))
+    sigma = noise * np.abs(frames).mean()
+    for part in (frames.real, frames.imag):
+        part += sigma * rng.standard_normal(frames.shape, np.float32)
+    return Voxels(truth, frames)
+
+
+class ExhaustiveSearch:
+    """Every combination of the grid is formed, B1 by B1, and the best is kept; nothing is bounded."""
+
+    def __init__(self, dictionary: Dictionary, basis: TemporalBasis, dtype: torch.dtype) -> None:
+        water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
+        turn = np.exp(2j * np.pi * dictionary.grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
+        self.complex = dtype.to_complex()
+        self.noise = torch.tensor(basis.noise)
+        self.water = torch.tensor(water).to(self.complex)
+        self.fat = torch.tensor(fat * dictionary.spectrum.phasor(basis.te_ms)).to(self.complex)
+        self.turn = torch.tensor(turn).to(self.complex)
+        self.ww, self.ff = (x.abs().square().sum(-1) for x in (self.water, self.fat))
+        self.wf = torch.einsum("bwk,bfk->bwf", self.water.real, self.fat.real)
+
+    def __call__(self, y: torch.Tensor) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """(4, voxels) places in b1, deltaf, t1h2o, t1fat, and (voxels,) fat fraction, of (voxels, K)."""
+        parts = [self._search((part / self.noise).to(self.complex)) for part in torch.split(y, BLOCK)]
+        place, fraction = (torch.cat(column, -1).numpy() for column in zip(*parts, strict=True))
+        return place, fraction
+
+    def _search(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        turned = y[:, None] * self.turn
+        energy, index = (
+            torch.stack(x) for x in zip(*(self._best(turned, b) for b in range(len(self.ww))), strict=True)
+        )
+        b = energy.argmax(0)
+        index = index.gather(0, b[None])[0]
+        n_water, n_fat = self.wf.shape[1:]
+        d, w, f = index // (n_water * n_fat), index // n_fat % n_water, index % n_fat
+        z = turned[torch.arange(len(y)), d]
+        cw, cf = (z * self.water[b, w]).sum(-1), (z * self.fat[b, f].conj()).sum(-1)
+        fraction = mixture_fraction(cw, cf, self.ww[b, w], self.ff[b, f], self.wf[b, w, f])
+        return torch.stack([b, d, w, f]), fraction
+
+    def _best(self, turned: torch.Tensor, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cw, cf = turned @ self.water[b].T, turned @ self.fat[b].conj().T
+        energy = mixture_energy(cw[..., None], cf[..., None, :], self.ww[b][:, None], self.ff[b], self.wf[b])
+        best = energy.flatten(1).max(1)
+        return best.values, best.indices
+
+
+def svd_matching(dictionary: Dictionary, n_atoms: int, rng: np.random.Generator):
+    """A dictionary with FF as an axis, compressed to its leading singular vectors: an argmax of |inner product|."""
+    basis = frame_basis(dictionary.sequence)
+    grid = dictionary.grid
+    axes = (grid.b1, grid.t1h2o_ms, grid.t1fat_ms, grid.deltaf_hz, np.linspace(0, 1, 21))
+    b, w, f, d, fraction = (rng.integers(len(axis), size=n_atoms) for axis in axes)
+    phasor = dictionary.spectrum.phasor(basis.te_ms)
+    water, fat = (basis.project(pool).astype(np.complex64) for pool in (dictionary.water, dictionary.fat))
+    ff = axes[-1][fraction, None].astype(np.float32)
+    atoms = (1 - ff) * water[b, w] + ff * fat[b, f] * phasor.astype(np.complex64)
+    atoms *= np.exp(-2j * np.pi * grid.deltaf_hz[:, None] * basis.te_ms * 1e-3).astype(np.complex64)[d]
+    vectors = np.linalg.eigh(atoms.T @ atoms.conj())[1][:, -RANK:].astype(np.complex64)
+    compressed = atoms @ vectors.conj()
+    conjugate = (compressed / np.linalg.norm(compressed, axis=1, keepdims=True)).conj().T.copy()
+
+    def match(frames: NDArray[np.complex64]) -> NDArray[np.intp]:
+        blocks = np.array_split(frames @ vectors.conj(), -(-len(frames) // 256))
+        return np.concatenate([np.abs(block @ conjugate).argmax(1) for block in blocks])
+
+    return match
+
+
+def coefficients(voxels: Voxels, basis: TemporalBasis) -> torch.Tensor:
+    return torch.from_numpy(voxels.frames @ basis.weights)
+
+
+def time_table(dictionary: Dictionary, basis: TemporalBasis, n: int, few: int, rounds: int) -> Table:
+    """Seconds a slice of n voxels; the slow methods run on a few of them."""
+    rng = np.random.default_rng(1)
+    begin = perf_counter()
+    atoms = TwoPoolAtoms(dictionary, basis)
+    prepared = perf_counter() - begin
+    slices = {noise: random_voxels(dictionary.sequence, n, noise, rng) for noise in NOISE}
+    y = {noise: coefficients(voxels, basis) for noise, voxels in slices.items()}
+    before = peak_memory_mb()
+    match_two_pools(y[NOISE[1]], atoms)
+    after = peak_memory_mb()
+
+    single = ExhaustiveSearch(dictionary, basis, torch.float32)
+    n_atoms = 100_000
+    svd = svd_matching(dictionary, n_atoms, rng)
+    first = slices[NOISE[0]].frames[:few]
+    runs = {f"ours, noise {noise}": lambda noise=noise: match_two_pools(y[noise], atoms) for noise in NOISE}
+    runs |= {
+        "exhaustive, torch float32": lambda: single(y[NOISE[0]][:few]),
+        f"numpy SVD K={RANK}, {n_atoms:,} atoms": lambda: svd(first),
+    }
+    seconds = in_turn(runs, rounds)
+    ours = seconds[f"ours, noise {NOISE[0]}"]
+    table = Table(
+        title=f"{n:,} voxels, {len(dictionary.grid):,} combinations, {rounds} rounds",
+        caption=f"Ours: atoms set up in {prepared:.2f} s; peak memory {after:.0f} MB, {before:.0f} MB before matching.",
+    )
+    for column in ("method", "voxels", "s", "ratio"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name, times in seconds.items():
+        count = n if name.startswith("ours") else few
+        scaled = [s * n / count for s in times]
+        table.add_row(name, f"{count:,}", f"{np.median(scaled):.2f}", f"{ratio(scaled, ours):.2f}")
+    return table
+
+
+def agreement_table(dictionary: Dictionary, basis: TemporalBasis, n: int) -> Table:
+    """Ours against the exhaustive search in double precision, and both against the truth."""
+    rng = np.random.default_rng(2)
+    atoms, double = TwoPoolAtoms(dictionary, basis), ExhaustiveSearch(dictionary, basis, torch.float64)
+    table = Table(title=f"RMSE against the truth, {n:,} random voxels a row")
+    for column in ("noise", "search", "same", "FF", "T1 water", "T1 fat", "off-res.", "B1"):
+        table.add_column(column, justify="left" if column == "search" else "right")
+    for noise in NOISE:
+        voxels = random_voxels(dictionary.sequence, n, noise, rng)
+        y = coefficients(voxels, basis)
+        match, (place, fraction) = match_two_pools(y, atoms), double(y)
+        found = np.stack([match.b1, match.deltaf, match.t1h2o, match.t1fat])
+        same = found == place
+        same[2] |= match.ff == 1  # an absent pool has no T1 to agree on
+        same[3] |= match.ff == 0
+        share = f"{same.all(0).mean():.2%}"
+        table.add_row(f"{noise}", "ours", share, *errors(dictionary, voxels.truth, found, match.ff))
+        table.add_row("", "exhaustive", "", *errors(dictionary, voxels.truth, place, fraction))
+    return table
+
+
+def errors(dictionary, truth, place, fraction) -> list[str]:
+    """RMSE of FF, water T1 where FF < 0.7, fat T1 where FF > 0.3, off-resonance and B1, with units."""
+    grid, (b, d, w, f) = dictionary.grid, place
+    ff = truth["ff"]
+
+    def rmse(estimate, name, where=slice(None)):
+        return float(np.sqrt(np.mean((estimate - truth[name])[where] ** 2)))
+
+    return [
+        f"{rmse(fraction, 'ff'):.4f}",
+        f"{rmse(grid.t1h2o_ms[w], 't1h2o_ms', ff < 0.7):.1f} ms",
+        f"{rmse(grid.t1fat_ms[f], 't1fat_ms', ff > 0.3):.1f} ms",
+        f"{rmse(grid.deltaf_hz[d], 'deltaf_hz'):.2f} Hz",
+        f"{rmse(grid.b1[b], 'b1'):.4f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few voxels and one round, to see that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every method has its turn")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    console = Console()
+    print_machine(console, arguments.threads, ["numpy", "torch"])
+    dictionary = build_dictionary(load_sequence("t1ff-2d-1400"))
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    n, few, checked, rounds = (1000, 48, 50, 1) if arguments.quick else (35_000, 512, 1000, arguments.rounds)
+    console.print(time_table(dictionary, basis, n, few, rounds))
+    console.print(agreement_table(dictionary, basis, checked))
+
+
+if __name__ == "__main__":
+    main()

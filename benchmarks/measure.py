@@ -1,0 +1,58 @@
+"""What the benchmarks share: methods that are run in turn, and the machine that they ran on."""
+
+import importlib.util
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+
+__all__ = ["in_turn", "installed", "print_machine", "ratio"]
+
+
+def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every method in every round; a first round warms up and does not count.
+
+    Methods take turns within a round, so that whatever else slows the machine slows all of them.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
+    for turn in range(rounds + 1):
+        for name, run in methods.items():
+            begin = perf_counter()
+            run()
+            if turn:
+                seconds[name].append(perf_counter() - begin)
+    return seconds
+
+
+def ratio(seconds: Sequence[float], ours: Sequence[float]) -> float:
+    """Of two methods: the median over rounds of the ratio within a round."""
+    return float(np.median(np.divide(seconds, ours)))
+
+
+def installed(packages: Mapping[str, str], console: Console) -> set[str]:
+    """Which of these (name at the package index -> import name) can be imported; the others are named in one line."""
+    missing = [name for name, module in packages.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        console.print(f"Skipped, not installed: {', '.join(missing)} (pip install -e '.\\[bench]').")
+    return set(packages) - set(missing)
+
+
+def print_machine(console: Console, threads: int, packages: Sequence[str]) -> None:
+    """Processor, cores, load and versions; a busy machine is said to be one."""
+    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
+    console.print(f"{_processor()}, {cores} cores of which {threads} are used, Python {platform.python_version()}")
+    console.print(", ".join(f"{name} {version(name)}" for name in packages), highlight=False)
+    if load > 0.3:
+        console.print(f"[bold yellow]The machine is busy (load {load:.1f}): read the ratios, not the times.")
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,46 @@
+"""A test host that speaks Gadgetron's side to an external module, and starts one as Gadgetron does."""
+
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines import wire
+
+ROOT = Path(__file__).parents[2]
+
+
+class Host:
+    """Speaks Gadgetron's side to one module."""
+
+    def __init__(self, sock):
+        sock.settimeout(60)
+        self.socket, self.wire, self.heard = sock, wire.Connection(wire.Role.PARENT), []
+
+    def say(self, *events):
+        for event in events:
+            self.socket.sendall(b"".join(self.wire.send(event)))
+        return self
+
+    def hear(self):
+        """Everything up to CLOSE."""
+        while self.wire.their_state is wire.State.STREAMING:
+            self.heard += self.wire.receive_data(self.socket.recv(1 << 16))
+        return self.heard
+
+
+@contextmanager
+def module_process():
+    """`python -m gadgetron PORT pipelines.external mrf_t1ff`, as Gadgetron starts it."""
+    with socket.create_server(("localhost", 0)) as listener:
+        command = [sys.executable, "-m", "gadgetron", str(listener.getsockname()[1]), "pipelines.external", "mrf_t1ff"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                sock, _ = listener.accept()
+                with sock:
+                    yield Host(sock), process
+            finally:
+                process.kill()

@@ -1,0 +1,159 @@
+"""Broken scans, over TCP and from files: one clear sentence, a CLOSE, and the next scan is served."""
+
+import shutil
+import socket
+import struct
+import subprocess
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from pipelines.cli import main
+from pipelines.client import ClientError, send_scan
+from simulator.dictionary import Grid, build_dictionary, save_dictionary
+from simulator.sequence import load_sequence
+
+
+def copy(acquisition, data=None):
+    head = acquisition.getHead()
+    trajectory = acquisition.traj
+    data = acquisition.data if data is None else np.ascontiguousarray(data, np.complex64)
+    if data.shape[1] != acquisition.number_of_samples:
+        head.number_of_samples = data.shape[1]
+        trajectory = trajectory[: data.shape[1]]
+    return ismrmrd.Acquisition(head, data.copy(), trajectory.copy())
+
+
+def spoil(readouts, what):
+    """A scan with one kind of irregular spokes; few enough to be reconstructed."""
+    readouts = [copy(r) for r in readouts]
+    middle = len(readouts) // 2
+    if what == "samples":
+        readouts[middle] = copy(readouts[middle], readouts[middle].data[:, :-7])
+    elif what == "nan":
+        readouts[middle].data[1, 3] = np.nan
+    elif what == "missing":
+        del readouts[middle : middle + 5]
+    elif what == "duplicate":
+        readouts.insert(middle, copy(readouts[middle]))
+    elif what == "order":
+        readouts[middle], readouts[middle + 9] = readouts[middle + 9], readouts[middle]
+    return readouts
+
+
+SPOILED = {
+    "samples": "1 changed shape, 1 missing",
+    "nan": "1 missing, 1 not finite",
+    "missing": "1 counter gaps, 5 missing",
+    "duplicate": "1 duplicate",
+    "order": "counter gaps, 9 out of order",
+}
+
+
+@pytest.fixture
+def node_serves_on(port, scan, first_slice):
+    """Checked after every failure: the same server takes a whole scan."""
+    yield port
+    reply = send_scan(scan.xml, first_slice, port=port)
+    assert len(reply.images) == 7
+    assert not any(text.startswith("ERROR") for text in reply.texts)
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_irregular_spokes_are_told_and_counted_in_the_metadata(what, scan, first_slice, port):
+    reply = send_scan(scan.xml, spoil(first_slice, what), port=port)
+    (warning,) = [text for text in reply.texts if text.startswith("WARNING")]
+    assert SPOILED[what] in warning
+    assert len(reply.images) == 7
+    counts = {key: value for key, value in reply.images[0].meta.items() if key.startswith("spokestream_count_")}
+    assert any(int(value) > 0 for value in counts.values())
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_strict_integrity_refuses_them(what, scan, first_slice, node_serves_on):
+    with pytest.raises(ClientError, match=r"The server says: Slice 0: .* strict\.$"):
+        send_scan(scan.xml, spoil(first_slice, what), port=node_serves_on, parameters={"integrity": "strict"})
+
+
+def test_too_many_missing_spokes(scan, first_slice, node_serves_on):
+    with pytest.raises(ClientError, match="more than the 10% that can be left out"):
+        send_scan(scan.xml, first_slice[:1000], port=node_serves_on)
+
+
+def test_an_unknown_config_name(scan, first_slice, node_serves_on):
+    with pytest.raises(ClientError, match="There is no pipeline 'brainiac'; known are mrf_t1ff"):
+        send_scan(scan.xml, first_slice[:20], port=node_serves_on, config="brainiac")
+
+
+def test_a_parameter_that_only_the_operator_may_set(scan, first_slice, node_serves_on):
+    with pytest.raises(ClientError, match="no parameter 'dictionary'"):
+        send_scan(scan.xml, first_slice[:20], port=node_serves_on, parameters={"dictionary": "/etc/passwd"})
+
+
+@pytest.mark.parametrize(("header", "sentence"), [("", "well-formed"), ("<html/>", "root element is <html>")])
+def test_no_ismrmrd_header(header, sentence, first_slice, node_serves_on):
+    with pytest.raises(ClientError, match=sentence):
+        send_scan(header, first_slice[:20], port=node_serves_on)
+
+
+def test_garbage_bytes(node_serves_on):
+    with socket.create_connection(("127.0.0.1", node_serves_on)) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: scanner\r\n\r\n" * 40)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: sock.recv(4096), b""))
+    assert answer[:2] == struct.pack("<H", 5)
+    assert b"ERROR" in answer
+    assert answer.endswith(struct.pack("<H", 4))
+
+
+def test_a_client_that_vanishes_midway(scan, first_slice, node_serves_on):
+    def half():
+        yield from first_slice[: len(first_slice) // 2]
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        send_scan(scan.xml, half(), port=node_serves_on)
+
+
+def failure(capsys, *arguments):
+    assert main([str(a) for a in arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    return error
+
+
+def test_a_file_that_is_no_hdf5(tmp_path, capsys):
+    path = tmp_path / "scan.h5"
+    path.write_bytes(b"not a scan" * 99)
+    assert "HDF5" in failure(capsys, "replay", path, "-o", tmp_path)
+
+
+def test_a_dictionary_of_another_sequence(scan_path, tmp_path, capsys):
+    grid = Grid(np.array([1000.0, 1400.0]), np.array([300.0]), np.array([0.7]), np.array([0.0, 10.0]))
+    save_dictionary(tmp_path / "adjusted.h5", build_dictionary(load_sequence("t1ff-2d-1400-adj"), grid))
+    error = failure(capsys, "replay", scan_path, "-o", tmp_path, "--dictionary", tmp_path / "adjusted.h5")
+    assert "another sequence" in error
+    assert "tr_ms of spoke 0 is 4.02 ms against 3.52 ms" in error
+
+
+def test_a_dictionary_file_of_the_same_sequence_is_used(scan_path, tmp_path):
+    grid = Grid(
+        np.arange(800.0, 1801, 100), np.array([300.0, 350.0]), np.arange(0.4, 1.01, 0.1), np.arange(-100.0, 101, 20)
+    )
+    save_dictionary(tmp_path / "coarse.h5", build_dictionary(load_sequence("t1ff-2d-1400"), grid))
+    assert main(["replay", str(scan_path), "-o", str(tmp_path), "--dictionary", str(tmp_path / "coarse.h5")]) == 0
+    with ismrmrd.Dataset(tmp_path / "maps.h5", create_if_needed=False) as dataset:
+        assert dataset.read_image("image_101", 0).meta["spokestream_dictionary"].startswith("coarse.h5, ")
+
+
+GENERATOR = "ismrmrd_generate_cartesian_shepp_logan"
+
+
+@pytest.mark.skipif(not shutil.which(GENERATOR), reason="needs the Debian package ismrmrd-tools")
+def test_a_cartesian_file_of_another_implementation(tmp_path, capsys):
+    path = tmp_path / "cartesian.h5"
+    subprocess.run([GENERATOR, "-k", "-C", "-m", "32", "-c", "4", "-o", path], check=True, capture_output=True)
+    assert "trajectory is 'cartesian'" in failure(capsys, "replay", path, "-o", tmp_path)

@@ -1,0 +1,95 @@
+"""One chain, four homes: the same scan gives the same images, bit for bit, wherever it is reconstructed."""
+
+import logging
+
+import h5py
+import ismrmrd
+import numpy as np
+import pytest
+from gadgetron_host import module_process
+
+from gadgets.map_images import stored_to_physical
+from pipelines import wire
+from pipelines.chains import select, start_scan
+from pipelines.client import send_scan
+from pipelines.local_server import local_server
+from pipelines.replay import replay
+from pipelines.run_chain import run_chain
+
+
+def inline(scan, tmp_path):
+    chain = start_scan(select("mrf_t1ff"), scan.xml, logging.getLogger("test"))
+    return [item for item in run_chain(chain, scan) if isinstance(item, ismrmrd.Image)]
+
+
+def replayed(scan, tmp_path):
+    """What a researcher finds in the file, read with the field's own library."""
+    replay(scan.path, tmp_path)
+    with h5py.File(tmp_path / "maps.h5") as file:
+        groups = sorted(name for name in file["dataset"] if name.startswith("image_"))
+    with ismrmrd.Dataset(tmp_path / "maps.h5", create_if_needed=False) as dataset:
+        return [dataset.read_image(g, i) for g in groups for i in range(dataset.number_of_images(g))]
+
+
+def over_tcp(scan, tmp_path):
+    with local_server() as port:
+        return send_scan(scan.xml, scan, port=port).images
+
+
+def in_gadgetron(scan, tmp_path):
+    with module_process() as (host, process):
+        host.say(wire.ConfigText("<configuration/>"), wire.Header(scan.xml))
+        for acquisition in scan:
+            host.say(wire.Data(acquisition))
+        heard = host.say(wire.Close()).hear()
+        assert isinstance(heard[-1], wire.Close)
+        assert process.wait() == 0
+    return [event.item for event in heard if isinstance(event, wire.Data)]
+
+
+def by_place(images):
+    return {(i.image_series_index, i.image_index): i for i in images}
+
+
+@pytest.fixture(scope="module")
+def expected(scan, tmp_path_factory):
+    return by_place(inline(scan, tmp_path_factory.mktemp("inline")))
+
+
+@pytest.mark.parametrize("run", [inline, replayed, over_tcp, in_gadgetron])
+def test_the_same_images_bit_for_bit(run, scan, expected, tmp_path):
+    images = by_place(run(scan, tmp_path))
+    assert images.keys() == expected.keys()
+    assert len(expected) == 14  # seven maps of two slices
+    for place, image in images.items():
+        assert image.data.tobytes() == expected[place].data.tobytes()
+        assert dict(image.meta) == dict(expected[place].meta)
+        # the last field, the length of the metadata, is set by whoever writes them
+        assert bytes(image.getHead())[:-4] == bytes(expected[place].getHead())[:-4]
+
+
+def test_geometry_is_that_of_each_slice_and_provenance_is_told(scan, expected):
+    first = {}
+    for acquisition in scan:
+        if not acquisition.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
+            first.setdefault(acquisition.idx.slice, acquisition)
+    for (_, index), image in expected.items():
+        spoke = first[index - 1]
+        for field in ("position", "read_dir", "phase_dir", "slice_dir", "patient_table_position"):
+            assert list(getattr(image, field)) == list(getattr(spoke, field))
+        assert image.slice == index - 1
+        assert tuple(image.field_of_view) == pytest.approx((350.0, 350.0, 8.0))
+        assert image.meta["spokestream_trajectory"] == "embedded"
+        assert image.meta["spokestream_sequence"] == "t1ff-2d-1400, 1400 spokes"
+        assert "closed form" in image.meta["spokestream_dictionary"]
+        assert "noise samples" in image.meta["spokestream_noise"]
+
+
+def test_frames_and_compressed_basis_give_nearly_the_same_maps(scan, expected, tmp_path):
+    chain = start_scan(select("mrf_t1ff").with_parameters({"basis": "frames"}), scan.xml, logging.getLogger("test"))
+    frames = by_place([item for item in run_chain(chain, scan) if isinstance(item, ismrmrd.Image)])
+    for series, tolerance in ((101, 0.02), (105, 0.05)):  # fat fraction, B1
+        a, b = (stored_to_physical(images[series, 1])[2] for images in (frames, expected))
+        both = (a > 0) & (b > 0)
+        assert np.median(np.abs(a - b)[both]) < tolerance / 4
+        assert np.mean(np.abs(a - b)[both] < tolerance) > 0.9
