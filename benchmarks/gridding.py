@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import NamedTuple
 
 import finufft
 import numpy as np
@@ -36,6 +37,15 @@ CHECKED = 3
 
 Adjoint = Callable[[NDArray[np.complex64], NDArray[np.float32]], NDArray[np.complex64]]
 """Weighted samples (coils, points) at k (points, 2) in cycles per field of view -> images (coils, y, x)."""
+
+
+class Method(NamedTuple):
+    """A way to grid, and on how many frames of the slice it is timed."""
+
+    adjoint: Adjoint
+    frames: int
+    scale: float
+    """Factor to the images of the others; applied where they are compared, not where they are timed."""
 
 
 @dataclass
@@ -78,11 +88,12 @@ def ours(n: int, threads: int) -> Adjoint:
 def plain_finufft(n: int, threads: int, dtype: str = "complex64", tolerance: float = TOLERANCE, **options) -> Adjoint:
     plan = finufft.Plan(1, (n, n), COILS, tolerance, 1, dtype=dtype, nthreads=threads, **options)
     real = np.float32 if dtype == "complex64" else np.float64
+    images = np.empty((COILS, n, n), dtype)
 
     def adjoint(data, k):
         ky, kx = np.ascontiguousarray((2 * np.pi / n * k[:, ::-1].astype(np.float64)).T, real)
         plan.setpts(ky, kx)
-        return plan.execute(data.astype(dtype, copy=False)) / n**2
+        return plan.execute(data.astype(dtype, copy=False), out=images)
 
     return adjoint
 
@@ -100,7 +111,7 @@ def mri_nufft(n: int, threads: int) -> Adjoint:
 
     def adjoint(data, k):
         operator.update_samples(radians(k))
-        return operator.adj_op(data) * (operator.norm_factor / n**2)
+        return operator.adj_op(data)
 
     return adjoint
 
@@ -109,7 +120,7 @@ def sigpy(n: int, oversampling: float) -> Adjoint:
     from sigpy import nufft_adjoint
 
     def adjoint(data, k):
-        return nufft_adjoint(data, k[:, ::-1], (COILS, n, n), oversamp=oversampling, width=4) / n
+        return nufft_adjoint(data, k[:, ::-1], (COILS, n, n), oversamp=oversampling, width=4)
 
     return adjoint
 
@@ -121,7 +132,7 @@ def torchkbnufft(n: int) -> Adjoint:
 
     def adjoint(data, k):
         omega = torch.from_numpy(np.ascontiguousarray((2 * np.pi / n * k[:, ::-1]).T, np.float32))
-        return operator(torch.from_numpy(data)[None], omega)[0].numpy() / n**2
+        return operator(torch.from_numpy(data)[None], omega)[0].numpy()
 
     return adjoint
 
@@ -144,19 +155,19 @@ def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) ->
     return run
 
 
-def adjoints(n: int, frames: int, threads: int, present: set[str]) -> dict[str, tuple[Adjoint, int]]:
-    """Name -> adjoint and how many frames of the slice are run; the slow ones are scaled up."""
-    methods: dict[str, tuple[Adjoint, int]] = {
-        OURS: (ours(n, threads), frames),
-        "finufft": (plain_finufft(n, threads, upsampfac=1.25, fftw=0), frames),
+def adjoints(n: int, frames: int, threads: int, present: set[str]) -> dict[str, Method]:
+    """By name; the slow ones on few frames."""
+    methods = {
+        OURS: Method(ours(n, threads), frames, 1.0),
+        "finufft": Method(plain_finufft(n, threads, upsampfac=1.25, fftw=0), frames, 1 / n**2),
     }
     if "mri-nufft" in present:
-        methods["mri-nufft\\[finufft]"] = (mri_nufft(n, threads), FEW)
+        methods["mri-nufft\\[finufft]"] = Method(mri_nufft(n, threads), FEW, 2 / n)
     if "sigpy" in present:
-        methods["sigpy, 1.25 x"] = (sigpy(n, 1.25), FEW)
-        methods["sigpy, 2 x"] = (sigpy(n, 2), FEW)
+        methods["sigpy, 1.25 x"] = Method(sigpy(n, 1.25), FEW, 1 / n)
+        methods["sigpy, 2 x"] = Method(sigpy(n, 2), FEW, 1 / n)
     if "torchkbnufft" in present:
-        methods["torchkbnufft, 2 x"] = (torchkbnufft(n), FEW)
+        methods["torchkbnufft, 2 x"] = Method(torchkbnufft(n), FEW, 1 / n**2)
     return methods
 
 
@@ -164,13 +175,16 @@ def spread_over(frames: int, count: int) -> NDArray[np.intp]:
     return np.linspace(0, frames - 1, count).astype(int)
 
 
-def relative_errors(data: Slice, methods: dict[str, tuple[Adjoint, int]], threads: int) -> dict[str, float]:
+def relative_errors(data: Slice, methods: dict[str, Method], threads: int) -> dict[str, float]:
     """Against finufft in double precision, on a few frames."""
     checked = [(data.weighted(f), data.points(f)) for f in spread_over(len(data.k), CHECKED)]
     exact = plain_finufft(data.n, threads, "complex128", 1e-9)
-    truth = np.stack([exact(*frame) for frame in checked])
-    images = {name: np.stack([adjoint(*frame) for frame in checked]) for name, (adjoint, _) in methods.items()}
-    return {name: float(np.linalg.norm(x - truth) / np.linalg.norm(truth)) for name, x in images.items()}
+    truth = np.stack([exact(*frame) / data.n**2 for frame in checked])
+    errors = {}
+    for name, method in methods.items():
+        images = np.stack([method.adjoint(*frame) * method.scale for frame in checked])
+        errors[name] = float(np.linalg.norm(images - truth) / np.linalg.norm(truth))
+    return errors
 
 
 def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
@@ -179,17 +193,21 @@ def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
     weighted = [data.weighted(f) for f in range(frames)]
     methods = adjoints(n, frames, threads, present)
 
-    def gridded(adjoint, count):
-        return lambda: [adjoint(weighted[f], data.points(f)) for f in spread_over(frames, count)]
+    def gridded(method):
+        def run():
+            for f in spread_over(frames, method.frames):
+                method.adjoint(weighted[f], data.points(f))
+
+        return run
 
     atoms = build_dictionary(data.sequence).atoms
     bases = [compressed_basis(data.sequence, atoms), frame_basis(data.sequence)]
     waits: dict[str, list[float]] = {f"our node, {basis.weights.shape[1]} images": [] for basis in bases}
-    runs = {name: gridded(*method) for name, method in methods.items()}
+    runs = {name: gridded(method) for name, method in methods.items()}
     runs |= {name: node(data, basis, threads, waits[name]) for name, basis in zip(waits, bases, strict=True)}
     seconds = in_turn(runs, rounds)
-    for name, (_, count) in methods.items():
-        seconds[name] = [s * frames / count for s in seconds[name]]
+    for name, method in methods.items():
+        seconds[name] = [s * frames / method.frames for s in seconds[name]]
 
     errors = relative_errors(data, methods, threads)
     table = Table(title=f"{frames} frames x 8 spokes x {2 * n} samples x {COILS} coils to {n} x {n}, {rounds} rounds")
@@ -198,7 +216,7 @@ def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
     for name in runs:
         table.add_row(
             name,
-            str(methods[name][1] if name in methods else frames),
+            str(methods[name].frames if name in methods else frames),
             f"{np.median(seconds[name]):.3f}",
             f"{np.median(waits[name][1:]):.3f}" if name in waits else "",  # the first is the warm-up
             f"{errors[name]:.1e}" if name in errors else "",

@@ -13,11 +13,12 @@ from gadgets.gadget import Gadget
 from gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
 from gadgets.radial_grid import RadialGrid, ramp_density
 from gadgets.scan import ScanContext, ScanError
+from gadgets.workers import workers
 
 __all__ = ["Gridding"]
 
 BATCH_FRAMES = 8
-"""Frames that are weighed into the coefficients in one matrix product."""
+"""Frames that are spread, and weighed into the coefficients, together."""
 CALIBRATION_FRAMES = 48
 """Frames after which coil sensitivities are settled when frames must be combined as they come."""
 
@@ -44,22 +45,22 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                 f"The temporal basis is made for {len(self.basis.weights)} frames, the sequence has "
                 f"{scan.sequence.n_frames}."
             )
-        torch.set_num_threads(scan.threads)
         self._scan = scan
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
-        self._grid: RadialGrid | None = None
+        self._frames: _FrameSpreader | None = None
         self._slice: _FrameSlice | _CompressedSlice | None = None
 
     def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints]:
         """Grid a frame; at the slice's end yield its coefficients."""
         if isinstance(message, SpokeBlock):
             n_coils = len(message.data)
-            if self._grid is None or self._grid.shape[0] != n_coils:
-                self._grid = RadialGrid(self._matrix, n_coils, self.tolerance, self._scan.threads)
+            if self._frames is None or self._frames.grid.shape[0] != n_coils:
+                self._release()
+                self._frames = _FrameSpreader(self._matrix, n_coils, self.tolerance, self._scan.threads)
             if self._slice is None:
                 kind = _FrameSlice if self.basis.is_frames else _CompressedSlice
-                self._slice = kind(self._grid, self.basis)
+                self._slice = kind(self._frames, self.basis)
             self._slice.add(message)
         elif self._slice is not None:
             images, self._slice = self._slice.images(), None
@@ -68,87 +69,118 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             )
 
     def close(self) -> None:
-        """Give the plan and the grids back."""
-        self._grid = self._slice = None
+        """Give plans, grids and threads back."""
+        self._release()
+
+    def _release(self) -> None:
+        frames, self._frames, self._slice = getattr(self, "_frames", None), None, None
+        if frames is not None:
+            frames.pool.shutdown()
+
+
+class _FrameSpreader:
+    """Spreads a batch of frames, each on a thread of its own."""
+
+    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, threads: int) -> None:
+        self.pool = workers(threads)
+        self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(threads)]
+        self.grid = self._grids[0]
+        self._batch = self.grid.empty(BATCH_FRAMES)
+
+    def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
+        """(frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; overwritten by the next call."""
+
+        def take(thread: int) -> None:
+            for i in range(thread, len(blocks), len(self._grids)):
+                block = blocks[i]
+                self._grids[thread].spread(block.data * ramp_density(block.k), block.k, out=self._batch[i])
+
+        list(self.pool.map(take, range(len(self._grids))))
+        return torch.from_numpy(self._batch[: len(blocks)])
 
 
 class _CompressedSlice:
     """One slice in a compressed basis: coefficient grids of all coils, filled a batch of frames at a time."""
 
-    def __init__(self, grid: RadialGrid, basis: TemporalBasis) -> None:
-        self._grid = grid
-        self._weights = basis.weights
-        self._calibration = CoilCalibration(grid)
-        self._coefficients = torch.from_numpy(grid.empty(basis.weights.shape[1]))
-        self._batch = grid.empty(BATCH_FRAMES)
-        self._frames: list[int] = []
+    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis) -> None:
+        self._frames = frames
+        self._weights = torch.from_numpy(basis.weights)
+        self._calibration = CoilCalibration(frames.grid)
+        self._coefficients = torch.from_numpy(frames.grid.empty(basis.weights.shape[1]))
+        self._blocks: list[SpokeBlock] = []
 
     def add(self, block: SpokeBlock) -> None:
-        space = self._batch[len(self._frames)]
-        self._grid.spread(block.data * ramp_density(block.k), block.k, out=space)
-        self._calibration.add(block.frame, space)
-        self._frames.append(block.frame)
-        if len(self._frames) == BATCH_FRAMES:
+        self._blocks.append(block)
+        if len(self._blocks) == BATCH_FRAMES:
             self._fold()
 
     def images(self) -> NDArray[np.complex64]:
         self._fold()
-        weights = self._calibration.sensitivities().conj() * self._grid.correction
-        return np.stack([self._grid.combined(grid, weights).numpy() for grid in self._coefficients])
+        grid, weights = self._frames.grid, self._calibration.sensitivities().conj() * self._frames.grid.correction
+        images = self._frames.pool.map(lambda coefficient: grid.combined(coefficient, weights), self._coefficients)
+        return np.stack([image.numpy() for image in images])
 
     def _fold(self) -> None:
-        weights = self._weights[self._frames]
-        used = np.flatnonzero(np.any(weights != 0, axis=0))  # of other echo times all are zero
-        if not used.size:
-            self._frames.clear()
+        """Add the waiting frames to the coefficients that they weigh in; to those of other echo times they do not."""
+        blocks, self._blocks = self._blocks, []
+        if not blocks:
             return
-        first, last = used[0], used[-1] + 1
-        by_frame = torch.from_numpy(weights[:, first:last].T.copy())
-        batch = torch.from_numpy(self._batch[: len(self._frames)])
-        for coil in range(batch.shape[1]):  # a coil at a time stays nearer to the caches
+        batch = self._frames.spread(blocks)
+        for block, grid in zip(blocks, batch, strict=True):
+            self._calibration.add(block.frame, grid.numpy())
+        weights = self._weights[[block.frame for block in blocks]]
+        used = weights.any(0).nonzero()[:, 0]
+        first, last = int(used.min()), int(used.max()) + 1
+        by_frame = weights[:, first:last].T.contiguous()
+
+        def fold(coil: int) -> None:
             _as_rows(self._coefficients[first:last, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
-        self._frames.clear()
+
+        list(self._frames.pool.map(fold, range(batch.shape[1])))
 
 
 class _FrameSlice:
     """One slice frame by frame; the first ones wait for the coil sensitivities."""
 
-    def __init__(self, grid: RadialGrid, basis: TemporalBasis) -> None:
-        self._grid = grid
-        self._calibration = CoilCalibration(grid)
-        self._space = grid.empty()
-        self._images = np.zeros((len(basis.weights), *grid.matrix), np.complex64)
+    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis) -> None:
+        self._frames = frames
+        self._calibration = CoilCalibration(frames.grid)
+        self._images = np.zeros((len(basis.weights), *frames.grid.matrix), np.complex64)
         self._weights: torch.Tensor | None = None
-        self._waiting: list[SpokeBlock] = []
+        self._blocks: list[SpokeBlock] = []
 
     def add(self, block: SpokeBlock) -> None:
-        self._spread(block)
-        if self._weights is not None:
-            self._combine(block.frame)
-            return
-        self._calibration.add(block.frame, self._space)
-        self._waiting.append(block)
-        if len(self._waiting) == CALIBRATION_FRAMES:
-            self._settle()
+        self._blocks.append(block)
+        if self._weights is None and len(self._blocks) == CALIBRATION_FRAMES:
+            self._calibrate()
+        if self._weights is not None and len(self._blocks) >= BATCH_FRAMES:
+            self._combine()
 
     def images(self) -> NDArray[np.complex64]:
         if self._weights is None:
-            self._settle()
+            self._calibrate()
+        self._combine()
         return self._images
 
-    def _settle(self) -> None:
-        self._weights = self._calibration.sensitivities().conj() * self._grid.correction
-        for block in self._waiting:
-            self._spread(block)
-            self._combine(block.frame)
-        self._waiting.clear()
+    def _calibrate(self) -> None:
+        for blocks in _batches(self._blocks):
+            for block, grid in zip(blocks, self._frames.spread(blocks), strict=True):
+                self._calibration.add(block.frame, grid.numpy())
+        self._weights = self._calibration.sensitivities().conj() * self._frames.grid.correction
 
-    def _spread(self, block: SpokeBlock) -> None:
-        self._grid.spread(block.data * ramp_density(block.k), block.k, out=self._space)
+    def _combine(self) -> None:
+        waiting, self._blocks = self._blocks, []
+        weights, grid = self._weights, self._frames.grid
+        assert weights is not None
+        for blocks in _batches(waiting):
+            images = self._frames.pool.map(lambda frame: grid.combined(frame, weights), self._frames.spread(blocks))
+            for block, image in zip(blocks, images, strict=True):
+                self._images[block.frame] = image.numpy()
 
-    def _combine(self, frame: int) -> None:
-        assert self._weights is not None
-        self._images[frame] = self._grid.combined(torch.from_numpy(self._space), self._weights).numpy()
+
+def _batches(blocks: list[SpokeBlock]) -> Iterator[list[SpokeBlock]]:
+    for first in range(0, len(blocks), BATCH_FRAMES):
+        yield blocks[first : first + BATCH_FRAMES]
 
 
 def _as_rows(grids: torch.Tensor) -> torch.Tensor:

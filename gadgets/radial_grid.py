@@ -4,7 +4,7 @@ Taken apart because the middle can be shared. Spreading a frame of 8 spokes cost
 weighed together on the grid before any FFT, and the kernel's roll-off is common to all coils, so that it is paid
 once, with the coil combination. The result is that of `finufft` type 1 to its tolerance (tested against the exact sum).
 
-Sums keep one order for a given number of threads, however busy the cores are: the same spokes give the same bits.
+It runs on one thread, in one order: the same spokes give the same bits. Who has more cores takes one for each.
 """
 
 from collections.abc import Iterator
@@ -28,18 +28,16 @@ class RadialGrid:
         matrix: image size (y, x) in pixels.
         n_coils: images at a time.
         tolerance: relative error of the adjoint.
-        threads: CPU threads of finufft.
 
     """
 
-    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float = 1e-3, threads: int = 2) -> None:
+    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float = 1e-3) -> None:
         self.matrix = matrix
         self.shape = (n_coils, *(_grid_size(n) for n in matrix))
         self._plan = finufft.Plan(
-            1, self.shape[1:], n_coils, tolerance, 1, dtype="complex64", upsampfac=UPSAMPLING, spreadinterponly=1,
-            nthreads=threads, spread_thread=2,  # a thread takes whole coils, so that sums keep their order
+            1, self.shape[1:], n_coils, tolerance, 1,
+            dtype="complex64", upsampfac=UPSAMPLING, spreadinterponly=1, nthreads=1,
         )  # fmt: skip
-        self._space = np.empty(self.shape, np.complex64)
         self.correction = self._roll_off_inverse()
         """(y, x) complex: divides the kernel out, with the 1 / pixels of the inverse transform."""
 

@@ -14,7 +14,6 @@ cells per voxel. Their pairs are tested, without a square root, against the best
 reach it are evaluated in float64.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gadgets.basis import TemporalBasis
+from gadgets.workers import workers
 from simulator.dictionary import Dictionary
 
 __all__ = ["Match", "TwoPoolAtoms", "match_two_pools", "mixture_energy", "mixture_fraction"]
@@ -93,8 +93,7 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int
     Args:
         y: (voxels, K) complex coefficients.
         atoms: of the same temporal basis.
-        threads: voxels are independent, so each thread takes chunks of its own. That beats threads within every
-            operation, of which there are thousands; and the result does not depend on their number.
+        threads: CPU threads; the result does not depend on their number.
         chunk: voxels that are searched at a time; bounds memory.
 
     Raises:
@@ -103,7 +102,7 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int
     """
     if not bool(torch.isfinite(torch.view_as_real(y)).all()):
         raise ValueError("fingerprints must be finite")
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with workers(threads) as pool:
         parts = list(pool.map(lambda part: _search(part.to(torch.complex128), atoms), torch.split(y, chunk)))
     index, ff, rho, correlation = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     grid = atoms.grid

@@ -74,21 +74,29 @@ def _replay(arguments: argparse.Namespace) -> None:
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
+    from pipelines.settings import T1FFSettings
+
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is everywhere [127.0.0.1]")
     parser.add_argument("--port", type=int, default=9002, help="TCP port; 0 takes a free one [9002]")
     parser.add_argument("--max-sessions", type=int, default=4, metavar="N", help="scans reconstructed at once [4]")
     parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep the received bytes of every session")
+    add_options(parser, T1FFSettings)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     import asyncio
+    from functools import partial
 
+    from pipelines.chains import select
     from pipelines.server import Server, ServerSettings
+    from pipelines.settings import T1FFSettings, read_settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on stderr
     a = arguments
     settings = ServerSettings(host=a.host, port=a.port, max_sessions=a.max_sessions, record_dir=a.record)
-    asyncio.run(Server(settings).serve())
+    values = {name: str(value) for name, value in given_options(a, T1FFSettings).items()}
+    pipeline = read_settings(T1FFSettings(), values, trusted=True)
+    asyncio.run(Server(settings, select=partial(select, settings=pipeline)).serve())
 
 
 def _send_options(parser: argparse.ArgumentParser) -> None:
@@ -138,7 +146,7 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
     from simulator.simulate import SimulationSettings
 
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
-    parser.add_argument("--speed", type=float, default=10.0, metavar="X", help="times the scanner's own [10]")
+    parser.add_argument("--speed", type=float, default=3.0, metavar="X", help="times the scanner's own [3]")
     _parameter_option(parser)
     add_options(parser, SimulationSettings)
 

@@ -34,7 +34,7 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
     truth = smooth_coils(5, MATRIX)
     y, x = np.mgrid[-1 : 1 : MATRIX[0] * 1j, -1 : 1 : MATRIX[1] * 1j]
     body = (x**2 + y**2) < 0.7**2
-    grid = RadialGrid(MATRIX, 5, threads=1)
+    grid = RadialGrid(MATRIX, 5)
     calibration = CoilCalibration(grid)
     space = grid.empty()
     # two windows; in the first the right half gives no signal, in the second the left one is inverted
@@ -54,14 +54,14 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
 
 def test_no_frame_no_sensitivities():
     with pytest.raises(ValueError, match="at least one frame"):
-        CoilCalibration(RadialGrid(MATRIX, 2, threads=1)).sensitivities()
+        CoilCalibration(RadialGrid(MATRIX, 2)).sensitivities()
 
 
 def test_the_phase_of_the_maps_is_smooth():
     truth = smooth_coils(4, MATRIX)
     k = radial_spokes(golden_angles(np.arange(55)), 122, 61.0, 2.0).astype(np.float32)
     y, x = np.mgrid[-1 : 1 : MATRIX[0] * 1j, -1 : 1 : MATRIX[1] * 1j]
-    grid = RadialGrid(MATRIX, 4, threads=1)
+    grid = RadialGrid(MATRIX, 4)
     space = grid.empty()
     grid.spread(kspace(truth * ((x**2 + y**2) < 0.64), k) * ramp_density(k), k, out=space)
     calibration = CoilCalibration(grid)

@@ -31,7 +31,7 @@ def adjoint(grid, data, k):
 def test_adjoint_equals_the_exact_sum(rng, tolerance):
     k, data = spokes(), complex_normal(rng, N_COILS, 5, 37)
     exact = np.einsum("csn,snyx->cyx", data, kernel(k)) / (MATRIX[0] * MATRIX[1])
-    image = adjoint(RadialGrid(MATRIX, N_COILS, tolerance, threads=1), data, k)
+    image = adjoint(RadialGrid(MATRIX, N_COILS, tolerance), data, k)
     assert np.linalg.norm(image - exact) < 3 * tolerance * np.linalg.norm(exact)
 
 
@@ -39,14 +39,14 @@ def test_adjoint_is_the_adjoint_of_the_exact_forward_transform(rng):
     """<A x, d> = <x, A^H d> with A summed exactly: a conjugation or an axis swapped breaks it."""
     k, data, image = spokes(), complex_normal(rng, 1, 5, 37), complex_normal(rng, *MATRIX)
     forward = np.einsum("yx,snyx->sn", image, kernel(k).conj())
-    back = adjoint(RadialGrid(MATRIX, 1, 1e-4, threads=1), data, k)[0] * (MATRIX[0] * MATRIX[1])
+    back = adjoint(RadialGrid(MATRIX, 1, 1e-4), data, k)[0] * (MATRIX[0] * MATRIX[1])
     scale = np.linalg.norm(forward) * np.linalg.norm(data)
     assert abs(np.vdot(forward, data[0]) - np.vdot(image, back)) < 1e-4 * scale
 
 
 def test_combination_equals_the_sum_over_coil_images(rng):
     k, data, weights = spokes(), complex_normal(rng, N_COILS, 5, 37), complex_normal(rng, N_COILS, *MATRIX)
-    grid = RadialGrid(MATRIX, N_COILS, threads=1)
+    grid = RadialGrid(MATRIX, N_COILS)
     space = grid.empty()
     grid.spread(data, k, out=space)
     space = torch.from_numpy(space)
@@ -57,7 +57,7 @@ def test_combination_equals_the_sum_over_coil_images(rng):
 
 def test_the_same_spokes_give_the_same_bits(rng):
     k, data = spokes(8, 90, 45.0), complex_normal(rng, 8, 8, 90)
-    results = [adjoint(RadialGrid((46, 44), 8, threads=2), data, k) for _ in range(4)]
+    results = [adjoint(RadialGrid((46, 44), 8), data, k) for _ in range(4)]
     assert all(np.array_equal(results[0], other) for other in results[1:])
 
 
@@ -74,5 +74,5 @@ def test_density_compensated_gridding_of_dense_spokes_returns_the_object():
     truth = np.exp(-((x - 18) ** 2 + 1.5 * (y - 12) ** 2) / 18) * np.exp(0.5j)
     k = spokes(89, 62, 31.0)
     data = np.einsum("yx,snyx->sn", truth, kernel(k, (ny, nx)).conj()).astype(np.complex64)
-    image = adjoint(RadialGrid((ny, nx), 1, threads=1), (data * ramp_density(k))[None], k)[0]
+    image = adjoint(RadialGrid((ny, nx), 1), (data * ramp_density(k))[None], k)[0]
     assert np.abs(image - truth).max() < 0.02

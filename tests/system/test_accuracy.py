@@ -47,7 +47,7 @@ def test_errors_fall_to_the_spacing_of_the_grid():
     frames = frame_means(signal.real, 8) + 1j * frame_means(signal.imag, 8)
     images = np.moveaxis(density[..., None] * (frames @ basis.weights), -1, 0)
     k = radial_spokes(golden_angles(np.arange(N_SPOKES)), 2 * max(MATRIX), max(MATRIX), 2.0).astype(np.float32)
-    grid = RadialGrid(MATRIX, len(images), tolerance=1e-4, threads=1)
+    grid = RadialGrid(MATRIX, len(images), tolerance=1e-4)
     space = grid.empty()
     grid.spread(exact_spokes(images, k) * ramp_density(k), k, out=space)
     gridded = grid.images(torch.from_numpy(space)).numpy()
