@@ -40,9 +40,11 @@ def fingerprints(path: Path, scan: ScanContext, basis: TemporalBasis) -> Fingerp
     return next(m for m in list(run_chain(chain, read_scan(path))) if isinstance(m, Fingerprints))
 
 
-def rmse(frames: Fingerprints, dictionary: Dictionary, basis: TemporalBasis, truth: Truth) -> dict[str, float]:
+def rmse(
+    frames: Fingerprints, dictionary: Dictionary, basis: TemporalBasis, truth: Truth, threads: int
+) -> dict[str, float]:
     """Map name -> RMSE over muscle and fat together; water T1 where FF < 0.7, fat T1 where FF > 0.3."""
-    maps = parameter_maps(frames, TwoPoolAtoms(dictionary, basis)).maps
+    maps = parameter_maps(frames, TwoPoolAtoms(dictionary, basis), threads).maps
     rows = [row for row in compare({name: m[None] for name, m in maps.items()}, truth) if row.voxels]
     of_map = {name: [row for row in rows if row.name == name] for name in dict.fromkeys(row.name for row in rows)}
     return {
@@ -63,7 +65,7 @@ def main() -> None:
         dictionary = build_dictionary(scan.sequence)
         alike, weighed = frame_basis(scan.sequence), frame_basis(scan.sequence, dictionary.atoms)
         frames, truth = fingerprints(path, scan, alike), read_truth(truth_path(path))
-    before, after = (rmse(frames, dictionary, basis, truth) for basis in (alike, weighed))
+    before, after = (rmse(frames, dictionary, basis, truth, scan.threads) for basis in (alike, weighed))
     table = Table("map", title="RMSE against the truth")
     for column in ("all frames alike", "weighed by their noise", "ratio"):
         table.add_column(column, justify="right")

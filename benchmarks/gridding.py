@@ -5,7 +5,7 @@ import simulator  # noqa: F401  first of all, since it settles how threads wait
 # isort: split
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -22,11 +22,13 @@ from gadgets.gridding import Gridding
 from gadgets.messages import Geometry, SliceEnd, SpokeBlock
 from gadgets.radial_grid import RadialGrid, ramp_density
 from gadgets.scan import ScanContext, ScanHeader
+from gadgets.workers import workers
 from simulator.dictionary import build_dictionary
 from simulator.sequence import load_sequence
 from simulator.trajectory import golden_angles, radial_spokes
 
 TOLERANCE = 1e-3
+FFTW_MEASURE = 0
 COILS = 8
 PEERS = {"mri-nufft": "mrinufft", "sigpy": "sigpy", "torchkbnufft": "torchkbnufft"}
 OURS = "ours, RadialGrid"
@@ -42,40 +44,44 @@ Adjoint = Callable[[NDArray[np.complex64], NDArray[np.float32]], NDArray[np.comp
 class Method(NamedTuple):
     """A way to grid, and on how many frames of the slice it is timed."""
 
-    adjoint: Adjoint
+    adjoints: list[Adjoint]
+    """One that uses all threads, or one for each thread, which take frames in turn."""
     frames: int
     scale: float
     """Factor to the images of the others; applied where they are compared, not where they are timed."""
 
+    def run(self, data: "Slice") -> None:
+        """Grid the frames, evenly chosen over the slice."""
+        chosen = spread_over(len(data.k), self.frames)
 
-@dataclass
+        def take(turn: int) -> None:
+            for f in chosen[turn :: len(self.adjoints)]:
+                self.adjoints[turn](data.weighted[f], data.points[f])
+
+        if len(self.adjoints) == 1:
+            take(0)
+        else:
+            with workers(len(self.adjoints)) as pool:
+                list(pool.map(take, range(len(self.adjoints))))
+
+
 class Slice:
     """Noise on golden-angle spokes: what is sampled does not matter to the time."""
 
-    n: int
-    sequence = load_sequence("t1ff-2d-1400")
-    k: NDArray[np.float32] = field(init=False)
-    data: NDArray[np.complex64] = field(init=False)
-
-    def __post_init__(self):
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.sequence = load_sequence("t1ff-2d-1400")
         frames, spokes = self.sequence.n_frames, self.sequence.spokes_per_frame
         angles = golden_angles(np.arange(frames * spokes)).reshape(frames, spokes)
-        self.k = radial_spokes(angles, 2 * self.n, self.n, 2).astype(np.float32)
+        self.k = radial_spokes(angles, 2 * n, n, 2).astype(np.float32)
         rng = np.random.default_rng(0)
-        shape = (frames, COILS, spokes, 2 * self.n, 2)
-        self.data = rng.standard_normal(shape, np.float32).view(np.complex64)[..., 0]
-
-    def weighted(self, frame: int) -> NDArray[np.complex64]:
-        """(coils, points) density-compensated samples."""
-        return (self.data[frame] * ramp_density(self.k[frame])).reshape(COILS, -1)
-
-    def points(self, frame: int) -> NDArray[np.float32]:
-        """(points, 2) in cycles per field of view."""
-        return self.k[frame].reshape(-1, 2)
+        self.data = rng.standard_normal((frames, COILS, spokes, 2 * n, 2), np.float32).view(np.complex64)[..., 0]
+        self.weighted = [(d * ramp_density(k)).reshape(COILS, -1) for d, k in zip(self.data, self.k, strict=True)]
+        self.points = self.k.reshape(frames, -1, 2)
 
 
-def ours(n: int, threads: int) -> Adjoint:
-    grid = RadialGrid((n, n), COILS, TOLERANCE, threads)
+def ours(n: int) -> Adjoint:
+    grid = RadialGrid((n, n), COILS, TOLERANCE)
     space = grid.empty()
 
     def adjoint(data, k):
@@ -85,8 +91,11 @@ def ours(n: int, threads: int) -> Adjoint:
     return adjoint
 
 
-def plain_finufft(n: int, threads: int, dtype: str = "complex64", tolerance: float = TOLERANCE, **options) -> Adjoint:
-    plan = finufft.Plan(1, (n, n), COILS, tolerance, 1, dtype=dtype, nthreads=threads, **options)
+def plain_finufft(n: int, threads: int, dtype: str = "complex64", tolerance: float = TOLERANCE) -> Adjoint:
+    upsampling = 1.25 if dtype == "complex64" else 2
+    plan = finufft.Plan(
+        1, (n, n), COILS, tolerance, 1, dtype=dtype, nthreads=threads, upsampfac=upsampling, fftw=FFTW_MEASURE
+    )
     real = np.float32 if dtype == "complex64" else np.float64
     images = np.empty((COILS, n, n), dtype)
 
@@ -106,7 +115,7 @@ def mri_nufft(n: int, threads: int) -> Adjoint:
 
     start = radians(radial_spokes(golden_angles(np.arange(8)), 2 * n, n, 2).reshape(-1, 2))
     operator = get_operator("finufft")(
-        start, (n, n), n_coils=COILS, n_trans=COILS, eps=TOLERANCE, upsampfac=1.25, fftw=0, nthreads=threads
+        start, (n, n), n_coils=COILS, n_trans=COILS, eps=TOLERANCE, upsampfac=1.25, fftw=FFTW_MEASURE, nthreads=threads
     )
 
     def adjoint(data, k):
@@ -158,16 +167,17 @@ def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) ->
 def adjoints(n: int, frames: int, threads: int, present: set[str]) -> dict[str, Method]:
     """By name; the slow ones on few frames."""
     methods = {
-        OURS: Method(ours(n, threads), frames, 1.0),
-        "finufft": Method(plain_finufft(n, threads, upsampfac=1.25, fftw=0), frames, 1 / n**2),
+        OURS: Method([ours(n) for _ in range(threads)], frames, 1.0),
+        "finufft, threads inside": Method([plain_finufft(n, threads)], frames, 1 / n**2),
+        "finufft, threads by frame": Method([plain_finufft(n, 1) for _ in range(threads)], frames, 1 / n**2),
     }
     if "mri-nufft" in present:
-        methods["mri-nufft\\[finufft]"] = Method(mri_nufft(n, threads), FEW, 2 / n)
+        methods["mri-nufft\\[finufft]"] = Method([mri_nufft(n, threads)], FEW, 2 / n)
     if "sigpy" in present:
-        methods["sigpy, 1.25 x"] = Method(sigpy(n, 1.25), FEW, 1 / n)
-        methods["sigpy, 2 x"] = Method(sigpy(n, 2), FEW, 1 / n)
+        methods["sigpy, 1.25 x"] = Method([sigpy(n, 1.25)], FEW, 1 / n)
+        methods["sigpy, 2 x"] = Method([sigpy(n, 2)], FEW, 1 / n)
     if "torchkbnufft" in present:
-        methods["torchkbnufft, 2 x"] = Method(torchkbnufft(n), FEW, 1 / n**2)
+        methods["torchkbnufft, 2 x"] = Method([torchkbnufft(n)], FEW, 1 / n**2)
     return methods
 
 
@@ -177,12 +187,12 @@ def spread_over(frames: int, count: int) -> NDArray[np.intp]:
 
 def relative_errors(data: Slice, methods: dict[str, Method], threads: int) -> dict[str, float]:
     """Against finufft in double precision, on a few frames."""
-    checked = [(data.weighted(f), data.points(f)) for f in spread_over(len(data.k), CHECKED)]
+    checked = [(data.weighted[f], data.points[f]) for f in spread_over(len(data.k), CHECKED)]
     exact = plain_finufft(data.n, threads, "complex128", 1e-9)
     truth = np.stack([exact(*frame) / data.n**2 for frame in checked])
     errors = {}
     for name, method in methods.items():
-        images = np.stack([method.adjoint(*frame) * method.scale for frame in checked])
+        images = np.stack([method.adjoints[0](*frame) * method.scale for frame in checked])
         errors[name] = float(np.linalg.norm(images - truth) / np.linalg.norm(truth))
     return errors
 
@@ -190,22 +200,13 @@ def relative_errors(data: Slice, methods: dict[str, Method], threads: int) -> di
 def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
     data = Slice(n)
     frames = len(data.k)
-    weighted = [data.weighted(f) for f in range(frames)]
     methods = adjoints(n, frames, threads, present)
-
-    def gridded(method):
-        def run():
-            for f in spread_over(frames, method.frames):
-                method.adjoint(weighted[f], data.points(f))
-
-        return run
-
     atoms = build_dictionary(data.sequence).atoms
     bases = [compressed_basis(data.sequence, atoms), frame_basis(data.sequence)]
     waits: dict[str, list[float]] = {f"our node, {basis.weights.shape[1]} images": [] for basis in bases}
-    runs = {name: gridded(method) for name, method in methods.items()}
+    runs = {name: partial(method.run, data) for name, method in methods.items()}
     runs |= {name: node(data, basis, threads, waits[name]) for name, basis in zip(waits, bases, strict=True)}
-    seconds = in_turn(runs, rounds)
+    seconds = in_turn(runs, rounds, threads)
     for name, method in methods.items():
         seconds[name] = [s * frames / method.frames for s in seconds[name]]
 
@@ -231,7 +232,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often every method has its turn")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     console = Console()
     present = installed(PEERS, console)
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft", *sorted(present)])

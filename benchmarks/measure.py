@@ -9,12 +9,13 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import torch
 from rich.console import Console
 
 __all__ = ["in_turn", "installed", "print_machine", "ratio"]
 
 
-def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
     """Seconds of every method in every round; a first round warms up and does not count.
 
     Methods take turns within a round, so that whatever else slows the machine slows all of them.
@@ -22,6 +23,7 @@ def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     for turn in range(rounds + 1):
         for name, run in methods.items():
+            torch.set_num_threads(threads)  # of this process, which some methods change
             begin = perf_counter()
             run()
             if turn:
@@ -43,12 +45,14 @@ def installed(packages: Mapping[str, str], console: Console) -> set[str]:
 
 
 def print_machine(console: Console, threads: int, packages: Sequence[str]) -> None:
-    """Processor, cores, load and versions; a busy machine is said to be one."""
-    cores, load = os.cpu_count() or 1, os.getloadavg()[0]
-    console.print(f"{_processor()}, {cores} cores of which {threads} are used, Python {platform.python_version()}")
+    """Processor, cores, versions, and the load that the machine was under before."""
+    cores, load = os.cpu_count(), os.getloadavg()[0]
+    console.print(
+        f"{_processor()}, {cores} cores, {threads} threads, Python {platform.python_version()}, "
+        f"load over the last minute {load:.1f}",
+        highlight=False,
+    )
     console.print(", ".join(f"{name} {version(name)}" for name in packages), highlight=False)
-    if load > 0.3:
-        console.print(f"[bold yellow]The machine is busy (load {load:.1f}): read the ratios, not the times.")
 
 
 def _processor() -> str:

@@ -51,6 +51,7 @@ def parameter_maps(fingerprints: Fingerprints, atoms: TwoPoolAtoms, threads: int
         "deltaf": grid.deltaf_hz[match.deltaf],
         "b1": grid.b1[match.b1],
         "pd": np.abs(match.rho),
+        "phase": np.angle(match.rho),
         "correlation": match.correlation,
     }
     maps = {}

@@ -12,7 +12,7 @@ from simulator.sequence import Sequence, load_sequence
 
 Number = TypeVar("Number", int, float)
 
-__all__ = ["ScanContext", "ScanError", "ScanHeader", "sequence_from_header"]
+__all__ = ["ScanContext", "ScanError", "ScanHeader", "parse_xml", "sequence_from_header"]
 
 
 class ScanError(Exception):
@@ -54,12 +54,7 @@ class ScanHeader:
 
         Raises ScanError when it is not XML, no ISMRMRD header, or lacks matrix and field of view.
         """
-        if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-            raise ScanError("The ISMRMRD header declares XML entities, which no scanner does; it was refused.")
-        try:
-            root = ET.fromstring(xml)  # noqa: S314  entities are refused above, the size is bounded by the wire
-        except ET.ParseError as error:
-            raise ScanError(f"The ISMRMRD header is not well-formed XML ({error}).") from None
+        root = parse_xml(xml, "ISMRMRD header")
         for element in root.iter():
             element.tag = element.tag.rpartition("}")[2]
         if root.tag != "ismrmrdHeader":
@@ -109,6 +104,16 @@ class ScanHeader:
         if not all(np.isfinite(numbers)) or min(numbers) <= 0:
             raise ScanError("The ISMRMRD header has a matrix or field of view that is not positive.")
         return header
+
+
+def parse_xml(text: str, what: str) -> ET.Element:
+    """The root element of XML from a peer or a file. Raises ScanError, which says `what` it is that cannot be read."""
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ScanError(f"The {what} declares XML entities; it was refused.")
+    try:
+        return ET.fromstring(text)  # noqa: S314  entities are refused above, the size is bounded by the wire
+    except ET.ParseError as error:
+        raise ScanError(f"The {what} is not well-formed XML ({error}).") from None
 
 
 def _triple(encoding: ET.Element, path: str, kind: type[Number]) -> tuple[Number, Number, Number]:

@@ -56,7 +56,7 @@ def node_serves_on(port, scan, first_slice):
     """Checked after every failure: the same server takes a whole scan."""
     yield port
     reply = send_scan(scan.xml, first_slice, port=port)
-    assert len(reply.images) == 7
+    assert len(reply.images) == 8
     assert not any(text.startswith("ERROR") for text in reply.texts)
 
 
@@ -65,7 +65,7 @@ def test_irregular_spokes_are_told_and_counted_in_the_metadata(what, scan, first
     reply = send_scan(scan.xml, spoil(first_slice, what), port=port)
     (warning,) = [text for text in reply.texts if text.startswith("WARNING")]
     assert SPOILED[what] in warning
-    assert len(reply.images) == 7
+    assert len(reply.images) == 8
     counts = {key: value for key, value in reply.images[0].meta.items() if key.startswith("spokestream_count_")}
     assert any(int(value) > 0 for value in counts.values())
 

@@ -60,7 +60,7 @@ def expected(scan, tmp_path_factory):
 def test_the_same_images_bit_for_bit(run, scan, expected, tmp_path):
     images = by_place(run(scan, tmp_path))
     assert images.keys() == expected.keys()
-    assert len(expected) == 14  # seven maps of two slices
+    assert len(expected) == 16  # eight maps of two slices
     for place, image in images.items():
         assert image.data.tobytes() == expected[place].data.tobytes()
         assert dict(image.meta) == dict(expected[place].meta)

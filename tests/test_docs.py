@@ -1,0 +1,57 @@
+"""What the documentation shows is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gadgets.map_kinds import MAP_KINDS
+from pipelines.chains import select
+from pipelines.commands import COMMANDS
+from pipelines.wire import MessageId
+from simulator.simulate import SimulationSettings, simulate_scan
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def test_the_readme_s_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    simulate_scan(Path("scan.h5"), SimulationSettings(matrix=32, coils=3))
+    (code,) = blocks(ROOT / "README.md", "python")
+    names = {}
+    exec(code, names)
+    assert len(names["images"]) == 8
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page):
+    for command in re.findall(r"^spokestream (\w+)", "\n".join(blocks(page, "sh")), flags=re.MULTILINE):
+        assert command in COMMANDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_configurations_are_accepted():
+    shown = re.findall(r"<configuration.*?</configuration>", "\n".join(page.read_text() for page in PAGES))
+    assert len(shown) >= 2
+    for text in shown:
+        assert select(text, default="mrf_t1ff").settings.coils == 8
+
+
+def test_the_table_of_maps_is_the_one_in_the_code():
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs/conventions.md").read_text(), flags=re.MULTILINE)
+    assert {(int(series), name) for series, name in rows} == {(k.series, k.name) for k in MAP_KINDS.values()}
+
+
+def test_the_ids_of_messages_that_the_protocol_page_names():
+    page = (ROOT / "docs/protocol.md").read_text()
+    assert f"ERROR (id {MessageId.ERROR.value})" in page
