@@ -1,6 +1,7 @@
 """Which pixels hold tissue that can be matched."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -26,9 +27,9 @@ def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np
         (y, x)
 
     """
-    flat = images.reshape(len(images), -1)
-    _, vectors = np.linalg.eigh(flat @ flat.conj().T)
-    signal = np.linalg.norm(vectors[:, -components:].conj().T @ flat, axis=0).reshape(images.shape[1:])
+    flat = torch.from_numpy(images).flatten(1)
+    _, vectors = torch.linalg.eigh(flat @ flat.mH)  # numpy's takes seconds where OpenBLAS must share its cores
+    signal = (vectors[:, -components:].mH @ flat).abs().square().sum(0).sqrt().reshape(images.shape[1:]).numpy()
     tissue = signal > OF_BRIGHTEST * np.percentile(signal, 99)
     width = max(images.shape[1:]) / 15
     density = ndimage.gaussian_filter(tissue.astype(np.float32), width)

@@ -27,7 +27,7 @@ class RadialGrid:
     Args:
         matrix: image size (y, x) in pixels.
         n_coils: images at a time.
-        tolerance: relative error of the adjoint.
+        tolerance: asked of finufft's kernel; the adjoint's relative error is up to twice that.
 
     """
 
