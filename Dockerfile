@@ -12,7 +12,7 @@ COPY pipelines pipelines
 RUN /opt/spokestream/bin/pip install --no-cache-dir .
 
 FROM python:3.12-slim
-# finufft's and torch's OpenMP runtimes come in their wheels
+# the libraries bring their OpenMP runtimes in their wheels
 COPY --from=build /opt/spokestream /opt/spokestream
 ENV PATH=/opt/spokestream/bin:$PATH PYTHONUNBUFFERED=1
 RUN useradd --create-home --uid 1000 node && mkdir /data && chown node /data

@@ -57,34 +57,22 @@ class RadialGrid:
         )
         self._plan.execute(np.ascontiguousarray(data.reshape(len(data), -1)), out=out)
 
-    def transform(self, grid: Tensor) -> Tensor:
-        """Images (..., grid y, grid x) of grids, still rolled off and wrapped; see `pixels`, `correction`."""
-        image: Tensor = torch.fft.ifft2(grid, norm="forward")
-        return image
-
-    def pixels(self) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-        """Pairs (where in the image, where in the transform): four quadrants, since transforms start at r = 0."""
-        (ny, nx), (_, gy, gx) = self.matrix, self.shape
-        rows = ((slice(0, ny // 2), slice(gy - ny // 2, gy)), (slice(ny // 2, ny), slice(0, ny - ny // 2)))
-        columns = ((slice(0, nx // 2), slice(gx - nx // 2, gx)), (slice(nx // 2, nx), slice(0, nx - nx // 2)))
-        for image_y, transform_y in rows:
-            for image_x, transform_x in columns:
-                yield (image_y, image_x), (transform_y, transform_x)
-
     def images(self, grid: Tensor) -> Tensor:
-        """(coils, y, x) corrected images of one grid."""
-        transform = self.transform(grid)
-        out = torch.empty((*transform.shape[:-2], *self.matrix), dtype=transform.dtype)
-        for image, wrapped in self.pixels():
-            torch.mul(transform[..., *wrapped], self.correction[image], out=out[..., *image])
+        """(coils, y, x) images of one grid."""
+        out = torch.empty((len(grid), *self.matrix), dtype=grid.dtype)
+        for coil, image in zip(grid, out, strict=True):
+            transform = torch.fft.ifft2(coil, norm="forward")
+            for here, there in self._quadrants():
+                torch.mul(transform[there], self.correction[here], out=image[here])
         return out
 
     def combined(self, grid: Tensor, weights: Tensor) -> Tensor:
         """(y, x) sum over coils of weights times images; weights (coils, y, x) must hold `correction` already."""
-        transform = self.transform(grid)
-        out = torch.empty(self.matrix, dtype=transform.dtype)
-        for image, wrapped in self.pixels():
-            out[image] = (weights[:, *image] * transform[:, *wrapped]).sum(0)
+        out = torch.zeros(self.matrix, dtype=grid.dtype)
+        for coil, weight in zip(grid, weights, strict=True):  # one at a time stays in the caches, half the time of all
+            transform = torch.fft.ifft2(coil, norm="forward")
+            for here, there in self._quadrants():
+                out[here].addcmul_(weight[here], transform[there])
         return out
 
     def empty(self, *leading: int) -> NDArray[np.complex64]:
@@ -98,9 +86,18 @@ class RadialGrid:
         self.spread(np.ones((self.shape[0], 1), np.complex64), np.zeros((1, 2), np.float32), grid)
         rolled = torch.fft.ifft2(torch.from_numpy(grid[0]).to(torch.complex128), norm="forward")
         out = torch.empty(self.matrix, dtype=torch.complex128)
-        for image, wrapped in self.pixels():
-            out[image] = 1 / (rolled[wrapped] * (ny * nx))
+        for here, there in self._quadrants():
+            out[here] = 1 / (rolled[there] * (ny * nx))
         return out.to(torch.complex64)
+
+    def _quadrants(self) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+        """Pairs (where in the image, where in the transform): a transform starts at r = 0, an image has it inside."""
+        (ny, nx), (_, gy, gx) = self.matrix, self.shape
+        rows = ((slice(0, ny // 2), slice(gy - ny // 2, gy)), (slice(ny // 2, ny), slice(0, ny - ny // 2)))
+        columns = ((slice(0, nx // 2), slice(gx - nx // 2, gx)), (slice(nx // 2, nx), slice(0, nx - nx // 2)))
+        for image_y, transform_y in rows:
+            for image_x, transform_x in columns:
+                yield (image_y, image_x), (transform_y, transform_x)
 
 
 def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
