@@ -18,7 +18,10 @@ RADIUS = 16
 """Half-width of the central k-space that is used, cycles per field of view (the lab's choice: 16 samples)."""
 WINDOW_FRAMES = 12
 """Frames in a window: 96 spokes sample a disc of that radius twice over."""
-POWER_ITERATIONS = 20
+POWER_ITERATIONS = 8
+"""Where there is tissue one eigenvalue is many times the others."""
+FINENESS = 3
+"""Pixels of the grid on which eigenvectors are found, of the resolution: few, yet smooth between them."""
 
 
 class CoilCalibration:
@@ -62,8 +65,7 @@ def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int
     """
     cells = windows.shape[-2:]
     taper = [torch.hann_window(c + 1, periodic=False)[:c] for c in cells]
-    # images four times finer than they resolve: eigenvectors are cheap there and still smooth
-    coarse = tuple(min(n, 4 * round(c * n / g)) for n, c, g in zip(matrix, cells, grid, strict=True))
+    coarse = tuple(min(n, FINENESS * round(c * n / g)) for n, c, g in zip(matrix, cells, grid, strict=True))
     to_image = [_dft(c, g, m, n) for c, g, m, n in zip(cells, grid, coarse, matrix, strict=True)]
     images = torch.einsum("yu,wcuv,xv->wcyx", to_image[0] * taper[0], windows, to_image[1] * taper[1])
     covariance = torch.einsum("wcyx,wdyx->yxcd", images, images.conj())

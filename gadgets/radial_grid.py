@@ -110,8 +110,9 @@ def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
         (spokes, samples) in (cycles per field of view)²: pi / spokes · |k| · dk, at the centre the disc of diameter dk.
 
     """
-    step = float(np.median(np.linalg.norm(np.diff(k, axis=1), axis=-1)))
-    radius = np.maximum(np.linalg.norm(k, axis=-1), step / 4)
+    along = k[:, -1] - k[:, 0]
+    step = float(np.mean(np.hypot(along[:, 0], along[:, 1]))) / max(1, k.shape[1] - 1)
+    radius = np.maximum(np.hypot(k[..., 0], k[..., 1]), step / 4)
     return np.asarray(np.pi / len(k) * step * radius, np.float32)
 
 
