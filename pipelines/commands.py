@@ -55,7 +55,7 @@ def _parameter_option(parser: argparse.ArgumentParser) -> None:
 def _replay_options(parser: argparse.ArgumentParser) -> None:
     from pipelines.settings import T1FFSettings
 
-    parser.add_argument("scan", type=Path, help="ISMRMRD file of the scan")
+    parser.add_argument("scan", type=Path, help="ISMRMRD file of the scan, or the recording of a session")
     parser.add_argument("-o", "--output", type=Path, default=Path("maps"), metavar="FOLDER", help="for the maps [maps]")
     parser.add_argument("--pipeline", default="mrf_t1ff", metavar="NAME", help="which reconstruction [mrf_t1ff]")
     add_options(parser, T1FFSettings)

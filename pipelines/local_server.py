@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pipelines.server import Server, ServerSettings
 
@@ -11,9 +12,9 @@ __all__ = ["local_server"]
 
 
 @contextmanager
-def local_server() -> Iterator[int]:
+def local_server(record_dir: Path | None = None) -> Iterator[int]:
     """Serve on a free port of the loopback while the context lasts; gives the port."""
-    server = Server(ServerSettings(port=0))
+    server = Server(ServerSettings(port=0, record_dir=record_dir))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="spokestream-server")
     thread.start()

@@ -14,6 +14,7 @@ from gadgets.scan import ScanError
 from pipelines.chains import select, start_scan
 from pipelines.files import read_scan
 from pipelines.outputs import Report, write_outputs
+from pipelines.recorded_scan import RecordedScan, is_recording
 from pipelines.run_chain import run_chain
 
 __all__ = ["ScanSource", "peak_memory_mb", "reconstruct", "replay"]
@@ -44,12 +45,17 @@ def replay(
     parameters: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Reconstruct an ISMRMRD file and write maps, figure and report into a directory.
+    """Reconstruct an ISMRMRD file, or the recording of a session, and write maps, figure and report into a directory.
 
     Raises ScanError when the scan cannot be read or reconstructed, ValueError for an unknown pipeline or
     parameter, OSError when the results cannot be written.
     """
-    source = read_scan(path)
+    source: ScanSource
+    if is_recording(Path(path)):
+        source = recorded = RecordedScan(Path(path))
+        parameters = recorded.parameters | dict(parameters or {})
+    else:
+        source = read_scan(path)
     images, report = reconstruct(source, config, parameters or {}, progress)
     report.source = str(path)
     return write_outputs(out_dir, images, source.xml, report)

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.client import ClientError, send_scan
+from pipelines.local_server import local_server
 from simulator.dictionary import Grid, build_dictionary, save_dictionary
 from simulator.sequence import load_sequence
 
@@ -114,6 +115,14 @@ def test_a_client_that_vanishes_midway(scan, first_slice, node_serves_on):
 
     with pytest.raises(InterruptedError):
         send_scan(scan.xml, half(), port=node_serves_on)
+
+
+def test_a_failed_scan_is_kept_and_fails_the_same_way_when_replayed(scan, first_slice, tmp_path, capsys):
+    with local_server(record_dir=tmp_path / "kept") as port, pytest.raises(ClientError, match="strict"):
+        send_scan(scan.xml, spoil(first_slice, "nan"), port=port, parameters={"integrity": "strict"})
+    (recording,) = (tmp_path / "kept").iterdir()
+    assert "holds values that are not finite" in failure(capsys, "replay", recording, "-o", tmp_path)
+    assert main(["replay", str(recording), "-o", str(tmp_path / "maps"), "--integrity", "warn"]) == 0
 
 
 def failure(capsys, *arguments):
