@@ -64,9 +64,10 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             self._slice.add(message)
         elif self._slice is not None:
             images, self._slice = self._slice.images(), None
-            yield Fingerprints(
-                images, self.basis, foreground(images), message.slice, message.geometry, message.integrity
-            )
+            mask = foreground(images)
+            if not mask.any():
+                self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice)
+            yield Fingerprints(images, self.basis, mask, message.slice, message.geometry, message.integrity)
 
     def close(self) -> None:
         """Give plans, grids and threads back."""

@@ -13,6 +13,9 @@ from simulator.dictionary import Dictionary
 
 __all__ = ["DictionaryMatching", "parameter_maps"]
 
+MOST_ECHO_TIMES = 16
+"""The search's bound has a term for every pair of them."""
+
 
 class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
     """Exact two-pool matching over the full grid; see `gadgets.two_pool`."""
@@ -28,6 +31,9 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         difference = self.dictionary.sequence.difference(scan.sequence)
         if difference:
             raise ScanError(f"The dictionary was made for another sequence than this scan's: {difference}.")
+        if len(scan.sequence.echo_times_ms) > MOST_ECHO_TIMES:
+            n = len(scan.sequence.echo_times_ms)
+            raise ScanError(f"The sequence has {n} echo times; matching takes up to {MOST_ECHO_TIMES}.")
         scan.provenance["dictionary"] = f"{self.source}, {self.dictionary.digest}"
         self._threads = scan.threads
         self._atoms: TwoPoolAtoms | None = None

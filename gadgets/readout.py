@@ -185,26 +185,23 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             raise ScanError(f"Slice {number}: a spoke came after its end, and integrity is set to strict.")
 
     def _k(self, readout: ismrmrd.Acquisition, index: int) -> NDArray[np.float32]:
-        n_samples, oversampling = readout.number_of_samples, self._scan.header.oversampling
+        n_samples, header = readout.number_of_samples, self._scan.header
+        if not 0 <= readout.center_sample < n_samples:
+            raise ScanError(f"center_sample {readout.center_sample} lies outside the {n_samples} samples of a readout.")
         embedded = self.trajectory == "auto" and readout.trajectory_dimensions in (2, 3)
         angle = float(readout.user_float[0]) if self.trajectory == "angle" else float(golden_angles(index))
-        computed = radial_spokes(angle, n_samples, float(readout.center_sample), oversampling)
-        k = computed
-        if embedded:
-            k = embedded_trajectory(readout.traj, self._scan.header.recon_matrix[0])
+        computed = radial_spokes(angle, n_samples, float(readout.center_sample), header.oversampling)
+        computed[:, 1] *= header.recon_fov_mm[1] / header.recon_fov_mm[0]  # of another field of view, other cycles
+        k = embedded_trajectory(readout.traj, header.recon_matrix[:2]) if embedded else computed
+        if not np.isfinite(k).all():
+            raise ScanError(f"The trajectory of spoke {index} holds values that are not finite.")
         if not self._source:
-            self._describe(readout, embedded, float(np.abs(k - computed).max()) * oversampling)
+            self._describe(embedded, float(np.abs(k - computed).max()) * header.oversampling)
         return k.astype(np.float32)
 
-    def _describe(self, readout: ismrmrd.Acquisition, embedded: bool, deviation_samples: float) -> None:
+    def _describe(self, embedded: bool, deviation_samples: float) -> None:
         sources = {"angle": "angle in user_float[0]"}
         self._source = "embedded" if embedded else sources.get(self.trajectory, "golden angle from the spoke's index")
-        if not 0 <= readout.center_sample < readout.number_of_samples:
-            raise ScanError(
-                f"center_sample {readout.center_sample} lies outside the {readout.number_of_samples} samples."
-            )
-        if not np.isfinite(deviation_samples):
-            raise ScanError("The spoke's trajectory holds values that are not finite.")
         self._scan.provenance["trajectory"] = self._source
         self._scan.log.info("The trajectory is taken as %s.", self._source)
         if embedded and deviation_samples > 0.5:
@@ -233,24 +230,23 @@ def demodulate(
     return np.ascontiguousarray(data * np.exp(2j * np.pi * frequency_hz * time_s), np.complex64)
 
 
-def embedded_trajectory(trajectory: NDArray[np.float32], recon_matrix: int) -> NDArray[np.float64]:
+def embedded_trajectory(trajectory: NDArray[np.float32], recon_matrix: tuple[int, int]) -> NDArray[np.float64]:
     """Embedded coordinates (samples, 2 or 3) to (samples, 2) in cycles per field of view.
 
-    Values up to 0.5 are cycles per recon pixel, values up to half the recon matrix cycles per field of view (a
+    Values up to 0.5 are cycles per recon pixel, values up to half the recon matrix (x, y) cycles per field of view (a
     little more is let through: delays and asymmetric readouts overshoot). A third column is density and not used.
     Raises ScanError, with the range found, for anything else.
     """
     k = np.asarray(trajectory[:, :2], np.float64)
-    if not np.isfinite(k).all():
-        raise ScanError("The embedded trajectory holds values that are not finite.")
     extent = float(np.abs(k).max())
     if extent <= 0.55:
-        return k * recon_matrix
-    if recon_matrix * 0.25 <= extent <= recon_matrix * 0.55:
+        return np.asarray(k * np.array(recon_matrix))
+    edge = max(recon_matrix) / 2
+    if edge / 2 <= extent <= 1.1 * edge:
         return k
     raise ScanError(
         f"The embedded trajectory reaches {extent:.4g}, which is neither cycles per pixel (0.5) nor cycles per field "
-        f"of view ({recon_matrix / 2:g})."
+        f"of view ({edge:g})."
     )
 
 

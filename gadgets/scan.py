@@ -8,11 +8,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.sequence import Sequence, load_sequence
+from simulator.sequence import Sequence, load_sequence, preset_names
 
 Number = TypeVar("Number", int, float)
 
 __all__ = ["ScanContext", "ScanError", "ScanHeader", "parse_xml", "sequence_from_header"]
+
+LARGEST_MATRIX = 1024
+LONGEST_TRAIN = 20_000
+MOST_REPETITIONS = 10
+"""Limits on what a header may ask for: memory and time grow with all three."""
 
 
 class ScanError(Exception):
@@ -100,6 +105,8 @@ class ScanHeader:
                 for e in root.findall("userParameters/*")
             },
         )
+        if max(header.recon_matrix) > LARGEST_MATRIX:
+            raise ScanError(f"The recon matrix {header.recon_matrix} is larger than {LARGEST_MATRIX} pixels a side.")
         numbers = (*header.encoded_matrix, *header.encoded_fov_mm, *header.recon_matrix, *header.recon_fov_mm)
         if not all(np.isfinite(numbers)) or min(numbers) <= 0:
             raise ScanError("The ISMRMRD header has a matrix or field of view that is not positive.")
@@ -128,20 +135,30 @@ def sequence_from_header(header: ScanHeader, default: str) -> Sequence:
     """The MRF sequence of a scan: trains in the header, else the preset that it names, else `default`.
 
     TE, TR and flip angle may hold one value or one per spoke; what is missing is taken from the preset.
-    Raises ScanError when trains disagree in length or the preset does not exist.
+    Raises ScanError when trains disagree in length, are impossible or too long, or a preset is named that does not
+    exist and the trains do not say it all.
     """
+    trains = {"te_ms": header.te_ms, "tr_ms": header.tr_ms, "flip_angle_deg": header.flip_angle_deg}
     named = header.user.get("mrf_sequence", default)
+    if named not in preset_names():  # never a path: a header names no file of ours
+        if named != default and min(len(values) for values in trains.values()) < 2:
+            raise ScanError(
+                f"The header names the sequence '{named[:64]}' without its trains; "
+                f"known are {', '.join(preset_names())}."
+            )
+        named = default
     try:
         preset = load_sequence(named)
     except ValueError as error:
         raise ScanError(str(error)) from None
-    trains = {"te_ms": header.te_ms, "tr_ms": header.tr_ms, "flip_angle_deg": header.flip_angle_deg}
     lengths = {len(values) for values in trains.values() if len(values) > 1}
     if not lengths:
         return preset
     if len(lengths) > 1:
         raise ScanError(f"The header's TE, TR and flip angle trains differ in length: {sorted(lengths)} values.")
     n_spokes = lengths.pop()
+    if n_spokes > LONGEST_TRAIN:
+        raise ScanError(f"The header's trains have {n_spokes} spokes, more than {LONGEST_TRAIN}.")
 
     def train(name: str) -> NDArray[np.float64]:
         values = trains[name] or tuple(getattr(preset, name))
@@ -150,6 +167,9 @@ def sequence_from_header(header: ScanHeader, default: str) -> Sequence:
         return np.broadcast_to(np.asarray(values, float), n_spokes).copy()
 
     try:
+        repetitions = round(float(header.user.get("mrf_repetitions", preset.repetitions)))
+        if repetitions > MOST_REPETITIONS:
+            raise ValueError(f"more than {MOST_REPETITIONS} repetitions")
         return Sequence(
             name=header.user.get("mrf_sequence", "from header"),
             flip_angle_deg=train("flip_angle_deg"),
@@ -157,9 +177,9 @@ def sequence_from_header(header: ScanHeader, default: str) -> Sequence:
             tr_ms=train("tr_ms"),
             ti_ms=header.ti_ms[0] if header.ti_ms else preset.ti_ms,
             recovery_ms=float(header.user.get("mrf_recovery_ms", preset.recovery_ms)),
-            repetitions=round(float(header.user.get("mrf_repetitions", preset.repetitions))),
+            repetitions=repetitions,
         )
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ScanError(f"The header's MRF sequence is impossible: {error}.") from None
 
 

@@ -189,7 +189,7 @@ def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     """(voxels,) energy that some pair reaches, close to the best: thinned grids in many cells, all atoms in one."""
     best = torch.zeros(len(z), device=z.device)
     tried = torch.zeros_like(bound)
-    promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound[0].numel())).indices
+    promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
     cells = torch.zeros_like(bound, dtype=torch.bool)
     cells.flatten(1).scatter_(1, promising, True)
     for water_step, fat_step in ((6, 2), (12, 3), (1, 1)):

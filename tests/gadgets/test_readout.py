@@ -30,6 +30,13 @@ def readouts(rng, sequence):
     return out
 
 
+PER_FOV = np.array([1, 23 / 19])  # pixels are square, fields of view are not: cycles of x and of y differ
+
+
+def spoke_k(angle):
+    return radial_spokes(angle, N_SAMPLES, CENTER, 2.0) * PER_FOV
+
+
 def run(scan, readouts, **settings):
     gadget = Readout(**settings)
     gadget.start(scan)
@@ -52,7 +59,7 @@ def _with_dimensions(readout, n):
 
 def test_golden_angle_from_the_index_with_center_sample_and_oversampling(scan, readouts):
     spokes, (end,) = run(scan, readouts)
-    expected = radial_spokes(golden_angles(5), N_SAMPLES, CENTER, 2.0)
+    expected = spoke_k(golden_angles(5))
     np.testing.assert_allclose(spokes[5].k, expected, atol=1e-5)
     assert not spokes[5].k[CENTER].any()
     assert end.integrity == {}
@@ -60,9 +67,9 @@ def test_golden_angle_from_the_index_with_center_sample_and_oversampling(scan, r
     assert scan.provenance["trajectory"].startswith("golden angle")
 
 
-@pytest.mark.parametrize("scale", [1 / 19, 1.0])
+@pytest.mark.parametrize("scale", [np.array([1 / 19, 1 / 23]), 1.0])
 def test_embedded_trajectory_in_either_unit(scan, readouts, scale):
-    k = [radial_spokes(golden_angles(i), N_SAMPLES, CENTER, 2.0) for i in range(len(readouts))]
+    k = [spoke_k(golden_angles(i)) for i in range(len(readouts))]
     embedded = [embed(r, np.column_stack([x * scale, np.ones(N_SAMPLES)])) for r, x in zip(readouts, k, strict=True)]
     spokes, _ = run(scan, embedded)
     np.testing.assert_allclose(spokes[3].k, k[3], atol=1e-4)
@@ -71,15 +78,19 @@ def test_embedded_trajectory_in_either_unit(scan, readouts, scale):
 
 def test_embedded_trajectory_of_unknown_unit_is_refused_with_the_range_found():
     with pytest.raises(ScanError, match=r"reaches 3\.142"):
-        embedded_trajectory(np.full((4, 2), np.pi, np.float32), 350)
-    with pytest.raises(ScanError, match="not finite"):
-        embedded_trajectory(np.full((4, 2), np.nan, np.float32), 350)
+        embedded_trajectory(np.full((4, 2), np.pi, np.float32), (350, 350))
+    with pytest.raises(ScanError, match="neither"):
+        embedded_trajectory(np.full((4, 2), np.nan, np.float32), (350, 350))
+
+
+def test_a_trajectory_that_is_not_finite_is_refused(scan, readouts):
+    readouts[4].user_float[0] = np.nan
+    with pytest.raises(ScanError, match="trajectory of spoke 4 holds values that are not finite"):
+        run(scan, readouts, trajectory="angle")
 
 
 def test_disagreement_of_embedded_and_computed_is_said(scan, readouts, caplog):
-    turned = [
-        embed(r, radial_spokes(golden_angles(i) + 0.2, N_SAMPLES, CENTER, 2.0) / 19) for i, r in enumerate(readouts)
-    ]
+    turned = [embed(r, spoke_k(golden_angles(i) + 0.2) / [19, 23]) for i, r in enumerate(readouts)]
     with caplog.at_level(logging.WARNING):
         run(scan, turned)
     assert "differs from golden-angle spokes" in caplog.text
@@ -89,7 +100,7 @@ def test_angles_in_user_float(scan, readouts):
     for i, readout in enumerate(readouts):
         readout.user_float[0] = 0.1 * i
     spokes, _ = run(scan, readouts, trajectory="angle")
-    np.testing.assert_allclose(spokes[7].k, radial_spokes(0.7, N_SAMPLES, CENTER, 2.0), atol=1e-5)
+    np.testing.assert_allclose(spokes[7].k, spoke_k(0.7), atol=1e-5)
 
 
 def test_readouts_that_are_no_spokes_are_left_out(scan, readouts):

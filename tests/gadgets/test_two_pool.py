@@ -158,3 +158,9 @@ def test_values_that_are_not_finite_are_refused(dictionary):
     y[1, 3] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         match_two_pools(y, atoms)
+
+
+def test_no_voxel_at_all(dictionary):
+    basis = frame_basis(dictionary.sequence)
+    match = match_two_pools(torch.zeros((0, 175), dtype=torch.complex64), TwoPoolAtoms(dictionary, basis))
+    assert match.ff.shape == (0,)

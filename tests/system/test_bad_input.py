@@ -77,6 +77,16 @@ def test_strict_integrity_refuses_them(what, scan, first_slice, node_serves_on):
         send_scan(scan.xml, spoil(first_slice, what), port=node_serves_on, parameters={"integrity": "strict"})
 
 
+def test_a_silent_scan_is_told(scan, first_slice, port):
+    silent = [
+        copy(r, np.zeros_like(r.data)) if not r.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT) else r
+        for r in first_slice
+    ]
+    reply = send_scan(scan.xml, silent, port=port)
+    assert any("shows no tissue" in text for text in reply.texts)
+    assert len(reply.images) == 8
+
+
 def test_too_many_missing_spokes(scan, first_slice, node_serves_on):
     with pytest.raises(ClientError, match="more than the 10% that can be left out"):
         send_scan(scan.xml, first_slice[:1000], port=node_serves_on)
