@@ -1,6 +1,6 @@
 """Temporal bases: how the spokes of a train are weighed into few images. Frames are a subspace too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,12 @@ class TemporalBasis:
         """Whether the images are the frames themselves."""
         f, k = self.weights.shape
         return f == k and bool(np.array_equal(self.weights, np.eye(k)))
+
+    def without(self, missing: list[int]) -> "TemporalBasis":
+        """The same images of a slice in which these frames are missing: atoms must lack them too."""
+        weights = self.weights.copy()
+        weights[missing] = 0
+        return replace(self, weights=weights)
 
     def project(self, trains: NDArray[np.float64]) -> NDArray[np.float64]:
         """Coefficients (..., K) of signals given at every spoke (..., spokes)."""
@@ -74,7 +80,7 @@ def frame_basis(sequence: Sequence, atoms: NDArray[np.float64] | None = None) ->
     """
     m = sequence.spokes_per_frame
     starts = np.arange(0, len(sequence), m)
-    te = sequence.te_ms[starts]
+    te = np.round(sequence.te_ms[starts], 6)
     if not np.allclose(np.repeat(te, m)[: len(sequence)], sequence.te_ms):
         raise ValueError(f"a frame of {m} spokes mixes echo times")
     noise = np.ones(len(starts)) if atoms is None else frame_noise(atoms, m)

@@ -19,6 +19,8 @@ __all__ = ["Gridding"]
 
 BATCH_FRAMES = 8
 """Frames that are spread, and weighed into the coefficients, together."""
+MOST_BYTES = 4 << 30
+"""Of the coefficients of one slice."""
 CALIBRATION_FRAMES = 48
 """Frames after which coil sensitivities are settled when frames must be combined as they come."""
 
@@ -48,6 +50,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._scan = scan
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
+        self._present: set[int] = set()
         self._frames: _FrameSpreader | None = None
         self._slice: _FrameSlice | _CompressedSlice | None = None
 
@@ -57,17 +60,28 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             n_coils = len(message.data)
             if self._frames is None or self._frames.grid.shape[0] != n_coils:
                 self._release()
+                n_images = self.basis.weights.shape[1]
+                n_bytes = 13 * n_coils * n_images * self._matrix[0] * self._matrix[1]  # 8 at 1.25 x 1.25 upsampling
+                if not self.basis.is_frames and n_bytes > MOST_BYTES:
+                    raise ScanError(
+                        f"{n_images} images of {n_coils} coils at {self._matrix} pixels need {n_bytes / 2**30:.0f} GB; "
+                        "compress to fewer coils."
+                    )
                 self._frames = _FrameSpreader(self._matrix, n_coils, self.tolerance, self._scan.threads)
             if self._slice is None:
                 kind = _FrameSlice if self.basis.is_frames else _CompressedSlice
                 self._slice = kind(self._frames, self.basis)
             self._slice.add(message)
+            self._present.add(message.frame)
         elif self._slice is not None:
             images, self._slice = self._slice.images(), None
             mask = foreground(images)
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice)
-            yield Fingerprints(images, self.basis, mask, message.slice, message.geometry, message.integrity)
+            missing = sorted(set(range(len(self.basis.weights))) - self._present)
+            self._present.clear()
+            basis = self.basis.without(missing) if missing else self.basis
+            yield Fingerprints(images, basis, mask, message.slice, message.geometry, message.integrity)
 
     def close(self) -> None:
         """Give plans, grids and threads back."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from gadgets.basis import TemporalBasis
 from gadgets.gadget import Gadget
 from gadgets.messages import Fingerprints, ParameterMaps
 from gadgets.scan import ScanContext, ScanError
@@ -13,6 +14,7 @@ from simulator.dictionary import Dictionary
 
 __all__ = ["DictionaryMatching", "parameter_maps"]
 
+FEWEST_FRAMES = 8
 MOST_ECHO_TIMES = 16
 """The search's bound has a term for every pair of them."""
 
@@ -31,18 +33,24 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         difference = self.dictionary.sequence.difference(scan.sequence)
         if difference:
             raise ScanError(f"The dictionary was made for another sequence than this scan's: {difference}.")
+        if len(scan.sequence.echo_times_ms) < 2:
+            raise ScanError("The sequence has one echo time, which cannot tell fat from off-resonance.")
+        if scan.sequence.n_frames < FEWEST_FRAMES:
+            raise ScanError(
+                f"The sequence has {scan.sequence.n_frames} frames; five maps need {FEWEST_FRAMES} at least."
+            )
         if len(scan.sequence.echo_times_ms) > MOST_ECHO_TIMES:
             n = len(scan.sequence.echo_times_ms)
             raise ScanError(f"The sequence has {n} echo times; matching takes up to {MOST_ECHO_TIMES}.")
         scan.provenance["dictionary"] = f"{self.source}, {self.dictionary.digest}"
         self._threads = scan.threads
-        self._atoms: TwoPoolAtoms | None = None
+        self._atoms: tuple[TemporalBasis, TwoPoolAtoms] | None = None
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
-        if self._atoms is None:  # the basis is known with the first fingerprints
-            self._atoms = TwoPoolAtoms(self.dictionary, message.basis)
-        yield parameter_maps(message, self._atoms, self._threads)
+        if self._atoms is None or self._atoms[0] is not message.basis:  # of a slice that lacks frames it is its own
+            self._atoms = message.basis, TwoPoolAtoms(self.dictionary, message.basis)
+        yield parameter_maps(message, self._atoms[1], self._threads)
 
 
 def parameter_maps(fingerprints: Fingerprints, atoms: TwoPoolAtoms, threads: int = 1) -> ParameterMaps:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gadgets.basis import TemporalBasis
 
 __all__ = [
-    "CoilSensitivities", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
+    "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
 ]  # fmt: skip
 
 Complex = NDArray[np.complex64]
@@ -72,20 +72,11 @@ class SliceEnd:
 
 
 @dataclass(frozen=True)
-class CoilSensitivities:
-    """Relative receive sensitivities of one slice, unit norm over coils in every pixel."""
-
-    maps: Complex
-    """(coils, y, x)"""
-    slice: int
-
-
-@dataclass(frozen=True)
 class Fingerprints:
     """Coil-combined temporal coefficients of one slice."""
 
     data: Complex
-    """(K, y, x): coefficient k is the sum over spokes of basis[s, k] times the image at spoke s."""
+    """(K, y, x): image k is the sum over frames of basis.weights[f, k] times the image of frame f."""
     basis: TemporalBasis
     foreground: NDArray[np.bool_]
     """(y, x)"""

@@ -8,27 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadgets.gadget import Gadget
+from gadgets.imaging import is_imaging
 from gadgets.messages import Geometry, SliceEnd, Spoke
 from gadgets.scan import ScanContext, ScanError
 from simulator.trajectory import golden_angles, radial_spokes
 
 __all__ = ["Readout", "demodulate", "embedded_trajectory"]
 
-NOT_IMAGING = sum(
-    1 << (flag - 1)
-    for flag in (
-        ismrmrd.ACQ_IS_NOISE_MEASUREMENT,
-        ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,
-        ismrmrd.ACQ_IS_NAVIGATION_DATA,
-        ismrmrd.ACQ_IS_PHASECORR_DATA,
-        ismrmrd.ACQ_IS_HPFEEDBACK_DATA,
-        ismrmrd.ACQ_IS_DUMMYSCAN_DATA,
-        ismrmrd.ACQ_IS_RTFEEDBACK_DATA,
-        ismrmrd.ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA,
-        ismrmrd.ACQ_IS_PHASE_STABILIZATION_REFERENCE,
-        ismrmrd.ACQ_IS_PHASE_STABILIZATION,
-    )
-)
+LARGEST_SAMPLE = 1e15
+"""Larger ones would overflow when squared in single precision; no receiver gives them."""
 
 
 class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
@@ -68,14 +56,14 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._slice: int | None = None
         self._ended: set[int] = set()
         self._late: Counter[int] = Counter()
-        self._shape: tuple[int, int] | None = None
         self._last_counter: int | None = None
         self._source = ""
 
     def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[Spoke | SliceEnd]:
         """One readout; yields its spoke if it is one, and the end of a slice."""
-        if message.flags & NOT_IMAGING:
-            self._last_counter = message.scan_counter
+        gap = 0 if self._last_counter is None else int(message.scan_counter) - self._last_counter - 1
+        self._last_counter = int(message.scan_counter)
+        if not is_imaging(message):
             return
         number = int(message.idx.slice)
         if number in self._ended:
@@ -85,11 +73,14 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             yield self._end_slice()
         if self._slice is None:
             self._begin_slice(message)
+        if gap > 0:
+            self._note("counter_gaps", f"the scan counter jumps over {gap} readouts")
         spoke = self._spoke(message)
         if spoke is not None:
             yield spoke
         # scanners flag the last readout also when it is damaged
-        if message.is_flag_set(ismrmrd.ACQ_LAST_IN_SLICE) or len(self._seen) == len(self._scan.sequence):
+        last = message.is_flag_set(ismrmrd.ACQ_LAST_IN_SLICE) or message.is_flag_set(ismrmrd.ACQ_LAST_IN_MEASUREMENT)
+        if last or len(self._seen) == len(self._scan.sequence):
             yield self._end_slice()
 
     def finish(self) -> Iterator[SliceEnd]:
@@ -106,6 +97,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._seen: set[int] = set()
         self._trouble: Counter[str] = Counter()
         self._highest = -1
+        self._shape: tuple[int, int] | None = None
         self._geometry = _geometry(first, self._scan.header.recon_fov_mm)
 
     def _end_slice(self) -> SliceEnd:
@@ -141,11 +133,11 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
 
     def _is_sound(self, readout: ismrmrd.Acquisition, index: int) -> bool:
         """Count what is irregular; False when the readout must be left out."""
-        gap = 0 if self._last_counter is None else int(readout.scan_counter) - self._last_counter - 1
-        self._last_counter = int(readout.scan_counter)
-        if gap > 0:
-            self._note("counter_gaps", f"the scan counter jumps over {gap} readouts before spoke {index}")
         shape = tuple(readout.data.shape)
+        if 0 in shape or not 0 <= readout.sample_time_us < np.inf:
+            raise ScanError(
+                f"Spoke {index} has {shape[0]} coils, {shape[1]} samples, {readout.sample_time_us} us apart."
+            )
         if self._shape is None:
             self._shape = shape
         if shape != self._shape:
@@ -166,7 +158,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         if index < self._highest:
             self._note("out_of_order", f"spoke {index} came after spoke {self._highest}")
         self._highest = max(self._highest, index)
-        if not np.isfinite(readout.data).all():
+        if not np.abs(readout.data).max() < LARGEST_SAMPLE:  # nor is NaN
             self._note("not_finite", f"spoke {index} holds values that are not finite")
             return False
         return True
@@ -193,11 +185,12 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         computed = radial_spokes(angle, n_samples, float(readout.center_sample), header.oversampling)
         computed[:, 1] *= header.recon_fov_mm[1] / header.recon_fov_mm[0]  # of another field of view, other cycles
         k = embedded_trajectory(readout.traj, header.recon_matrix[:2]) if embedded else computed
-        if not np.isfinite(k).all():
+        single = k.astype(np.float32)
+        if not np.isfinite(single).all():
             raise ScanError(f"The trajectory of spoke {index} holds values that are not finite.")
         if not self._source:
             self._describe(embedded, float(np.abs(k - computed).max()) * header.oversampling)
-        return k.astype(np.float32)
+        return single
 
     def _describe(self, embedded: bool, deviation_samples: float) -> None:
         sources = {"angle": "angle in user_float[0]"}

@@ -110,6 +110,10 @@ class ScanHeader:
         numbers = (*header.encoded_matrix, *header.encoded_fov_mm, *header.recon_matrix, *header.recon_fov_mm)
         if not all(np.isfinite(numbers)) or min(numbers) <= 0:
             raise ScanError("The ISMRMRD header has a matrix or field of view that is not positive.")
+        if not 0.5 <= header.oversampling <= 16:
+            raise ScanError(f"The header's readout oversampling is {header.oversampling:g}, which no scanner uses.")
+        if header.field_strength_t is not None and not 0.01 < header.field_strength_t < 30:
+            raise ScanError(f"The header's field strength is {header.field_strength_t:g} T.")
         return header
 
 
@@ -152,11 +156,11 @@ def sequence_from_header(header: ScanHeader, default: str) -> Sequence:
     except ValueError as error:
         raise ScanError(str(error)) from None
     lengths = {len(values) for values in trains.values() if len(values) > 1}
-    if not lengths:
-        return preset
     if len(lengths) > 1:
         raise ScanError(f"The header's TE, TR and flip angle trains differ in length: {sorted(lengths)} values.")
-    n_spokes = lengths.pop()
+    if not lengths:  # one echo time in the header, say, is no train
+        trains = dict.fromkeys(trains, ())
+    n_spokes = lengths.pop() if lengths else len(preset)
     if n_spokes > LONGEST_TRAIN:
         raise ScanError(f"The header's trains have {n_spokes} spokes, more than {LONGEST_TRAIN}.")
 
@@ -171,7 +175,7 @@ def sequence_from_header(header: ScanHeader, default: str) -> Sequence:
         if repetitions > MOST_REPETITIONS:
             raise ValueError(f"more than {MOST_REPETITIONS} repetitions")
         return Sequence(
-            name=header.user.get("mrf_sequence", "from header"),
+            name=header.user.get("mrf_sequence", "from header" if any(trains.values()) else preset.name),
             flip_angle_deg=train("flip_angle_deg"),
             te_ms=train("te_ms"),
             tr_ms=train("tr_ms"),

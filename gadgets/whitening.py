@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadgets.gadget import Gadget
+from gadgets.imaging import is_imaging
 from gadgets.scan import ScanContext, ScanError
 
 __all__ = ["NoiseWhitening", "noise_scale", "whitening_matrix"]
@@ -33,6 +34,9 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
         """Gather a noise readout, or whiten an imaging one."""
         if message.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
             self._gather(message)
+            return
+        if not is_imaging(message):
+            yield message  # neither coils nor dwell time need be those of the spokes
             return
         if not self._settled:
             self._settle(message)

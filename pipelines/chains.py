@@ -17,6 +17,7 @@ from gadgets.scan import ScanContext, ScanError, ScanHeader, parse_xml, sequence
 from gadgets.whitening import NoiseWhitening
 from pipelines.settings import T1FFSettings, read_settings
 from simulator.dictionary import build_dictionary, load_dictionary
+from simulator.signal import REFERENCE_FIELD_T, FatModel
 
 __all__ = ["PIPELINES", "Selection", "pipeline", "select", "start_scan"]
 
@@ -38,17 +39,19 @@ def pipeline(name: str) -> Callable[[Build], Build]:
 @pipeline("mrf_t1ff")
 def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching."""
+    field_t = scan.header.field_strength_t or REFERENCE_FIELD_T
+    demodulation_hz = settings.demodulation_hz * field_t / REFERENCE_FIELD_T
     if settings.dictionary:
         dictionary, source = load_dictionary(Path(settings.dictionary)), Path(settings.dictionary).name
     else:
-        dictionary, source = build_dictionary(scan.sequence), "closed form"
+        dictionary, source = build_dictionary(scan.sequence, spectrum=FatModel().at(field_t)), "closed form"
     make_basis = frame_basis if settings.basis == "frames" else compressed_basis
     basis = make_basis(scan.sequence, dictionary.atoms)
     scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
     return Chain(
         [
             NoiseWhitening(),
-            Readout(settings.trajectory, settings.integrity, settings.max_missing, settings.demodulation_hz),
+            Readout(settings.trajectory, settings.integrity, settings.max_missing, demodulation_hz),
             CoilCompression(settings.coils),
             SpokeAccumulation(),
             Gridding(basis),

@@ -37,6 +37,16 @@ class RecordedScan:
         raise ScanError(f"The recording {self.path} holds no ISMRMRD header.")
 
     @cached_property
+    def config(self) -> str:
+        """The configuration that the client asked for: a name or XML."""
+        for event in self._events():
+            if isinstance(event, wire.ConfigFile):
+                return event.name
+            if isinstance(event, wire.ConfigText):
+                return event.text
+        raise ScanError(f"The recording {self.path} names no configuration.")
+
+    @cached_property
     def parameters(self) -> dict[str, str]:
         """Pipeline settings that the client asked for."""
         values: dict[str, str] = {}

@@ -11,7 +11,7 @@ from typing import Protocol
 import ismrmrd
 
 from gadgets.scan import ScanError
-from pipelines.chains import select, start_scan
+from pipelines.chains import Selection, select, start_scan
 from pipelines.files import read_scan
 from pipelines.outputs import Report, write_outputs
 from pipelines.recorded_scan import RecordedScan, is_recording
@@ -47,22 +47,22 @@ def replay(
 ) -> Report:
     """Reconstruct an ISMRMRD file, or the recording of a session, and write maps, figure and report into a directory.
 
-    Raises ScanError when the scan cannot be read or reconstructed, ValueError for an unknown pipeline or
-    parameter, OSError when the results cannot be written.
+    Raises ScanError when the scan cannot be read or reconstructed, OSError when the results cannot be written.
     """
     source: ScanSource
     if is_recording(Path(path)):
         source = recorded = RecordedScan(Path(path))
-        parameters = recorded.parameters | dict(parameters or {})
+        selection = select(recorded.config).with_parameters(recorded.parameters)
     else:
-        source = read_scan(path)
-    images, report = reconstruct(source, config, parameters or {}, progress)
+        source, selection = read_scan(path), select(config)
+    images, report = reconstruct(source, selection.with_parameters(parameters or {}, trusted=True), progress)
+    report.parameters = dict(parameters or {})
     report.source = str(path)
     return write_outputs(out_dir, images, source.xml, report)
 
 
 def reconstruct(
-    source: ScanSource, config: str, parameters: Mapping[str, str], progress: Progress | None = None
+    source: ScanSource, selection: Selection, progress: Progress | None = None
 ) -> tuple[list[ismrmrd.Image], Report]:
     """Images of a scan, in the order in which they left the chain, and the measurements of the run.
 
@@ -70,7 +70,6 @@ def reconstruct(
     """
     images: list[ismrmrd.Image] = []
     begin = arrived = last_map = perf_counter()
-    selection = select(config).with_parameters(parameters, trusted=True)
     chain = start_scan(selection, source.xml, logging.getLogger("spokestream"))
 
     def readouts() -> Iterator[ismrmrd.Acquisition]:
@@ -89,8 +88,8 @@ def reconstruct(
         raise ScanError("The scan ended without a single map: no slice was complete enough to reconstruct.")
     return images, Report(
         source="",
-        pipeline=config,
-        parameters=dict(parameters),
+        pipeline=selection.name,
+        parameters={},
         acquisitions=source.n_acquisitions,
         images=len(images),
         total_s=last_map - begin,

@@ -20,7 +20,7 @@ def setting(
     """Declare a settings field.
 
     Args:
-        default: also gives the type: bool, int, float, str or Path.
+        default: also gives the type: int, float or str.
         help: one line.
         unit: of numbers, where they have one.
         choices: the values allowed, for text.
@@ -49,7 +49,7 @@ class T1FFSettings:
     )
     demodulation_hz: float = setting(
         200.0,
-        "receiver frequency during the readout below water's, best midway to fat's",
+        "receiver frequency during the readout below water's, best midway to fat's, at 2.89 T",
         unit="Hz",
         low=-600,
         high=600,

@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.sequence import Sequence
 
-__all__ = ["FAT_T2_MS", "WATER_T2_MS", "FatModel", "pool_signal", "voxel_signal"]
+__all__ = ["FAT_T2_MS", "REFERENCE_FIELD_T", "WATER_T2_MS", "FatModel", "pool_signal", "voxel_signal"]
 
+REFERENCE_FIELD_T = 2.89
+"""At which the default fat spectrum is given."""
 WATER_T2_MS = 40.0
 FAT_T2_MS = 80.0
 
@@ -29,6 +31,10 @@ class FatModel:
 
     frequency_hz: Array = field(default_factory=lambda: np.array([-101.1, 208.3, 281.0, 305.7, 395.6, 446.2]))
     amplitude: Array = field(default_factory=lambda: np.array([0.0586, 0.0109, 0.0618, 0.1412, 0.66, 0.0673]))
+
+    def at(self, field_t: float) -> "FatModel":
+        """The same spectrum at another field: chemical shifts are a share of it."""
+        return FatModel(self.frequency_hz * (field_t / REFERENCE_FIELD_T), self.amplitude)
 
     def phasor(self, time_ms: ArrayLike) -> NDArray[np.complex128]:
         """F(t) = sum over peaks of a_p exp(-2 pi i f_p t), of the shape of `time_ms`."""

@@ -201,3 +201,15 @@ def test_demodulation_stops_a_spin_of_that_frequency_and_leaves_the_centre(rng):
     half = demodulate(running.astype(np.complex64), 200.0, 2.0, CENTER)
     np.testing.assert_allclose(half[:, CENTER], still[:, 0], rtol=1e-6)
     np.testing.assert_allclose(np.angle(half[0, -1] / still[0, 0]), -2 * np.pi * 200 * time_s[-1], rtol=1e-4)
+
+
+def test_values_that_would_overflow_are_no_signal(scan, readouts):
+    readouts[30].data[0, 0] = 1e25
+    _, (end,) = run(scan, readouts)
+    assert end.integrity == {"missing": 1, "not_finite": 1}
+
+
+def test_a_dwell_time_that_is_no_number_is_refused(scan, readouts):
+    readouts[3].sample_time_us = np.nan
+    with pytest.raises(ScanError, match="nan us apart"):
+        run(scan, readouts)

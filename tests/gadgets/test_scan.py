@@ -72,3 +72,17 @@ def test_impossible_headers_are_refused_in_a_sentence(parts, sentence):
 def test_other_documents_are_refused_in_a_sentence(xml, sentence):
     with pytest.raises(ScanError, match=sentence):
         ScanHeader.from_xml(xml)
+
+
+def test_recovery_and_repetitions_complete_a_preset_and_a_single_echo_time_is_no_train():
+    sequence = read(
+        sequence="<TE>2.39</TE><TI>10</TI>", user=user("mrf_recovery_ms", 3000) + user("mrf_repetitions", 1)
+    )
+    assert (sequence.recovery_ms, sequence.repetitions, sequence.ti_ms) == (3000, 1, 10)
+    assert (sequence.te_ms == load_sequence("t1ff-2d-1400").te_ms).all()
+
+
+def test_a_field_of_view_that_would_send_spokes_to_infinity_is_refused():
+    xml = header().replace("<x>190</x>", "<x>1e-42</x>", 1)
+    with pytest.raises(ScanError, match="oversampling"):
+        ScanHeader.from_xml(xml)

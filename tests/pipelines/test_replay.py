@@ -16,6 +16,7 @@ class Selection:
     """Stands for a selected pipeline."""
 
     parameters: dict = field(default_factory=dict)
+    name: str = "mrf_t1ff"
 
     def with_parameters(self, parameters, *, trusted=False):
         assert trusted

@@ -44,7 +44,7 @@ def from_the_recording(scan, tmp_path):
     (recording,) = tmp_path.glob("*.spokes")
     source = RecordedScan(recording)
     assert source.n_acquisitions == scan.n_acquisitions
-    return reconstruct(source, "mrf_t1ff", source.parameters)[0]
+    return reconstruct(source, select(source.config).with_parameters(source.parameters))[0]
 
 
 def in_gadgetron(scan, tmp_path):
