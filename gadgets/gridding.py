@@ -101,6 +101,13 @@ class _FrameSpreader:
         self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(threads)]
         self.grid = self._grids[0]
         self._batch = self.grid.empty(BATCH_FRAMES)
+        self._coefficients = torch.empty(0)
+
+    def coefficients(self, n: int) -> torch.Tensor:
+        """(n, coils, grid y, grid x) of zeros; the same memory for every slice, as taking it anew is slow."""
+        if len(self._coefficients) != n:
+            self._coefficients = torch.from_numpy(self.grid.empty(n))
+        return self._coefficients.zero_()
 
     def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
         """(frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; overwritten by the next call."""
@@ -121,7 +128,7 @@ class _CompressedSlice:
         self._frames = frames
         self._weights = torch.from_numpy(basis.weights)
         self._calibration = CoilCalibration(frames.grid)
-        self._coefficients = torch.from_numpy(frames.grid.empty(basis.weights.shape[1]))
+        self._coefficients = frames.coefficients(basis.weights.shape[1])
         self._blocks: list[SpokeBlock] = []
 
     def add(self, block: SpokeBlock) -> None:
