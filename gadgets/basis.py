@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.sequence import Sequence
+from simulator.signal import frame_means
 
 __all__ = ["TemporalBasis", "compressed_basis", "frame_basis", "frame_means", "frame_noise"]
 
@@ -46,14 +47,6 @@ class TemporalBasis:
     def project(self, trains: NDArray[np.float64]) -> NDArray[np.float64]:
         """Coefficients (..., K) of signals given at every spoke (..., spokes)."""
         return frame_means(trains, self.spokes_per_frame) @ self.weights.astype(np.float64)
-
-
-def frame_means(trains: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np.float64]:
-    """Mean over the spokes of every frame: (..., spokes) -> (..., frames); the last may be shorter."""
-    n = trains.shape[-1]
-    starts = np.arange(0, n, spokes_per_frame)
-    counts = np.diff(np.append(starts, n))
-    return np.asarray(np.add.reduceat(trains, starts, axis=-1) / counts)
 
 
 def frame_noise(atoms: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from simulator.phantoms import Phantom
 from simulator.sequence import Sequence
-from simulator.signal import voxel_signal
+from simulator.signal import frame_means, voxel_signal
 
 __all__ = ["add_noise", "frame_noise_gain", "mean_frame_signal", "noise_sigma", "ramp_weights"]
 
@@ -63,10 +63,7 @@ def mean_frame_signal(phantom: Phantom, sensitivities: Complex, sequence: Sequen
         raise ValueError("The phantom holds no tissue, so that noise cannot be set relative to its signal.")
     y, x = voxels[:: -(-len(voxels) // VOXELS)].T
     maps = (getattr(phantom, name)[y, x] for name in ("ff", "t1h2o", "t1fat", "deltaf", "b1"))
-    spokes = voxel_signal(sequence, *maps)
-    starts = np.arange(0, len(sequence), sequence.spokes_per_frame)
-    lengths = np.diff(np.append(starts, len(sequence)))
-    frames = np.add.reduceat(spokes, starts, axis=-1) / lengths
+    frames = frame_means(voxel_signal(sequence, *maps), sequence.spokes_per_frame)
     whitened = np.linalg.solve(np.linalg.cholesky(covariance), sensitivities[:, y, x])
     brightness = phantom.pd[y, x] * np.linalg.norm(whitened, axis=0)
     return float(np.mean(brightness[:, None] * np.abs(frames)))

@@ -6,13 +6,14 @@ Phase accrues as exp(-2 pi i f t), for off-resonance and for the fat peaks alike
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.sequence import Sequence
 
-__all__ = ["FAT_T2_MS", "REFERENCE_FIELD_T", "WATER_T2_MS", "FatModel", "pool_signal", "voxel_signal"]
+__all__ = ["FAT_T2_MS", "REFERENCE_FIELD_T", "WATER_T2_MS", "FatModel", "frame_means", "pool_signal", "voxel_signal"]
 
 REFERENCE_FIELD_T = 2.89
 """At which the default fat spectrum is given."""
@@ -79,6 +80,14 @@ def pool_signal(
         mz = 1 + (mz - 1) * recover
     signal *= np.exp(-sequence.te_ms / t2_ms)[:, None]
     return signal.T.reshape(*shape, len(sequence))
+
+
+def frame_means(trains: NDArray[Any], spokes_per_frame: int) -> NDArray[Any]:
+    """Mean over the spokes of every frame, real or complex: (..., spokes) -> (..., frames); the last may be shorter."""
+    n = trains.shape[-1]
+    starts = np.arange(0, n, spokes_per_frame)
+    counts = np.diff(np.append(starts, n))
+    return np.asarray(np.add.reduceat(trains, starts, axis=-1) / counts)
 
 
 def voxel_signal(
