@@ -1,22 +1,27 @@
 """An MRF sequence: what the scanner plays out, spoke by spoke."""
 
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Sequence", "load_sequence", "preset_names"]
+from simulator.sequence_file import sequence_fields
+
+__all__ = ["Sequence", "Spoiling", "load_sequence", "preset_names"]
 
 Trains = NDArray[np.float64]
+
+Spoiling = Literal["ideal", "gradient", "balanced"]
 
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """Inversion, then a train of spoiled excitations with one spoke each, then recovery; all of it repeated.
+    """Inversion, then a train of excitations with one spoke each, then recovery; all of it repeated.
+
+    A spoke is whatever is read out after one excitation: a radial spoke, a spiral arm, an echo-planar image.
 
     Raises ValueError, in words, for trains of unequal length and impossible times or angles.
     """
@@ -35,14 +40,31 @@ class Sequence:
     repetitions: int = 2
     """How often the whole was played before the signal is taken; 1 starts from full magnetisation."""
     spokes_per_frame: int = 8
+    rf_phase_deg: Trains = field(default_factory=lambda: np.zeros(0))
+    """(spokes,) of the pulses and of the receiver with them; left out, it is constant."""
+    spoiling: Spoiling = "ideal"
+    """Of the transverse magnetisation at the end of TR: `ideal` leaves none; `gradient` dephases it by a full turn
+    over the voxel (FISP; spoiled by RF as well if the phase is quadratic); `balanced` leaves it as it is (bSSFP)."""
+    inversion: bool = True
+    """Whether a 180° pulse precedes the train; without one, TI is a mere delay."""
 
     def __post_init__(self) -> None:
-        n = {len(self.flip_angle_deg), len(self.te_ms), len(self.tr_ms)}
+        if not len(self.rf_phase_deg):
+            object.__setattr__(self, "rf_phase_deg", np.zeros(len(self.te_ms)))
+        n = {len(self.flip_angle_deg), len(self.te_ms), len(self.tr_ms), len(self.rf_phase_deg)}
         if len(n) != 1 or 0 in n:
-            raise ValueError(f"flip angle, TE and TR trains must have one length, got {sorted(n)}")
-        for what, values in (("flip angles", self.flip_angle_deg), ("TE", self.te_ms), ("TR", self.tr_ms)):
+            raise ValueError(f"flip angle, RF phase, TE and TR trains must have one length, got {sorted(n)}")
+        for what, values in (("TE", self.te_ms), ("TR", self.tr_ms)):
             if not np.all(np.isfinite(values)) or np.any(np.asarray(values) <= 0):
                 raise ValueError(f"{what} must be finite and positive")
+        if not np.all(np.isfinite(self.flip_angle_deg)) or np.any(np.asarray(self.flip_angle_deg) < 0):
+            raise ValueError("flip angles must be finite and not negative")
+        if not np.any(self.flip_angle_deg):
+            raise ValueError("at least one flip angle must be positive")
+        if not np.all(np.isfinite(self.rf_phase_deg)):
+            raise ValueError("RF phases must be finite")
+        if self.spoiling not in get_args(Spoiling):
+            raise ValueError(f"spoiling is one of {', '.join(get_args(Spoiling))}, not '{self.spoiling}'")
         if np.any(self.te_ms >= self.tr_ms):
             raise ValueError("TE must be shorter than TR")
         if not (np.isfinite([self.ti_ms, self.recovery_ms]).all() and self.ti_ms >= 0 and self.recovery_ms >= 0):
@@ -80,9 +102,13 @@ class Sequence:
         """
         if len(self) != len(other):
             return f"{len(self)} spokes against {len(other)}"
-        for label, unit in (("flip_angle_deg", "°"), ("te_ms", " ms"), ("tr_ms", " ms")):
+        for label in ("spoiling", "inversion"):
             a, b = getattr(self, label), getattr(other, label)
-            off = np.flatnonzero(~np.isclose(a, b, rtol=tolerance, atol=0))
+            if a != b:
+                return f"{label} is {a} against {b}"
+        for label, unit in (("flip_angle_deg", "°"), ("rf_phase_deg", "°"), ("te_ms", " ms"), ("tr_ms", " ms")):
+            a, b = getattr(self, label), getattr(other, label)
+            off = np.flatnonzero(~np.isclose(a, b, rtol=tolerance, atol=1e-6))
             if off.size:
                 j = off[0]
                 return f"{label} of spoke {j} is {a[j]:g}{unit} against {b[j]:g}{unit}"
@@ -101,38 +127,29 @@ def preset_names() -> list[str]:
 
 
 def load_sequence(name_or_path: str | Path) -> Sequence:
-    """A preset by name, or a TOML file of the same form by path (ending in .toml).
+    """A preset by name, or by path a TOML file of the same form (.toml) or a Pulseq file (.seq).
 
     Raises ValueError naming the known presets, or what is wrong with the file.
     """
     text = str(name_or_path)
+    if text.endswith(".seq"):
+        from simulator.pulseq import sequence_from_pulseq
+
+        return sequence_from_pulseq(Path(text))
     if text.endswith(".toml"):
         source = Path(text)
         if not source.is_file():
             raise ValueError(f"There is no sequence file {text}.")
-        return _from_toml(source.stem, source.read_text())
+        return _from_toml(source.stem, source.read_bytes())
     if text not in preset_names():
         raise ValueError(f"There is no sequence preset '{text[:64]}'; known are {', '.join(preset_names())}.")
-    return _from_toml(text, (files("simulator.sequences") / f"{text}.toml").read_text())
+    return _from_toml(text, (files("simulator.sequences") / f"{text}.toml").read_bytes())
 
 
-def _from_toml(name: str, text: str) -> Sequence:
+def _from_toml(name: str, data: bytes) -> Sequence:
     try:
-        table: dict[str, Any] = tomllib.loads(text)
-        runs = table["train"]
-        spokes = [run["spokes"] for run in runs]
-        trains = {
-            key: np.repeat([float(run[key]) for run in runs], spokes) for key in ("flip_angle_deg", "te_ms", "tr_ms")
-        }
-        return Sequence(
-            name=name,
-            ti_ms=float(table["ti_ms"]),
-            recovery_ms=float(table["recovery_ms"]),
-            repetitions=int(table.get("repetitions", 2)),
-            spokes_per_frame=int(table.get("spokes_per_frame", 8)),
-            **trains,
-        )
+        return Sequence(name=name, **sequence_fields(data))
     except KeyError as error:
         raise ValueError(f"The sequence '{name}' lacks {error}.") from None
-    except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"The sequence '{name}' cannot be read: {error}.") from None

@@ -1,0 +1,34 @@
+"""A sequence inside an HDF5 file, so that what was computed for it says for what."""
+
+from typing import Any
+
+from simulator.sequence import Sequence
+
+__all__ = ["read_sequence", "write_sequence"]
+
+TRAINS = ("flip_angle_deg", "rf_phase_deg", "te_ms", "tr_ms")
+SCALARS: dict[str, type] = {
+    "name": str,
+    "ti_ms": float,
+    "recovery_ms": float,
+    "repetitions": int,
+    "spokes_per_frame": int,
+    "spoiling": str,
+    "inversion": bool,
+}
+
+
+def write_sequence(file: Any, sequence: Sequence) -> None:
+    """Write the group `sequence` of an open HDF5 file: trains as datasets (spokes,), all else as attributes."""
+    group = file.create_group("sequence")
+    for name in TRAINS:
+        group[name] = getattr(sequence, name)
+    for name in SCALARS:
+        group.attrs[name] = getattr(sequence, name)
+
+
+def read_sequence(file: Any) -> Sequence:
+    """Read what `write_sequence` wrote. Raises KeyError for what is missing, ValueError for an impossible sequence."""
+    group = file["sequence"]
+    fields: dict[str, Any] = {name: kind(group.attrs[name]) for name, kind in SCALARS.items()}
+    return Sequence(**fields, **{name: group[name][()] for name in TRAINS})

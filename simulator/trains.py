@@ -1,0 +1,114 @@
+"""Values along a train of spokes, from the few words in which a sequence file writes them.
+
+A number holds for every spoke, a list gives each its own; a table names a pattern and its numbers:
+`{ ramp = [5, 20] }`, `{ sine = [5, 35], phase_deg = [0, 180] }`, `{ through = [[0, 5], [99, 20]] }`,
+`{ smooth = [11.5, 14.5], seed = 1, swing_spokes = 50 }`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ramp", "sine", "smooth", "through", "train_values"]
+
+Train = NDArray[np.float64]
+
+LARGEST = 1e9
+"""No time, angle or spoke comes near."""
+DECIMALS = 2
+"""Of random values: scanners time gradients to 10 µs."""
+
+
+def ramp(spokes: int, ends: list[float]) -> Train:
+    """Linear from the first to the last spoke, which have the values `ends`: (spokes,)."""
+    first, last = _numbers(ends, 2, "ramp")
+    return np.linspace(first, last, spokes)
+
+
+def sine(spokes: int, levels: list[float], phase_deg: list[float] | None = None) -> Train:
+    """Base + (peak - base) sin(phase), with levels (base, peak): (spokes,).
+
+    The phase goes evenly from that of the first to that of the last spoke, both given in `phase_deg`. Without it,
+    this is half a sine that starts one step above the base and ends on it: lobe joins lobe.
+    """
+    base, peak = _numbers(levels, 2, "sine")
+    first, last = (180 / spokes, 180) if phase_deg is None else _numbers(phase_deg, 2, "phase_deg")
+    return np.asarray(base + (peak - base) * np.sin(np.deg2rad(np.linspace(first, last, spokes))))
+
+
+def through(spokes: int, knots: list[list[float]]) -> Train:
+    """Through knots (spoke, value), level at each and half a cosine between two: (spokes,).
+
+    Raises ValueError unless knots go from the first spoke (0) to the last, in order.
+    """
+    if not isinstance(knots, list) or len(knots) < 2:
+        raise ValueError("through takes at least two knots [spoke, value]")
+    where, value = np.array([_numbers(knot, 2, "a knot of through") for knot in knots]).T
+    if where[0] != 0 or where[-1] != spokes - 1 or np.any(np.diff(where) <= 0):
+        raise ValueError(f"the knots of through must go in order from spoke 0 to {spokes - 1}")
+    spoke = np.arange(spokes)
+    piece = np.clip(np.searchsorted(where, spoke, side="right") - 1, 0, len(where) - 2)
+    part = (spoke - where[piece]) / (where[piece + 1] - where[piece])
+    return np.asarray(value[piece] + (value[piece + 1] - value[piece]) * (1 - np.cos(np.pi * part)) / 2)
+
+
+def smooth(spokes: int, limits: list[float], seed: int = 0, swing_spokes: float = 50) -> Train:
+    """A random smooth curve between its limits (lowest, highest), both of which it reaches: (spokes,).
+
+    A sum of eight waves with random phases, the shortest of which takes `swing_spokes` spokes: what papers call a
+    Perlin noise pattern and do not print. The same on every machine for the same seed: multiples of 0.01.
+    """
+    low, high = _numbers(limits, 2, "smooth")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ValueError("the seed of smooth must be a whole number, not negative")
+    (swing,) = _numbers([swing_spokes], 1, "swing_spokes")
+    if swing <= 0:
+        raise ValueError("swing_spokes must be positive")
+    rng = np.random.default_rng(seed)
+    waves = 1 / (swing * np.arange(1, 9))
+    phase = 2 * np.pi * rng.random(len(waves))
+    curve = np.sum(np.sin(2 * np.pi * waves * np.arange(spokes)[:, None] + phase), axis=1)
+    span = np.ptp(curve) or 1.0
+    return np.asarray(np.round(low + (high - low) * (curve - curve.min()) / span, DECIMALS))
+
+
+PATTERNS: dict[str, tuple[Callable[..., Train], tuple[str, ...]]] = {
+    "ramp": (ramp, ()),
+    "sine": (sine, ("phase_deg",)),
+    "through": (through, ()),
+    "smooth": (smooth, ("seed", "swing_spokes")),
+}
+"""Name -> the pattern and the further numbers that it takes."""
+
+
+def train_values(written: Any, spokes: int) -> Train:
+    """The values (spokes,) that a number, a list or a pattern's table stands for.
+
+    Raises ValueError, in words, for anything else.
+    """
+    if isinstance(written, list):
+        if len(written) != spokes:
+            raise ValueError(f"a list must have one value for each of {spokes} spokes, not {len(written)}")
+        return np.array(_numbers(written, spokes, "a list"))
+    if not isinstance(written, dict):
+        return np.full(spokes, _numbers([written], 1, "it")[0])
+    names = [name for name in written if name in PATTERNS]
+    if len(names) != 1:
+        raise ValueError(f"a pattern is one of {', '.join(PATTERNS)}, not {sorted(written)}")
+    pattern, settings = PATTERNS[names[0]]
+    rest = {key: value for key, value in written.items() if key != names[0]}
+    if not rest.keys() <= set(settings):
+        raise ValueError(f"{names[0]} takes {' and '.join(settings) or 'nothing'} besides, not {sorted(rest)}")
+    return pattern(spokes, written[names[0]], **rest)
+
+
+def _numbers(values: Any, count: int, what: str) -> list[float]:
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"{what} takes {count} numbers, not {values!r:.60}")
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        raise ValueError(f"{what} takes numbers, not {values!r:.60}")
+    if not all(abs(v) < LARGEST for v in values):
+        raise ValueError(f"{what} takes finite numbers, not {values!r:.60}")
+    return [float(v) for v in values]
