@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
+from simulator.engines.closed_form import closed_form
+from simulator.engines.tissue import Tissue
 from simulator.sequence import Sequence
 
 __all__ = ["FAT_T2_MS", "REFERENCE_FIELD_T", "WATER_T2_MS", "FatModel", "frame_means", "pool_signal", "voxel_signal"]
@@ -60,26 +63,10 @@ def pool_signal(
 
     """
     t1, scale = np.broadcast_arrays(np.asarray(t1_ms, float), np.asarray(b1, float))
-    shape = t1.shape
-    t1, scale = t1.ravel(), scale.ravel()
-    # one exp and one sin per distinct value of the train, not per spoke
-    tr, tr_of = np.unique(sequence.tr_ms, return_inverse=True)
-    angle, angle_of = np.unique(np.deg2rad(sequence.flip_angle_deg), return_inverse=True)
-    decay = np.exp(-tr[:, None] / t1)
-    sine, cosine = np.sin(angle[:, None] * scale), np.cos(angle[:, None] * scale)
-    invert = np.exp(-sequence.ti_ms / t1)
-    recover = np.exp(-sequence.recovery_ms / t1)
-    mz = np.ones_like(t1)
-    signal = np.empty((len(sequence), t1.size))
-    for _ in range(sequence.repetitions):
-        mz = 1 + (-inversion_efficiency * mz - 1) * invert
-        for j, (a, r) in enumerate(zip(angle_of, tr_of, strict=True)):
-            np.multiply(mz, sine[a], out=signal[j])
-            mz = mz * cosine[a]
-            mz = 1 + (mz - 1) * decay[r]
-        mz = 1 + (mz - 1) * recover
-    signal *= np.exp(-sequence.te_ms / t2_ms)[:, None]
-    return signal.T.reshape(*shape, len(sequence))
+    t1_flat, b1_flat = (torch.tensor(x.ravel()) for x in (t1, scale))
+    tissue = Tissue(t1_flat, torch.full_like(t1_flat, t2_ms), b1_flat, torch.zeros_like(t1_flat))
+    signal = closed_form(sequence, tissue, inversion_efficiency).numpy() * np.exp(-sequence.te_ms / t2_ms)
+    return signal.reshape(*t1.shape, len(sequence))
 
 
 def frame_means(trains: NDArray[Any], spokes_per_frame: int) -> NDArray[Any]:
