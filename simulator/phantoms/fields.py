@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SmoothField"]
+__all__ = ["LEVEL_MM", "SmoothField"]
 
 Float = NDArray[np.float32]
 
 LEVEL_MM = 100.0
-"""One unit of level is this far along the leg, so that slices change as fast as tissue does in the plane."""
+"""One unit of level is this far along the body, so that slices change as fast as tissue does in the plane."""
 
 
 class SmoothField:
@@ -20,7 +20,7 @@ class SmoothField:
         self._phase = rng.uniform(0, 2 * np.pi, n_waves)
 
     def __call__(self, y_mm: Float, x_mm: Float, level: float) -> Float:
-        """Values (y, x) on the grid of these two axes, at this level along the leg."""
+        """Values (y, x) on the grid of these two axes, at this level along the body."""
         kz, ky, kx = self._wave.T
         # cos(a + b) is the real part of a product: the sum over waves is one matrix product
         along_y = np.exp(1j * np.outer(y_mm, ky)) * np.exp(1j * (self._phase + kz * level * LEVEL_MM))

@@ -1,0 +1,3 @@
+"""Parts of the body and test objects, one a file."""
+
+__all__: list[str] = []

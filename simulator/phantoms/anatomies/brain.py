@@ -1,0 +1,188 @@
+"""The head in cross-section, from the midbrain (-1) through the basal ganglia (0) to above the ventricles (1).
+
+Shapes in millimetres from the middle of the brain; one unit of level is 40 mm. Relaxation times at 3 T of white and
+grey matter: Wansapura et al., J Magn Reson Imaging 1999;9:531; of spinal fluid: Cohen et al., Magn Reson Med
+2018;80:885. Proton densities: BrainWeb. Deep grey matter and lesions are estimates.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.phantoms.anatomies.anatomy import Anatomy
+from simulator.phantoms.cross_section import CrossSection, Part, paint_parts
+from simulator.phantoms.field_maps import AirPocket, FieldMaps
+from simulator.phantoms.fields import LEVEL_MM, SmoothField
+from simulator.phantoms.shapes import Arc, Ellipse
+from simulator.phantoms.subject import Subject
+from simulator.phantoms.tissues import TISSUES, Tissue
+
+__all__ = ["BRAIN"]
+
+Float = NDArray[np.float32]
+
+REACH_MM = 40.0
+
+TISSUE = {
+    "air": TISSUES["air"],
+    "skin": TISSUES["skin"],
+    "scalp fat": TISSUES["subcutaneous fat"],
+    "skull": TISSUES["cortical bone"],
+    "bone marrow": TISSUES["bone marrow"],
+    "spinal fluid": Tissue(1.00, 0, 3799, 870),
+    "grey matter": Tissue(0.86, 0, 1331, 110, t1h2o_spread=25, t2h2o_spread=2),
+    "white matter": Tissue(0.77, 0, 832, 80, t1h2o_spread=15, t2h2o_spread=1.5),
+    "deep grey matter": Tissue(0.83, 0, 1150, 75, t1h2o_spread=25, t2h2o_spread=2),
+    "lesion": Tissue(0.88, 0, 1350, 140, t1h2o_spread=150, t2h2o_spread=20),
+}
+NAMES = tuple(TISSUE)
+
+HALF_WIDTH_MM, HALF_LENGTH_MM, HALF_HEIGHT_MM = 75.0, 94.0, 78.0
+SKIN_MM, SCALP_FAT_MM, TABLE_MM, DIPLOE_MM, FLUID_MM = 2.0, 3.5, 1.6, 3.0, 1.6
+SULCI = 32
+"""Around the brain."""
+MEDIAL_SULCI_MM = 15.0
+"""From one to the next along the fissure between the hemispheres."""
+SULCUS_MM = 0.6
+"""Half the width of a sulcus."""
+CORTEX_MM = 2.7
+
+SYLVIAN_FISSURE = (
+    Arc(58, 0, 20, 23, thickness=1.5, start_deg=120, end_deg=235, span=(-0.9, 0.55)),  # over the insula
+    Arc(52, -72, 80, 80, thickness=1.5, start_deg=70, end_deg=99, span=(-1.6, 0.5)),  # from there to the surface
+)
+CISTERN = Part("spinal fluid", Ellipse(0, 8, 13, 9, span=(-3, -0.5)))
+MIDBRAIN = Ellipse(0, -12, 18, 14, span=(-3, -0.45))
+CEREBELLUM = Ellipse(0, -50, 36, 22, span=(-3, -0.5))
+DEEP_PARTS = (
+    Part("deep grey matter", Ellipse(13.5, 21, 4.5, 9, -14, span=(-0.4, 0.5))),  # caudate
+    Part("deep grey matter", Ellipse(26.5, 6, 4.5, 13, -10, span=(-0.45, 0.3))),  # putamen
+    Part("deep grey matter", Ellipse(19.5, 2, 3.2, 8, -22, span=(-0.4, 0.15))),  # pallidum
+    Part("deep grey matter", Ellipse(9.5, -11, 7, 12, 24, span=(-0.4, 0.3))),  # thalamus
+    CISTERN,
+    Part("spinal fluid", MIDBRAIN, 2.5),
+    Part("white matter", MIDBRAIN),
+    Part("deep grey matter", Ellipse(6, -6, 3, 5, 30, span=(-3, -0.5))),  # red nucleus and black substance
+    Part("spinal fluid", Ellipse(0, -20, 1.5, 1.5, span=(-3, -0.45))),  # aqueduct
+    Part("spinal fluid", CEREBELLUM, 2.0),
+    Part("grey matter", CEREBELLUM),
+    *(
+        Part("white matter", Ellipse(x, y, 9, width, tilt, span=(-3, -0.55)))  # the tree of the cerebellum
+        for x, y, width, tilt in ((12, -47, 5, 10), (14, -55, 1.8, 70), (24, -43, 1.8, 25), (23, -53, 1.8, -25))
+    ),
+)  # fmt: skip
+VENTRICLES = tuple(
+    Part("spinal fluid", shape)
+    for shape in (
+        Ellipse(7.5, 24, 3.0, 10, -16, span=(-0.45, 0.6)),  # frontal horn
+        Ellipse(10.5, 2, 3.6, 26, 8, span=(0.12, 0.75)),  # body
+        Ellipse(20, -27, 3.6, 11, 22, span=(-0.55, 0.5)),  # trigone
+        Ellipse(0, -4, 1.6, 10, span=(-0.75, 0.15)),  # third ventricle
+    )
+)
+
+
+def _cross_section(subject: Subject, level: float, axis: Float) -> CrossSection:
+    rng = subject.rng("head")
+    scale = np.float32((1.0 if subject.sex == "male" else 0.96) * (1 + 0.02 * rng.standard_normal()))
+    x, front = np.meshgrid(axis / scale, -axis / scale)
+    z = level * REACH_MM / LEVEL_MM
+    wobble, bend = (SmoothField(subject.rng("head", name), 25.0)(axis, axis, z) for name in ("contour", "bend"))
+    label = np.zeros(x.shape, np.uint8)
+
+    depth = _depth(x, front, level, wobble)
+    layers = (
+        ("skin", SKIN_MM), ("scalp fat", SCALP_FAT_MM * subject.fatness), ("skull", TABLE_MM),
+        ("bone marrow", DIPLOE_MM), ("skull", TABLE_MM), ("spinal fluid", FLUID_MM + 0.02 * (subject.age_years - 40)),
+    )  # fmt: skip
+    for name, thickness in layers:
+        label[depth > 0] = NAMES.index(name)
+        depth = depth - np.float32(max(thickness, 0.8)) * (1 + np.float32(0.08) * bend)
+    brain = depth > 0
+    medial = _middle_fissure(x, front, level, wobble)
+    fissures = [shape.gauge(np.abs(x), front, level) for shape in SYLVIAN_FISSURE]
+    pial = np.minimum.reduce([depth, medial, *fissures, _sulci(x, front, depth, medial, subject, axis, z)])
+    label[brain & (pial > 0)] = NAMES.index("grey matter")
+    label[brain & (pial > CORTEX_MM * (1 + 0.12 * bend))] = NAMES.index("white matter")
+
+    u, v = x + np.float32(0.8) * wobble, front + np.float32(0.8) * bend
+    paint_parts(label, NAMES, DEEP_PARTS, u, v, level, brain, mirrored=True)
+    white = label == NAMES.index("white matter")
+    paint_parts(label, NAMES, _lesions(subject), u, v, level, white, mirrored=False)
+    wide = 0.03 * (subject.age_years - 40)  # ventricles grow with age
+    old = [Part(part.tissue, part.shape, part.margin + wide) for part in VENTRICLES]
+    paint_parts(label, NAMES, old, u, v, level, brain, mirrored=True)
+    return CrossSection(label, NAMES, tuple(TISSUE.values()))
+
+
+def _depth(x: Float, front: Float, level: float, wobble: Float) -> Float:
+    """Depth below the skin in mm, negative outside: the head is an egg, narrower at the front."""
+    round_off = np.sqrt(1 - (level * REACH_MM / HALF_HEIGHT_MM) ** 2)
+    bearing = np.arctan2(front, x)
+    outline = 1 / np.hypot(np.cos(bearing) / HALF_WIDTH_MM, np.sin(bearing) / HALF_LENGTH_MM)
+    outline *= round_off * (1 - 0.018 * np.sin(3 * bearing - 0.1) - 0.02 * np.sin(bearing) ** 3 + 0.006 * wobble)
+    return np.asarray(outline - np.hypot(x, front), np.float32)
+
+
+def _sulci(
+    x: Float, front: Float, depth: Float, medial: Float, subject: Subject, axis: Float, z: float
+) -> Float:  # fmt: skip
+    """Distance to the nearest sulcus, negative inside, mm.
+
+    Sulci are lines of equal phase, where a phase that counts around the brain, or along the fissure between the
+    hemispheres, is bent by a random field; they end some way below the surface.
+    """
+    bent = SmoothField(subject.rng("head", "sulci"), 13.0)
+    step = np.float32(0.5)
+    here = bent(axis, axis, z)
+    down, right = (bent(axis + step, axis, z) - here) / step, (bent(axis, axis + step, z) - here) / step
+    bottom = 17 + 5 * SmoothField(subject.rng("head", "depth"), 16.0)(axis, axis, z)
+    radius = np.maximum(np.hypot(x, front), 1)
+    turns = np.float32(2 * np.pi / MEDIAL_SULCI_MM)
+    around = (SULCI * np.arctan2(front, x), -SULCI * front / radius**2, SULCI * x / radius**2, depth, bottom)
+    along = (turns * front, np.zeros_like(x), np.full_like(x, turns), medial, 0.7 * bottom)
+    strength = np.float32(2.2)
+    distances = []
+    for count, across, ahead, below, end in (around, along):
+        phase = np.angle(np.exp(1j * (count + strength * here)))
+        slope = np.hypot(across + strength * right, ahead - strength * down)
+        line = np.abs(phase) / np.maximum(slope, 0.05)
+        distances.append(np.hypot(line, np.maximum(below - end, 0)) - SULCUS_MM)
+    return np.asarray(np.minimum(*distances), np.float32)
+
+
+def _middle_fissure(x: Float, front: Float, level: float, wobble: Float) -> Float:
+    """Distance to the fissure between the hemispheres, negative inside, mm; the corpus callosum interrupts it."""
+    callosum = 36 * np.sqrt(max(0.0, 1 - (level / 0.6) ** 2))
+    return np.asarray(np.hypot(x + 1.5 * wobble, np.maximum(callosum - np.abs(front), 0)) - 0.8, np.float32)
+
+
+def _lesions(subject: Subject) -> list[Part]:
+    """Round lesions near the ventricles, as in multiple sclerosis; patients have them, volunteers have none."""
+    rng = subject.rng("head", "lesions")
+    parts = []
+    for _ in range(rng.poisson(60 * subject.severity)):
+        bearing, radius = rng.uniform(-np.pi, np.pi), rng.gamma(4, 0.7)
+        center, level = 16 + 18 * rng.random(), rng.uniform(-0.6, 1.0)
+        half = radius / REACH_MM
+        shape = Ellipse(
+            center * np.cos(bearing), 1.5 * center * np.sin(bearing), radius, radius * rng.uniform(0.7, 1.4),
+            np.rad2deg(bearing), span=(level - half, level + half),
+        )  # fmt: skip
+        parts.append(Part("lesion", shape, paired=False))
+    return parts
+
+
+BRAIN = Anatomy(
+    "the head, from midbrain to above the ventricles, with lesions in patients",
+    256.0,
+    _cross_section,
+    FieldMaps(
+        b1=1.10,
+        b1_tilt=0.04,
+        b1_drop=4e-5,
+        b1_range=(0.6, 1.25),
+        smooth_hz=18.0,
+        pockets=(AirPocket(0, -60, -62, 16), AirPocket(60, 20, -70, 12), AirPocket(-60, 20, -70, 12)),
+    ),
+    level_mm=REACH_MM,
+)

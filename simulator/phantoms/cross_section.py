@@ -1,0 +1,206 @@
+"""Cross-sections of limbs and trunk: skin and fat around a fascia, inside it muscles, bones, vessels and organs.
+
+Every point inside the fascia goes to the nearest muscle; where two are about equally near there is a plane of fat,
+and far from all there is fat. Bones, vessels and organs are painted over that.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.phantoms.fields import SmoothField
+from simulator.phantoms.muscles import Muscle, muscle_names, muscle_tissues
+from simulator.phantoms.shapes import Ellipse
+from simulator.phantoms.subject import Subject
+from simulator.phantoms.tissues import Tissue, tissue_in
+
+__all__ = ["CrossSection", "Envelope", "Part", "Plan", "Wave", "paint", "paint_parts", "tissues_of"]
+
+Float = NDArray[np.float32]
+Labels = NDArray[np.uint8]
+
+SKIN_MM = 1.8
+FASCIA_MM = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class CrossSection:
+    """Tissue labels on a grid, and what they stand for. Label 0 is air."""
+
+    label: Labels
+    names: tuple[str, ...]
+    tissues: tuple[Tissue, ...]
+
+
+class Wave(NamedTuple):
+    """A term size * cos(order * bearing - phase) of a contour; bearings run from the side to the front."""
+
+    order: int
+    size: float
+    phase: float = 0.0
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The deep fascia, a superellipse with waves on it, and the fat between it and the skin."""
+
+    width_mm: float
+    height_mm: float
+    fat_mm: tuple[Wave, ...]
+    waves: tuple[Wave, ...] = ()
+    """Relative to the contour."""
+    power: float = 2.0
+    """2 is an ellipse; more is squarer."""
+    taper: float = 0.0
+    """Relative growth per unit of level."""
+    fat_taper_mm: float = 0.0
+    uneven: float = 0.01
+    """Random part of the contour, 1 sd."""
+
+    def mean_mm(self, scale: float, level: float, fatness: float) -> float:
+        """Mean radius of the skin."""
+        muscle = np.sqrt(self.width_mm * self.height_mm) * scale * (1 + self.taper * level)
+        fat = sum(wave.size for wave in self.fat_mm if wave.order == 0) + self.fat_taper_mm * level
+        return float(muscle + fatness * fat + SKIN_MM)
+
+    def fascia_mm(self, bearing: Float, wobble: Float) -> Float:
+        """Distance from the centre to the deep fascia in this direction, before size and taper."""
+        cos, sin = np.cos(bearing) / self.width_mm, np.sin(bearing) / self.height_mm
+        radius = (np.abs(cos) ** self.power + np.abs(sin) ** self.power) ** (-1 / self.power)
+        return np.asarray(radius * (1 + _sum(self.waves, bearing) + np.float32(self.uneven) * wobble))
+
+    def subcutaneous_mm(self, bearing: Float, wobble: Float, level: float) -> Float:
+        """Thickness of the fat in this direction, in a person of average fatness."""
+        fat = _sum(self.fat_mm, bearing) + np.float32(self.fat_taper_mm * level) + np.float32(0.7) * wobble
+        return np.asarray(np.maximum(fat, np.float32(1.0)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is painted over the muscles: a bone, a vessel, an organ."""
+
+    tissue: str
+    shape: Ellipse
+    margin: float = 0.0
+    """It reaches this much over its rim, in the units of the plan."""
+    paired: bool = True
+    """Mirrored to the other side; else the first axis runs to the patient's left."""
+    under_skin: bool = False
+    """Lies in the subcutaneous fat."""
+    yields: bool = False
+    """Leaves muscle alone, as organs do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Anatomy of a cross-section, in a frame that points sideways and to the front."""
+
+    tissues: tuple[str, ...]
+    """Names of the labels before the muscles: air, skin, subcutaneous fat and fascia first."""
+    muscles: dict[str, Muscle]
+    parts: tuple[Part, ...]
+    envelope: Envelope
+    unit_mm: float
+    """Millimetres per unit of the shapes, in a person of average size."""
+    fill: str = "intermuscular fat"
+    plane: float = 0.026
+    """Width of fat planes, in units."""
+    reach: float = 0.09
+    """Farther than this from all muscles there is fat, in units."""
+    bend: float = 0.02
+    """How far contours are bent at random, 1 sd, in units."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Label n is the n-th name."""
+        return self.tissues + muscle_names(self.muscles)
+
+
+def tissues_of(plan: Plan, subject: Subject, level: float) -> tuple[Tissue, ...]:
+    """What the labels of a plan stand for in this person."""
+    return tuple(tissue_in(subject, name) for name in plan.tissues) + muscle_tissues(plan.muscles, subject, level)
+
+
+def paint(
+    plan: Plan, x: Float, front: Float, level: float, subject: Subject, side: int | None, *, scale: float = 1.0
+) -> Labels:
+    """Labels (y, x) of one limb or of the trunk.
+
+    Args:
+        plan: the anatomy.
+        x: coordinates (x,) in mm from the centre: of a limb towards the other limb, of the trunk to the left.
+        front: coordinates (y,) in mm from the centre towards the front.
+        level: place along the body.
+        subject: whose body.
+        side: 0 for a right, 1 for a left limb; None for the trunk, which has both.
+        scale: size over the average.
+
+    """
+    purpose = ("trunk", "right", "left")[0 if side is None else side + 1]
+    wobble, bend_x, bend_y = (
+        SmoothField(subject.rng(purpose, word), 22.0)(front, x, level) for word in ("contour", "sideways", "forwards")
+    )
+    across, ahead = np.meshgrid(x.astype(np.float32), front.astype(np.float32))
+    scale *= 1 + plan.envelope.taper * level
+    bearing, distance = np.arctan2(ahead, across), np.hypot(across, ahead)
+    fascia = np.float32(scale) * plan.envelope.fascia_mm(bearing, wobble)
+    skin = fascia + np.float32(subject.fatness) * plan.envelope.subcutaneous_mm(bearing, wobble, level)
+    unit = np.float32(scale * plan.unit_mm)
+    u, v = across / unit, ahead / unit
+    label = np.full(distance.shape, plan.tissues.index("subcutaneous fat"), np.uint8)
+    veins, deep = ([part for part in plan.parts if part.under_skin is shallow] for shallow in (True, False))
+    paint_parts(label, plan.tissues, veins, u, v, level, distance > fascia + 1.0, mirrored=side is None)
+    label[distance <= fascia] = plan.tissues.index("fascia")
+    inside = distance < fascia - np.float32(FASCIA_MM)
+    # no muscle is an ellipse
+    u, v = u + np.float32(plan.bend) * bend_x, v + np.float32(plan.bend) * bend_y
+    muscle = _muscle_labels(plan, u, v, level, wobble, side)
+    label[inside] = muscle[inside]
+    free = inside & (label < len(plan.tissues))
+    for yields, parts in groupby(deep, key=lambda part: part.yields):
+        paint_parts(label, plan.tissues, parts, u, v, level, free if yields else inside, mirrored=side is None)
+    label[distance > skin] = plan.tissues.index("skin")
+    label[distance > skin + np.float32(SKIN_MM)] = plan.tissues.index("air")
+    return label
+
+
+def _muscle_labels(plan: Plan, u: Float, v: Float, level: float, wobble: Float, side: int | None) -> Labels:
+    """The nearest muscle everywhere, and fat between and around muscles."""
+    left = u > 0 if side is None else np.full(u.shape, side == 1)
+    u = np.abs(u) if side is None else u
+    nearest = np.full(u.shape, np.inf, np.float32)
+    second = nearest.copy()
+    label = np.zeros(u.shape, np.uint8)
+    for n, muscle in enumerate(plan.muscles.values(), start=len(plan.tissues)):
+        gauge = np.minimum.reduce([shape.gauge(u, v, level) for shape in muscle.shapes])
+        closer = gauge < nearest
+        second = np.minimum(second, np.where(closer, nearest, gauge))
+        nearest = np.minimum(nearest, gauge)
+        label[closer] = n
+    label[left] += np.uint8(len(plan.muscles))
+    with np.errstate(invalid="ignore"):  # where all muscles have ended
+        between = ~(second - nearest >= np.float32(plan.plane) * (1 + np.float32(0.46) * wobble))
+    label[between | (nearest > np.float32(plan.reach))] = plan.tissues.index(plan.fill)
+    return label
+
+
+def paint_parts(
+    label: Labels, names: tuple[str, ...], parts: Iterable[Part], u: Float, v: Float, level: float,
+    where: NDArray[np.bool_], *, mirrored: bool,
+) -> None:  # fmt: skip
+    """Paint parts over `label`, in order, `where` that is allowed; `mirrored` takes (u, v) from the midline."""
+    lateral = np.abs(u) if mirrored else u
+    for part in parts:
+        gauge = part.shape.gauge(lateral if part.paired else u, v, level)
+        label[where & (gauge < part.margin)] = names.index(part.tissue)
+
+
+def _sum(waves: tuple[Wave, ...], bearing: Float) -> Float:
+    total = np.zeros_like(bearing)
+    for wave in waves:
+        total += np.float32(wave.size) * np.cos(wave.order * bearing - np.float32(wave.phase))
+    return total
