@@ -1,4 +1,4 @@
-"""The command line: `spokestream simulate | replay | serve | send | doctor | demo`."""
+"""The command line: `spokestream simulate | replay | serve | send | dictionary | doctor | demo`."""
 
 import argparse
 import sys

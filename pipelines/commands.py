@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines import dictionary_command
 from pipelines.options import add_options, given_options, named_values, settings_from
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Command:
 
 
 def _simulate_options(parser: argparse.ArgumentParser) -> None:
-    from simulator.simulate import SimulationSettings
+    from simulator.simulation_settings import SimulationSettings
 
     parser.add_argument("scan", type=Path, help="ISMRMRD file to write; the truth goes beside it as .truth.h5")
     add_options(parser, SimulationSettings)
@@ -37,7 +38,8 @@ def _simulate(arguments: argparse.Namespace) -> None:
     from rich.progress import Progress
 
     from simulator.scan_file import truth_path
-    from simulator.simulate import SimulationSettings, simulate_scan
+    from simulator.simulate import simulate_scan
+    from simulator.simulation_settings import SimulationSettings
 
     settings = settings_from(arguments, SimulationSettings)
     console = Console()
@@ -143,7 +145,7 @@ def _doctor(arguments: argparse.Namespace) -> None:
 
 
 def _demo_options(parser: argparse.ArgumentParser) -> None:
-    from simulator.simulate import SimulationSettings
+    from simulator.simulation_settings import SimulationSettings
 
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
     parser.add_argument("--speed", type=float, default=3.0, metavar="X", help="times the scanner's own [3]")
@@ -155,7 +157,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from pipelines.run_demo import run_demo
-    from simulator.simulate import SimulationSettings
+    from simulator.simulation_settings import SimulationSettings
 
     settings = settings_from(arguments, SimulationSettings)
     run_demo(arguments.output, settings, named_values(arguments.parameters), arguments.speed, Console())
@@ -166,6 +168,7 @@ COMMANDS: dict[str, Command] = {
     "replay": Command("reconstruct a recorded scan offline", _replay_options, _replay),
     "serve": Command("reconstruct scans as they come over the network", _serve_options, _serve),
     "send": Command("send a recorded scan to a server, as a scanner would", _send_options, _send),
+    "dictionary": Command("make a dictionary file for a sequence", dictionary_command.options, dictionary_command.run),
     "doctor": Command("check this install end to end on a small simulated scan", _doctor_options, _doctor),
     "demo": Command("simulate a scan, play it into a server, compare the maps with the truth", _demo_options, _demo),
 }

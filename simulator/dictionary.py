@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simulator.sequence import Sequence
 from simulator.signal import FAT_T2_MS, WATER_T2_MS, FatModel, pool_signal
+from simulator.stored_sequence import read_sequence, write_sequence
 
 __all__ = ["Dictionary", "Grid", "build_dictionary", "load_dictionary", "save_dictionary"]
 
@@ -65,7 +66,15 @@ class Dictionary:
 
 
 def build_dictionary(sequence: Sequence, grid: Grid | None = None, spectrum: FatModel | None = None) -> Dictionary:
-    """All atoms of a grid in closed form; a tenth of a second for the published one."""
+    """All atoms of a grid in closed form; a tenth of a second for the published one.
+
+    Raises ValueError for a train that is not ideally spoiled: no echo time would factor out of it.
+    """
+    if sequence.spoiling != "ideal":
+        raise ValueError(
+            f"Water and fat are told apart in ideally spoiled trains; the spoiling of '{sequence.name}' is "
+            f"{sequence.spoiling}."
+        )
     grid, spectrum = grid or Grid(), spectrum or FatModel()
     b1 = grid.b1[:, None]
     return Dictionary(
@@ -79,15 +88,12 @@ def build_dictionary(sequence: Sequence, grid: Grid | None = None, spectrum: Fat
 
 def save_dictionary(path: Path, dictionary: Dictionary, software: str = "") -> None:
     """Write grid, atoms, fat spectrum and the sequence that they belong to as HDF5."""
-    sequence, grid = dictionary.sequence, dictionary.grid
+    grid = dictionary.grid
     with h5py.File(path, "w") as file:
         file.attrs.update(kind="spokestream dictionary", software=software, digest=dictionary.digest)
         for name in ("t1h2o_ms", "t1fat_ms", "b1", "deltaf_hz"):
             file[f"grid/{name}"] = getattr(grid, name)
-        for name in ("flip_angle_deg", "te_ms", "tr_ms"):
-            file[f"sequence/{name}"] = getattr(sequence, name)
-        for name in ("name", "ti_ms", "recovery_ms", "repetitions", "spokes_per_frame"):
-            file["sequence"].attrs[name] = getattr(sequence, name)
+        write_sequence(file, dictionary.sequence)
         file["fat/frequency_hz"] = dictionary.spectrum.frequency_hz
         file["fat/amplitude"] = dictionary.spectrum.amplitude
         file["atoms/water"] = dictionary.water.astype(np.float32)
@@ -98,17 +104,8 @@ def load_dictionary(path: Path) -> Dictionary:
     """Read what `save_dictionary` wrote. Raises ValueError, in one sentence, for anything else."""
     try:
         with h5py.File(path, "r") as file:
-            held = {name: file[f"sequence/{name}"][()] for name in ("flip_angle_deg", "te_ms", "tr_ms")}
-            scalars = file["sequence"].attrs
             dictionary = Dictionary(
-                Sequence(
-                    name=str(scalars["name"]),
-                    ti_ms=float(scalars["ti_ms"]),
-                    recovery_ms=float(scalars["recovery_ms"]),
-                    repetitions=int(scalars["repetitions"]),
-                    spokes_per_frame=int(scalars["spokes_per_frame"]),
-                    **held,
-                ),
+                read_sequence(file),
                 Grid(**{name: file[f"grid/{name}"][()] for name in ("t1h2o_ms", "t1fat_ms", "b1", "deltaf_hz")}),
                 water=file["atoms/water"][()].astype(np.float64),
                 fat=file["atoms/fat"][()].astype(np.float64),

@@ -1,0 +1,65 @@
+"""The few singular vectors that span a dictionary's signals, found without holding the dictionary in memory.
+
+McGivney et al., IEEE Trans Med Imaging 2014;33:2311.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["check_compression", "leading_vectors", "normalised_gram"]
+
+
+def normalised_gram(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    """Sum over atoms a, each of norm 1, of a a^H: (spokes, spokes), in double precision.
+
+    Every atom weighs the same, since matching looks at directions and not at lengths. Atoms without any signal do
+    not count.
+
+    Args:
+        blocks: (atoms, spokes) each, real or complex, at least one.
+
+    """
+    total: NDArray[Any] | None = None
+    for block in blocks:
+        norm = np.linalg.norm(block, axis=1, keepdims=True).astype(np.float64)
+        unit = np.divide(block, norm, where=norm > 0, out=np.zeros(block.shape, np.result_type(block, np.float64)))
+        part = unit.T @ unit.conj()
+        total = part if total is None else total + part
+    if total is None:
+        raise ValueError("A basis needs at least one atom.")
+    return total
+
+
+def leading_vectors(gram: NDArray[Any], energy_or_rank: float) -> tuple[NDArray[Any], float]:
+    """The leading eigenvectors of a Gram matrix and the share of its energy that they keep.
+
+    Args:
+        gram: (spokes, spokes), Hermitian.
+        energy_or_rank: a share of the energy between 0 and 1, of which at least that much is kept; or the
+            number of vectors, an int from 1 on (1.0 is neither).
+
+    Returns:
+        (spokes, K), orthonormal columns, strongest first; and the energy kept, 0..1.
+
+    Raises ValueError for any other number.
+
+    """
+    check_compression(energy_or_rank, len(gram))
+    energy, vectors = np.linalg.eigh(gram)
+    energy, vectors = np.maximum(energy[::-1], 0), vectors[:, ::-1]
+    kept = np.cumsum(energy) / energy.sum()
+    rank = int(energy_or_rank) if energy_or_rank >= 1 else int(np.searchsorted(kept[:-1], energy_or_rank)) + 1
+    return vectors[:, :rank], float(kept[rank - 1])
+
+
+def check_compression(energy_or_rank: float, spokes: int) -> None:
+    """Raise ValueError unless a signal of this many spokes can be compressed so; see `leading_vectors`."""
+    rank = isinstance(energy_or_rank, int) and 1 <= energy_or_rank <= spokes
+    if not (rank or 0 < energy_or_rank < 1):
+        raise ValueError(
+            f"Compress to a share of the energy between 0 and 1, or to 1 to {spokes} vectors; "
+            f"{energy_or_rank} is neither."
+        )
