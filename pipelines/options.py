@@ -13,10 +13,12 @@ def add_options(parser: argparse.ArgumentParser, settings: type[Any]) -> None:
     """One `--option` per field; help, unit and choices are the field's metadata, the type is its default's."""
     for declared in fields(settings):
         rules, kind = declared.metadata, type(declared.default)
-        default = f"{declared.default} {rules.get('unit', '')}".strip() or "none"
+        given: Any = declared.default
+        value = ",".join(f"{v:g}" for v in given) if kind is tuple else given
+        default = f"{value} {rules.get('unit', '')}".strip() or "none"
         parser.add_argument(
             f"--{declared.name.replace('_', '-')}",
-            type=kind,
+            type=_numbers if kind is tuple else kind,
             default=argparse.SUPPRESS,  # what is not given is left to the settings
             choices=rules.get("choices") or None,
             metavar=None if rules.get("choices") else (rules.get("unit") or _PLACEHOLDER.get(kind, "TEXT")).upper(),
@@ -25,6 +27,11 @@ def add_options(parser: argparse.ArgumentParser, settings: type[Any]) -> None:
 
 
 _PLACEHOLDER: dict[type, str] = {int: "N", float: "X"}
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Several numbers: `0.3,-0.2`. A list that begins with a minus is given as `--option=-0.2,0.3`."""
+    return tuple(float(part) for part in text.split(","))
 
 
 def given_options(arguments: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """Receiver noise, and how much of it a reconstructed frame will show."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.expansion import TissueRange, TrainSignal, expand, signal_terms
 from simulator.phantoms import Phantom
+from simulator.readout import Readout
 from simulator.sequence import Sequence
-from simulator.signal import frame_means, voxel_signal
+from simulator.signal import frame_means
 
-__all__ = ["add_noise", "frame_noise_gain", "mean_frame_signal", "noise_sigma", "ramp_weights"]
+__all__ = ["add_noise", "frame_noise_gain", "mean_frame_signal", "noise_sigma"]
 
 Complex = NDArray[np.complex64]
 Covariance = NDArray[np.complex128]
@@ -16,6 +20,8 @@ FOREGROUND = 0.1
 """Share of the largest proton density above which a pixel counts as tissue."""
 VOXELS = 2000
 """Voxels that the mean signal is taken over."""
+TOLERANCE = 1e-4
+"""Of their signal."""
 
 
 def add_noise(kspace: Complex, covariance: Covariance, sigma: float, rng: np.random.Generator) -> Complex:
@@ -28,32 +34,20 @@ def add_noise(kspace: Complex, covariance: Covariance, sigma: float, rng: np.ran
     return kspace + (mixing @ white).reshape(kspace.shape)
 
 
-def ramp_weights(
-    spokes_per_frame: int, n_samples: int, center_sample: float, oversampling: float
-) -> NDArray[np.float64]:
-    """The share of k-space that each sample of a spoke stands for: (samples,), in (cycles per field of view)^2.
-
-    w = |k| dk pi / m for m spokes with samples dk = 1/oversampling apart, and pi dk^2 / (4 m) at k = 0.
-    """
-    dk = 1 / oversampling
-    radius = np.abs(np.arange(n_samples) - center_sample) * dk
-    return np.where(radius > 0, radius * dk * np.pi, np.pi * dk**2 / 4) / spokes_per_frame
-
-
-def frame_noise_gain(
-    shape: tuple[int, int], spokes_per_frame: int, n_samples: int, center_sample: float, oversampling: float
-) -> float:
+def frame_noise_gain(readout: Readout, spokes_per_frame: int, shape: tuple[int, int]) -> float:
     """Noise sd per re/im of a gridded frame over that of a k-space sample, whitened and coil-combined.
 
-    The image sum(w s(k) exp(2 pi i k.r)) / (ny nx) over the frame's samples, with `ramp_weights` w, has the scale
-    of the phantom. White noise comes out of it with sigma sqrt(sum(w^2)) / (ny nx), and a combination with
-    unit-norm coil weights leaves it there.
+    The image sum(w s(k) exp(2 pi i k.r)) / (ny nx) over the frame's samples has the scale of the phantom when w is
+    the readout's density over the spokes of a frame. White noise comes out of it with sigma sqrt(sum(w^2)) / (ny nx),
+    and a combination with unit-norm coil weights leaves it there.
     """
-    weight = ramp_weights(spokes_per_frame, n_samples, center_sample, oversampling)
+    weight = readout.density / spokes_per_frame
     return float(np.sqrt(spokes_per_frame * np.sum(weight**2)) / (shape[0] * shape[1]))
 
 
-def mean_frame_signal(phantom: Phantom, sensitivities: Complex, sequence: Sequence, covariance: Covariance) -> float:
+def mean_frame_signal(
+    phantom: Phantom, sensitivities: Complex, sequence: Sequence, signal: TrainSignal, covariance: Covariance
+) -> float:
     """Mean over tissue and frames of |s|, the fully sampled, whitened frame combined with unit-norm coil weights.
 
     Raises ValueError when the phantom is empty.
@@ -61,12 +55,17 @@ def mean_frame_signal(phantom: Phantom, sensitivities: Complex, sequence: Sequen
     voxels = np.argwhere(phantom.pd > FOREGROUND * phantom.pd.max())
     if not voxels.size:
         raise ValueError("The phantom holds no tissue, so that noise cannot be set relative to its signal.")
-    y, x = voxels[:: -(-len(voxels) // VOXELS)].T
-    maps = (getattr(phantom, name)[y, x] for name in ("ff", "t1h2o", "t1fat", "deltaf", "b1"))
-    frames = frame_means(voxel_signal(sequence, *maps), sequence.spokes_per_frame)
-    whitened = np.linalg.solve(np.linalg.cholesky(covariance), sensitivities[:, y, x])
-    brightness = phantom.pd[y, x] * np.linalg.norm(whitened, axis=0)
-    return float(np.mean(brightness[:, None] * np.abs(frames)))
+    chosen = np.zeros(phantom.pd.shape, bool)
+    chosen[tuple(voxels[:: -(-len(voxels) // VOXELS)].T)] = True
+    few = replace(phantom, pd=np.where(chosen, phantom.pd, 0))
+    terms = signal_terms(sequence, signal, np.zeros(1), TissueRange.of(few), TOLERANCE)
+    trains = np.empty((np.count_nonzero(chosen), len(sequence)), complex)
+    for group, images in zip(terms, expand(few, terms), strict=True):
+        products = [group.trains[train] * group.evolutions[evolution] for train, evolution in group.pairs]
+        trains[:, group.spokes] = images.T @ np.array(products)
+    frames = frame_means(trains, sequence.spokes_per_frame)
+    whitened = np.linalg.solve(np.linalg.cholesky(covariance), sensitivities[:, chosen])
+    return float(np.mean(np.linalg.norm(whitened, axis=0)[:, None] * np.abs(frames)))
 
 
 def noise_sigma(noise: float, mean_signal: float, gain: float) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.phantoms import MAP_UNITS, Phantom
 from simulator.protocol import Protocol, header_xml
-from simulator.trajectory import golden_angles, radial_spokes
+from simulator.trajectory import golden_angles
 
 __all__ = [
     "append_acquisitions", "create_scan", "create_truth", "noise_acquisitions", "slice_acquisitions", "truth_path",
@@ -36,10 +36,9 @@ def create_scan(file: h5py.File, protocol: Protocol) -> None:
 
 
 def append_acquisitions(file: h5py.File, records: Records) -> None:
-    """Add acquisitions in one write, numbering them on from those that are there."""
+    """Add acquisitions in one write."""
     data = file["dataset/data"]
     before = data.shape[0]
-    records["head"]["scan_counter"] = before + np.arange(len(records))
     data.resize(before + len(records), axis=0)
     data[before:] = records
 
@@ -47,21 +46,26 @@ def append_acquisitions(file: h5py.File, records: Records) -> None:
 def noise_acquisitions(noise: Complex, protocol: Protocol) -> Records:
     """Noise readouts (coils, readouts, samples), taken in the second before the first slice."""
     records = _acquisitions(noise, protocol)
+    records["head"]["scan_counter"] = np.arange(len(records))
     records["head"]["flags"] = _flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
     _stamp(records, START_MS - 1000 + TICK_MS * np.arange(len(records)))
     return records
 
 
-def slice_acquisitions(kspace: Complex, protocol: Protocol, index: int) -> Records:
-    """All spokes (coils, spokes, samples) of slice `index`, in the order of the train."""
+def slice_acquisitions(kspace: Complex, protocol: Protocol, index: int, n_before: int) -> Records:
+    """All spokes (coils, spokes, samples) of slice `index`, in the order of the train.
+
+    They are numbered on from the `n_before` readouts that came before the first slice.
+    """
     sequence = protocol.sequence
     records = _acquisitions(kspace, protocol)
     head = records["head"]
     spokes = np.arange(len(sequence))
+    head["scan_counter"] = n_before + index * len(sequence) + spokes
     head["idx"]["kspace_encode_step_1"] = spokes
     head["idx"]["slice"] = index
     head["center_sample"] = protocol.center_sample
-    head["position"][:, 2] = protocol.slice_offset_mm(index)
+    head["position"] = protocol.slice_offset_mm(index) * protocol.directions[2]
     head["flags"][0] |= _flag(ismrmrd.ACQ_FIRST_IN_SLICE)
     head["flags"][-1] |= _flag(ismrmrd.ACQ_LAST_IN_SLICE)
     if index == protocol.n_slices - 1:
@@ -69,7 +73,7 @@ def slice_acquisitions(kspace: Complex, protocol: Protocol, index: int) -> Recor
     excitation = sequence.ti_ms + np.cumsum(sequence.tr_ms) - sequence.tr_ms
     _stamp(records, START_MS + index * sequence.duration_ms + excitation + sequence.te_ms)
     if protocol.trajectory == "embedded":
-        k = radial_spokes(golden_angles(spokes), protocol.n_samples, protocol.center_sample, protocol.oversampling)
+        k = protocol.readout().k
         head["trajectory_dimensions"] = 2
         for record, positions in zip(records, (k / protocol.matrix).astype(np.float32), strict=True):
             record["traj"] = positions.ravel()
@@ -89,8 +93,7 @@ def _acquisitions(data: Complex, protocol: Protocol) -> Records:
     head["available_channels"] = head["active_channels"] = n_coils
     head["channel_mask"] = [(1 << min(max(n_coils - 64 * word, 0), 64)) - 1 for word in range(16)]
     head["sample_time_us"] = protocol.dwell_us
-    # columns run to the patient's left, rows to the back
-    head["read_dir"], head["phase_dir"], head["slice_dir"] = (1, 0, 0), (0, 1, 0), (0, 0, 1)
+    head["read_dir"], head["phase_dir"], head["slice_dir"] = protocol.directions
     head["patient_table_position"] = TABLE_MM
     for record, readout in zip(records, data.transpose(1, 0, 2), strict=True):
         record["data"] = np.ascontiguousarray(readout).view(np.float32).ravel()

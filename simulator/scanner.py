@@ -1,120 +1,90 @@
-"""The scan: golden-angle k-space of a phantom, with the contrast that the sequence has at every single spoke."""
+"""The scan: k-space of a phantom, with the contrast that the sequence has at every single spoke."""
 
 from collections.abc import Callable
+from functools import partial
 
 import finufft
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from simulator.expansion import TissueRange, TrainSignal, expand, signal_terms
+from simulator.fingerprint import fingerprint
 from simulator.phantoms import Phantom
+from simulator.readout import Readout
 from simulator.sequence import Sequence
-from simulator.signal import FAT_T2_MS, WATER_T2_MS, FatModel, pool_signal
-from simulator.trajectory import golden_angles, radial_spokes
 
 __all__ = ["acquire"]
 
-Real = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-RANK_TOLERANCE = 1e-6
-"""Temporal singular values below this share of the largest are dropped."""
-NUFFT_TOLERANCE = 1e-6
-CHUNK = 4096
-"""Voxels whose signal is computed at once."""
+EXPANSION_TOLERANCE = 3e-5
+NUFFT_TOLERANCE = 1e-5
 
 
 def acquire(
     phantom: Phantom,
     sensitivities: Complex,
     sequence: Sequence,
-    n_samples: int,
-    center_sample: float,
-    oversampling: float,
-    dwell_us: float,
+    readout: Readout,
+    signal: TrainSignal | None = None,
     progress: Callable[[float], object] | None = None,
+    tolerance: float = EXPANSION_TOLERANCE,
     threads: int = 2,
 ) -> Complex:
-    """Noise-free k-space: s(k) = sum over pixels of c(r) rho(r) signal(r, spoke) exp(-2 pi i k.r).
+    """Noise-free k-space: s(k) = sum over pixels of c(r) rho(r) signal(r, spoke, time) exp(-2 pi i k.r).
 
-    r counts in fields of view from pixel n//2, k in cycles per field of view. Signal as in `simulator.signal`,
-    exact at every spoke; off-resonance turns the phase by deltaf TE; the fat spectrum evolves during the readout,
-    F(TE + t) with t = 0 at `center_sample`, so that fat is blurred as on a scanner. Off-resonance during the
-    readout is not modelled: its phase stays that of the echo time.
+    r counts in fields of view from pixel n//2, k in cycles per field of view. The train of every voxel is that of
+    its own T1, T2 and B1. Off-resonance and the fat spectrum turn from the excitation to every single sample, so
+    that fat is blurred and off-resonant tissue distorted as on a scanner; T2* decay along the readout is not
+    modelled. Between excitations off-resonance is refocused, as it is when every TR has the same gradient moment.
 
-    Within one echo time the signals of a pool (water or fat) over all T1 and B1 span few dimensions. So the
-    images of those dimensions are transformed once to all spokes of that echo time, and weighed per spoke in
-    k-space: exact up to `RANK_TOLERANCE` and `NUFFT_TOLERANCE`.
+    The signal is expanded in few terms (`simulator.expansion`); each is transformed once to all spokes of its echo
+    time. Exact up to `tolerance` and `NUFFT_TOLERANCE`.
 
     Args:
         phantom: maps (y, x).
         sensitivities: (coils, y, x).
-        sequence: one spoke per excitation, spoke j at j golden angles.
-        n_samples: per spoke.
-        center_sample: the sample at k = 0.
-        oversampling: samples are 1/oversampling cycles per field of view apart.
-        dwell_us: time between samples.
+        sequence: one spoke per excitation.
+        readout: where and when they are sampled.
+        signal: of one pool; the `fingerprint` of the sequence unless it is given.
         progress: told the share of the work that has just been done, adding up to 1.
-        threads: of the NUFFT.
+        tolerance: of the expansion, see `signal_terms`.
+        threads: of the transforms.
 
     Returns:
         (coils, spokes, samples)
 
-    Raises ValueError when sensitivities and phantom differ in shape.
+    Raises ValueError when shapes do not fit each other.
 
     """
     if sensitivities.ndim != 3 or sensitivities.shape[1:] != phantom.pd.shape:
         raise ValueError(f"Sensitivities {sensitivities.shape} do not fit a phantom of {phantom.pd.shape} pixels.")
-    k = radial_spokes(golden_angles(np.arange(len(sequence))), n_samples, center_sample, oversampling)
-    kspace = np.zeros((len(sensitivities), len(sequence), n_samples), np.complex64)
-    readout_ms = (np.arange(n_samples) - center_sample) * dwell_us * 1e-3
+    if len(readout) != len(sequence):
+        raise ValueError(f"The readout has {len(readout)} spokes, the sequence {len(sequence)}.")
+    kspace = torch.zeros((len(sensitivities), *readout.k.shape[:2]), dtype=torch.complex64)
     tissue = phantom.pd > 0
     if not tissue.any():
-        return kspace
-    pd, ff, b1, deltaf = (getattr(phantom, name)[tissue].astype(float) for name in ("pd", "ff", "b1", "deltaf"))
-    water = _compress(sequence, pd * (1 - ff), phantom.t1h2o[tissue], b1, WATER_T2_MS)
-    fat = _compress(sequence, pd * ff, phantom.t1fat[tissue], b1, FAT_T2_MS)
-    for group, te_ms in enumerate(sequence.echo_times_ms):
-        spokes = np.flatnonzero(sequence.echo_group == group)
-        transform = _coil_transform(k[spokes], sensitivities, threads)
-        phase = np.exp(-2j * np.pi * deltaf * te_ms * 1e-3)
-        spectrum = FatModel().phasor(te_ms + readout_ms)
-        terms = [(*term, np.ones_like(spectrum)) for term in water[group]]
-        terms += [(*term, spectrum) for term in fat[group]]
-        for coefficient, train, evolution in terms:
+        return kspace.numpy()
+    signal = signal or partial(fingerprint, sequence)
+    terms = signal_terms(sequence, signal, readout.time_ms, TissueRange.of(phantom), tolerance)
+    images = expand(phantom, terms)
+    work = sum(len(group.pairs) * len(group.spokes) for group in terms)
+    for group, coefficients in zip(terms, images, strict=True):
+        transform = _coil_transform(readout.k[group.spokes], sensitivities, threads)
+        received = torch.zeros((len(sensitivities), len(group.spokes), len(readout.time_ms)), dtype=torch.complex64)
+        for (train, evolution), coefficient in zip(group.pairs, coefficients, strict=True):
             image = np.zeros(tissue.shape, np.complex64)
-            image[tissue] = coefficient * phase
-            kspace[:, spokes] += transform(image) * np.outer(train, evolution).astype(np.complex64)
+            image[tissue] = coefficient
+            weight = np.outer(group.trains[train], group.evolutions[evolution]).astype(np.complex64)
+            received.addcmul_(torch.from_numpy(transform(image)), torch.from_numpy(weight))
             if progress:
-                progress(spokes.size / len(sequence) / len(terms))
-    return kspace
+                progress(len(group.spokes) / work)
+        kspace[:, torch.from_numpy(group.spokes)] = received
+    return kspace.numpy()
 
 
-def _compress(
-    sequence: Sequence, density: Real, t1_ms: NDArray[np.float32], b1: Real, t2_ms: float
-) -> list[list[tuple[Real, Real]]]:
-    """One pool's signal as a short sum, per echo time: terms of an image (voxels,) and a train (spokes of that echo).
-
-    The trains are the singular vectors of signals on a grid over the voxels' T1 and B1; the images are the
-    projections of every voxel's own signal.
-    """
-    t1 = np.where(density > 0, t1_ms, np.max(t1_ms, initial=1, where=density > 0))  # an empty pool may have no T1
-    grid_t1, grid_b1 = np.geomspace(t1.min(), t1.max(), 24), np.linspace(b1.min(), b1.max(), 12)
-    atoms = pool_signal(sequence, grid_t1[:, None], grid_b1, t2_ms).reshape(-1, len(sequence))
-    groups = [np.flatnonzero(sequence.echo_group == g) for g in range(len(sequence.echo_times_ms))]
-    bases = []
-    for spokes in groups:
-        _, singular, trains = np.linalg.svd(atoms[:, spokes], full_matrices=False)
-        bases.append(trains[singular > RANK_TOLERANCE * singular[0]])
-    images = [np.empty((len(basis), density.size)) for basis in bases]
-    for start in range(0, density.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        signal = pool_signal(sequence, t1[part], b1[part], t2_ms) * density[part, None]
-        for image, basis, spokes in zip(images, bases, groups, strict=True):
-            image[:, part] = basis @ signal[:, spokes].T
-    return [list(zip(image, basis, strict=True)) for image, basis in zip(images, bases, strict=True)]
-
-
-def _coil_transform(k: Real, sensitivities: Complex, threads: int) -> Callable[[Complex], Complex]:
+def _coil_transform(k: NDArray[np.float64], sensitivities: Complex, threads: int) -> Callable[[Complex], Complex]:
     """Image (y, x) -> what every coil receives at k (spokes, samples, 2): (coils, spokes, samples)."""
     n_coils, *shape = sensitivities.shape
     plan = finufft.Plan(

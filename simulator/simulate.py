@@ -1,17 +1,29 @@
-"""A whole simulated scan: thigh phantom, coil array and sequence in; ISMRMRD file with its truth beside it out."""
+"""A whole simulated scan: subject, coil array and sequence in; ISMRMRD file with its truth beside it out."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from simulator.coils import noise_covariance, receive_array
+from simulator.expansion import TrainSignal
+from simulator.fingerprint import fingerprint
+from simulator.imperfections import (
+    corrupt,
+    delay_gradients,
+    distort_trajectory,
+    drift_phase,
+    lose_and_repeat,
+    move,
+)
 from simulator.noise import add_noise, frame_noise_gain, mean_frame_signal, noise_sigma
-from simulator.phantoms import Phantom, thigh
+from simulator.phantoms import MM_PER_LEVEL, Phantom, draw_subject, render
 from simulator.protocol import Protocol
+from simulator.readout import Readout
 from simulator.scan_file import (
     append_acquisitions,
     create_scan,
@@ -22,81 +34,26 @@ from simulator.scan_file import (
     write_truth,
 )
 from simulator.scanner import acquire
-from simulator.sequence import load_sequence
+from simulator.simulation_settings import SimulationSettings
 
 __all__ = ["SimulationSettings", "simulate_scan"]
 
-TRAJECTORIES = ("embedded", "angle", "none")
 NOISE_READOUTS = 8
-MOST_BYTES = 2 << 30
-"""Of one slice's k-space, several copies of which are in memory at times."""
-
-
-def _setting(default: Any, unit: str, about: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": about})
-
-
-@dataclass(frozen=True)
-class SimulationSettings:
-    """What to simulate. Raises ValueError, in one sentence, for what no scanner can do."""
-
-    matrix: int = _setting(350, "pixels", "Image matrix along x and y; the field of view is 350 mm.")
-    coils: int = _setting(12, "", "Receive coils around the body.")
-    slices: int = _setting(1, "", "Slices of 8 mm, 20 mm apart along the thigh.")
-    noise: float = _setting(0.1, "", "Noise of one frame over its mean signal, per real and imaginary part; 0 is none.")
-    seed: int = _setting(0, "", "Random seed of patient, coils and noise.")
-    sequence: str = _setting("t1ff-2d-1400", "", "Sequence preset, or a TOML file.")
-    trajectory: str = _setting("embedded", "", "How the file tells the trajectory: embedded, angle or none.")
-    dwell_us: float = _setting(2.0, "us", "Time between two samples.")
-    oversampling: int = _setting(2, "", "Readout oversampling: samples per pixel.")
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("matrix", 8, 2048), ("coils", 1, 256), ("slices", 1, 1000), ("oversampling", 1, 16), ("seed", 0, 2**32),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"The setting {name} must be a whole number from {low} to {high}, got {value}.")
-        if not 0 <= self.noise < np.inf:
-            raise ValueError(f"The setting noise must not be negative, got {self.noise:g}.")
-        if self.trajectory not in TRAJECTORIES:
-            raise ValueError(f"The trajectory is one of {', '.join(TRAJECTORIES)}, got '{self.trajectory}'.")
-        if not 0 < self.dwell_us < np.inf:
-            raise ValueError(f"The dwell time must be positive, got {self.dwell_us:g} us.")
-
-    def protocol(self) -> Protocol:
-        """The scanner's protocol. Raises ValueError for an unknown or too quick sequence, or too much data."""
-        sequence = load_sequence(self.sequence)
-        protocol = Protocol(
-            sequence, self.matrix, self.coils, self.slices, self.oversampling, self.dwell_us, self.trajectory
-        )
-        gigabytes = 8 * self.coils * len(sequence) * protocol.n_samples / 2**30
-        if gigabytes * 2**30 > MOST_BYTES:
-            raise ValueError(f"One slice would have {gigabytes:.1f} GB of k-space; lower the matrix or the coils.")
-        before = protocol.center_sample * self.dwell_us * 1e-3
-        after = protocol.n_samples * self.dwell_us * 1e-3 - before
-        if before > sequence.te_ms.min() or after > (sequence.tr_ms - sequence.te_ms).min():
-            raise ValueError(
-                f"A readout of {before + after:.3g} ms does not fit the echo times of '{sequence.name}'; "
-                "lower the matrix, the oversampling or the dwell time."
-            )
-        return protocol
 
 
 def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress | None = None) -> None:
-    """Write a scan of a thigh to `path` and the true maps beside it, holding one slice in memory at a time.
+    """Write a scan of a subject to `path` and the true maps beside it, holding one slice in memory at a time.
 
-    The noise readouts come first, unless there is no noise. Its level is set once, on the middle slice.
+    The noise readouts come first, unless there is no noise. Its level is set once, on the middle slice. Every source
+    of chance (subject, coils, noise, imperfections) has a stream of random numbers of its own, so that switching one
+    on leaves the others as they are.
 
     Raises ValueError for settings that cannot be scanned or a folder that does not exist.
     """
     protocol = settings.protocol()
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} to write the scan to.")
-    sensitivities = receive_array(settings.coils, settings.matrix, protocol.fov_mm, settings.seed)
-    covariance = noise_covariance(settings.coils, settings.seed)
-    sigma = _sigma(settings, protocol, sensitivities, covariance)
-    rng = np.random.default_rng((settings.seed, 1))
+    scanner = _Scanner(settings, protocol)
     task = progress.add_task("Simulating", total=settings.slices) if progress else None
 
     def advance(share: float) -> None:
@@ -105,39 +62,85 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
 
     with h5py.File(path, "w") as scan, h5py.File(truth_path(path), "w") as truth:
         create_scan(scan, protocol)
-        if sigma > 0:
-            silence = np.zeros((settings.coils, NOISE_READOUTS, protocol.n_samples), np.complex64)
-            append_acquisitions(scan, noise_acquisitions(add_noise(silence, covariance, sigma, rng), protocol))
+        n_noise = NOISE_READOUTS if scanner.sigma > 0 else 0
+        append_acquisitions(scan, noise_acquisitions(scanner.noise(n_noise), protocol))
         for index in range(settings.slices):
-            phantom = _phantom(settings, protocol, index)
+            phantom = scanner.phantom(index)
             if index == 0:
                 create_truth(truth, protocol, phantom.label_names, asdict(settings))
             write_truth(truth, index, phantom)
             kspace = acquire(
-                phantom, sensitivities, protocol.sequence, protocol.n_samples, protocol.center_sample,
-                protocol.oversampling, protocol.dwell_us, advance,
-            )  # fmt: skip
-            if sigma > 0:
-                kspace = add_noise(kspace, covariance, sigma, rng)
-            append_acquisitions(scan, slice_acquisitions(kspace, protocol, index))
+                phantom, scanner.sensitivities, protocol.sequence, scanner.readout, scanner.signal, advance
+            )
+            records = slice_acquisitions(scanner.spoil(kspace, index), protocol, index, n_noise)
+            append_acquisitions(scan, records[scanner.arrivals(len(records))])
 
 
-def _phantom(settings: SimulationSettings, protocol: Protocol, index: int) -> Phantom:
-    # the thigh is 200 mm long; longer stacks of slices are spread over it
-    reach_mm = max(100.0, protocol.slice_offset_mm(settings.slices - 1))
-    level = protocol.slice_offset_mm(index) / reach_mm
-    return thigh(settings.matrix, protocol.fov_mm, settings.seed, level)
+class _Scanner:
+    """All that stays the same from slice to slice."""
+
+    def __init__(self, settings: SimulationSettings, protocol: Protocol) -> None:
+        self.settings, self.protocol = settings, protocol
+        self.subject = draw_subject(settings.population, settings.seed)
+        self.sensitivities = receive_array(settings.coils, settings.matrix, protocol.fov_mm, settings.seed)
+        self.covariance = noise_covariance(settings.coils, settings.seed)
+        self.signal: TrainSignal = partial(
+            fingerprint, protocol.sequence, inversion_efficiency=settings.inversion_efficiency
+        )
+        self.readout = _true_readout(settings, protocol.readout())
+        self.noise_rng, self.motion_rng, self.loss_rng = (np.random.default_rng((settings.seed, n)) for n in (1, 3, 4))
+        self.shift = np.zeros(2)
+        self.sigma = self._sigma()
+
+    def phantom(self, index: int) -> Phantom:
+        """Of a slice, after the patient has moved on from the slice before."""
+        if index:
+            self.shift += self.motion_rng.normal(0, self.settings.motion_mm / np.sqrt(2), 2)
+        pixels = np.round(self.shift * self.settings.matrix / self.protocol.fov_mm).astype(int)
+        return move(self._still(index), (int(pixels[0]), int(pixels[1])))
+
+    def noise(self, n: int) -> NDArray[np.complex64]:
+        """Readouts of nothing but noise: (coils, n, samples)."""
+        silence = np.zeros((self.settings.coils, n, self.protocol.n_samples), np.complex64)
+        return add_noise(silence, self.covariance, self.sigma, self.noise_rng) if n else silence
+
+    def spoil(self, kspace: NDArray[np.complex64], index: int) -> NDArray[np.complex64]:
+        """What the receiver makes of a slice's k-space: field drift, noise, spikes."""
+        sequence = self.protocol.sequence
+        if self.settings.drift_hz:
+            since_start = index * sequence.duration_ms + sequence.ti_ms + np.cumsum(sequence.tr_ms)
+            share = since_start / (self.settings.slices * sequence.duration_ms)
+            kspace = kspace * drift_phase(self.settings.drift_hz * share, sequence.te_ms, self.readout.time_ms)
+        if self.sigma > 0:
+            kspace = add_noise(kspace, self.covariance, self.sigma, self.noise_rng)
+        return corrupt(kspace, self.settings.corrupted, self.loss_rng) if self.settings.corrupted else kspace
+
+    def arrivals(self, n: int) -> NDArray[np.intp]:
+        """Which readouts of a slice reach the file, in order."""
+        return lose_and_repeat(n, self.settings.missing, self.settings.duplicated, self.loss_rng)
+
+    def _still(self, index: int) -> Phantom:
+        # stacks of slices that are longer than the anatomy are spread over it
+        reach_mm = max(MM_PER_LEVEL[self.settings.anatomy], self.protocol.slice_offset_mm(self.settings.slices - 1))
+        level = self.protocol.slice_offset_mm(index) / reach_mm
+        return render(self.settings.anatomy, self.subject, level, self.settings.matrix, self.protocol.fov_mm)
+
+    def _sigma(self) -> float:
+        """Noise sd of a whitened k-space sample, per real and imaginary part."""
+        if not self.settings.noise:
+            return 0.0
+        middle = self._still(self.settings.slices // 2)
+        sequence = self.protocol.sequence
+        mean = mean_frame_signal(middle, self.sensitivities, sequence, self.signal, self.covariance)
+        gain = frame_noise_gain(self.protocol.readout(), sequence.spokes_per_frame, middle.pd.shape)
+        return noise_sigma(self.settings.noise, mean, gain)
 
 
-def _sigma(settings: SimulationSettings, protocol: Protocol, sensitivities: Any, covariance: Any) -> float:
-    """Noise sd of a whitened k-space sample, per real and imaginary part."""
-    middle = _phantom(settings, protocol, settings.slices // 2)
-    signal = mean_frame_signal(middle, sensitivities, protocol.sequence, covariance)
-    gain = frame_noise_gain(
-        middle.pd.shape,
-        protocol.sequence.spokes_per_frame,
-        protocol.n_samples,
-        protocol.center_sample,
-        protocol.oversampling,
-    )
-    return noise_sigma(settings.noise, signal, gain)
+def _true_readout(settings: SimulationSettings, told: Readout) -> Readout:
+    """Where k-space is really sampled, which the file does not know."""
+    readout = told
+    if any(settings.delays):
+        readout = delay_gradients(readout, settings.delays)
+    if settings.trajectory_error:
+        readout = distort_trajectory(readout, settings.trajectory_error, np.random.default_rng((settings.seed, 2)))
+    return readout

@@ -1,20 +1,22 @@
-"""Golden-angle radial spokes."""
+"""Golden-angle trajectories: radial spokes and spiral arms."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["GOLDEN_ANGLE_DEG", "golden_angles", "radial_spokes"]
+__all__ = ["GOLDEN_ANGLE_DEG", "golden_angles", "radial_spokes", "spiral_arms"]
+
+Real = NDArray[np.float64]
 
 GOLDEN_ANGLE_DEG = 180 * (np.sqrt(5) - 1) / 2
 """111.246117975°, Winkelmann et al. 2007."""
 
 
-def golden_angles(index: ArrayLike) -> NDArray[np.float64]:
+def golden_angles(index: ArrayLike) -> Real:
     """Angle of the spokes with these places in the train, radians."""
     return np.asarray(np.deg2rad(GOLDEN_ANGLE_DEG) * np.asarray(index))
 
 
-def radial_spokes(angle: ArrayLike, n_samples: int, center_sample: float, oversampling: float) -> NDArray[np.float64]:
+def radial_spokes(angle: ArrayLike, n_samples: int, center_sample: float, oversampling: float) -> Real:
     """Sample positions of full spokes: (*angles, samples, 2), kx and ky in cycles per field of view.
 
     Samples are 1/oversampling cycles apart; sample `center_sample` lies at k = 0.
@@ -22,3 +24,17 @@ def radial_spokes(angle: ArrayLike, n_samples: int, center_sample: float, oversa
     radius = (np.arange(n_samples) - center_sample) / oversampling
     direction = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     return np.asarray(radius[:, None] * direction[..., None, :])
+
+
+def spiral_arms(angle: ArrayLike, n_samples: int, matrix: int, oversampling: float) -> Real:
+    """Sample positions of Archimedean spirals from the centre outwards: (*angles, samples, 2), in cycles per FOV.
+
+    The radius grows with the square root of time, so that samples lie evenly along the arm and all over the disc of
+    radius matrix/2, 1/oversampling cycles apart at its rim; fewer samples make fewer turns.
+    """
+    radius = matrix / 2 * np.sqrt(np.arange(n_samples) / max(n_samples - 1, 1))
+    # the arm is as long as its samples, evenly spaced, reach: turns * pi * matrix/2 = samples / oversampling
+    turns = n_samples / oversampling / (np.pi * matrix / 2)
+    turn = 2 * np.pi * turns * radius / (matrix / 2)
+    bearing = np.asarray(angle)[..., None] + turn
+    return np.asarray(radius[..., None] * np.stack([np.cos(bearing), np.sin(bearing)], axis=-1))

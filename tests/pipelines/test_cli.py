@@ -62,7 +62,7 @@ def test_only_what_was_given_reaches_the_settings(monkeypatch, tmp_path):
     [
         (["replay", "/nowhere/scan.h5"], "error: There is no file /nowhere/scan.h5.\n"),
         (["simulate", "/nowhere/scan.h5", "--matrix", "16"], "error: There is no folder /nowhere"),
-        (["simulate", "s.h5", "--noise", "-1"], "error: The setting noise must not be negative"),
+        (["simulate", "s.h5", "--noise", "-1"], "error: The setting noise must be from 0"),
         (["send", "/nowhere/scan.h5"], "error: There is no file"),
         (["demo", "--set", "coils"], "error: Write --set name=value, not 'coils'.\n"),
     ],

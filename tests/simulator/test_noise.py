@@ -1,13 +1,17 @@
 """Noise: its covariance, and the level a reconstructed frame shows, by Monte Carlo with an exact adjoint."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from simulator.coils import noise_covariance, receive_array
-from simulator.noise import add_noise, frame_noise_gain, mean_frame_signal, noise_sigma, ramp_weights
+from simulator.fingerprint import fingerprint
+from simulator.noise import add_noise, frame_noise_gain, mean_frame_signal, noise_sigma
 from simulator.phantoms import thigh
+from simulator.readout import radial_readout, spiral_readout
 from simulator.sequence import load_sequence
-from simulator.signal import voxel_signal
+from simulator.signal import FatModel
 
 
 def adjoint(shape, spokes, n_samples, center_sample, oversampling):
@@ -40,7 +44,7 @@ def test_noise_is_added_to_the_signal():
 
 
 @pytest.mark.parametrize(("n_samples", "center_sample", "oversampling"), [(52, 26, 2), (39, 19, 1.5)])
-def test_ramp_weights_give_images_the_scale_of_the_object(n_samples, center_sample, oversampling):
+def test_the_density_of_spokes_gives_images_the_scale_of_the_object(n_samples, center_sample, oversampling):
     """A Gaussian's transform is a Gaussian: many weighted spokes must give it back."""
     shape, sd = (21, 26), 2.5
     y, x = (i - n // 2 for i, n in zip(np.indices(shape), shape, strict=True))
@@ -48,9 +52,22 @@ def test_ramp_weights_give_images_the_scale_of_the_object(n_samples, center_samp
     spokes = np.arange(144)
     backwards = adjoint(shape, spokes, n_samples, center_sample, oversampling)
     kspace = backwards.conj().T @ blob.ravel() * blob.size
-    weights = np.tile(ramp_weights(len(spokes), n_samples, center_sample, oversampling), len(spokes))
+    density = radial_readout(len(spokes), n_samples, center_sample, oversampling, 2.0).density
+    weights = np.tile(density / len(spokes), len(spokes))
     image = (backwards @ (weights * kspace)).reshape(shape)
     assert np.abs(image - blob).max() < 0.02
+
+
+def test_the_density_of_spirals_gives_images_the_scale_of_the_object():
+    shape, sd = (21, 21), 2.5
+    y, x = (i - n // 2 for i, n in zip(np.indices(shape), shape, strict=True))
+    blob = np.exp(-(y**2 + x**2) / (2 * sd**2))
+    readout = spiral_readout(55, 640, 21, 1.5, 2.0)
+    turns = np.outer(x.ravel() / 21, readout.k[..., 0]) + np.outer(y.ravel() / 21, readout.k[..., 1])
+    backwards = np.exp(2j * np.pi * turns) / blob.size
+    kspace = backwards.conj().T @ blob.ravel() * blob.size
+    image = (backwards @ (np.tile(readout.density / 55, 55) * kspace)).reshape(shape)
+    assert np.abs(image - blob).max() < 0.03
 
 
 def test_a_frame_shows_the_noise_that_was_asked_for():
@@ -58,14 +75,15 @@ def test_a_frame_shows_the_noise_that_was_asked_for():
     n, coils, samples, oversampling = 15, 3, 30, 2
     sequence, phantom = load_sequence("t1ff-2d-1400"), thigh(n, 350.0)
     maps, covariance = receive_array(coils, n, 350.0), noise_covariance(coils)
-    signal = mean_frame_signal(phantom, maps, sequence, covariance)
-    gain = frame_noise_gain((n, n), sequence.spokes_per_frame, samples, samples // 2, oversampling)
+    signal = mean_frame_signal(phantom, maps, sequence, partial(fingerprint, sequence), covariance)
+    readout = radial_readout(8, samples, samples // 2, oversampling, 2.0)
+    gain = frame_noise_gain(readout, sequence.spokes_per_frame, (n, n))
     sigma = noise_sigma(0.1, signal, gain)
 
     whitening = np.linalg.inv(np.linalg.cholesky(covariance))
     whitened = np.einsum("cd,dyx->cyx", whitening, maps).reshape(coils, -1)
     combine = whitened.conj() / np.linalg.norm(whitened, axis=0)
-    weights = np.tile(ramp_weights(8, samples, samples // 2, oversampling), 8)
+    weights = np.tile(readout.density / 8, 8)
     backwards = adjoint((n, n), np.arange(8), samples, samples // 2, oversampling) * weights
     readouts = np.zeros((coils, 300, weights.size), np.complex64)
     noise = np.einsum("cd,dns->cns", whitening, add_noise(readouts, covariance, sigma, np.random.default_rng(7)))
@@ -78,10 +96,15 @@ def test_mean_frame_signal_is_that_of_the_matched_filter():
     sequence, phantom = load_sequence("t1ff-2d-1400"), thigh(21, 350.0)
     maps, covariance = receive_array(4, 21, 350.0), noise_covariance(4, seed=5)
     tissue = phantom.pd > 0.1 * phantom.pd.max()
-    names = ("ff", "t1h2o", "t1fat", "deltaf", "b1")
-    frames = voxel_signal(sequence, *(getattr(phantom, name)[tissue] for name in names)).reshape(-1, 175, 8).mean(-1)
+    names = ("ff", "t1h2o", "t2h2o", "t1fat", "deltaf", "b1")
+    ff, t1h2o, t2h2o, t1fat, deltaf, b1 = (getattr(phantom, name)[tissue].astype(float) for name in names)
+    water, fat = fingerprint(sequence, t1h2o, t2h2o, b1), fingerprint(sequence, t1fat, 80.0, b1)
+    spokes = (1 - ff)[:, None] * water + ff[:, None] * fat * FatModel().phasor(sequence.te_ms)
+    spokes = spokes * np.exp(-2j * np.pi * 1e-3 * np.outer(deltaf, sequence.te_ms))
+    frames = spokes.reshape(-1, 175, 8).mean(-1)
     c = maps[:, tissue]
     # |L^-1 c|^2 = c^H covariance^-1 c, without a Cholesky factor
     power = np.einsum("cv,cd,dv->v", c.conj(), np.linalg.inv(covariance), c).real
     expected = np.mean(phantom.pd[tissue][:, None] * np.sqrt(power)[:, None] * np.abs(frames))
-    assert mean_frame_signal(phantom, maps, sequence, covariance) == pytest.approx(expected, rel=1e-5)
+    mean = mean_frame_signal(phantom, maps, sequence, partial(fingerprint, sequence), covariance)
+    assert mean == pytest.approx(expected, rel=1e-4)

@@ -9,10 +9,11 @@ import pytest
 from rich.progress import Progress
 
 from simulator.coils import noise_covariance, receive_array
+from simulator.fingerprint import fingerprint
 from simulator.phantoms import thigh
 from simulator.scan_file import truth_path
 from simulator.sequence import load_sequence
-from simulator.signal import voxel_signal
+from simulator.signal import FatModel
 from simulator.simulate import SimulationSettings, simulate_scan
 
 TRAIN = """
@@ -82,7 +83,8 @@ def test_header_holds_the_trains_spoke_by_spoke(scan, settings):
     assert parameters.TI == [8.32]
     user = header.userParameters
     assert {p.name: p.value for p in user.userParameterDouble} == {"mrf_recovery_ms": 500.0, "mrf_repetitions": 2.0}
-    assert not user.userParameterString  # the name of a file is no preset
+    # the name of a file is no preset
+    assert {p.name: p.value for p in user.userParameterString} == {"mrf_spoiling": "ideal", "mrf_inversion": "true"}
 
 
 def test_acquisitions_are_numbered_flagged_and_placed(scan):
@@ -165,12 +167,14 @@ def test_kspace_of_the_file_is_the_image_of_the_truth(folder, settings):
     simulate_scan(path, SimulationSettings(**(vars(settings) | {"noise": 0.0})))
     _, acquisitions = read(path)
     with h5py.File(truth_path(path)) as truth:
-        maps = {name: truth[name][1] for name in ("pd", "ff", "t1h2o", "t1fat", "deltaf", "b1")}
+        maps = {name: truth[name][1] for name in ("pd", "ff", "t1h2o", "t2h2o", "t1fat", "deltaf", "b1")}
     tissue = maps["pd"] > 0
     values = {name: values[tissue] for name, values in maps.items()}
-    signal = voxel_signal(
-        load_sequence(settings.sequence), *(values[n] for n in ("ff", "t1h2o", "t1fat", "deltaf", "b1"))
-    )
+    sequence, ff = load_sequence(settings.sequence), values["ff"][:, None]
+    water = fingerprint(sequence, values["t1h2o"], values["t2h2o"], values["b1"], engine="epg")
+    fat = fingerprint(sequence, values["t1fat"], 80.0, values["b1"], engine="epg") * FatModel().phasor(sequence.te_ms)
+    signal = (1 - ff) * water + ff * fat
+    signal = signal * np.exp(-2j * np.pi * 1e-3 * values["deltaf"][:, None] * sequence.te_ms)
     coils = receive_array(3, 21, 350.0, settings.seed)[:, tissue]
     expected = coils @ (values["pd"][:, None] * signal)
     measured = np.stack([a.data[:, a.center_sample] for a in acquisitions[40:]], axis=1)
@@ -180,8 +184,8 @@ def test_kspace_of_the_file_is_the_image_of_the_truth(folder, settings):
 def test_truth_lies_beside_the_scan(folder, settings, scan):
     assert truth_path(folder / "scan.h5") == folder / "scan.truth.h5"
     with h5py.File(folder / "scan.truth.h5") as truth:
-        assert {name: truth[name].attrs["unit"] for name in ("pd", "ff", "t1h2o", "t1fat", "deltaf", "b1")} == {
-            "pd": "1", "ff": "1", "t1h2o": "ms", "t1fat": "ms", "deltaf": "Hz", "b1": "1",
+        assert {name: truth[name].attrs["unit"] for name in truth if name != "label"} == {
+            "pd": "1", "ff": "1", "t1h2o": "ms", "t2h2o": "ms", "t1fat": "ms", "deltaf": "Hz", "b1": "1",
         }  # fmt: skip
         phantom = thigh(21, 350.0, seed=4, level=0.1)  # 10 mm towards the hip
         for name in ("ff", "t1h2o", "label"):
@@ -208,7 +212,8 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
     with ismrmrd.Dataset(str(folder / "preset.h5"), create_if_needed=False, mode="r") as dataset:
         header = ismrmrd.xsd.CreateFromDocument(dataset.read_xml_header())
         assert dataset.number_of_acquisitions() == NOISE + 1400
-    assert [(p.name, p.value) for p in header.userParameters.userParameterString] == [("mrf_sequence", "t1ff-2d-1400")]
+    named = {p.name: p.value for p in header.userParameters.userParameterString}
+    assert named["mrf_sequence"] == "t1ff-2d-1400"
 
 
 @pytest.mark.parametrize(
@@ -216,14 +221,22 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
     [
         ({"matrix": 4}, "setting matrix must be a whole number from 8"),
         ({"matrix": 31.5}, "whole number"),
+        ({"anatomy": "knee"}, "anatomy is one of thigh, calf"),
+        ({"population": "martians"}, "population is one of patients"),
+        ({"delays": (0.3,)}, "delays takes 2 numbers from -5 to 5 samples"),
+        ({"delays": (0.3, 60.0)}, "delays takes 2 numbers"),
+        ({"delays": (0.3, float("nan"))}, "delays takes 2 numbers"),
+        ({"missing": 0.95}, "missing must be from 0 to 0.9"),
+        ({"inversion_efficiency": 1.2}, "inversion_efficiency must be from -1 to 1"),
+        ({"arms": "spiral", "trajectory": "none"}, "need an embedded trajectory"),
         ({"coils": 0}, "setting coils"),
         ({"slices": 0}, "setting slices"),
         ({"seed": -1}, "setting seed"),
         ({"oversampling": 0}, "setting oversampling"),
-        ({"noise": -0.1}, "noise must not be negative"),
-        ({"noise": float("nan")}, "noise must not be negative"),
-        ({"dwell_us": 0.0}, "dwell time must be positive"),
-        ({"trajectory": "spiral"}, "one of embedded, angle, none, got 'spiral'"),
+        ({"noise": -0.1}, "noise must be from 0"),
+        ({"noise": float("nan")}, "noise must be from 0"),
+        ({"dwell_us": 0.0}, "dwell_us must be from 0.01"),
+        ({"trajectory": "spiral"}, "one of embedded, angle, none, not 'spiral'"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(change, words):
@@ -236,6 +249,7 @@ def test_impossible_settings_are_refused_in_one_sentence(change, words):
     ("change", "words"),
     [
         ({"sequence": "nope"}, "no sequence preset"),
+        ({"center_shift": 360}, "echo cannot come 360 samples"),
         ({"dwell_us": 5.0}, "does not fit the echo times"),
         ({"matrix": 2048, "coils": 64}, r"2\.7 GB of k-space"),
     ],
