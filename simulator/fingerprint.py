@@ -98,8 +98,8 @@ def fingerprint(
         inversion_efficiency: 1 turns M into -M, 0 leaves nothing, -1 is no inversion.
         slice_profile: (sub-slices,) their flip angles over nominal; the signal is the mean. None: one slice, of 1.
         engine: `closed form` for ideal spoiling only, `epg`, or `bloch`; None takes the first of these that can.
-        orders: EPG: orders kept, None for an error below 1e-4 (as many as spokes for none, if there is one
-            repetition). Bloch: isochromats, None for one more than spokes.
+        orders: EPG: orders kept; None for an error below 1e-4, as many as all repetitions have spokes for none. Bloch:
+            isochromats; None for one more than that.
         turns: by which a spoiling gradient dephases the voxel; other than 1 takes Bloch.
         dtype: torch.float32 or float64.
         device: to compute on; None is that of the first tensor among the tissue arguments, or else the CPU.
@@ -141,15 +141,16 @@ def fingerprint(
             after_pulse = solve(part.across(profile), int(orders_of_atom[atoms[0]]))
             return after_pulse.view(len(atoms), -1, len(sequence)).mean(1) * _decay(sequence, part, still)
 
-    chunks = list(_chunks(orders_of_atom * len(profile)))
+    order = orders_of_atom.argsort(descending=True, stable=True)
+    chunks = list(_chunks(order, orders_of_atom * len(profile)))
     if len(chunks) < 2:
         parts = [at_the_echo(atoms) for atoms in chunks]
     else:
         n = threads or torch.get_num_threads()
         with ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             parts = list(pool.map(at_the_echo, chunks))
-    place = torch.cat(chunks).argsort()
-    signal = torch.cat(parts)[place].reshape(*shape, len(sequence))
+    signal = torch.cat([tissue.t1_ms.new_zeros(0, len(sequence)), *parts])[order.argsort()]
+    signal = signal.reshape(*shape, len(sequence))
     return signal if isinstance(t1_ms, Tensor) else signal.numpy(force=True)
 
 
@@ -183,7 +184,9 @@ def _solver(
     if engine == "closed form":
         return _all(tissue, 1), lambda part, _: closed_form(sequence, part, efficiency)
     if engine == "bloch":
-        return _all(tissue, orders or len(sequence) + 1), lambda part, n: bloch(sequence, part, efficiency, n, turns)
+        return _all(tissue, orders or len(sequence) * sequence.repetitions + 1), lambda part, n: bloch(
+            sequence, part, efficiency, n, turns
+        )
     real = is_real(sequence, tissue.deltaf_hz)
     needed = orders_needed(sequence, tissue.t2_ms.detach()) if orders is None else _all(tissue, orders)
     return needed, lambda part, n: epg(sequence, part, efficiency, n, real, trim=orders is None)
@@ -193,13 +196,12 @@ def _all(tissue: Tissue, orders: int) -> Tensor:
     return torch.full_like(tissue.t1_ms, orders, dtype=torch.int64)
 
 
-def _chunks(work: Tensor) -> Iterator[Tensor]:
-    """Indices of atoms that go together: those with most orders first, so that each chunk needs about as many."""
-    descending, order = work.sort(descending=True, stable=True)
-    device, needed = work.device, descending.tolist()
+def _chunks(order: Tensor, work: Tensor) -> Iterator[Tensor]:
+    """Split what is in order of descending work, so that the atoms of a chunk need about as many orders."""
+    descending, device = work[order].tolist(), work.device.type
     begin = 0
-    while begin < len(work):
-        size = min(max(CHUNK[device.type] // needed[begin], 1), WIDEST[device.type])
+    while begin < len(order):
+        size = min(max(CHUNK[device] // descending[begin], 1), WIDEST[device])
         yield order[begin : begin + size]
         begin += size
 

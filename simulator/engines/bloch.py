@@ -24,7 +24,7 @@ def bloch(
             is no dephasing, and with ideal spoiling nothing transverse is left.
         tissue: the atoms.
         inversion_efficiency: 1 turns M into -M.
-        isochromats: evenly spaced over the voxel; exact for whole turns from one more than spokes.
+        isochromats: evenly spaced over the voxel; for a whole turn, one more than all repetitions have spokes is exact.
         turns: dephasing over the voxel in every TR.
 
     """

@@ -37,7 +37,11 @@ def orders_needed(sequence: Sequence, t2_ms: Tensor) -> Tensor:
     if sequence.spoiling != "gradient":
         return torch.ones_like(t2_ms, dtype=torch.int64)
     shortest_ms = 2 * float(np.min(sequence.tr_ms))
-    return (2 + torch.ceil(-math.log(TOLERANCE) * t2_ms / shortest_ms)).clamp(max=len(sequence)).long()
+    return (
+        (2 + torch.ceil(-math.log(TOLERANCE) * t2_ms / shortest_ms))
+        .clamp(max=len(sequence) * sequence.repetitions)
+        .long()
+    )
 
 
 def is_real(sequence: Sequence, deltaf_hz: Tensor) -> bool:
@@ -60,7 +64,7 @@ def epg(sequence: Sequence, tissue: Tissue, inversion_efficiency: float, orders:
         sequence: with balanced gradients or ideal spoiling there is but order 0.
         tissue: the atoms.
         inversion_efficiency: 1 turns M into -M.
-        orders: to keep, order 0 among them; as many as spokes is exact for one repetition.
+        orders: to keep, order 0 among them; as many as all repetitions have spokes is exact.
         real: what `is_real` says; complex states are right as well.
         trim: leave out orders that have become too weak to matter.
 
