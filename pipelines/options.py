@@ -31,7 +31,10 @@ _PLACEHOLDER: dict[type, str] = {int: "N", float: "X"}
 
 def _numbers(text: str) -> tuple[float, ...]:
     """Several numbers: `0.3,-0.2`. A list that begins with a minus is given as `--option=-0.2,0.3`."""
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"takes numbers with commas between them, not '{text[:40]}'") from None
 
 
 def given_options(arguments: argparse.Namespace, settings: type[Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ __all__ = ["corrupt", "delay_gradients", "distort_trajectory", "drift_phase", "l
 
 Complex = NDArray[np.complex64]
 
-SPIKE = 20.0
-"""Of a corrupted readout, over the largest sample of the slice."""
+SPIKE = 1.0
+"""Of a corrupted readout, over the largest sample of the slice: out where k-space is faint, it shows as a wave."""
 RIPPLES = 4
 """Half waves along a readout that a trajectory error is made of: gradients cannot err faster."""
 

@@ -1,6 +1,8 @@
 """What the documentation shows is what the code does."""
 
+import argparse
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from gadgets.map_kinds import MAP_KINDS
 from pipelines.chains import select
 from pipelines.commands import COMMANDS
+from pipelines.options import add_options
 from pipelines.wire import MessageId
 from simulator.simulate import SimulationSettings, simulate_scan
 
@@ -26,6 +29,32 @@ def test_the_readme_s_python_runs(tmp_path, monkeypatch):
     names = {}
     exec(code, names)
     assert len(names["images"]) == 8
+
+
+def test_the_simulation_page_s_python_runs():
+    (code,) = blocks(ROOT / "docs/simulation.md", "python")
+    names = {}
+    exec(code, names)
+    assert names["kspace"].shape == (8, 1400, 128)
+    assert names["atoms"].shape == (16, 18, 200)
+
+
+def test_the_table_of_simulation_options_is_the_one_in_the_code():
+    rows = re.findall(
+        r"^\| `--([\w-]+)` \| (.*?) \| (.*?) \| (.*?) \| `(.*?)` \|",
+        (ROOT / "docs/simulation.md").read_text(),
+        flags=re.MULTILINE,
+    )
+    parser = argparse.ArgumentParser()
+    add_options(parser, SimulationSettings)
+    declared = {f.name.replace("_", "-"): f for f in fields(SimulationSettings)}
+    assert [row[0] for row in rows] == list(declared)
+    for name, unit, default, meaning, example in rows:
+        field = declared[name]
+        given = vars(parser.parse_args([f"--{name}={default}"]))[field.name]
+        assert (unit, given) == (field.metadata["unit"], field.default)
+        assert meaning.startswith(field.metadata["help"].rstrip("."))
+        SimulationSettings(**vars(parser.parse_args(example.split())))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -33,7 +33,7 @@ RING_MM, INNER_MM = 50.0, 28.3
 def _cross_section(subject: Subject, level: float, axis: NDArray[np.float32]) -> CrossSection:
     del subject  # the phantom is the same in all scanners
     x, y = axis[None, :], axis[:, None]
-    array, values = ("T1", T1_ARRAY_MS) if level >= 0 else ("T2", T2_ARRAY_MS)
+    values = T1_ARRAY_MS if level >= 0 else T2_ARRAY_MS
     label = (np.hypot(x, y) < VESSEL_MM).astype(np.uint8)
     ring = -np.pi / 2 + 2 * np.pi * np.arange(10) / 10
     inner = -np.pi / 4 + np.pi / 2 * np.arange(4)
@@ -43,7 +43,7 @@ def _cross_section(subject: Subject, level: float, axis: NDArray[np.float32]) ->
         label[distance < SPHERE_MM + WALL_MM] = 0
         label[distance < SPHERE_MM] = 2 + n
     spheres = tuple(Tissue(1.0, 0.0, t1, t2) for t1, t2 in values)
-    names = tuple(f"{array} sphere {n + 1}" for n in range(len(values)))
+    names = tuple(f"sphere {n + 1}" for n in range(len(values)))
     return CrossSection(label, ("air", "water", *names), (TISSUES["air"], WATER, *spheres))
 
 

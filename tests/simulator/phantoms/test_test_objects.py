@@ -22,10 +22,10 @@ def squares():
     return render("squares", draw_subject("patients", 6), matrix=256)
 
 
-@pytest.mark.parametrize(("level", "layer", "array"), [(0.5, T1_LAYER, "T1"), (-0.5, T2_LAYER, "T2")])
-def test_spheres_of_the_system_phantom_have_their_published_values(level, layer, array):
+@pytest.mark.parametrize(("level", "layer"), [(0.5, T1_LAYER), (-0.5, T2_LAYER)])
+def test_spheres_of_the_system_phantom_have_their_published_values(level, layer):
     phantom = render("nist", draw_subject("volunteers", 1), level, 201)
-    assert phantom.label_names[2:] == tuple(f"{array} sphere {n}" for n in range(1, 15))
+    assert phantom.label_names[2:] == tuple(f"sphere {n}" for n in range(1, 15))
     for n in range(14):
         sphere = phantom.label == 2 + n
         assert np.count_nonzero(sphere) * (phantom.fov_mm / 201) ** 2 == pytest.approx(np.pi * 7.5**2, rel=0.08)

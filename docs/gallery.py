@@ -1,0 +1,94 @@
+"""Simulate every anatomy, reconstruct it, and write `docs/gallery.md`: maps, truth, error, and what they amount to.
+
+    python docs/gallery.py [ANATOMY ...]
+
+Without names, all of them; about half a minute each.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+from rich.console import Console
+
+from gadgets.map_kinds import MAP_KINDS
+from pipelines.chains import select
+from pipelines.demo import Deviation, compare, read_truth, write_comparison
+from pipelines.files import read_scan
+from pipelines.outputs import map_volumes
+from pipelines.replay import reconstruct
+from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
+from simulator.scan_file import truth_path
+from simulator.simulate import SimulationSettings, simulate_scan
+
+PAGE = Path(__file__).with_suffix(".md")
+PICTURES = PAGE.with_suffix("")
+WIDTH = 900
+COLOURS = 128
+"""Of the pictures' palette: a page with eight pictures stays below two megabytes."""
+
+INTRODUCTION = """# Gallery
+
+Subject 0 of the patients, one slice of 350 x 350 pixels in each anatomy, 12 coils, default noise, sequence `t1ff-2d-1400`,
+simulated and reconstructed by the pipeline `mrf_t1ff`. Left what was reconstructed, then the truth, then the error where
+the map means something. Written by `python docs/gallery.py`.
+
+The dictionary of MRF T1-FF ends at 2,000 ms for water and at a B1 of 1; fluid lies beyond, and parts of the brain do.
+Off-resonance beyond 120 Hz is outside of its grid.
+"""
+
+
+def section(anatomy: str) -> str:
+    """Simulate, reconstruct and draw one anatomy; its section of the page."""
+    with TemporaryDirectory() as folder:
+        scan = Path(folder) / "scan.h5"
+        simulate_scan(scan, SimulationSettings(anatomy=anatomy))
+        images, _ = reconstruct(read_scan(scan), select("mrf_t1ff"))
+        maps, truth = map_volumes(images), read_truth(truth_path(scan))
+        rows = compare(maps, truth)
+        picture = Path(folder) / "picture.png"
+        write_comparison(picture, maps, truth)
+        shrink(picture, PICTURES / f"{anatomy}.png")
+    return (
+        f"\n## {anatomy.capitalize()}\n\n{ANATOMIES[anatomy]}; field of view {DEFAULT_FOV_MM[anatomy]:g} mm.\n\n"
+        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.png)\n\n{deviations(rows)}"
+    )
+
+
+def deviations(rows: list[Deviation]) -> str:
+    """The table of a section, in Markdown."""
+    lines = ["| map | bias, muscle | RMSE, muscle | bias, fat | RMSE, fat |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(row.name for row in rows):
+        kind = MAP_KINDS[name]
+        digits = ".3f" if kind.unit == "1" else ".1f"
+        unit = "" if kind.unit == "1" else f" ({kind.unit})"
+        cells = [
+            f"{row.bias:+{digits}} | {row.rmse:{digits}}" if row.voxels else " | " for row in rows if row.name == name
+        ]
+        lines.append(f"| {kind.title}{unit} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def shrink(source: Path, target: Path) -> None:
+    """A picture of `WIDTH` and few colours."""
+    with Image.open(source) as picture:
+        size = (WIDTH, round(picture.height * WIDTH / picture.width))
+        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(target, optimize=True)
+
+
+def main() -> None:
+    """Replace the sections of the anatomies that are named, and keep the rest of the page."""
+    console = Console()
+    PICTURES.mkdir(exist_ok=True)
+    written = PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []
+    sections = {text.split("\n", 1)[0].lower(): f"\n## {text.rstrip()}\n" for text in written}
+    for anatomy in sys.argv[1:] or ANATOMIES:
+        with console.status(f"{anatomy} ..."):
+            sections[anatomy] = section(anatomy)
+        console.print(f"{anatomy}: {PICTURES / anatomy}.png")
+    PAGE.write_text(INTRODUCTION + "".join(sections[anatomy] for anatomy in ANATOMIES if anatomy in sections))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""`spokestream dataset`: make a training set, go on with one, or add subjects to it."""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+
+from pipelines.options import add_options, settings_from
+
+__all__ = ["options", "run"]
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: the folder, where to compute, and the settings of the set."""
+    from models.data_settings import DataSettings
+
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="to fill; an interrupted call goes on where it was")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask scheduler, or 'synchronous' [processes of this machine]"
+    )
+    add_options(parser, DataSettings)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make what is missing and say in one line what there is. Raises ValueError for what cannot be made."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from models.data import make_training_set
+    from models.data_settings import DataSettings
+
+    settings, console = settings_from(arguments, DataSettings), Console()
+    begin = perf_counter()
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("subjects"), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=3600) as bar:
+        task = bar.add_task("", total=settings.subjects)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        made = make_training_set(arguments.folder, settings, arguments.scheduler, show)
+    seconds = perf_counter() - begin
+    gigabytes = sum(shard.stat().st_size for shard in arguments.folder.glob("subject-*.h5")) / 1e9
+    new = made * settings.slices
+    pace = f", {seconds / new:.2g} s a slice" if new else ""
+    console.print(
+        f"{settings.subjects} subjects, {settings.subjects * settings.slices} slices, {gigabytes:.3g} GB in "
+        f"{arguments.folder}; made {made} subjects in {seconds:.0f} s{pace}.",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
