@@ -118,6 +118,10 @@ def fingerprint(
         raise ValueError(f"dtype is torch.float32 or torch.float64, not {dtype}")
     if orders is not None and orders < 1:
         raise ValueError(f"at least one order or isochromat must be kept, not {orders}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
+    if not np.isfinite(turns):
+        raise ValueError("turns of dephasing must be finite")
     if not (np.isfinite(inversion_efficiency) and abs(inversion_efficiency) <= 1):
         raise ValueError(f"inversion efficiency lies within -1 and 1, not {inversion_efficiency}")
     given = (t1_ms, t2_ms, b1, deltaf_hz)

@@ -1,7 +1,6 @@
 """The signal of water and fat through an ideally spoiled MRF train, in closed form.
 
-With all transverse magnetisation gone before every pulse, the longitudinal magnetisation obeys an affine
-recursion (reference: Marty and Carlier 2020; the same as an extended phase graph with a perfect spoiler).
+Whatever the sequence says of its spoiling, it is taken as ideal here; `simulator.fingerprint` asks.
 Phase accrues as exp(-2 pi i f t), for off-resonance and for the fat peaks alike.
 """
 

@@ -35,6 +35,7 @@ from simulator.scan_file import (
 )
 from simulator.scanner import acquire
 from simulator.simulation_settings import SimulationSettings
+from simulator.slice_profile import slice_profile
 
 __all__ = ["SimulationSettings", "simulate_scan"]
 
@@ -85,7 +86,10 @@ class _Scanner:
         self.sensitivities = receive_array(settings.coils, settings.matrix, protocol.fov_mm, settings.seed)
         self.covariance = noise_covariance(settings.coils, settings.seed)
         self.signal: TrainSignal = partial(
-            fingerprint, protocol.sequence, inversion_efficiency=settings.inversion_efficiency
+            fingerprint,
+            protocol.sequence,
+            inversion_efficiency=settings.inversion_efficiency,
+            slice_profile=slice_profile(settings.slice_profile),
         )
         self.readout = _true_readout(settings, protocol.readout())
         self.noise_rng, self.motion_rng, self.loss_rng = (np.random.default_rng((settings.seed, n)) for n in (1, 3, 4))

@@ -8,6 +8,7 @@ import numpy as np
 from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, POPULATIONS
 from simulator.protocol import Protocol
 from simulator.sequence import load_sequence
+from simulator.slice_profile import PROFILES
 
 __all__ = ["SimulationSettings"]
 
@@ -47,7 +48,10 @@ class SimulationSettings:
     dwell_us: float = _setting(2.0, "us", "Time between two samples.", 0.01, 1000)
     oversampling: float = _setting(2.0, "", "Readout oversampling: samples per pixel.", 1, 16)
     center_shift: int = _setting(0, "samples", "By how much the echo comes before the middle of a spoke.", 0, 10000)
-    inversion_efficiency: float = _setting(1.0, "", "Of the 180 degree pulse: 1 is perfect, 0 saturates, -1 is none.", -1, 1)
+    inversion_efficiency: float = _setting(
+        1.0, "", "Of the 180 degree pulse: 1 is perfect, 0 saturates, -1 is none.", -1, 1
+    )
+    slice_profile: str = _setting("rectangular", "", "Flip angle over the slice's thickness.", choices=PROFILES)
     delays: tuple[float, float] = _setting(
         (0.0, 0.0), "samples", "Delays of the x and y gradient, which the file does not tell, as in 0.3,-0.2.", -5, 5
     )

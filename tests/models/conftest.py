@@ -1,0 +1,46 @@
+"""A short sequence and small slices, so that a whole exam takes a blink."""
+
+import pytest
+import torch
+
+from models.data_settings import DataSettings
+
+TRAIN = """
+ti_ms = 8.32
+recovery_ms = 500.0
+[[train]]
+spokes = 96
+flip_angle_deg = 6.0
+te_ms = 2.39
+tr_ms = 3.52
+[[train]]
+spokes = 40
+flip_angle_deg = 12.0
+te_ms = 3.45
+tr_ms = 4.58
+[[train]]
+spokes = 44
+flip_angle_deg = 15.0
+te_ms = 2.39
+tr_ms = 8.52
+"""
+
+
+@pytest.fixture(scope="session")
+def sequence_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("sequence") / "short.toml"
+    file.write_text(TRAIN)
+    return str(file)
+
+
+@pytest.fixture(scope="session")
+def settings(sequence_file):
+    return DataSettings(subjects=3, slices=2, matrix=35, coils=(3, 5), virtual_coils=4, sequence=sequence_file)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
