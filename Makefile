@@ -20,6 +20,7 @@ bench: $(VENV)/ready
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/gridding.py
 	$(BIN)/python benchmarks/matching.py
+	$(BIN)/python benchmarks/simulation.py
 
 # torch is pinned here, not in the package: this release installs as a CPU build, newer ones bring CUDA along
 $(VENV)/ready: pyproject.toml
