@@ -1,13 +1,11 @@
 """What can be set for a simulated scan, with unit, meaning and limits of every setting."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
 
 from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, POPULATIONS
 from simulator.protocol import Protocol
 from simulator.sequence import load_sequence
+from simulator.settings import check_settings, setting
 from simulator.slice_profile import PROFILES
 
 __all__ = ["SimulationSettings"]
@@ -16,57 +14,50 @@ MOST_BYTES = 2 << 30
 """Of one slice's k-space, several copies of which are in memory at times."""
 
 
-def _setting(
-    default: Any, unit: str, about: str, low: float = -np.inf, high: float = np.inf, choices: tuple[str, ...] = ()
-) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": about, "low": low, "high": high, "choices": choices})
-
-
 @dataclass(frozen=True)
 class SimulationSettings:
     """What to simulate. Raises ValueError, in one sentence, for what no scanner can do."""
 
-    anatomy: str = _setting("thigh", "", "What lies in the scanner.", choices=tuple(ANATOMIES))
-    population: str = _setting("patients", "", "Whom the subject is drawn from.", choices=tuple(POPULATIONS))
-    seed: int = _setting(0, "", "Which subject of the population, and all other chance.", 0, 2**32)
-    matrix: int = _setting(350, "pixels", "Image matrix along x and y.", 8, 2048)
-    fov_mm: float = _setting(0.0, "mm", "Field of view; 0 takes that of the anatomy, 350 for limbs.", 0, 1000)
-    slices: int = _setting(1, "", "Slices of 8 mm along the anatomy.", 1, 1000)
-    slice_spacing_mm: float = _setting(20.0, "mm", "From one slice's centre to the next.", 0.1, 1000)
-    tilt_deg: tuple[float, float] = _setting(
+    anatomy: str = setting("thigh", "", "What lies in the scanner.", choices=tuple(ANATOMIES))
+    population: str = setting("patients", "", "Whom the subject is drawn from.", choices=tuple(POPULATIONS))
+    seed: int = setting(0, "", "Which subject of the population, and all other chance.", 0, 2**32)
+    matrix: int = setting(350, "pixels", "Image matrix along x and y.", 8, 2048)
+    fov_mm: float = setting(0.0, "mm", "Field of view; 0 takes that of the anatomy, 350 for limbs.", 0, 1000)
+    slices: int = setting(1, "", "Slices of 8 mm along the anatomy.", 1, 1000)
+    slice_spacing_mm: float = setting(20.0, "mm", "From one slice's centre to the next.", 0.1, 1000)
+    tilt_deg: tuple[float, float] = setting(
         (0.0, 0.0), "deg", "Oblique slices: turned about the left-right, then the back-front axis.", -90, 90
     )
-    coils: int = _setting(12, "", "Receive coils around the body.", 1, 256)
-    noise: float = _setting(
+    coils: int = setting(12, "", "Receive coils around the body.", 1, 256)
+    noise: float = setting(
         0.1, "", "Noise of one frame over its mean signal, per real and imaginary part; 0 is none.", 0, 1e6
     )
-    sequence: str = _setting("t1ff-2d-1400", "", "Sequence preset, or a TOML file.")
-    arms: str = _setting("radial", "", "Shape of a spoke.", choices=("radial", "spiral"))
-    trajectory: str = _setting(
+    sequence: str = setting("t1ff-2d-1400", "", "Sequence preset, or a TOML file.")
+    arms: str = setting("radial", "", "Shape of a spoke.", choices=("radial", "spiral"))
+    trajectory: str = setting(
         "embedded", "", "How the file tells the trajectory.", choices=("embedded", "angle", "none")
     )
-    dwell_us: float = _setting(2.0, "us", "Time between two samples.", 0.01, 1000)
-    oversampling: float = _setting(2.0, "", "Readout oversampling: samples per pixel.", 1, 16)
-    center_shift: int = _setting(0, "samples", "By how much the echo comes before the middle of a spoke.", 0, 10000)
-    inversion_efficiency: float = _setting(
+    dwell_us: float = setting(2.0, "us", "Time between two samples.", 0.01, 1000)
+    oversampling: float = setting(2.0, "", "Readout oversampling: samples per pixel.", 1, 16)
+    center_shift: int = setting(0, "samples", "By how much the echo comes before the middle of a spoke.", 0, 10000)
+    inversion_efficiency: float = setting(
         1.0, "", "Of the 180 degree pulse: 1 is perfect, 0 saturates, -1 is none.", -1, 1
     )
-    slice_profile: str = _setting("rectangular", "", "Flip angle over the slice's thickness.", choices=PROFILES)
-    delays: tuple[float, float] = _setting(
+    slice_profile: str = setting("rectangular", "", "Flip angle over the slice's thickness.", choices=PROFILES)
+    delays: tuple[float, float] = setting(
         (0.0, 0.0), "samples", "Delays of the x and y gradient, which the file does not tell, as in 0.3,-0.2.", -5, 5
     )
-    trajectory_error: float = _setting(
+    trajectory_error: float = setting(
         0.0, "samples", "Root mean square of a smooth error along the spokes, which the file does not tell.", 0, 5
     )
-    drift_hz: float = _setting(0.0, "Hz", "Drift of the field from the scan's start to its end.", -1000, 1000)
-    motion_mm: float = _setting(0.0, "mm", "How far the patient moves between slices, in whole pixels.", 0, 50)
-    missing: float = _setting(0.0, "", "Share of the spokes that never arrive.", 0, 0.9)
-    duplicated: float = _setting(0.0, "", "Share of the spokes that arrive twice.", 0, 1)
-    corrupted: float = _setting(0.0, "", "Share of the spokes that hold a spike.", 0, 1)
+    drift_hz: float = setting(0.0, "Hz", "Drift of the field from the scan's start to its end.", -1000, 1000)
+    motion_mm: float = setting(0.0, "mm", "How far the patient moves between slices, in whole pixels.", 0, 50)
+    missing: float = setting(0.0, "", "Share of the spokes that never arrive.", 0, 0.9)
+    duplicated: float = setting(0.0, "", "Share of the spokes that arrive twice.", 0, 1)
+    corrupted: float = setting(0.0, "", "Share of the spokes that hold a spike.", 0, 1)
 
     def __post_init__(self) -> None:
-        for declared in fields(self):
-            _check(declared.name, getattr(self, declared.name), declared.default, declared.metadata)
+        check_settings(self)
         if self.arms == "spiral" and (self.trajectory != "embedded" or self.center_shift):
             raise ValueError("Spiral arms start at k = 0 and need an embedded trajectory.")
 
@@ -91,19 +82,3 @@ class SimulationSettings:
                 "lower the matrix, the oversampling or the dwell time."
             )
         return protocol
-
-
-def _check(name: str, value: Any, default: Any, rules: Any) -> None:
-    low, high = rules["low"], rules["high"]
-    limits = f"from {low:g} to {high:g} {rules['unit']}".strip()
-    if isinstance(default, str):
-        if rules["choices"] and value not in rules["choices"]:
-            raise ValueError(f"The setting {name} is one of {', '.join(rules['choices'])}, not '{value}'.")
-    elif isinstance(default, tuple):
-        if len(value) != len(default) or not all(low <= v <= high for v in value):
-            raise ValueError(f"The setting {name} takes {len(default)} numbers {limits}, got {value}.")
-    elif isinstance(default, int):
-        if not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"The setting {name} must be a whole number {limits}, got {value}.")
-    elif not low <= value <= high:
-        raise ValueError(f"The setting {name} must be {limits}, got {value:g}.")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -83,10 +83,10 @@ def test_slices_come_as_tensors(folder):
         TrainingSet(folder.parent)
 
 
-def test_a_killed_run_goes_on_where_it_was(folder, settings, sequence_file, tmp_path):
+def test_a_killed_run_goes_on_where_it_was(folder, settings, tmp_path):
     code = (
         "import sys; from pathlib import Path; from models.data import DataSettings, make_training_set\n"
-        f"settings = DataSettings(subjects=3, slices=2, matrix=35, coils=(3, 5), virtual_coils=4, sequence={sequence_file!r})\n"
+        f"settings = DataSettings(**{asdict(settings)})\n"
         "make_training_set(Path(sys.argv[1]), settings, 'synchronous', lambda done, total: print(done, flush=True))"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
