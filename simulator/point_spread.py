@@ -23,7 +23,7 @@ __all__ = ["PointSpread"]
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-NUFFT_TOLERANCE = 1e-5
+NUFFT_TOLERANCE = 3e-5
 BATCH = 8
 """Point spread functions that are transformed together."""
 COILS = 4
@@ -144,7 +144,10 @@ def _transfer(k: Real, strengths: Iterator[Real], count: int, matrix: tuple[int,
         (2 * np.pi / n * component).astype(np.float32)
         for n, component in zip(matrix, (k[..., 1].ravel(), k[..., 0].ravel()), strict=True)
     ]
-    plan = finufft.Plan(1, (2 * ny, 2 * nx), BATCH, NUFFT_TOLERANCE, 1, dtype="complex64", nthreads=2, upsampfac=1.25)
+    plan = finufft.Plan(
+        1, (2 * ny, 2 * nx), BATCH, NUFFT_TOLERANCE, 1,
+        dtype="complex64", nthreads=torch.get_num_threads(), upsampfac=1.25,
+    )  # fmt: skip
     plan.setpts(*points)
     out = torch.empty((count, *size))
     padded = torch.zeros((BATCH, *size), dtype=torch.complex64)

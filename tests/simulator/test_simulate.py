@@ -1,6 +1,7 @@
 """Simulated scans on disk: read back by the reference library, field by field, with their truth."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import ismrmrd
@@ -263,3 +264,73 @@ def test_what_cannot_be_scanned_is_refused_before_a_file_is_made(tmp_path, chang
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match="There is no folder"):
         simulate_scan(tmp_path / "gone" / "scan.h5", SimulationSettings(matrix=8))
+
+
+def test_lost_and_repeated_readouts_leave_gaps_and_doubles_in_the_counter(folder, settings):
+    path = folder / "lossy.h5"
+    simulate_scan(path, replace(settings, missing=0.2, duplicated=0.2, noise=0.0))
+    counter = np.array([a.scan_counter for a in read(path)[1]])
+    times = np.bincount(counter, minlength=80)
+    assert len(times) == 80
+    assert set(np.unique(times)) == {0, 1, 2}
+    assert 4 < np.count_nonzero(times == 0) < 30
+    assert np.all(np.diff(counter) >= 0)
+
+
+def test_delays_move_the_samples_but_not_what_the_file_says_of_them(folder, settings):
+    still, late = folder / "still.h5", folder / "late.h5"
+    changes = {"noise": 0.0, "slices": 1, "matrix": 41}
+    simulate_scan(still, replace(settings, **changes))
+    simulate_scan(late, replace(settings, **changes, delays=(1.0, 1.0)))
+    for a, b in zip(read(still)[1], read(late)[1], strict=True):
+        np.testing.assert_array_equal(a.traj, b.traj)
+        # a whole sample late: the same values, one further on; off-resonance adds the phase of 2.5 us
+        np.testing.assert_allclose(np.abs(b.data[:, 1:]), np.abs(a.data[:, :-1]), atol=0.02 * np.abs(a.data).max())
+
+
+def test_drift_and_spikes_reach_the_file(folder, settings):
+    calm, wild = folder / "calm.h5", folder / "wild.h5"
+    changes = {"noise": 0.0, "slices": 2, "drift_hz": 0.0}
+    simulate_scan(calm, replace(settings, **changes))
+    simulate_scan(wild, replace(settings, **changes | {"drift_hz": 60.0}))
+    center = 21
+    turned = [
+        np.angle(b.data[0, center] / a.data[0, center]) for a, b in zip(read(calm)[1], read(wild)[1], strict=True)
+    ]
+    sequence = load_sequence(settings.sequence)
+    end_of_train = sequence.duration_ms + sequence.ti_ms + np.sum(sequence.tr_ms)
+    offset = 60 * end_of_train / (2 * sequence.duration_ms)
+    assert turned[-1] == pytest.approx(-2 * np.pi * offset * sequence.te_ms[-1] * 1e-3, abs=1e-3)
+    simulate_scan(wild, replace(settings, **changes, corrupted=0.3))
+    spiked = [not np.allclose(a.data, b.data) for a, b in zip(read(calm)[1], read(wild)[1], strict=True)]
+    assert np.mean(spiked) == pytest.approx(0.3, abs=0.15)
+
+
+def test_oblique_slices_are_stacked_along_their_normal(folder, settings):
+    path = folder / "oblique.h5"
+    simulate_scan(path, replace(settings, tilt_deg=(20.0, -10.0), slice_spacing_mm=12.0))
+    _, acquisitions = read(path)
+    first, last = acquisitions[NOISE], acquisitions[-1]
+    read_dir, phase_dir, slice_dir = (np.array(d[:]) for d in (first.read_dir, first.phase_dir, first.slice_dir))
+    np.testing.assert_allclose(np.cross(read_dir, phase_dir), slice_dir, atol=1e-6)
+    assert phase_dir[0] == pytest.approx(0)  # the first tilt is about the left-right axis
+    assert np.rad2deg(np.arctan2(phase_dir[2], phase_dir[1])) == pytest.approx(20)
+    np.testing.assert_allclose(np.array(last.position[:]) - np.array(first.position[:]), 12 * slice_dir, atol=1e-4)
+
+
+def test_a_patient_who_moves_is_shifted_in_the_truth(folder, settings):
+    still, moving = folder / "lying.h5", folder / "moving.h5"
+    simulate_scan(still, replace(settings, noise=0.0, slices=2))
+    simulate_scan(moving, replace(settings, noise=0.0, slices=2, motion_mm=50.0))
+    with h5py.File(truth_path(still)) as a, h5py.File(truth_path(moving)) as b:
+        np.testing.assert_array_equal(a["ff"][0], b["ff"][0])
+        assert not np.array_equal(a["ff"][1], b["ff"][1])
+
+
+def test_spirals_start_at_the_centre(folder, settings):
+    path = folder / "spiral.h5"
+    simulate_scan(path, replace(settings, arms="spiral", slices=1, noise=0.0))
+    header, acquisitions = read(path)
+    assert header.encoding[0].trajectory.value == "spiral"
+    assert all(a.center_sample == 0 and not a.traj[0].any() for a in acquisitions)
+    assert np.linalg.norm(acquisitions[3].traj[-1]) == pytest.approx(0.5)

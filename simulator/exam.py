@@ -1,0 +1,88 @@
+"""A subject in the scanner: all that is settled before any k-space is sampled."""
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.coils import noise_covariance, receive_array
+from simulator.expansion import TrainSignal
+from simulator.fingerprint import fingerprint
+from simulator.imperfections import delay_gradients, distort_trajectory, move
+from simulator.noise import frame_noise_gain, mean_frame_signal, noise_sigma
+from simulator.phantoms import MM_PER_LEVEL, Phantom, draw_subject, render
+from simulator.readout import Readout
+from simulator.simulation_settings import SimulationSettings
+from simulator.slice_profile import slice_profile
+
+__all__ = ["Exam"]
+
+
+class Exam:
+    """Subject, array, sequence and sampling of one simulated scan.
+
+    Every source of chance (subject, coils, noise, imperfections) has a stream of random numbers of its own, so that
+    switching one on leaves the others as they are. The noise level is set on the middle slice.
+
+    Raises ValueError for settings that cannot be scanned.
+    """
+
+    def __init__(self, settings: SimulationSettings) -> None:
+        self.settings = settings
+        self.protocol = settings.protocol()
+        self.sequence = self.protocol.sequence
+        self.told = self.protocol.readout()
+        """Where the file says that the samples lie."""
+        self.true = self._true_readout()
+        """Where they do."""
+        self.signal: TrainSignal = partial(
+            fingerprint,
+            self.sequence,
+            inversion_efficiency=settings.inversion_efficiency,
+            slice_profile=slice_profile(settings.slice_profile),
+        )
+        self.subject = draw_subject(settings.population, settings.seed)
+        self.sensitivities = receive_array(settings.coils, settings.matrix, self.protocol.fov_mm, settings.seed)
+        """(coils, y, x)"""
+        self.covariance = noise_covariance(settings.coils, settings.seed)
+        self.sigma = self._sigma()
+        """Noise of a whitened sample, per real and imaginary part."""
+
+    def rng(self, purpose: int) -> np.random.Generator:
+        """Random numbers of the exam for one purpose; the same every time."""
+        return np.random.default_rng((self.settings.seed, purpose))
+
+    def phantom(self, index: int) -> Phantom:
+        """A slice, when the patient has moved on from slice to slice."""
+        sd_mm = self.settings.motion_mm / np.sqrt(2)
+        steps_mm = self.rng(3).normal(0, 1, (self.settings.slices, 2)) * sd_mm
+        shift_mm = steps_mm[1 : index + 1].sum(0)
+        pixels = np.round(shift_mm * self.settings.matrix / self.protocol.fov_mm).astype(int)
+        return move(self._still(index), (int(pixels[0]), int(pixels[1])))
+
+    def drift_hz(self, index: int) -> NDArray[np.float64]:
+        """(spokes,) how far the field has drifted at every spoke of a slice."""
+        start_ms = index * self.sequence.duration_ms + self.sequence.ti_ms
+        share = (start_ms + np.cumsum(self.sequence.tr_ms)) / (self.settings.slices * self.sequence.duration_ms)
+        return np.asarray(self.settings.drift_hz * share)
+
+    def _true_readout(self) -> Readout:
+        readout = delay_gradients(self.told, self.settings.delays) if any(self.settings.delays) else self.told
+        if self.settings.trajectory_error:
+            readout = distort_trajectory(readout, self.settings.trajectory_error, self.rng(2))
+        return readout
+
+    def _still(self, index: int) -> Phantom:
+        settings, protocol = self.settings, self.protocol
+        # stacks of slices that are longer than the anatomy are spread over it
+        reach_mm = max(MM_PER_LEVEL[settings.anatomy], protocol.slice_offset_mm(settings.slices - 1))
+        level = protocol.slice_offset_mm(index) / reach_mm
+        return render(settings.anatomy, self.subject, level, settings.matrix, protocol.fov_mm)
+
+    def _sigma(self) -> float:
+        if not self.settings.noise:
+            return 0.0
+        middle = self._still(self.settings.slices // 2)
+        mean = mean_frame_signal(middle, self.sensitivities, self.sequence, self.signal, self.covariance)
+        gain = frame_noise_gain(self.told, self.sequence.spokes_per_frame, middle.pd.shape)
+        return noise_sigma(self.settings.noise, mean, gain)
