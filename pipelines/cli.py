@@ -1,4 +1,4 @@
-"""The command line: `spokestream simulate | replay | serve | send | dictionary | doctor | demo`."""
+"""The command line: `spokestream simulate | replay | serve | send | dictionary | dataset | doctor | demo`."""
 
 import argparse
 import sys

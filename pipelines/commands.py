@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines import dictionary_command
+from pipelines import dataset_command, dictionary_command
 from pipelines.options import add_options, given_options, named_values, settings_from
 
 if TYPE_CHECKING:
@@ -169,6 +169,9 @@ COMMANDS: dict[str, Command] = {
     "serve": Command("reconstruct scans as they come over the network", _serve_options, _serve),
     "send": Command("send a recorded scan to a server, as a scanner would", _send_options, _send),
     "dictionary": Command("make a dictionary file for a sequence", dictionary_command.options, dictionary_command.run),
+    "dataset": Command(
+        "make a training set, go on with one, or add subjects to it", dataset_command.options, dataset_command.run
+    ),
     "doctor": Command("check this install end to end on a small simulated scan", _doctor_options, _doctor),
     "demo": Command("simulate a scan, play it into a server, compare the maps with the truth", _demo_options, _demo),
 }

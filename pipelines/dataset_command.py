@@ -38,7 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
     settings, console = settings_from(arguments, DataSettings), Console()
     begin = perf_counter()
     columns = BarColumn(), MofNCompleteColumn(), TextColumn("subjects"), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=3600) as bar:
+    with Progress(
+        *columns, console=console, transient=True, speed_estimate_period=3600, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("", total=settings.subjects)
 
         def show(done: int, total: int) -> None:
@@ -46,11 +48,12 @@ def run(arguments: argparse.Namespace) -> None:
 
         made = make_training_set(arguments.folder, settings, arguments.scheduler, show)
     seconds = perf_counter() - begin
-    gigabytes = sum(shard.stat().st_size for shard in arguments.folder.glob("subject-*.h5")) / 1e9
-    new = made * settings.slices
-    pace = f", {seconds / new:.2g} s a slice" if new else ""
+    shards = list(arguments.folder.glob("subject-*.h5"))
+    gigabytes = sum(shard.stat().st_size for shard in shards) / 1e9
+    pace = f", {seconds / (made * settings.slices):.2g} s a slice" if made else ""
     console.print(
-        f"{settings.subjects} subjects, {settings.subjects * settings.slices} slices, {gigabytes:.3g} GB in "
-        f"{arguments.folder}; made {made} subjects in {seconds:.0f} s{pace}.",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"{len(shards)} subjects, {len(shards) * settings.slices} slices, {gigabytes:.3g} GB in {arguments.folder}; "
+        f"made {made} subjects in {seconds:.0f} s{pace}.",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
@@ -230,8 +231,9 @@ def _evolutions(deltaf_hz: Real, group: EchoTerms, is_fat: bool) -> Complex:
 
 def _span(signals: list[Trains], tolerance: float) -> Trains:
     """(dimensions, points) an orthonormal basis of all rows, to a tenth of the tolerance."""
-    _, singular, basis = np.linalg.svd(np.vstack(signals), full_matrices=False)
-    return np.asarray(basis[singular > 0.1 * tolerance * singular[0]])
+    # torch's, since numpy's stalls for seconds where cores are shared
+    _, singular, basis = torch.linalg.svd(torch.from_numpy(np.vstack(signals)), full_matrices=False)
+    return np.asarray(basis[singular > 0.1 * tolerance * singular[0]].numpy())
 
 
 def _energy(coefficients: Trains) -> Real:

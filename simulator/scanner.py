@@ -71,7 +71,7 @@ def acquire(
     images = expand(phantom, terms)
     work = sum(len(group.pairs) * len(group.spokes) for group in terms)
     for group, coefficients in zip(terms, images, strict=True):
-        transform = _coil_transform(readout.k[group.spokes], sensitivities, threads)
+        transform, phase = _coil_transform(readout.k[group.spokes], sensitivities, _box(tissue), threads)
         received = torch.zeros((len(sensitivities), len(group.spokes), len(readout.time_ms)), dtype=torch.complex64)
         for (train, evolution), coefficient in zip(group.pairs, coefficients, strict=True):
             image = np.zeros(tissue.shape, np.complex64)
@@ -80,16 +80,34 @@ def acquire(
             received.addcmul_(torch.from_numpy(transform(image)), torch.from_numpy(weight))
             if progress:
                 progress(len(group.spokes) / work)
-        kspace[:, torch.from_numpy(group.spokes)] = received
+        kspace[:, torch.from_numpy(group.spokes)] = received * phase
     return kspace.numpy()
 
 
-def _coil_transform(k: NDArray[np.float64], sensitivities: Complex, threads: int) -> Callable[[Complex], Complex]:
-    """Image (y, x) -> what every coil receives at k (spokes, samples, 2): (coils, spokes, samples)."""
-    n_coils, *shape = sensitivities.shape
+def _box(tissue: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The part of the image that holds all tissue: transforms of what is empty cost as much."""
+    rows, columns = (np.flatnonzero(tissue.any(axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _coil_transform(
+    k: NDArray[np.float64], sensitivities: Complex, box: tuple[slice, slice], threads: int
+) -> tuple[Callable[[Complex], Complex], torch.Tensor]:
+    """From an image (y, x), which is empty outside of the box, to what coils receive at k (spokes, samples, 2).
+
+    That is the transform's result (coils, spokes, samples) times the phase (spokes, samples): the transform counts
+    from the middle of the box, k from the middle of the image.
+    """
+    shape, inside = sensitivities.shape[1:], np.ascontiguousarray(sensitivities[:, *box])
+    n_coils, *size = inside.shape
     plan = finufft.Plan(
-        2, tuple(shape), n_coils, NUFFT_TOLERANCE, -1, dtype="complex64", nthreads=threads, upsampfac=2.0
+        2, tuple(size), n_coils, NUFFT_TOLERANCE, -1, dtype="complex64", nthreads=threads, upsampfac=2.0
     )
-    kx, ky = k.reshape(-1, 2).T
-    plan.setpts(*((2 * np.pi / n * component).astype(np.float32) for n, component in zip(shape, (ky, kx), strict=True)))
-    return lambda image: plan.execute(sensitivities * image).reshape(n_coils, *k.shape[:2])
+    y, x = (2 * np.pi / n * component for n, component in zip(shape, k.reshape(-1, 2).T[::-1], strict=True))
+    plan.setpts(y.astype(np.float32), x.astype(np.float32))
+    down, right = (part.start + m // 2 - n // 2 for part, m, n in zip(box, size, shape, strict=True))
+    phase = np.exp(-1j * (down * y + right * x)).astype(np.complex64).reshape(k.shape[:2])
+    return (
+        lambda image: plan.execute(inside * image[box]).reshape(n_coils, *k.shape[:2]),
+        torch.from_numpy(phase),
+    )

@@ -17,7 +17,7 @@ import torch
 
 from models.data import make_training_set, tissue_box
 from models.data_settings import DataSettings
-from models.exam import Exam
+from models.exam import WhitenedExam
 from models.shards import TrainingSet, shard_path
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ def folder(settings, tmp_path_factory):
 
 
 def test_a_shard_holds_what_it_was_made_from(folder, settings):
-    exam = Exam(settings.exam(1))
+    exam = WhitenedExam(settings.exam(1))
     with h5py.File(shard_path(folder, 1), "r") as file:
         rows, columns = tissue_box(exam.phantoms)
         assert tuple(file.attrs["corner"]) == (rows.start, columns.start)
@@ -54,7 +54,7 @@ def test_a_shard_holds_what_it_was_made_from(folder, settings):
         names = json.loads(file["label"].attrs["names"])
         assert "subcutaneous fat" in {names[n] for n in np.unique(file["label"])}
         assert file["subject"].attrs["age_years"] == exam.subject.age_years
-        assert file["exam"].attrs["coils"] == len(exam.sensitivities)
+        assert file["exam"].attrs["coils"] == len(exam.coils)
         # bright where there is tissue, and called so
         tissue, found = file["maps/pd"][()] > 0.5, file["foreground"][()]
         assert np.mean(found[tissue]) > 0.9
@@ -179,9 +179,9 @@ def test_every_subject_draws_from_its_own_number():
     ("changes", "words"),
     [
         ({"anatomies": "thigh,wing"}, "no anatomy 'wing'"),
-        ({"noise": (0.2, 0.1)}, "The setting noise is a range of two numbers from 0 to 1e"),
-        ({"coils": (8,)}, "The setting coils is a range of two numbers from 1 to 256, not 8"),
-        ({"subjects": 0}, "The setting subjects must be from 1"),
+        ({"noise": (0.2, 0.1)}, "The setting noise is a range from low to high, not 0.2,0.1"),
+        ({"coils": (8,)}, "The setting coils takes 2 numbers from 1 to 256, not 8"),
+        ({"subjects": 0}, "The setting subjects must be a whole number from 1"),
         ({"matrix": 20.5}, "whole number"),
         ({"path": "quick"}, "one of fast, full"),
     ],

@@ -1,0 +1,63 @@
+"""A slice of a training set: the fast way against k-space and the gadgets, in time and in what comes out.
+
+python benchmarks/training_set.py --matrix 350
+"""
+
+import argparse
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import torch
+from measure import in_turn, print_machine, ratio
+from rich.console import Console
+
+from gadgets.basis import compressed_basis
+from models.data import tissue_box
+from models.data_settings import DataSettings
+from models.exam import WhitenedExam
+from models.fast_fingerprints import TOLERANCE, FastGridding
+from models.full_fingerprints import full_images
+from models.spoke_terms import SpokeTerms
+from simulator.dictionary import build_dictionary
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--matrix", type=int, default=350)
+    parser.add_argument("--coils", type=int, default=12)
+    parser.add_argument("--delays", type=float, default=0.3)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    console = Console()
+    print_machine(console, 1, ["finufft", "torch"])
+    torch.set_num_threads(1)
+
+    settings = DataSettings(matrix=arguments.matrix, slices=1, delays=arguments.delays)
+    exam = WhitenedExam(replace(settings.exam(3), coils=arguments.coils, noise=0.0))
+    basis = compressed_basis(exam.sequence, build_dictionary(exam.sequence).atoms)
+    hz, coils, box = settings.demodulation_hz, settings.virtual_coils, tissue_box(exam.phantoms)
+    begin = perf_counter()
+    terms = SpokeTerms(
+        exam.sequence, exam.told.time_ms, 1 / exam.protocol.samples_per_pixel, settings.inversion_efficiency,
+        settings.delays, hz, TOLERANCE,
+    )  # fmt: skip
+    gridding = FastGridding(terms, basis, exam.told, settings.matrix, coils)
+    fast = gridding.images(exam, 0, box)[:, *box]
+    once = perf_counter() - begin
+    full = full_images(exam, 0, basis, coils, hz)[:, *box]
+    error = np.linalg.norm(fast - full) / np.linalg.norm(full)
+    n_terms = sum(len(group.pairs) for group in terms.groups)
+    methods = {"fast": lambda: gridding.images(exam, 0, box), "full": lambda: full_images(exam, 0, basis, coils, hz)}
+    seconds = in_turn(methods, arguments.rounds, 1)
+    console.print(
+        f"{arguments.matrix} pixels, {arguments.coils} coils to {coils}, {n_terms} terms, "
+        f"without noise: fast {np.median(seconds['fast']):.1f} s a slice (the first {once:.0f} s), "
+        f"full {np.median(seconds['full']):.1f} s, ratio {ratio(seconds['full'], seconds['fast']):.1f}; "
+        f"they differ by {error:.1e} (relative norm).",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

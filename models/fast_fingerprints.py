@@ -1,0 +1,158 @@
+"""Fingerprints as the runtime makes them, without the k-space: through point spread functions.
+
+A slice's coefficient images come from FFTs (`simulator.point_spread`). What the runtime estimates from the data, the
+coils' compression and sensitivities, is estimated from the little k-space that it looks at. Noise goes through the
+very gridding, so that its statistics are right.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gadgets.basis import TemporalBasis
+from gadgets.coils import RADIUS, WINDOW_FRAMES, CoilCalibration
+from gadgets.compression import compression_matrix
+from gadgets.radial_grid import RadialGrid
+from models.exam import WhitenedExam
+from models.spoke_terms import SpokeTerms
+from simulator.phantoms import Phantom
+from simulator.point_spread import PointSpread
+from simulator.readout import Readout
+from simulator.scanner import acquire
+
+__all__ = ["TOLERANCE", "FastGridding"]
+
+Complex = NDArray[np.complex64]
+Box = tuple[slice, slice]
+
+TOLERANCE = 1e-3
+"""Of the terms."""
+CALIBRATION_TOLERANCE = 3e-3
+"""Of the k-space that coils are estimated from."""
+COMPRESSION_SPOKES = 100
+"""As many as the runtime holds back."""
+MARGIN = 5
+"""Cycles per field of view by which the gridding kernel reaches beyond the centre that calibration looks at."""
+BANKS = 2
+"""Point spread functions of so many boxes are kept."""
+BATCH_FRAMES = 8
+"""Frames of noise that are weighed into the coefficients together."""
+
+
+class FastGridding:
+    """From a slice of an exam to its gridded, coil-combined coefficients.
+
+    Args:
+        terms: that hold for the exam.
+        basis: of the coefficients.
+        readout: where the reconstruction takes the samples to lie.
+        matrix: pixels along y and x.
+        virtual_coils: to which the array is compressed.
+        tolerance: of the gridding.
+
+    """
+
+    def __init__(
+        self, terms: SpokeTerms, basis: TemporalBasis, readout: Readout, matrix: int, virtual_coils: int,
+        tolerance: float = 1e-3,
+    ) -> None:  # fmt: skip
+        self._terms, self._basis, self._readout = terms, basis, readout
+        self._matrix, self._virtual_coils, self._tolerance = (matrix, matrix), virtual_coils, tolerance
+        frame_of = np.arange(len(readout)) // basis.spokes_per_frame
+        self._share = 1 / np.bincount(frame_of)[frame_of]
+        """(spokes,) of its frame that each spoke is."""
+        self._weights = basis.weights[frame_of] * self._share[:, None]
+        self._banks: dict[tuple[int, int], PointSpread] = {}
+        self._grids: dict[int, RadialGrid] = {}
+        self._coefficients = torch.empty(0)
+
+    def images(self, exam: WhitenedExam, index: int, box: Box) -> Complex:
+        """(K, y, x) of the whole field of view: noise everywhere, the image in the box, which must hold all tissue."""
+        phantom, settings = exam.phantoms[index], exam.settings
+        coils = self._compressed(exam, phantom)
+        grid = self._grid(len(coils))
+        calibration = CoilCalibration(grid)
+        self._add_centre(calibration, grid, exam, phantom, coils)
+        noise = self._noise(calibration, grid, exam, index) if exam.sigma else torch.empty(0)
+        weights = calibration.sensitivities().conj()
+        corrected = weights * grid.correction
+        combined = torch.zeros((len(self._basis.te_ms), *self._matrix), dtype=torch.complex64)
+        for image, coefficient in zip(combined, noise, strict=False):
+            image[:] = grid.combined(coefficient, corrected)
+        terms = self._terms.images(phantom, settings.inversion_efficiency, settings.delays)
+        signal = self._bank(box).images(terms, (phantom.pd > 0)[box], np.ascontiguousarray(coils[:, *box]))
+        for image, of_coils in zip(combined, signal, strict=True):
+            image[box] += (of_coils * weights[:, *box]).sum(0)
+        return combined.numpy()
+
+    def _grid(self, coils: int) -> RadialGrid:
+        if coils not in self._grids:
+            self._grids[coils] = RadialGrid(self._matrix, coils, self._tolerance)
+        return self._grids[coils]
+
+    def _bank(self, box: Box) -> PointSpread:
+        size = (box[0].stop - box[0].start, box[1].stop - box[1].start)
+        if size not in self._banks:
+            if len(self._banks) == BANKS:
+                del self._banks[next(iter(self._banks))]
+            self._banks[size] = PointSpread(self._readout, self._terms.groups, self._weights, self._matrix, size)
+        return self._banks[size]
+
+    def _compressed(self, exam: WhitenedExam, phantom: Phantom) -> Complex:
+        """(virtual coils, y, x) sensitivities, as the slice's first spokes show them to the runtime."""
+        coils = exam.coils
+        if len(coils) <= self._virtual_coils:
+            return coils
+        n = min(COMPRESSION_SPOKES, len(exam.sequence))
+        trains = {
+            name: getattr(exam.sequence, name)[:n] for name in ("flip_angle_deg", "te_ms", "tr_ms", "rf_phase_deg")
+        }
+        first = acquire(
+            phantom, coils, replace(exam.sequence, **trains), exam.true.part(spokes=slice(n)),
+            lambda *tissue: exam.signal(*tissue)[..., :n], tolerance=CALIBRATION_TOLERANCE, threads=1,
+        )  # fmt: skip
+        matrix, _ = compression_matrix(first.transpose(1, 0, 2), self._virtual_coils)
+        return np.tensordot(matrix, coils, 1)
+
+    def _add_centre(
+        self, calibration: CoilCalibration, grid: RadialGrid, exam: WhitenedExam, phantom: Phantom, coils: Complex
+    ) -> None:
+        """The centre of noise-free k-space."""
+        radius = np.linalg.norm(self._readout.k[0], axis=-1)
+        inside = np.flatnonzero(radius < RADIUS + MARGIN)
+        centre = slice(inside[0], inside[-1] + 1)
+        told, true = self._readout.part(samples=centre), exam.true.part(samples=centre)
+        kspace = acquire(phantom, coils, exam.sequence, true, exam.signal, tolerance=CALIBRATION_TOLERANCE, threads=1)
+        receiver = np.exp(2e-3j * np.pi * self._terms.receiver_hz * told.time_ms)
+        weighed = (kspace * (receiver * told.density) * self._share[:, None]).astype(np.complex64)
+        spread = grid.empty()
+        window = WINDOW_FRAMES * self._basis.spokes_per_frame
+        for first in range(0, len(told), window):
+            spokes = slice(first, first + window)
+            grid.spread(weighed[:, spokes], told.k[spokes].astype(np.float32), out=spread)
+            calibration.add(first // self._basis.spokes_per_frame, spread)
+
+    def _noise(self, calibration: CoilCalibration, grid: RadialGrid, exam: WhitenedExam, index: int) -> Tensor:
+        """(K, coils, grid y, grid x) of noise, which also disturbs the calibration."""
+        per_frame, weights = self._basis.spokes_per_frame, torch.from_numpy(self._basis.weights)
+        k = self._readout.k.astype(np.float32)
+        density = (self._share[:, None] * self._readout.density).astype(np.float32)
+        noise = exam.noise(index, grid.shape[0])
+        if self._coefficients.shape[1:] != grid.shape:
+            self._coefficients = torch.from_numpy(grid.empty(weights.shape[1]))
+            self._batch = grid.empty(BATCH_FRAMES)
+        coefficients = self._coefficients.zero_()
+        for first in range(0, len(weights), BATCH_FRAMES):
+            of_frames = weights[first : first + BATCH_FRAMES]
+            for frame, out in zip(range(first, first + len(of_frames)), self._batch, strict=False):
+                spokes = slice(frame * per_frame, (frame + 1) * per_frame)
+                grid.spread(noise.spokes(len(k[spokes])) * density[spokes], k[spokes], out=out)
+                calibration.add(frame, out)
+            used = of_frames.any(0).nonzero()[:, 0]
+            these = slice(int(used.min()), int(used.max()) + 1)
+            batch = torch.view_as_real(torch.from_numpy(self._batch[: len(of_frames)])).flatten(1)
+            torch.view_as_real(coefficients[these]).flatten(1).addmm_(of_frames[:, these].T.contiguous(), batch)
+        return coefficients

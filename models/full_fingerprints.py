@@ -1,0 +1,47 @@
+"""Fingerprints all the way through k-space and the very gadgets of the runtime."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gadgets.accumulation import SpokeAccumulation
+from gadgets.basis import TemporalBasis
+from gadgets.compression import CoilCompression
+from gadgets.gadget import Chain
+from gadgets.gridding import Gridding
+from gadgets.messages import Fingerprints, Geometry, SliceEnd, Spoke
+from gadgets.readout import demodulate
+from gadgets.scan import ScanContext, ScanHeader
+from models.exam import WhitenedExam
+from simulator.protocol import header_xml
+from simulator.scanner import acquire
+
+__all__ = ["full_images"]
+
+GEOMETRY = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
+"""No gadget that is used here asks where a slice lies."""
+
+
+def full_images(
+    exam: WhitenedExam,
+    index: int,
+    basis: TemporalBasis,
+    virtual_coils: int,
+    demodulation_hz: float,
+    tolerance: float = 1e-3,
+) -> NDArray[np.complex64]:
+    """(K, y, x) coil-combined coefficients of one slice."""
+    kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.true, exam.signal, threads=1)
+    noise = exam.noise(index, len(kspace))
+    chain = Chain([CoilCompression(virtual_coils), SpokeAccumulation(), Gridding(basis, tolerance)])
+    protocol = exam.protocol
+    chain.start(ScanContext(ScanHeader.from_xml(header_xml(protocol)), exam.sequence, threads=1))
+    try:
+        for spoke, k in enumerate(exam.told.k.astype(np.float32)):
+            data = kspace[:, spoke] + noise.spokes(1)[:, 0]
+            data = demodulate(data, demodulation_hz, protocol.dwell_us, protocol.center_sample)
+            for _ in chain.feed(Spoke(data, k, spoke, index, GEOMETRY)):
+                raise AssertionError("Nothing leaves a chain before the slice ends.")
+        (fingerprints,) = (m for m in chain.feed(SliceEnd(index, GEOMETRY)) if isinstance(m, Fingerprints))
+    finally:
+        chain.close()
+    return fingerprints.data

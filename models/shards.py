@@ -1,0 +1,176 @@
+"""The files of a training set: one HDF5 shard a subject, and one JSON that says what they have in common."""
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gadgets.basis import TemporalBasis
+from models.exam import WhitenedExam
+from simulator.phantoms import MAP_UNITS
+from simulator.sequence import Sequence
+from simulator.stored_sequence import read_sequence, write_sequence
+
+__all__ = ["Slice", "TrainingSet", "claim", "shard_path", "write_shard"]
+
+INDEX = "training_set.json"
+BASIS = "basis.h5"
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """What the runtime makes of a slice, and the truth."""
+
+    fingerprints: NDArray[np.complex64]
+    """(K, y, x) of the box"""
+    foreground: NDArray[np.bool_]
+    """(y, x)"""
+    maps: dict[str, NDArray[np.float32]]
+    """Name -> (y, x); units are those of `simulator.phantoms.MAP_UNITS`."""
+    label: NDArray[np.uint8]
+    """(y, x)"""
+
+
+def claim(
+    folder: Path, recipe: dict[str, Any], sequence: Sequence, make_basis: Callable[[], TemporalBasis]
+) -> TemporalBasis:
+    """Make the folder that of a training set, or check that it is; returns its basis.
+
+    The basis is made once and kept: singular vectors are theirs to choose of sign and, where two are alike, of
+    direction, so that another machine may find others.
+
+    Raises ValueError, with what differs, for a folder that was made with another recipe or another sequence.
+    """
+    index, file = folder / INDEX, folder / BASIS
+    recipe = json.loads(json.dumps(recipe))
+    if index.exists():
+        theirs = _read(index)
+        different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
+        if different:
+            raise ValueError(
+                f"The training set in {folder} was made with other settings ({', '.join(different)}); "
+                "take another folder, or those settings."
+            )
+        old, basis = _read_basis(file)
+        if difference := old.difference(sequence):
+            raise ValueError(f"The training set in {folder} was made with another sequence: {difference}.")
+        return basis
+    folder.mkdir(parents=True, exist_ok=True)
+    basis = make_basis()
+    _replace(file, lambda path: _write_basis(path, sequence, basis))
+    _replace(index, lambda path: path.write_text(json.dumps(recipe, indent=2) + "\n"))
+    return basis
+
+
+def shard_path(folder: Path, seed: int) -> Path:
+    """Where a subject lies."""
+    return folder / f"subject-{seed:06d}.h5"
+
+
+def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices: list[Slice]) -> None:
+    """Write a subject's slices, under another name until all of it is there."""
+
+    def write(draft: Path) -> None:
+        with h5py.File(draft, "w") as file:
+            file["fingerprints"] = np.stack([s.fingerprints for s in slices])
+            file["foreground"] = np.stack([s.foreground for s in slices])
+            for name, unit in MAP_UNITS.items():
+                file[f"maps/{name}"] = np.stack([s.maps[name] for s in slices])
+                file[f"maps/{name}"].attrs["unit"] = unit
+            file["label"] = np.stack([s.label for s in slices])
+            file["label"].attrs["names"] = json.dumps(exam.phantoms[0].label_names)
+            file.attrs["corner"] = corner
+            file.attrs["fov_mm"] = exam.protocol.fov_mm
+            file.attrs["noise_sigma"] = exam.sigma
+            for group, values in (("subject", exam.subject), ("exam", exam.settings)):
+                file.create_group(group).attrs.update(asdict(values))
+
+    _replace(path, write)
+
+
+class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
+    """The slices of a folder that `make_training_set` filled, for torch's `DataLoader`; files open when needed.
+
+    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool and the maps, each (y, x) float32, by
+    name. Boxes differ between subjects: take patches, or one item a batch.
+
+    Args:
+        folder: of the training set.
+        seeds: of the subjects to take, so that none is both learnt from and tested on; None takes all.
+
+    Raises ValueError for a folder without a training set, and for a subject that is not in it.
+
+    """
+
+    def __init__(self, folder: Path | str, seeds: Collection[int] | None = None) -> None:
+        self.folder = Path(folder)
+        self.recipe = _read(self.folder / INDEX)
+        self.sequence, self.basis = _read_basis(self.folder / BASIS)
+        there = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
+        missing = sorted(set(seeds or ()) - there)
+        if missing:
+            raise ValueError(f"Subject {missing[0]} is not in the training set {self.folder}.")
+        self.seeds = sorted(there if seeds is None else seeds)
+        self._files: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.seeds) * int(self.recipe["slices"])
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"The training set has {len(self)} slices; there is no slice {index}.")
+        subject, level = divmod(index, int(self.recipe["slices"]))
+        file = self._file(self.seeds[subject])
+        arrays = {"fingerprints": file["fingerprints"], "foreground": file["foreground"]} | dict(file["maps"])
+        return {name: torch.from_numpy(array[level]) for name, array in arrays.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_files": {}}  # open files do not go to another process
+
+    def _file(self, seed: int) -> Any:
+        if seed not in self._files:
+            self._files[seed] = h5py.File(shard_path(self.folder, seed), "r")
+        return self._files[seed]
+
+
+def _read(index: Path) -> dict[str, Any]:
+    try:
+        recipe = json.loads(index.read_text())
+    except (OSError, json.JSONDecodeError):
+        raise ValueError(f"{index.parent} holds no training set.") from None
+    return dict(recipe)
+
+
+def _write_basis(path: Path, sequence: Sequence, basis: TemporalBasis) -> None:
+    with h5py.File(path, "w") as file:
+        write_sequence(file, sequence)
+        group = file.create_group("basis")
+        group.attrs["spokes_per_frame"] = basis.spokes_per_frame
+        for name in ("weights", "te_ms", "noise"):
+            group[name] = getattr(basis, name)
+
+
+def _read_basis(path: Path) -> tuple[Sequence, TemporalBasis]:
+    try:
+        with h5py.File(path, "r") as file:
+            group = file["basis"]
+            basis = TemporalBasis(
+                group["weights"][()], group["te_ms"][()], int(group.attrs["spokes_per_frame"]), group["noise"][()]
+            )
+            return read_sequence(file), basis
+    except (OSError, KeyError):
+        raise ValueError(f"{path.parent} has lost the basis of its training set.") from None
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write under a name of its own, then take the place of `path`: whoever looks sees all of it or nothing."""
+    draft = path.with_name(f".{path.name}.part")
+    write(draft)
+    draft.replace(path)
