@@ -31,11 +31,12 @@ COLOURS = 128
 INTRODUCTION = """# Gallery
 
 Subject 0 of the patients, one slice of 350 x 350 pixels in each anatomy, 12 coils, default noise, sequence
-`t1ff-2d-1400`, simulated and reconstructed by the pipeline `mrf_t1ff`. Left what was reconstructed, then the truth, then
-the error where the map means something. Written by `python docs/gallery.py`.
+`t1ff-2d-1400`, simulated and reconstructed by the pipeline `mrf_t1ff`. Left what was reconstructed, then the truth,
+then the error where the map means something. Written by `python docs/gallery.py`.
 
 The dictionary of MRF T1-FF ends at 2,000 ms for water and at a B1 of 1; fluid lies beyond, and parts of the brain do.
-Off-resonance beyond 120 Hz is outside of its grid.
+Off-resonance beyond 120 Hz is outside of its grid. In the tables, *muscle* is all tissue outside bone with a fat
+fraction below 0.7, fluid included, and *fat* the rest.
 """
 
 
