@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, get_args, overload
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,44 +28,6 @@ WIDEST = {"cpu": 2**10, "cuda": 2**17}
 """Atoms in a chunk at most: every one has a table of what each pulse does to it."""
 
 
-@overload
-def fingerprint(
-    sequence: Sequence,
-    t1_ms: Tensor,
-    t2_ms: ArrayLike | Tensor,
-    b1: ArrayLike | Tensor = ...,
-    deltaf_hz: ArrayLike | Tensor = ...,
-    *,
-    inversion_efficiency: float = ...,
-    slice_profile: ArrayLike | None = ...,
-    engine: Engine | None = ...,
-    orders: int | None = ...,
-    turns: float = ...,
-    dtype: torch.dtype = ...,
-    device: str | torch.device | None = ...,
-    threads: int | None = ...,
-) -> Tensor: ...
-
-
-@overload
-def fingerprint(
-    sequence: Sequence,
-    t1_ms: ArrayLike,
-    t2_ms: ArrayLike,
-    b1: ArrayLike = ...,
-    deltaf_hz: ArrayLike = ...,
-    *,
-    inversion_efficiency: float = ...,
-    slice_profile: ArrayLike | None = ...,
-    engine: Engine | None = ...,
-    orders: int | None = ...,
-    turns: float = ...,
-    dtype: torch.dtype = ...,
-    device: str | torch.device | None = ...,
-    threads: int | None = ...,
-) -> NDArray[np.floating] | NDArray[np.complexfloating]: ...
-
-
 def fingerprint(
     sequence: Sequence,
     t1_ms: ArrayLike | Tensor,
@@ -81,7 +43,7 @@ def fingerprint(
     dtype: torch.dtype = torch.float64,
     device: str | torch.device | None = None,
     threads: int | None = None,
-) -> Tensor | NDArray[np.floating] | NDArray[np.complexfloating]:
+) -> Any:
     """Transverse magnetisation at the echo of every spoke, in units of equilibrium magnetisation.
 
     The magnetisation starts in equilibrium and goes through all repetitions of the sequence: inversion, TI, train,

@@ -4,24 +4,10 @@ import argparse
 import re
 
 import pytest
+from small_scan import TRAIN
 
 from models.shards import TrainingSet
 from pipelines.dataset_command import options, run
-
-TRAIN = """
-ti_ms = 8.32
-recovery_ms = 500.0
-[[train]]
-spokes = 24
-flip_angle_deg = 6.0
-te_ms = 2.39
-tr_ms = 3.52
-[[train]]
-spokes = 16
-flip_angle_deg = 12.0
-te_ms = 3.45
-tr_ms = 4.58
-"""
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import ismrmrd
 import numpy as np
 import pytest
 from rich.progress import Progress
+from small_scan import TRAIN
 
 from simulator.coils import noise_covariance, receive_array
 from simulator.fingerprint import fingerprint
@@ -17,20 +18,6 @@ from simulator.sequence import load_sequence
 from simulator.signal import FatModel
 from simulator.simulate import SimulationSettings, simulate_scan
 
-TRAIN = """
-ti_ms = 8.32
-recovery_ms = 500.0
-[[train]]
-spokes = 24
-flip_angle_deg = 6.0
-te_ms = 2.39
-tr_ms = 3.52
-[[train]]
-spokes = 16
-flip_angle_deg = 12.0
-te_ms = 3.45
-tr_ms = 4.58
-"""
 NOISE = 8
 
 

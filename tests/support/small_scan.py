@@ -5,6 +5,20 @@ import numpy as np
 from simulator.sequence import Sequence
 
 MATRIX = (23, 19)  # (y, x), odd and unequal
+TRAIN = """
+ti_ms = 8.32
+recovery_ms = 500.0
+[[train]]
+spokes = 24
+flip_angle_deg = 6.0
+te_ms = 2.39
+tr_ms = 3.52
+[[train]]
+spokes = 16
+flip_angle_deg = 12.0
+te_ms = 3.45
+tr_ms = 4.58
+"""
 
 
 def short_sequence(spokes_per_frame=8):
