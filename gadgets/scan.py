@@ -182,6 +182,7 @@ def sequence_from_header(header: ScanHeader, default: str) -> Sequence:
             ti_ms=header.ti_ms[0] if header.ti_ms else preset.ti_ms,
             recovery_ms=float(header.user.get("mrf_recovery_ms", preset.recovery_ms)),
             repetitions=repetitions,
+            spokes_per_frame=round(float(header.user.get("mrf_spokes_per_frame", preset.spokes_per_frame))),
             # a train of another length is no longer the preset's, but it is spoiled in the same way
             rf_phase_deg=preset.rf_phase_deg if n_spokes == len(preset) else np.zeros(n_spokes),
             spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]  # checked there

@@ -1,1 +1,1 @@
-"""Networks, their training and their export. None is shipped yet; the layer is here so that imports stay one-way."""
+"""What networks learn from: training sets of the runtime's own fingerprints. No network is shipped yet."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -66,13 +67,14 @@ def make_training_set(
     basis = claim(
         folder, settings.recipe, sequence, lambda: compressed_basis(sequence, build_dictionary(sequence).atoms)
     )
+    anywhere = replace(settings, sequence=_absolute(settings.sequence))  # workers have folders of their own
     missing = [seed for seed in settings.seeds if not shard_path(folder, seed).exists()]
     done = len(settings.seeds) - len(missing)
     if progress:
         progress(done, len(settings.seeds))
     if not missing:
         return 0
-    for _ in _completed(partial(make_subject, folder.absolute(), settings, basis), missing, scheduler):
+    for _ in _completed(partial(make_subject, folder.absolute(), anywhere, basis), missing, scheduler):
         done += 1
         if progress:
             progress(done, len(settings.seeds))
@@ -92,6 +94,10 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
         finally:
             torch.set_num_threads(threads)
     return seed
+
+
+def _absolute(sequence: str) -> str:
+    return str(Path(sequence).absolute()) if sequence.endswith((".toml", ".seq")) else sequence
 
 
 def tissue_box(phantoms: list[Phantom]) -> Box:

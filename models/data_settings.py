@@ -37,7 +37,7 @@ class DataSettings:
     delays: float = setting(0.3, "samples", "Largest delay, either way, of the x and of the y gradient.", 0, 1)
     inversion_efficiency: tuple[float, float] = setting((0.9, 1.0), "", "Of the 180 degree pulse.", -1, 1)
     slice_profile: str = setting("rectangular", "", "Flip angle over the slice's thickness.", choices=PROFILES)
-    sequence: str = setting("t1ff-2d-1400", "", "Sequence preset, or a TOML file.")
+    sequence: str = setting("t1ff-2d-1400", "", "Ideally spoiled preset, or a TOML or Pulseq file.")
     demodulation_hz: float = setting(
         200.0, "Hz", "Receiver frequency during the readout below water's, as the pipeline's.", -600, 600
     )
@@ -51,6 +51,8 @@ class DataSettings:
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"The setting {name} is a range from low to high, not {low:g},{high:g}.")
+        if self.path == "fast" and "nist" in self.anatomies.split(","):
+            raise ValueError("The fast path knows the tissue of people; the system phantom takes --path full.")
         for anatomy in self.anatomies.split(","):
             if anatomy not in ANATOMIES:
                 raise ValueError(f"There is no anatomy '{anatomy}'; there are {', '.join(ANATOMIES)}.")

@@ -13,7 +13,9 @@ WIRE_MM = 12.0
 """Loops are strips: closer than this their field does not grow."""
 
 
-def receive_array(n_coils: int, matrix: int, fov_mm: float, seed: int = 0) -> NDArray[np.complex64]:
+def receive_array(
+    n_coils: int, matrix: int, fov_mm: float, seed: int = 0, body_mm: float | None = None
+) -> NDArray[np.complex64]:
     """Sensitivities of circular loops that stand on an ellipse around the body, facing its axis.
 
     The receive field of every loop is Bx - i By of a unit current (Biot-Savart), with a random phase of its
@@ -22,8 +24,10 @@ def receive_array(n_coils: int, matrix: int, fov_mm: float, seed: int = 0) -> ND
     Args:
         n_coils: loops, evenly spaced; position, size and phase vary a little with `seed`.
         matrix: pixels along y and x.
-        fov_mm: field of view; the ellipse has semi-axes of 0.72 and 0.58 times it, some 5 cm off the skin.
+        fov_mm: field of view.
         seed: of the array.
+        body_mm: field of view that holds the body, by default this one; the ellipse has semi-axes of 0.72 and 0.58
+            times it, some 5 cm off the skin.
 
     Returns:
         (coils, y, x), the centre in pixel matrix // 2.
@@ -35,12 +39,13 @@ def receive_array(n_coils: int, matrix: int, fov_mm: float, seed: int = 0) -> ND
         raise ValueError(f"An array needs coils, pixels and a field of view, got {n_coils}, {matrix}, {fov_mm:g} mm.")
     rng = np.random.default_rng(seed)
     bearing = 2 * np.pi * (np.arange(n_coils) + 0.15 * rng.uniform(-1, 1, n_coils)) / n_coils
-    radius = fov_mm * min(0.25, 2.4 / n_coils) * rng.uniform(0.9, 1.1, n_coils)
+    body_mm = body_mm or fov_mm
+    radius = body_mm * min(0.25, 2.4 / n_coils) * rng.uniform(0.9, 1.1, n_coils)
     phase = rng.uniform(0, 2 * np.pi, n_coils)
     axis = (np.arange(matrix) - matrix // 2) * fov_mm / matrix
     maps = np.empty((n_coils, matrix, matrix), np.complex64)
     for coil, (angle, size) in enumerate(zip(bearing, radius, strict=True)):
-        center = fov_mm * np.array([0.72 * np.cos(angle), 0.58 * np.sin(angle)])
+        center = body_mm * np.array([0.72 * np.cos(angle), 0.58 * np.sin(angle)])
         maps[coil] = loop_field(center, size, axis) * np.exp(1j * phase[coil])
     middle = maps[:, matrix // 2, matrix // 2]
     maps /= np.sqrt(np.sum(np.abs(middle) ** 2))

@@ -10,7 +10,7 @@ from simulator.expansion import TrainSignal
 from simulator.fingerprint import fingerprint
 from simulator.imperfections import delay_gradients, distort_trajectory, move
 from simulator.noise import frame_noise_gain, mean_frame_signal, noise_sigma
-from simulator.phantoms import MM_PER_LEVEL, Phantom, draw_subject, render
+from simulator.phantoms import DEFAULT_FOV_MM, MM_PER_LEVEL, Phantom, draw_subject, render
 from simulator.readout import Readout
 from simulator.simulation_settings import SimulationSettings
 from simulator.slice_profile import slice_profile
@@ -42,7 +42,9 @@ class Exam:
             slice_profile=slice_profile(settings.slice_profile),
         )
         self.subject = draw_subject(settings.population, settings.seed)
-        self.sensitivities = receive_array(settings.coils, settings.matrix, self.protocol.fov_mm, settings.seed)
+        self.sensitivities = receive_array(
+            settings.coils, settings.matrix, self.protocol.fov_mm, settings.seed, DEFAULT_FOV_MM[settings.anatomy]
+        )
         """(coils, y, x)"""
         self.covariance = noise_covariance(settings.coils, settings.seed)
         self.sigma = self._sigma()

@@ -32,8 +32,11 @@ Trains = NDArray[np.float64] | NDArray[np.complex128]
 TrainSignal = Callable[[Any, Any, Any], Any]
 """T1 (ms), T2 (ms), B1 -> (*shape, spokes): `simulator.fingerprint` of one sequence."""
 
-NODES = (14, 8, 14)
-"""Chebyshev nodes of log T1, log T2 and B1, between which trains are smooth: some 1e-6 over all tissue."""
+NODES = (10, 8, 10)
+"""Chebyshev nodes of log T1, log T2 and B1 to begin with; a wide range of tissue takes more."""
+MOST_NODES = 40
+RESOLVED = {"ideal": 1e-5, "gradient": 2e-4}
+"""Highest polynomials over the largest, below which nodes are enough; phase graphs are not smoother than that."""
 CHUNK = 8192
 """Voxels whose polynomials are computed at once."""
 
@@ -75,15 +78,24 @@ class _Pool:
 
     @classmethod
     def interpolate(
-        cls, signal: TrainSignal, t1_ms: Span, t2_ms: Span, b1: Span, is_fat: bool
+        cls, signal: TrainSignal, t1_ms: Span, t2_ms: Span, b1: Span, resolved: float, is_fat: bool
     ) -> "tuple[_Pool, Trains]":
         """The pool, and its trains at the nodes."""
         spans = (_logarithms(t1_ms), _logarithms(t2_ms), b1)
-        nodes = [chebpts1(n if np.ptp(span) else 1) for n, span in zip(NODES, spans, strict=True)]
-        t1, t2, scale = (np.mean(span) + np.ptp(span) / 2 * x for span, x in zip(spans, nodes, strict=True))
-        values = signal(np.exp(t1)[:, None, None], np.exp(t2)[:, None], scale)
-        inverse = [np.linalg.inv(chebvander(x, len(x) - 1)) for x in nodes]
-        return cls(spans, np.einsum("ai,bj,ck,ijks->abcs", *inverse, values, optimize=True), is_fat), values
+        counts = [n if np.ptp(span) else 1 for n, span in zip(NODES, spans, strict=True)]
+        while True:
+            nodes = [chebpts1(n) for n in counts]
+            t1, t2, scale = (np.mean(span) + np.ptp(span) / 2 * x for span, x in zip(spans, nodes, strict=True))
+            values = signal(np.exp(t1)[:, None, None], np.exp(t2)[:, None], scale)
+            inverse = [np.linalg.inv(chebvander(x, len(x) - 1)) for x in nodes]
+            polynomials = np.einsum("ai,bj,ck,ijks->abcs", *inverse, values, optimize=True)
+            coarse = [
+                axis for axis, n in enumerate(counts) if 1 < n < MOST_NODES and _tail(polynomials, axis) > resolved
+            ]
+            if not coarse:
+                return cls(spans, polynomials, is_fat), values
+            for axis in coarse:
+                counts[axis] = min(MOST_NODES, 3 * counts[axis] // 2)
 
     def onto(self, trains: Trains, spokes: NDArray[np.intp]) -> "_Pool":
         """Of the trains' coefficients, at these spokes."""
@@ -153,11 +165,18 @@ def signal_terms(
         tolerance: what may be left out, of the root mean square over all tissue in the range.
         receiver_hz: frequency of the receiver during the readout, below that of water.
 
+    Raises ValueError for balanced trains.
+
     """
+    if sequence.spoiling == "balanced":
+        raise ValueError(
+            f"Balanced trains band with off-resonance, which scans do not model; '{sequence.name}' cannot be scanned."
+        )
+    resolved = RESOLVED[sequence.spoiling]
     # where no transverse magnetisation lives on, T2 changes a train's size at one echo time, not its shape
     t2h2o_ms = tissue.t2h2o_ms if sequence.spoiling != "ideal" else (tissue.t2h2o_ms[0],) * 2
-    water, water_trains = _Pool.interpolate(signal, tissue.t1h2o_ms, t2h2o_ms, tissue.b1, is_fat=False)
-    fat, fat_trains = _Pool.interpolate(signal, tissue.t1fat_ms, (FAT_T2_MS,) * 2, tissue.b1, is_fat=True)
+    water, water_trains = _Pool.interpolate(signal, tissue.t1h2o_ms, t2h2o_ms, tissue.b1, resolved, is_fat=False)
+    fat, fat_trains = _Pool.interpolate(signal, tissue.t1fat_ms, (FAT_T2_MS,) * 2, tissue.b1, resolved, is_fat=True)
     deltaf = np.linspace(*tissue.deltaf_hz, 25)
     terms = []
     for group, te_ms in enumerate(sequence.echo_times_ms):
@@ -234,6 +253,12 @@ def _span(signals: list[Trains], tolerance: float) -> Trains:
     # torch's, since numpy's stalls for seconds where cores are shared
     _, singular, basis = torch.linalg.svd(torch.from_numpy(np.vstack(signals)), full_matrices=False)
     return np.asarray(basis[singular > 0.1 * tolerance * singular[0]].numpy())
+
+
+def _tail(polynomials: Trains, axis: int) -> float:
+    """The two highest polynomials of an axis over the largest of all."""
+    size = np.abs(polynomials)
+    return float(np.take(size, (-2, -1), axis).max() / size.max())
 
 
 def _energy(coefficients: Trains) -> Real:

@@ -23,10 +23,19 @@ def delay_gradients(readout: Readout, delays: tuple[float, float]) -> Readout:
     """The positions that are sampled when the x and y gradients come late by these numbers of samples.
 
     A spoke at angle a is shifted by -(dx cos a, dy sin a) samples along the axes: along itself when both delays are
-    alike, and to the side as well when they differ (Rosenzweig et al. 2019).
+    alike, and to the side as well when they differ (Rosenzweig et al. 2019). Between samples the gradients are taken
+    as constant.
     """
-    step = np.gradient(readout.k, axis=1)
-    return replace(readout, k=readout.k - np.asarray(delays) * step)
+    n = readout.k.shape[1]
+    k = np.empty_like(readout.k)
+    for axis, delay in enumerate(delays):
+        place = np.arange(n) - delay
+        if readout.time_ms[0] >= 0:  # a centre-out arm: the gradient has not begun
+            place = np.maximum(place, 0)
+        before = np.clip(np.floor(place).astype(int), 0, n - 2)
+        value = readout.k[..., axis]
+        k[..., axis] = value[:, before] + (place - before) * (value[:, before + 1] - value[:, before])
+    return replace(readout, k=k)
 
 
 def distort_trajectory(readout: Readout, error_samples: float, rng: np.random.Generator) -> Readout:

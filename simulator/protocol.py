@@ -139,7 +139,11 @@ def _encoding(protocol: Protocol) -> Any:
 
 
 def _user_parameters(sequence: Sequence) -> Any:
-    numbers = {"mrf_recovery_ms": sequence.recovery_ms, "mrf_repetitions": float(sequence.repetitions)}
+    numbers = {
+        "mrf_recovery_ms": sequence.recovery_ms,
+        "mrf_repetitions": float(sequence.repetitions),
+        "mrf_spokes_per_frame": float(sequence.spokes_per_frame),
+    }
     # only a preset's name means something to others; any other sequence is told by its trains
     words = {"mrf_sequence": sequence.name} if sequence.name in preset_names() else {}
     words |= {"mrf_spoiling": sequence.spoiling, "mrf_inversion": str(sequence.inversion).lower()}

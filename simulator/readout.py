@@ -39,7 +39,8 @@ def radial_readout(
     k = radial_spokes(golden_angles(np.arange(n_spokes)), n_samples, center_sample, oversampling)
     dk = 1 / oversampling
     radius = np.abs(np.arange(n_samples) - center_sample) * dk
-    # a ring of width dk, half of it each side of the centre; a disc of diameter dk at k = 0
+    # a ring of width dk, half of it each side of the centre, also where a readout that is not centred has one side
+    # only, as the reconstruction has it; a disc of diameter dk at k = 0
     density = np.where(radius > 0, radius * dk * np.pi, np.pi * dk**2 / 4)
     return Readout(k, np.asarray((np.arange(n_samples) - center_sample) * dwell_us * 1e-3, float), density)
 

@@ -37,7 +37,8 @@ def acquire(
     r counts in fields of view from pixel n//2, k in cycles per field of view. The train of every voxel is that of
     its own T1, T2 and B1. Off-resonance and the fat spectrum turn from the excitation to every single sample, so
     that fat is blurred and off-resonant tissue distorted as on a scanner; T2* decay along the readout is not
-    modelled. Between excitations off-resonance is refocused, as it is when every TR has the same gradient moment.
+    modelled. Between excitations off-resonance leaves no trace: trains are those on resonance, which is right for
+    ideal spoiling and for gradient spoiling with one TR.
 
     The signal is expanded in few terms (`simulator.expansion`); each is transformed once to all spokes of its echo
     time. Exact up to `tolerance` and `NUFFT_TOLERANCE`.
@@ -55,7 +56,7 @@ def acquire(
     Returns:
         (coils, spokes, samples)
 
-    Raises ValueError when shapes do not fit each other.
+    Raises ValueError when shapes do not fit each other, and for balanced trains.
 
     """
     if sensitivities.ndim != 3 or sensitivities.shape[1:] != phantom.pd.shape:

@@ -112,7 +112,7 @@ class Sequence:
             if off.size:
                 j = off[0]
                 return f"{label} of spoke {j} is {a[j]:g}{unit} against {b[j]:g}{unit}"
-        for label in ("ti_ms", "recovery_ms", "repetitions"):
+        for label in ("ti_ms", "recovery_ms", "repetitions", "spokes_per_frame"):
             a, b = getattr(self, label), getattr(other, label)
             if not np.isclose(a, b, rtol=tolerance, atol=1e-6):
                 return f"{label} is {a:g} against {b:g}"

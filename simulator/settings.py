@@ -38,9 +38,12 @@ def _check(name: str, value: Any, default: Any, rules: Any) -> None:
         if rules["choices"] and value not in rules["choices"]:
             raise ValueError(f"The setting {name} is one of {', '.join(rules['choices'])}, not '{value}'.")
     elif isinstance(default, tuple):
-        if len(value) != len(default) or not all(low <= v <= high for v in value):
-            given = ",".join(f"{v:g}" for v in value)
-            raise ValueError(f"The setting {name} takes {len(default)} numbers {limits}, not {given}.")
+        given = value if isinstance(value, tuple | list) else (value,)
+        whole = isinstance(default[0], int)
+        if len(given) != len(default) or not all(low <= v <= high and (not whole or v == int(v)) for v in given):
+            kind = "whole numbers" if whole else "numbers"
+            shown = ",".join(f"{v:g}" for v in given)
+            raise ValueError(f"The setting {name} takes {len(default)} {kind} {limits}, not {shown}.")
     elif isinstance(default, int):
         if not isinstance(value, int) or not low <= value <= high:
             raise ValueError(f"The setting {name} must be a whole number {limits}, got {value}.")

@@ -38,7 +38,7 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} to write the scan to.")
     exam = Exam(settings)
-    receiver, losses = exam.rng(1), exam.rng(4)
+    receiver, losses, spikes = exam.rng(1), exam.rng(4), exam.rng(5)
     task = progress.add_task("Simulating", total=settings.slices) if progress else None
 
     def advance(share: float) -> None:
@@ -63,7 +63,7 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
             if exam.sigma:
                 kspace = add_noise(kspace, exam.covariance, exam.sigma, receiver)
             if settings.corrupted:
-                kspace = corrupt(kspace, settings.corrupted, losses)
+                kspace = corrupt(kspace, settings.corrupted, spikes)
             records = slice_acquisitions(kspace, protocol, index, n_noise)
             arrived = lose_and_repeat(len(records), settings.missing, settings.duplicated, losses)
             append_acquisitions(scan, records[arrived])

@@ -10,6 +10,7 @@ from simulator.slice_profile import PROFILES
 
 __all__ = ["SimulationSettings"]
 
+MOST_SPOKES = 65_535
 MOST_BYTES = 2 << 30
 """Of one slice's k-space, several copies of which are in memory at times."""
 
@@ -26,13 +27,17 @@ class SimulationSettings:
     slices: int = setting(1, "", "Slices of 8 mm along the anatomy.", 1, 1000)
     slice_spacing_mm: float = setting(20.0, "mm", "From one slice's centre to the next.", 0.1, 1000)
     tilt_deg: tuple[float, float] = setting(
-        (0.0, 0.0), "deg", "Oblique slices: turned about the left-right, then the back-front axis.", -90, 90
+        (0.0, 0.0),
+        "deg",
+        "Oblique slices, anatomy and all: turned about the left-right, then the back-front axis.",
+        -90,
+        90,
     )
     coils: int = setting(12, "", "Receive coils around the body.", 1, 256)
     noise: float = setting(
         0.1, "", "Noise of one frame over its mean signal, per real and imaginary part; 0 is none.", 0, 1e6
     )
-    sequence: str = setting("t1ff-2d-1400", "", "Sequence preset, or a TOML file.")
+    sequence: str = setting("t1ff-2d-1400", "", "Sequence preset, or a TOML or Pulseq file.")
     arms: str = setting("radial", "", "Shape of a spoke.", choices=("radial", "spiral"))
     trajectory: str = setting(
         "embedded", "", "How the file tells the trajectory.", choices=("embedded", "angle", "none")
@@ -69,6 +74,10 @@ class SimulationSettings:
             self.arms, self.center_shift, self.fov_mm or DEFAULT_FOV_MM[self.anatomy],
             slice_spacing_mm=self.slice_spacing_mm, tilt_deg=self.tilt_deg, name=f"MRF, simulated {self.anatomy}",
         )  # fmt: skip
+        if sequence.spoiling == "balanced":
+            raise ValueError(f"Scans do not model the banding of balanced trains, as '{sequence.name}' is.")
+        if len(sequence) > MOST_SPOKES:
+            raise ValueError(f"A scan numbers {MOST_SPOKES} spokes at most; '{sequence.name}' has {len(sequence)}.")
         gigabytes = 8 * self.coils * len(sequence) * protocol.n_samples / 2**30
         if gigabytes * 2**30 > MOST_BYTES:
             raise ValueError(f"One slice would have {gigabytes:.1f} GB of k-space; lower the matrix or the coils.")

@@ -1,9 +1,11 @@
 """What a header may say, and what it may not."""
 
+import numpy as np
 import pytest
 
 from gadgets.scan import ScanError, ScanHeader, sequence_from_header
-from simulator.sequence import load_sequence
+from simulator.protocol import Protocol, header_xml
+from simulator.sequence import Sequence, load_sequence, preset_names
 
 
 def header(sequence="", user="", matrix="<x>19</x><y>23</y><z>1</z>"):
@@ -86,3 +88,20 @@ def test_a_field_of_view_that_would_send_spokes_to_infinity_is_refused():
     xml = header().replace("<x>190</x>", "<x>1e-42</x>", 1)
     with pytest.raises(ScanError, match="oversampling"):
         ScanHeader.from_xml(xml)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_survives_the_header_of_a_simulated_scan(name):
+    sequence = load_sequence(name)
+    header = ScanHeader.from_xml(header_xml(Protocol(sequence, 16, 2)))
+    assert sequence_from_header(header, "t1ff-2d-1400").difference(sequence) is None
+
+
+def test_a_train_of_one_s_own_survives_it_too():
+    te = np.full(30, 2.5)
+    sequence = Sequence(
+        "own", np.full(30, 9.0), te, te + 3, ti_ms=12.0, recovery_ms=100.0, repetitions=1, spokes_per_frame=5,
+        spoiling="gradient", inversion=False,
+    )  # fmt: skip
+    header = ScanHeader.from_xml(header_xml(Protocol(sequence, 16, 2)))
+    assert sequence_from_header(header, "t1ff-2d-1400").difference(sequence) is None

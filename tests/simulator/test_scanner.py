@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from direct_sum import SHAPE, direct_sum, golden_k, random_phantom, random_sensitivities, sample_signal, short_sequence
 
+from simulator.fingerprint import fingerprint
 from simulator.readout import Readout, radial_readout
 from simulator.scanner import acquire
+from simulator.sequence import Sequence
 from simulator.signal import FatModel, pool_signal
 
 ONE_COIL = np.ones((1, *SHAPE), np.complex64)
@@ -36,6 +38,37 @@ def test_kspace_is_the_direct_sum(n_samples, center_sample, oversampling, dwell_
     assert kspace.dtype == np.complex64
     error = np.linalg.norm(kspace - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
     assert error.max() < 1e-4  # of every single spoke
+
+
+def test_kspace_of_a_gradient_spoiled_train_is_the_direct_sum_over_tissue_from_muscle_to_fluid():
+    """T1 and T2 of every voxel its own, all states of the phase graph kept; RF spoiled, so that trains are complex."""
+    rng, n = np.random.default_rng(4), 24
+    phase = 50.0 * np.arange(n) * (np.arange(n) + 1) / 2
+    sequence = Sequence(
+        "fisp", rng.uniform(5, 60, n), np.full(n, 2.0), np.full(n, 9.0), ti_ms=15.0, recovery_ms=0.0, repetitions=1,
+        rf_phase_deg=phase, spoiling="gradient",
+    )  # fmt: skip
+    phantom = random_phantom()
+    tissue = phantom.pd > 0
+    t1, t2 = (np.exp(rng.uniform(*np.log(span), SHAPE)).astype(np.float32) for span in ((700, 4000), (25, 1200)))
+    nothing = np.zeros(SHAPE, np.float32)
+    phantom = replace(phantom, ff=nothing, t1h2o=t1, t2h2o=t2, deltaf=nothing)
+    readout, maps = radial_readout(n, 40, 18, 1.5, 4.0), random_sensitivities()
+    trains = fingerprint(sequence, t1[tissue], t2[tissue], phantom.b1[tissue], orders=n)
+    rows, columns = np.nonzero(tissue)
+    expected = np.empty((3, n, 40), complex)
+    for j in range(n):
+        turns = np.outer((columns - 23 // 2) / 23, readout.k[j, :, 0]) + np.outer(
+            (rows - 19 // 2) / 19, readout.k[j, :, 1]
+        )
+        signal = phantom.pd[tissue] * trains[:, j]
+        expected[:, j] = maps[:, rows, columns] @ (signal[:, None] * np.exp(-2j * np.pi * turns))
+    kspace = acquire(phantom, maps, sequence, readout)
+    error = np.linalg.norm(kspace - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert error.max() < 5e-4
+    assert np.linalg.norm(kspace - expected) < 2e-4 * np.linalg.norm(expected)
+    with pytest.raises(ValueError, match="Balanced trains"):
+        acquire(phantom, maps, replace(sequence, spoiling="balanced"), readout)
 
 
 def test_any_positions_and_times_will_do():
