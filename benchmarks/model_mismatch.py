@@ -12,8 +12,8 @@ continuously. Choices that the words of the table leave open:
 - Incomplete recovery is in its steady state, after six repetitions; the atoms that assume it full have one.
 - The mid-point of a frame is its fifth spoke of eight.
 
-The last column was calculated for this project by other means before this simulator existed, with pulse shapes that were
-not kept.
+The last column was calculated for this project by other means before this simulator existed, with pulse shapes that
+were not kept.
 """
 
 import simulator  # noqa: F401  first of all, since it settles how threads wait

@@ -70,7 +70,9 @@ def test_header_holds_the_trains_spoke_by_spoke(scan, settings):
         assert getattr(parameters, told) == getattr(sequence, train).tolist()
     assert parameters.TI == [8.32]
     user = header.userParameters
-    assert {p.name: p.value for p in user.userParameterDouble} == {"mrf_recovery_ms": 500.0, "mrf_repetitions": 2.0}
+    assert {p.name: p.value for p in user.userParameterDouble} == {
+        "mrf_recovery_ms": 500.0, "mrf_repetitions": 2.0, "mrf_spokes_per_frame": 8.0,
+    }  # fmt: skip
     # the name of a file is no preset
     assert {p.name: p.value for p in user.userParameterString} == {"mrf_spoiling": "ideal", "mrf_inversion": "true"}
 
