@@ -24,7 +24,7 @@ from gadgets.radial_grid import RadialGrid, ramp_density
 from gadgets.scan import ScanContext, ScanHeader
 from gadgets.workers import workers
 from simulator.dictionary import build_dictionary
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 from simulator.trajectory import golden_angles, radial_spokes
 
 TOLERANCE = 1e-3

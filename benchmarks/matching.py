@@ -19,7 +19,8 @@ from gadgets.two_pool import TwoPoolAtoms, match_two_pools, mixture_energy, mixt
 from gadgets.workers import workers
 from pipelines.replay import peak_memory_mb
 from simulator.dictionary import Dictionary, build_dictionary
-from simulator.sequence import Sequence, load_sequence
+from simulator.presets import load_sequence
+from simulator.sequence import Sequence
 from simulator.signal import voxel_signal
 
 NOISE = (0.1, 0.35)

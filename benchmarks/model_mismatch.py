@@ -29,7 +29,8 @@ from rich.table import Table
 from scipy.optimize import minimize
 
 from simulator.fingerprint import fingerprint
-from simulator.sequence import Sequence, load_sequence
+from simulator.presets import load_sequence
+from simulator.sequence import Sequence
 from simulator.sequence_file import quadratic_phase_deg
 from simulator.signal import frame_means
 from simulator.slice_profile import slice_profile

@@ -26,9 +26,10 @@ from simulator.expansion import TissueRange, expand, signal_terms
 from simulator.fingerprint import fingerprint
 from simulator.phantoms import thigh
 from simulator.point_spread import PointSpread
+from simulator.presets import load_sequence
 from simulator.readout import radial_readout
 from simulator.scanner import acquire
-from simulator.sequence import Sequence, load_sequence
+from simulator.sequence import Sequence
 
 PEERS = {"sycomore": "sycomore", "mrzerocore": "MRzeroCore"}
 THRESHOLD = 1e-4

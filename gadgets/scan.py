@@ -8,7 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.sequence import Sequence, load_sequence, preset_names
+from simulator.presets import load_sequence, preset_names
+from simulator.sequence import Sequence
 
 Number = TypeVar("Number", int, float)
 

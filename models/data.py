@@ -22,7 +22,7 @@ from models.shards import Slice, claim, shard_path, write_shard
 from models.spoke_terms import SpokeTerms
 from simulator.dictionary import build_dictionary
 from simulator.phantoms import MAP_UNITS, Phantom
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 from simulator.slice_profile import slice_profile
 
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]

@@ -17,7 +17,7 @@ T1FF = "t1ff"
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the file, the sequence, the grid, the compression."""
-    from simulator.sequence import preset_names
+    from simulator.presets import preset_names
     from simulator.t1t2_dictionary import GRIDS
 
     parser.add_argument(
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Make the dictionary and say in one line what came out. Raises ValueError for what cannot be made."""
     from rich.console import Console
 
-    from simulator.sequence import load_sequence
+    from simulator.presets import load_sequence
 
     console, file = Console(), arguments.file
     sequence = load_sequence(arguments.sequence)

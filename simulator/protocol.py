@@ -7,8 +7,9 @@ import ismrmrd.xsd as schema
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.presets import preset_names
 from simulator.readout import Readout, radial_readout, spiral_readout
-from simulator.sequence import Sequence, preset_names
+from simulator.sequence import Sequence
 
 __all__ = ["Protocol", "header_xml"]
 

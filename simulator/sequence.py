@@ -1,16 +1,12 @@
 """An MRF sequence: what the scanner plays out, spoke by spoke."""
 
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.sequence_file import sequence_fields
-
-__all__ = ["Sequence", "Spoiling", "load_sequence", "preset_names"]
+__all__ = ["Sequence", "Spoiling"]
 
 Trains = NDArray[np.float64]
 
@@ -117,39 +113,3 @@ class Sequence:
             if not np.isclose(a, b, rtol=tolerance, atol=1e-6):
                 return f"{label} is {a:g} against {b:g}"
         return None
-
-
-def preset_names() -> list[str]:
-    """Names of the sequences that come with the package."""
-    return sorted(
-        f.name.removesuffix(".toml") for f in files("simulator.sequences").iterdir() if f.name.endswith(".toml")
-    )
-
-
-def load_sequence(name_or_path: str | Path) -> Sequence:
-    """A preset by name, or by path a TOML file of the same form (.toml) or a Pulseq file (.seq).
-
-    Raises ValueError naming the known presets, or what is wrong with the file.
-    """
-    text = str(name_or_path)
-    if text.endswith(".seq"):
-        from simulator.pulseq import sequence_from_pulseq
-
-        return sequence_from_pulseq(Path(text))
-    if text.endswith(".toml"):
-        source = Path(text)
-        if not source.is_file():
-            raise ValueError(f"There is no sequence file {text}.")
-        return _from_toml(source.stem, source.read_bytes())
-    if text not in preset_names():
-        raise ValueError(f"There is no sequence preset '{text[:64]}'; known are {', '.join(preset_names())}.")
-    return _from_toml(text, (files("simulator.sequences") / f"{text}.toml").read_bytes())
-
-
-def _from_toml(name: str, data: bytes) -> Sequence:
-    try:
-        return Sequence(name=name, **sequence_fields(data))
-    except KeyError as error:
-        raise ValueError(f"The sequence '{name}' lacks {error}.") from None
-    except ValueError as error:
-        raise ValueError(f"The sequence '{name}' cannot be read: {error}.") from None

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, POPULATIONS
+from simulator.presets import load_sequence
 from simulator.protocol import Protocol
-from simulator.sequence import load_sequence
 from simulator.settings import check_settings, setting
 from simulator.slice_profile import PROFILES
 

@@ -12,7 +12,7 @@ from gadgets.map_images import MapImages, stored_to_physical, to_stored
 from gadgets.map_kinds import MAP_KINDS, fit_to_scan
 from gadgets.messages import Geometry, ParameterMaps
 from gadgets.scan import ScanContext, ScanError, ScanHeader
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 
 SHAPE = (5, 7)
 GEOMETRY = Geometry(

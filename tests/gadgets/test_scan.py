@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from gadgets.scan import ScanError, ScanHeader, sequence_from_header
+from simulator.presets import load_sequence, preset_names
 from simulator.protocol import Protocol, header_xml
-from simulator.sequence import Sequence, load_sequence, preset_names
+from simulator.sequence import Sequence
 
 
 def header(sequence="", user="", matrix="<x>19</x><y>23</y><z>1</z>"):

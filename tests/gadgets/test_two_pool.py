@@ -7,7 +7,7 @@ import torch
 from gadgets.basis import compressed_basis, frame_basis, frame_means
 from gadgets.two_pool import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
 from simulator.dictionary import Grid, build_dictionary
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 from simulator.signal import voxel_signal
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simulator.dictionary import Grid, build_dictionary, load_dictionary, save_dictionary
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 
 GRID = Grid(t1h2o_ms=np.array([700.0, 1400.0, 1900.0]), t1fat_ms=np.array([350.0]), b1=np.array([0.5, 0.9]))
 

@@ -11,7 +11,8 @@ import pytest
 from simulator import build_t1t2_dictionary as module
 from simulator.build_t1t2_dictionary import build_t1t2_dictionary
 from simulator.compression import leading_vectors, normalised_gram
-from simulator.sequence import Sequence, load_sequence
+from simulator.presets import load_sequence
+from simulator.sequence import Sequence
 from simulator.t1t2_dictionary import GRIDS, load_t1t2_dictionary, t1t2_grid
 
 GRID = t1t2_grid("odd", np.arange(300.0, 3000, 210), np.arange(20.0, 500, 37))

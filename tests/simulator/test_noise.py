@@ -9,8 +9,8 @@ from simulator.coils import noise_covariance, receive_array
 from simulator.fingerprint import fingerprint
 from simulator.noise import add_noise, frame_noise_gain, mean_frame_signal, noise_sigma
 from simulator.phantoms import thigh
+from simulator.presets import load_sequence
 from simulator.readout import radial_readout, spiral_readout
-from simulator.sequence import load_sequence
 from simulator.signal import FatModel
 
 

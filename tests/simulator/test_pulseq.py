@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 
 FLIP_DEG = [7.0, 19.0, 33.0, 33.0, 12.0]
 TE_MS = [2.5, 2.5, 3.1, 3.1, 2.8]

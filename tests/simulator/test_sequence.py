@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from simulator.sequence import Sequence, load_sequence
+from simulator.presets import load_sequence
+from simulator.sequence import Sequence
 
 RUNS = ((600, 5, 2.39), (200, 10, 2.39), (200, 5, 3.45), (200, 15, 3.45), (200, 5, 4.63))
 

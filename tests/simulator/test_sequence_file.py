@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.sequence import load_sequence, preset_names
+from simulator.presets import load_sequence, preset_names
 from simulator.sequence_file import quadratic_phase_deg
 from simulator.trains import smooth, train_values
 

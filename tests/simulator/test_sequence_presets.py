@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.sequence import load_sequence, preset_names
+from simulator.presets import load_sequence, preset_names
 
 PUBLISHED = {
     # name: spokes, lowest and highest flip angle, shortest and longest TR

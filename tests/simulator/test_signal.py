@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from simulator.sequence import Sequence, load_sequence
+from simulator.presets import load_sequence
+from simulator.sequence import Sequence
 from simulator.signal import FatModel, pool_signal, voxel_signal
 
 FRAMES = [0, 1, 10, 22, 23, 24, 37, 74, 75, 99, 100, 124, 125, 149, 150, 174]

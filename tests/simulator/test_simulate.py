@@ -13,8 +13,8 @@ from small_scan import TRAIN
 from simulator.coils import noise_covariance, receive_array
 from simulator.fingerprint import fingerprint
 from simulator.phantoms import thigh
+from simulator.presets import load_sequence
 from simulator.scan_file import truth_path
-from simulator.sequence import load_sequence
 from simulator.signal import FatModel
 from simulator.simulate import SimulationSettings, simulate_scan
 

@@ -5,7 +5,7 @@ import numpy as np
 from gadgets.map_images import MapImages
 from gadgets.messages import Geometry, ParameterMaps
 from gadgets.scan import ScanContext, ScanHeader
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 
 SHAPE = (9, 14)  # y, x
 FOV = (280.0, 270.0, 8.0)  # pixels of 20 × 30 mm

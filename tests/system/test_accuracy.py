@@ -7,7 +7,7 @@ from gadgets.basis import compressed_basis, frame_means
 from gadgets.radial_grid import RadialGrid, ramp_density
 from gadgets.two_pool import TwoPoolAtoms, match_two_pools
 from simulator.dictionary import build_dictionary
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 from simulator.signal import voxel_signal
 from simulator.trajectory import golden_angles, radial_spokes
 

@@ -13,7 +13,7 @@ from pipelines.cli import main
 from pipelines.client import ClientError, send_scan
 from pipelines.local_server import local_server
 from simulator.dictionary import Grid, build_dictionary, save_dictionary
-from simulator.sequence import load_sequence
+from simulator.presets import load_sequence
 
 
 def copy(acquisition, data=None):
