@@ -10,7 +10,10 @@ from gadgets.gadget import Gadget
 from gadgets.messages import SliceEnd, Spoke
 from gadgets.scan import ScanContext
 
-__all__ = ["CoilCompression", "compression_matrix"]
+__all__ = ["CALIBRATION_SPOKES", "CoilCompression", "compression_matrix"]
+
+CALIBRATION_SPOKES = 100
+"""Of every slice, which are held back and decide."""
 
 
 class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
@@ -24,7 +27,7 @@ class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
 
     accepts = (Spoke, SliceEnd)
 
-    def __init__(self, n_coils: int = 8, calibration_spokes: int = 100) -> None:
+    def __init__(self, n_coils: int = 8, calibration_spokes: int = CALIBRATION_SPOKES) -> None:
         self.n_coils = n_coils
         self.calibration_spokes = calibration_spokes
 

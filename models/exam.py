@@ -24,8 +24,7 @@ class WhitenedExam(Exam):
 
     def noise(self, index: int, coils: int) -> "Noise":
         """Receiver noise of one slice in that many coils; the same numbers every time."""
-        rng = np.random.default_rng((self.settings.seed, NOISE, index))
-        return Noise(self.sigma, coils, self.protocol.n_samples, rng)
+        return Noise(self.sigma, coils, self.protocol.n_samples, self.rng(NOISE, index))
 
 
 class Noise:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gadgets.basis import TemporalBasis
 from gadgets.coils import RADIUS, WINDOW_FRAMES, CoilCalibration
-from gadgets.compression import compression_matrix
+from gadgets.compression import CALIBRATION_SPOKES, compression_matrix
 from gadgets.radial_grid import RadialGrid
 from models.exam import WhitenedExam
 from models.spoke_terms import SpokeTerms
@@ -22,6 +22,7 @@ from simulator.phantoms import Phantom
 from simulator.point_spread import PointSpread
 from simulator.readout import Readout
 from simulator.scanner import acquire
+from simulator.sequence import TRAINS
 
 __all__ = ["TOLERANCE", "FastGridding"]
 
@@ -32,8 +33,6 @@ TOLERANCE = 1e-3
 """Of the terms."""
 CALIBRATION_TOLERANCE = 3e-3
 """Of the k-space that coils are estimated from."""
-COMPRESSION_SPOKES = 100
-"""As many as the runtime holds back."""
 MARGIN = 5
 """Cycles per field of view by which the gridding kernel reaches beyond the centre that calibration looks at."""
 BANKS = 2
@@ -106,10 +105,8 @@ class FastGridding:
         coils = exam.coils
         if len(coils) <= self._virtual_coils:
             return coils
-        n = min(COMPRESSION_SPOKES, len(exam.sequence))
-        trains = {
-            name: getattr(exam.sequence, name)[:n] for name in ("flip_angle_deg", "te_ms", "tr_ms", "rf_phase_deg")
-        }
+        n = min(CALIBRATION_SPOKES, len(exam.sequence))
+        trains = {name: getattr(exam.sequence, name)[:n] for name in TRAINS}
         first = acquire(
             phantom, coils, replace(exam.sequence, **trains), exam.true.part(spokes=slice(n)),
             lambda *tissue: exam.signal(*tissue)[..., :n], tolerance=CALIBRATION_TOLERANCE, threads=1,

@@ -50,9 +50,9 @@ class Exam:
         self.sigma = self._sigma()
         """Noise of a whitened sample, per real and imaginary part."""
 
-    def rng(self, purpose: int) -> np.random.Generator:
+    def rng(self, *purpose: int) -> np.random.Generator:
         """Random numbers of the exam for one purpose; the same every time."""
-        return np.random.default_rng((self.settings.seed, purpose))
+        return np.random.default_rng((self.settings.seed, *purpose))
 
     def phantom(self, index: int) -> Phantom:
         """A slice, when the patient has moved on from slice to slice."""

@@ -6,11 +6,23 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Sequence", "Spoiling"]
+__all__ = ["SCALARS", "TRAINS", "Sequence", "Spoiling"]
 
 Trains = NDArray[np.float64]
 
 Spoiling = Literal["ideal", "gradient", "balanced"]
+
+TRAINS = ("flip_angle_deg", "rf_phase_deg", "te_ms", "tr_ms")
+"""Fields of a `Sequence` with a value for every spoke."""
+SCALARS: dict[str, type] = {
+    "ti_ms": float,
+    "recovery_ms": float,
+    "repetitions": int,
+    "spokes_per_frame": int,
+    "spoiling": str,
+    "inversion": bool,
+}
+"""All other fields but the name, and their types: what files hold."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,23 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.sequence import SCALARS, TRAINS
 from simulator.trains import train_values
 
 __all__ = ["quadratic_phase_deg", "sequence_fields"]
 
 Trains = NDArray[np.float64]
 
-TRAINS = ("flip_angle_deg", "te_ms", "tr_ms", "rf_phase_deg")
-"""Written once for all spokes, or in every run."""
 OPTIONAL = ("rf_phase_deg",)
-SCALARS: dict[str, type] = {
-    "ti_ms": float,
-    "recovery_ms": float,
-    "repetitions": int,
-    "spokes_per_frame": int,
-    "spoiling": str,
-    "inversion": bool,
-}
+"""Of the trains, which are written once for all spokes or in every run."""
 MAX_SPOKES = 100_000
 """A slip of the pen in a file must not fill the memory."""
 

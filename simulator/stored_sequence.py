@@ -2,20 +2,11 @@
 
 from typing import Any
 
-from simulator.sequence import Sequence
+from simulator.sequence import SCALARS, TRAINS, Sequence
 
 __all__ = ["read_sequence", "write_sequence"]
 
-TRAINS = ("flip_angle_deg", "rf_phase_deg", "te_ms", "tr_ms")
-SCALARS: dict[str, type] = {
-    "name": str,
-    "ti_ms": float,
-    "recovery_ms": float,
-    "repetitions": int,
-    "spokes_per_frame": int,
-    "spoiling": str,
-    "inversion": bool,
-}
+ATTRIBUTES: dict[str, type] = {"name": str, **SCALARS}
 
 
 def write_sequence(file: Any, sequence: Sequence) -> None:
@@ -23,12 +14,12 @@ def write_sequence(file: Any, sequence: Sequence) -> None:
     group = file.create_group("sequence")
     for name in TRAINS:
         group[name] = getattr(sequence, name)
-    for name in SCALARS:
+    for name in ATTRIBUTES:
         group.attrs[name] = getattr(sequence, name)
 
 
 def read_sequence(file: Any) -> Sequence:
     """Read what `write_sequence` wrote. Raises KeyError for what is missing, ValueError for an impossible sequence."""
     group = file["sequence"]
-    fields: dict[str, Any] = {name: kind(group.attrs[name]) for name, kind in SCALARS.items()}
+    fields: dict[str, Any] = {name: kind(group.attrs[name]) for name, kind in ATTRIBUTES.items()}
     return Sequence(**fields, **{name: group[name][()] for name in TRAINS})
