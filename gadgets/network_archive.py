@@ -49,8 +49,8 @@ def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
         path: of the file.
         module: in evaluation mode and single precision, with two methods.
             `normalise(coefficients (2K, y, x) float32, foreground (y, x) bool, efficiency: float) -> (channels, y, x)
-            float32` takes a whole slice; channel 2k is the real part of coefficient k, 2k + 1 its imaginary part, and
-            the efficiency is that of the inversion.
+            float32` takes a slice, or a part that holds its foreground: what lies around must not matter. Channel 2k
+            is the real part of coefficient k, 2k + 1 its imaginary part, and the efficiency is that of the inversion.
             `forward(patches (n, channels, h + 2 border, w + 2 border)) -> (n, planes, h, w)` gives 0..1.
         contract: what the module keeps.
 

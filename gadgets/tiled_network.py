@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from gadgets.channels import interleaved
 from gadgets.device import choose_device, choose_precision, repeat_exactly
 from gadgets.network_archive import NetworkArchive
-from gadgets.tiles import cover
+from gadgets.tiles import Window, cover, window
 from gadgets.workers import workers
 
 __all__ = ["TiledNetwork", "out_of_memory"]
@@ -84,11 +84,15 @@ class TiledNetwork:
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
             with workers(threads) as pool:
-                canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, tiling.canvas).result()
+                around = window(tiling, foreground, c.border)
+                canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, around).result()
+                y0, x0 = (side.start + c.border for side in around)
 
                 def run(corners: list[Corner]) -> Tensor:
                     groups = [corners] if self._stack else [[corner] for corner in corners]
-                    patches = (_cut(canvas, group, tiling.shape, c.border) for group in groups)
+                    patches = (
+                        _cut(canvas, [(y - y0, x - x0) for y, x in group], tiling.shape, c.border) for group in groups
+                    )
                     return torch.cat(list(pool.map(self._run, patches)))
 
                 for (y, x), tile in _in_batches(run, tiling.corners, self._stack or threads):
@@ -101,16 +105,19 @@ class TiledNetwork:
         coefficients: NDArray[np.complex64],
         foreground: NDArray[np.bool_],
         efficiency: float,
-        shape: tuple[int, int],
+        around: Window,
     ) -> Tensor:
-        """The normalised slice with zeros around it, (1, channels, y + 2 border, x + 2 border)."""
-        channels = interleaved(torch.from_numpy(np.ascontiguousarray(coefficients)))
-        mask = torch.from_numpy(foreground).to(self.device)
-        fed = self._normalise(channels.to(self.device), mask, efficiency)
-        border, (ny, nx) = self.contract.border, foreground.shape
-        below, right = shape[0] - ny + border, shape[1] - nx + border
-        padded = pad(fed.to(self.precision), (border, right, border, below))
-        return padded[None].contiguous(memory_format=torch.channels_last)
+        """The normalised window of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
+        inside = tuple(
+            slice(max(side.start, 0), min(side.stop, n)) for side, n in zip(around, foreground.shape, strict=True)
+        )
+        channels = interleaved(torch.from_numpy(np.ascontiguousarray(coefficients[:, *inside])))
+        mask = torch.from_numpy(np.ascontiguousarray(foreground[inside])).to(self.device)
+        fed = self._normalise(channels.to(self.device), mask, efficiency).to(self.precision)
+        (top, bottom), (left, right) = (
+            (here.start - side.start, side.stop - here.stop) for side, here in zip(around, inside, strict=True)
+        )
+        return pad(fed, (left, right, top, bottom))[None].contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def _run(self, patches: Tensor) -> Tensor:
@@ -158,7 +165,7 @@ def _in_batches(
 
 
 def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: int) -> Tensor:
-    """Patches (n, channels, h + 2 border, w + 2 border) at corners of the slice without its border."""
+    """Patches (n, channels, h + 2 border, w + 2 border) at corners of a canvas without its border."""
     h, w = shape[0] + 2 * border, shape[1] + 2 * border
     patches = torch.cat([canvas[:, :, y : y + h, x : x + w] for y, x in corners])
     return patches.contiguous(memory_format=torch.channels_last)

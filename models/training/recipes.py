@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 from gadgets.basis import TemporalBasis
 from gadgets.closed_form import PARAMETERS
@@ -41,9 +41,8 @@ class Recipe:
     """Patches of a slice and epoch."""
     batch: int
     """Patches."""
-    decay: Literal["none", "cosine", "tenfold"] = "none"
-    """Of the learning rate: not at all; to zero, after a rise over the first hundredth; to a ten-thousandth in steps
-    of a tenth."""
+    decay: str = "none"
+    """Of the learning rate, one of `DECAYS`."""
     first_step: Callable[[Any], Network] | None = None
     """Of a two-step training: what is trained at first, sharing layers with the network."""
     first_epochs: int = 0
@@ -105,8 +104,10 @@ def recipe(settings: TrainingSettings) -> Recipe:
     Raises ValueError for a network without the maps that it needs, and a run that ends before its second step.
     """
     published = RECIPES[settings.network]
-    names = {f.name for f in fields(published)} & {f.name for f in fields(settings)}
-    chosen = replace(published, **{name: getattr(settings, name) for name in names if getattr(settings, name)})
+    names = {f.name for f in fields(published)}
+    told = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in names}
+    silent = {f.name: f.default for f in fields(settings)}
+    chosen = replace(published, **{name: value for name, value in told.items() if value != silent[name]})
     lacking = [name for name in PARAMETERS if name not in settings.maps.split(",")]
     if chosen.told and lacking:
         raise ValueError(

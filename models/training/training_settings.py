@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from models.training.map_ranges import T1FF_MAPS, MapRange
 from simulator.settings import check_settings, setting
 
-__all__ = ["NETWORKS", "TrainingSettings"]
+__all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
 )  # fmt: skip
 """`models.training.recipes` says how each is built and trained."""
+DECAYS = ("none", "cosine", "tenfold")
+"""Of the learning rate: not at all; to zero, after a rise over the first hundredth; to a ten-thousandth in steps of a
+tenth."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,10 @@ class TrainingSettings:
     subjects: int = setting(0, "", "Subjects to learn from, the first of the set; 0 takes all others.", 0, 1_000_000)
     epochs: int = setting(0, "", "How often every slice is seen; 0 takes the paper's.", 0, 100_000)
     learning_rate: float = setting(0.0, "", "Of Adam; 0 takes the paper's.", 0, 1)
+    decay: str = setting(
+        "paper", "", "Of the learning rate; cosine is for a run much shorter than the paper's.",
+        choices=("paper", *DECAYS),
+    )  # fmt: skip
     patch: int = setting(0, "pixels", "Side of a patch that leaves the network; 0 takes the paper's.", 0, 1024)
     per_slice: int = setting(0, "", "Patches of a slice and epoch; 0 takes the paper's.", 0, 1_000_000)
     batch: int = setting(0, "", "Patches of a step; 0 takes the paper's.", 0, 1_000_000)

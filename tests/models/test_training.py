@@ -203,6 +203,8 @@ def test_learning_rates_fall_as_the_papers_say():
         [1e-2, 1e-2, 1e-3, 1e-4, 1e-6]
     )
     assert learning_rate(RECIPES["balsiger2020"], 0.9) == 1e-3
+    short = recipes.recipe(settings("balsiger2020", decay="cosine"))
+    assert learning_rate(short, 1.0) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_best_weights_are_those_of_the_whole_network(training_set, tmp_path):
