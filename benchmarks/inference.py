@@ -23,7 +23,7 @@ from gadgets.basis import compressed_basis
 from gadgets.contract import Contract, Output
 from gadgets.network_archive import NetworkArchive
 from gadgets.tiled_network import TiledNetwork
-from gadgets.tiles import cover, window
+from gadgets.tiles import cover
 from gadgets.workers import workers
 from models.networks.fold import fold_batch_norm
 from models.training.export import Archived
@@ -126,10 +126,9 @@ def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], pe
     if torch.cuda.is_available():
         networks |= {f"ours, {p}, CUDA": TiledNetwork(archive, "cuda", p) for p in ("float32", "float16")}
     exact = networks[OURS]
-    around = window(tiling, mask, contract.border)
-    canvas = exact._canvas(coefficients, mask, 1.0, around)
-    y0, x0 = (side.start + contract.border for side in around)
-    tiles = [canvas[:, :, y - y0 : y - y0 + h, x - x0 : x - x0 + w].contiguous() for y, x in tiling.corners]
+    whole = (slice(-contract.border, matrix + contract.border),) * 2
+    canvas = exact._canvas(coefficients, mask, 1.0, whole).contiguous()
+    tiles = [canvas[:, :, y : y + h, x : x + w].contiguous() for y, x in tiling.corners]
 
     runs: dict[str, Callable[[], NDArray[np.float32]]] = {
         key: lambda network=network: network.planes(coefficients, mask, threads) for key, network in networks.items()

@@ -13,7 +13,8 @@ from torch.nn.functional import pad
 from gadgets.channels import interleaved
 from gadgets.device import choose_device, choose_precision, repeat_exactly
 from gadgets.network_archive import NetworkArchive
-from gadgets.tiles import Window, cover, window
+from gadgets.tiles import Tiling, cover
+from gadgets.window import Window, around, beyond, within
 from gadgets.workers import workers
 
 __all__ = ["TiledNetwork", "out_of_memory"]
@@ -84,9 +85,9 @@ class TiledNetwork:
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
             with workers(threads) as pool:
-                around = window(tiling, foreground, c.border)
-                canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, around).result()
-                y0, x0 = (side.start + c.border for side in around)
+                window = around(_covered(tiling, foreground), c.border)
+                canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, window).result()
+                y0, x0 = (side.start + c.border for side in window)
 
                 def run(corners: list[Corner]) -> Tensor:
                     groups = [corners] if self._stack else [[corner] for corner in corners]
@@ -105,19 +106,14 @@ class TiledNetwork:
         coefficients: NDArray[np.complex64],
         foreground: NDArray[np.bool_],
         efficiency: float,
-        around: Window,
+        window: Window,
     ) -> Tensor:
         """The normalised window of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
-        inside = tuple(
-            slice(max(side.start, 0), min(side.stop, n)) for side, n in zip(around, foreground.shape, strict=True)
-        )
+        inside = within(window, foreground.shape)
         channels = interleaved(torch.from_numpy(np.ascontiguousarray(coefficients[:, *inside])))
         mask = torch.from_numpy(np.ascontiguousarray(foreground[inside])).to(self.device)
         fed = self._normalise(channels.to(self.device), mask, efficiency).to(self.precision)
-        (top, bottom), (left, right) = (
-            (here.start - side.start, side.stop - here.stop) for side, here in zip(around, inside, strict=True)
-        )
-        return pad(fed, (left, right, top, bottom))[None].contiguous(memory_format=torch.channels_last)
+        return pad(fed, beyond(window, foreground.shape))[None].contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def _run(self, patches: Tensor) -> Tensor:
@@ -162,6 +158,15 @@ def _in_batches(
         else:
             yield from zip(batch, tiles, strict=True)
             waiting = waiting[len(batch) :]
+
+
+def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The foreground, over which slices are normalised, and all that tiles compute."""
+    covered = np.zeros(tiling.canvas, bool)
+    covered[: foreground.shape[0], : foreground.shape[1]] = foreground
+    for y, x in tiling.corners:
+        covered[y : y + tiling.shape[0], x : x + tiling.shape[1]] = True
+    return covered
 
 
 def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: int) -> Tensor:

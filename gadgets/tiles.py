@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tiling", "Window", "cover", "window"]
+__all__ = ["Tiling", "cover"]
 
 Cells = NDArray[np.bool_]
-Window = tuple[slice, slice]
-"""Rows and columns of a slice; may begin before it and end after it."""
 
 FINER = 8
 """Pixels by which the sides that are tried differ."""
@@ -56,21 +54,6 @@ def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Ti
         (height * step, width * step),
         [(y * step, x * step) for y, x in placed],
         (cells.shape[0] * step, cells.shape[1] * step),
-    )
-
-
-def window(tiling: Tiling, foreground: Cells, border: int) -> Window:
-    """What holds all tiles with their borders, and the foreground; there is at least one tile."""
-
-    def span(starts: list[int], side: int, cells: Cells) -> slice:
-        there = np.flatnonzero(cells).tolist()
-        first = min([start - border for start in starts] + there[:1])
-        return slice(first, max([start + side + border for start in starts] + [i + 1 for i in there[-1:]]))
-
-    rows, columns = zip(*tiling.corners, strict=True)
-    return (
-        span(list(rows), tiling.shape[0], np.asarray(foreground.any(axis=1))),
-        span(list(columns), tiling.shape[1], np.asarray(foreground.any(axis=0))),
     )
 
 

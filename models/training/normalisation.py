@@ -81,12 +81,6 @@ class FrameNormalisation(Normalisation):
         """Frames as tissue has them that the sequence's dictionary holds."""
         return cls(expansion(basis, build_dictionary(sequence).atoms))
 
-    def _frames(self, coefficients: Tensor) -> Tensor:
-        """(T, 2, y, x) real and imaginary parts."""
-        y, x = coefficients.shape[1:]
-        parts = coefficients.reshape(-1, 2 * y * x)
-        return (self.expand @ parts).reshape(-1, 2, y, x)
-
 
 class FrameZScore(FrameNormalisation):
     """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020)."""
@@ -119,12 +113,15 @@ class FrameEnergy(FrameNormalisation):
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """See the class."""
-        frames = self._frames(coefficients)
-        frames = frames * torch.rsqrt(frames.square().sum((0, 1)).clamp_min(1e-30))
-        whole = frames.sum(0)
-        phase = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-12))
-        real, imaginary, c, s = frames[:, 0], frames[:, 1], phase[0], phase[1]
-        return torch.stack((real * c + imaginary * s, imaginary * c - real * s), 1).flatten(0, 1)
+        y, x = coefficients.shape[1:]
+        # energy and sum of the frames follow from the coefficients, which are ten times fewer
+        parts = coefficients.reshape(-1, 2 * y * x)
+        energy = (torch.linalg.qr(self.expand, mode="r").R @ parts).reshape(-1, 2, y, x).square().sum((0, 1))
+        whole = (self.expand.sum(0) @ parts).reshape(2, y, x) * torch.rsqrt(energy.clamp_min(1e-30))
+        scale = torch.rsqrt(energy.clamp_min(1e-30)) * torch.rsqrt(whole.square().sum(0).clamp_min(1e-12))
+        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], whole[0] * scale, whole[1] * scale
+        turned = torch.stack((real * c + imaginary * s, imaginary * c - real * s), 1)
+        return (self.expand @ turned.flatten(1)).reshape(-1, y, x)
 
 
 class CoefficientRms(Normalisation):

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from gadgets.channels import interleaved
+from gadgets.window import around, beyond, within
 from models.datasets.shards import TrainingSet
 from models.training.augmentation import Augmentation, vary
 from models.training.map_ranges import MapRange
@@ -88,12 +89,16 @@ class Patches:
         if self.augmentation:
             fingerprints = vary(fingerprints, foreground, self.augmentation, rng)
         efficiency = float(item["inversion_efficiency"]) + rng.normal(0, EFFICIENCY_ERROR)
-        x = self.normalisation(interleaved(fingerprints), foreground, efficiency)
-        x = pad(x, (self.size // 2 + self.border,) * 4)
+        reach = self.size // 2 + self.border
+        y, x = foreground.shape
+        window = around(foreground.numpy(), reach)
+        inside = within(window, (y, x))
+        channels = self.normalisation(interleaved(fingerprints[:, *inside]), foreground[inside], efficiency)
+        channels = pad(channels, beyond(window, (y, x)))
         target, weight = (pad(t, (self.size // 2,) * 4) for t in targets(item, self.maps))
         tissue = torch.nonzero(foreground)
         for row, column in tissue[rng.integers(len(tissue), size=self.per_slice)[numbers]].tolist():
-            reach = self.size + 2 * self.border
-            inside = slice(row, row + self.size), slice(column, column + self.size)
-            outside = slice(row, row + reach), slice(column, column + reach)
-            yield x[:, *outside], target[:, *inside], weight[:, *inside]
+            top, left = (i - reach - side.start for i, side in zip((row, column), window, strict=True))
+            seen = self.size + 2 * self.border
+            given = slice(row, row + self.size), slice(column, column + self.size)
+            yield channels[:, top : top + seen, left : left + seen], target[:, *given], weight[:, *given]

@@ -26,6 +26,9 @@ class TrainingSettings:
     validation: int = setting(10, "subjects", "The last of the set, held out to choose the best weights.", 1, 100_000)
     subjects: int = setting(0, "", "Subjects to learn from, the first of the set; 0 takes all others.", 0, 1_000_000)
     epochs: int = setting(0, "", "How often every slice is seen; 0 takes the paper's.", 0, 100_000)
+    first_epochs: int = setting(
+        0, "", "Of them, those of the first step where a network learns in two; 0 takes the paper's.", 0, 100_000
+    )
     learning_rate: float = setting(0.0, "", "Of Adam; 0 takes the paper's.", 0, 1)
     decay: str = setting(
         "paper", "", "Of the learning rate; cosine is for a run much shorter than the paper's.",
