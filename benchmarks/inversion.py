@@ -19,10 +19,9 @@ from rich.table import Table
 
 from gadgets.closed_form import ClosedForm
 from gadgets.inversion import inversion_efficiency
-from gadgets.messages import Fingerprints
+from gadgets.messages import NOWHERE, Fingerprints
 from gadgets.scan import ScanContext, ScanHeader
 from models.datasets.shards import TrainingSet
-from models.evaluation.evaluating import NOWHERE
 from models.evaluation.reconstructors import MATCHING, reconstructor
 from simulator.dictionary import build_dictionary
 

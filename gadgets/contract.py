@@ -1,6 +1,7 @@
 """The contract of a network: what it is fed, what it gives, for which sequence; see `gadgets.contract_json`."""
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from gadgets.basis import TemporalBasis
 from gadgets.closed_form import PARAMETERS
+from gadgets.inversion import LIMITS
 from gadgets.map_kinds import MAP_KINDS
 from gadgets.scan import STRONGEST_FIELD_T, WEAKEST_FIELD_T
 from simulator.sequence import Sequence
@@ -58,6 +60,7 @@ class Contract:
     """
 
     name: str
+    """Letters, digits and `+-_.`: files of reports are called by it."""
     sequence: Sequence
     basis: TemporalBasis
     """Of the coefficients that the network is fed."""
@@ -85,6 +88,8 @@ class Contract:
     versions: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+_.-]{0,63}", self.name):
+            raise ValueError(f"a network's name is of letters, digits and +-_., not '{self.name[:64]}'")
         _check_geometry(self)
         _check_basis(self.basis, self.sequence)
         names = [output.map for output in self.outputs]
@@ -151,7 +156,10 @@ def _check_efficiency(contract: Contract) -> None:
     if contract.efficiency is None:
         return
     low, high = contract.efficiency
-    if not -1 <= low <= high <= 1:
-        raise ValueError(f"an inversion's efficiency lies within -1 and 1, ascending, not from {low:g} to {high:g}")
+    if not LIMITS[0] <= low <= high <= LIMITS[1]:
+        raise ValueError(
+            f"an inversion's efficiency is found within {LIMITS[0]:g} and {LIMITS[1]:g}, ascending, "
+            f"not from {low:g} to {high:g}"
+        )
     if not contract.gives_all:
         raise ValueError(f"a network that is told the inversion's efficiency must give {', '.join(PARAMETERS)}")

@@ -15,7 +15,7 @@ from gadgets.closed_form import PARAMETERS, ClosedForm, columns, departures
 from gadgets.messages import Complex, Float
 from gadgets.workers import workers
 
-__all__ = ["EXPECTED", "inversion_efficiency"]
+__all__ = ["EXPECTED", "LIMITS", "inversion_efficiency"]
 
 EXPECTED = 0.95
 """Of adiabatic pulses in the body."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gadgets.basis import TemporalBasis
 
 __all__ = [
-    "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
+    "NOWHERE", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
 ]  # fmt: skip
 
 Complex = NDArray[np.complex64]
@@ -30,6 +30,10 @@ class Geometry:
     acquisition_time_stamp: int = 0
     """Of the slice's first spoke, in the scanner's ticks."""
     physiology_time_stamp: tuple[int, int, int] = (0, 0, 0)
+
+
+NOWHERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
+"""Of simulated slices that lie in no scanner."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def load_archive(path: Path) -> NetworkArchive:
         _check(module, contract)
     except FileNotFoundError:
         raise ValueError(f"There is no network archive {path}.") from None
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, RuntimeError, torch.jit.Error, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no network archive of spokestream ({_first_line(error)}).") from None
     return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
 
@@ -92,7 +92,8 @@ def _contract_text(data: bytes) -> bytes:
         contracts = [member for member in members if member.filename.endswith(f"/extra/{CONTRACT}")]
         if len(contracts) != 1 or contracts[0].file_size > LARGEST_CONTRACT:
             raise ValueError("it holds no contract")
-        return file.read(contracts[0])
+        with file.open(contracts[0]) as packed:  # may unpack to more than it says
+            return packed.read(LARGEST_CONTRACT)
 
 
 def _check(module: ScriptModule, contract: Contract) -> None:
@@ -108,7 +109,7 @@ def _check(module: ScriptModule, contract: Contract) -> None:
         with torch.inference_mode():
             fed = module.normalise(coefficients, torch.ones(h, w, dtype=torch.bool), 0.9)
             given = module(patches)
-    except RuntimeError as error:
+    except (RuntimeError, torch.jit.Error) as error:
         raise ValueError(f"its network does not run: {_last_line(error)}") from None
     for what, tensor, shape in (
         ("normalise", fed, (contract.channels, h, w)),

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,18 @@ Corner = tuple[int, int]
 
 STACKS = (64, 32, 16, 8, 4, 2, 1)
 """Tiles that a CUDA device may take at once; more fill none better."""
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-"""What torch says, in a RuntimeError, when memory runs out."""
+OUT_OF_MEMORY = (
+    "out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine",
+)  # fmt: skip
+"""What torch says, in a RuntimeError, when memory runs out; the last where cuDNN had none for any of its ways."""
 
 
 class TiledNetwork:
     """Runs an archive; a slice at a time, whoever asks.
 
     The same slice gives the same bits. On the CPU every tile is computed on one thread and alone, whatever the number
-    of threads. A CUDA device takes as many tiles at once as it had memory for at the start, and fewer only when that
-    has run out since.
+    of threads. A CUDA device takes as many tiles at once as it had memory for at the start; when that has run out
+    since, it takes fewer, and its libraries may compute in another order.
 
     Args:
         archive: is left as it is.
@@ -49,7 +52,8 @@ class TiledNetwork:
         self.digest = archive.digest
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        with torch.no_grad():
+        no_room = ValueError(f"The {self.device.type} device has no memory for the network.")
+        with torch.no_grad(), _when_out_of_memory(no_room):
             # normalising takes sums over the slice, for which lower precisions do not suffice
             self._normalise = copy.deepcopy(archive.module).to(self.device).normalise
             cast: Any = copy.deepcopy(archive.module).to(self.device, self.precision)
@@ -76,7 +80,7 @@ class TiledNetwork:
             efficiency: of the inversion.
             wanted: (y, x), the pixels to compute; None takes the foreground.
 
-        Raises MemoryError when not even one tile fits.
+        Raises MemoryError when the slice, or not even one tile, fits.
 
         """
         c = self.contract
@@ -86,7 +90,8 @@ class TiledNetwork:
         if tiling.corners:
             with workers(threads) as pool:
                 window = around(_covered(tiling, foreground), c.border)
-                canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, window).result()
+                with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
+                    canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, window).result()
                 y0, x0 = (side.start + c.border for side in window)
 
                 def run(corners: list[Corner]) -> Tensor:
@@ -112,13 +117,13 @@ class TiledNetwork:
         inside = within(window, foreground.shape)
         channels = interleaved(torch.from_numpy(np.ascontiguousarray(coefficients[:, *inside])))
         mask = torch.from_numpy(np.ascontiguousarray(foreground[inside])).to(self.device)
-        fed = self._normalise(channels.to(self.device), mask, efficiency).to(self.precision)
+        with _as_it_is():
+            fed = self._normalise(channels.to(self.device), mask, efficiency).to(self.precision)
         return pad(fed, beyond(window, foreground.shape))[None].contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def _run(self, patches: Tensor) -> Tensor:
-        # what a profile of the first runs would change in the program could change bits with it
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+        with _as_it_is():
             given: Tensor = self._forward(patches)
             return given.float().cpu()
 
@@ -127,13 +132,15 @@ class TiledNetwork:
         c = self.contract
         side = c.tile + 2 * c.border
         for n in STACKS:
+            torch.cuda.empty_cache()
+            shape = (n, c.channels, side, side)
             try:
-                tiles = torch.zeros(n, c.channels, side, side, dtype=self.precision, device=self.device)
-                self._run(tiles.contiguous(memory_format=torch.channels_last))
+                self._run(
+                    torch.empty(shape, dtype=self.precision, device=self.device, memory_format=torch.channels_last)
+                )
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                torch.cuda.empty_cache()
             else:
                 return n
         raise ValueError(f"The {self.device.type} device has no memory for a single tile of the network.")
@@ -174,6 +181,22 @@ def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: 
     h, w = shape[0] + 2 * border, shape[1] + 2 * border
     patches = torch.cat([canvas[:, :, y : y + h, x : x + w] for y, x in corners])
     return patches.contiguous(memory_format=torch.channels_last)
+
+
+def _as_it_is() -> AbstractContextManager[None]:
+    """What a profile of the first runs would change in a program could change bits with it."""
+    how: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+    return how
+
+
+@contextmanager
+def _when_out_of_memory(instead: Exception) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise instead from None
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -9,7 +9,11 @@ __all__ = ["draft_of"]
 
 @contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """A name to write under; what is written takes the place of `path` at the end, and is gone after an error."""
+    """A name to write under; what is written takes the place of `path` at the end, and is gone after an error.
+
+    Makes the folder if there is none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.part")
     try:
         yield draft

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     found = write_report(arguments.output, evaluation)
     for condition in found["conditions"]:
         console.print(_ranking(found, condition))
-    console.print(f"Wrote {arguments.output / 'report.html'} and results.json.", highlight=False, soft_wrap=True)
+    wrote = f"Wrote {arguments.output / 'report.html'} and results.json."
+    console.print(wrote, highlight=False, markup=False, soft_wrap=True)
 
 
 def _ranking(found: dict[str, Any], condition: str) -> "Table":

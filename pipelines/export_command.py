@@ -29,5 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
         f"{contract.name}: {size:.2g} MB in {arguments.output}, described in {card}; its maps are those of the trained "
         f"network to {difference:.1g} of their ranges.",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )

@@ -63,4 +63,4 @@ def _values(nrmse: dict[str, float]) -> str:
 
 
 def _say(console: "Console", text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

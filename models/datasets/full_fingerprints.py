@@ -8,7 +8,7 @@ from gadgets.basis import TemporalBasis
 from gadgets.compression import CoilCompression
 from gadgets.gadget import Chain
 from gadgets.gridding import Gridding
-from gadgets.messages import Fingerprints, Geometry, SliceEnd, Spoke
+from gadgets.messages import NOWHERE, Fingerprints, SliceEnd, Spoke
 from gadgets.readout import demodulate
 from gadgets.scan import ScanContext, ScanHeader
 from models.datasets.exam import WhitenedExam
@@ -16,9 +16,6 @@ from simulator.protocol import header_xml
 from simulator.scanner import acquire
 
 __all__ = ["full_images"]
-
-GEOMETRY = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
-"""No gadget that is used here asks where a slice lies."""
 
 
 def full_images(
@@ -39,9 +36,9 @@ def full_images(
         for spoke, k in enumerate(exam.told.k.astype(np.float32)):
             data = kspace[:, spoke] + noise.spokes(1)[:, 0]
             data = demodulate(data, demodulation_hz, protocol.dwell_us, protocol.center_sample)
-            for _ in chain.feed(Spoke(data, k, spoke, index, GEOMETRY)):
+            for _ in chain.feed(Spoke(data, k, spoke, index, NOWHERE)):
                 raise AssertionError("Nothing leaves a chain before the slice ends.")
-        (fingerprints,) = (m for m in chain.feed(SliceEnd(index, GEOMETRY)) if isinstance(m, Fingerprints))
+        (fingerprints,) = (m for m in chain.feed(SliceEnd(index, NOWHERE)) if isinstance(m, Fingerprints))
     finally:
         chain.close()
     return fingerprints.data

@@ -54,24 +54,21 @@ def claim(
     """
     index, file = folder / INDEX, folder / BASIS
     recipe = json.loads(json.dumps(recipe))
-    if index.exists():
-        theirs = _read(index)
-        different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
-        if different:
-            raise ValueError(
-                f"The training set in {folder} was made with other settings ({', '.join(different)}); "
-                "take another folder, or those settings."
-            )
-        old, basis = _read_basis(file)
-        if difference := old.difference(sequence):
-            raise ValueError(f"The training set in {folder} was made with another sequence: {difference}.")
-        return basis
-    folder.mkdir(parents=True, exist_ok=True)
-    basis = make_basis()
-    with draft_of(file) as draft:
-        _write_basis(draft, sequence, basis)
-    with draft_of(index) as draft:
-        draft.write_text(json.dumps(recipe, indent=2) + "\n")
+    if not index.exists():
+        with draft_of(file) as draft:
+            _write_basis(draft, sequence, make_basis())
+        with draft_of(index) as draft:
+            draft.write_text(json.dumps(recipe, indent=2) + "\n")
+    theirs = _read(index)
+    different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
+    if different:
+        raise ValueError(
+            f"The training set in {folder} was made with other settings ({', '.join(different)}); "
+            "take another folder, or those settings."
+        )
+    old, basis = _read_basis(file)
+    if difference := old.difference(sequence):
+        raise ValueError(f"The training set in {folder} was made with another sequence: {difference}.")
     return basis
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadgets.closed_form import PARAMETERS, ClosedForm
-from gadgets.messages import Fingerprints, Geometry
+from gadgets.messages import NOWHERE, Fingerprints
 from gadgets.physics_check import PhysicsCheck
 from gadgets.scan import ScanContext, ScanHeader
 from models.datasets.shards import TrainingSet, tissue
@@ -22,8 +22,6 @@ from simulator.dictionary import Dictionary, build_dictionary
 __all__ = ["TRUTH", "Condition", "Evaluation", "evaluate", "regions_of_interest"]
 
 TRUTH = "truth"
-NOWHERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
-"""Sets do not say where a slice lies, and no reconstructor asks."""
 
 
 @dataclass
@@ -70,8 +68,8 @@ def evaluate(
         threads: of the CPU.
         progress: told how many slices of all reconstructors are done and how many there are.
 
-    Raises ValueError for names that occur twice, sets without subjects, and subjects that a network has learnt from;
-    ScanError for a network of another sequence or basis.
+    Raises ValueError for names that occur twice, sets without subjects, subjects that a network has learnt from, and
+    sets that were demodulated otherwise than a network's scans; ScanError for a network of another sequence or basis.
 
     """
     _refuse_twins([r.name for r in reconstructors], "reconstructors")
@@ -80,6 +78,7 @@ def evaluate(
     sets = [TrainingSet(folder) for folder in folders]
     for data in sets:
         _refuse_known_subjects(data, reconstructors)
+        _refuse_other_demodulation(data, reconstructors)
     total, done = len(reconstructors) * sum(map(len, sets)), 0
     conditions = []
     for name, data in zip(names, sets, strict=True):
@@ -196,4 +195,14 @@ def _refuse_known_subjects(data: TrainingSet, reconstructors: Sequence[Reconstru
             raise ValueError(
                 f"The network '{reconstructor.name}' has learnt from subject {known[0]} of {data.folder}; "
                 "evaluate it on others."
+            )
+
+
+def _refuse_other_demodulation(data: TrainingSet, reconstructors: Sequence[Reconstructor]) -> None:
+    demodulation_hz = float(data.recipe["demodulation_hz"])
+    for reconstructor in reconstructors:
+        if reconstructor.demodulation_hz not in (None, demodulation_hz):
+            raise ValueError(
+                f"The network '{reconstructor.name}' was made for a demodulation of {reconstructor.demodulation_hz:g} "
+                f"Hz, the set in {data.folder} with {demodulation_hz:g} Hz."
             )

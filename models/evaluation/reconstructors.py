@@ -30,6 +30,8 @@ class Reconstructor:
     """Which of the networks of this software it is; empty for matching and networks from elsewhere."""
     learnt: frozenset[int] = frozenset()
     """Subjects that it has seen, in training or to choose its weights."""
+    demodulation_hz: float | None = None
+    """That the node uses for it; None takes any."""
     about: dict[str, Any] = field(default_factory=dict)
     """Digest, precision, how it was trained."""
 
@@ -56,6 +58,7 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
         lambda _: NetworkInference(network),
         training.get("settings", {}).get("network", ""),
         frozenset(seed for part in ("learnt", "validated") for seed in training.get(part, ())),
+        contract.demodulation_hz,
         {
             "kind": "network",
             "description": contract.description,

@@ -1,8 +1,9 @@
 """What a training run keeps on disk: all that it needs to go on bit for bit, and its best weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,6 +47,8 @@ class Best:
     nrmse: dict[str, float]
     """By map, over the validation subjects."""
     seconds: float
+    arithmetic: dict[str, Any] = field(default_factory=dict)
+    """Precision, device and number of processes, on which the last bits depend."""
 
 
 def write_progress(folder: Path, progress: Progress) -> None:
@@ -59,23 +62,27 @@ def write_best(folder: Path, best: Best) -> None:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """The last checkpoint, if there is one."""
-    return Progress(**_read(folder / PROGRESS)) if (folder / PROGRESS).exists() else None
+    """The last checkpoint, if there is one. Raises ValueError for a file that is none."""
+    return _read(folder / PROGRESS, Progress) if (folder / PROGRESS).exists() else None
 
 
 def read_best(folder: Path) -> Best:
-    """The best weights. Raises ValueError for a folder without any."""
+    """The best weights. Raises ValueError for a folder without any, and a file that holds none."""
     if not (folder / BEST).exists():
         raise ValueError(f"{folder} holds no trained network; train one with 'spokestream train'.")
-    return Best(**_read(folder / BEST))
+    return _read(folder / BEST, Best)
+
+
+State = TypeVar("State", Progress, Best)
 
 
 def _write(path: Path, state: Progress | Best) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with draft_of(path) as draft:
         torch.save(vars(state), draft)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(path, "cpu", weights_only=True)
-    return state
+def _read(path: Path, kind: type[State]) -> State:
+    try:
+        return kind(**torch.load(path, "cpu", weights_only=True))
+    except (RuntimeError, UnpicklingError, EOFError, TypeError):
+        raise ValueError(f"{path} is damaged, or not of this version; move it away.") from None

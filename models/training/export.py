@@ -123,6 +123,7 @@ def _training(best: Best, settings: TrainingSettings, data: TrainingSet) -> dict
         "validated": best.about["data"]["validated"],
         "epochs": best.epoch,
         "hours": round(best.seconds / 3600, 2),
+        "arithmetic": best.arithmetic,
     }
 
 

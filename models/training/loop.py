@@ -16,7 +16,7 @@ from models.training.augmentation import Augmentation
 from models.training.board import Board
 from models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
 from models.training.patches import Patches
-from models.training.precision import autocast
+from models.training.precision import autocast, in_bfloat16
 from models.training.processes import Processes
 from models.training.recipes import Recipe, recipe
 from models.training.training_settings import TrainingSettings
@@ -117,6 +117,7 @@ class Training:
         self.optimiser = torch.optim.Adam(self.steps.parameters(), lr=self.recipe.learning_rate)
         self.about: dict[str, Any] = {
             "settings": asdict(settings),
+            "recipe": self.recipe.words | asdict(Augmentation()),
             "data": learn.identity | {"learnt": learn.seeds, "validated": self.held_out.seeds},
         }
         self.epoch = self.batch = 0
@@ -180,7 +181,15 @@ class Training:
         if (mean := sum(nrmse.values()) / len(nrmse)) < self.best:
             self.best = mean
             if self.processes.first:
-                write_best(self.folder, Best(self.about, _on_cpu(self.network), self.epoch, nrmse, self.seconds))
+                arithmetic = {
+                    "precision": "bfloat16"
+                    if in_bfloat16(self.settings.precision, self.processes.device)
+                    else "float32",
+                    "device": self.processes.device.type,
+                    "processes": self.processes.size,
+                }
+                weights = _on_cpu(self.network)
+                write_best(self.folder, Best(self.about, weights, self.epoch, nrmse, self.seconds, arithmetic))
 
     def _keep(self) -> None:
         if self.processes.first:
@@ -196,13 +205,17 @@ class Training:
         last = read_progress(self.folder)
         if last is None:
             return
-        if last.about != self.about:
+        if last.about != self.about or _shapes(last.weights) != _shapes(self.steps.state_dict()):
             raise ValueError(f"{self.folder} holds another run; take another folder, or its settings and data.")
         self.steps.load_state_dict(last.weights)
         self.optimiser.load_state_dict(last.optimiser)
         _set_random_states(last.random_states, self.processes.device)
         self.epoch, self.batch, self.seconds = last.epoch, last.batch, last.seconds
         self.best, self.loss = last.best_nrmse, last.loss
+
+
+def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in weights.items()}
 
 
 def _random_states(device: torch.device) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """The model card of an archive: what it is, what made it, how good it is."""
 
 import shlex
+from typing import Any
 
 from gadgets.contract import Contract
 
@@ -24,18 +25,19 @@ def model_card(contract: Contract) -> str:
     return f"""# {contract.name}
 
 {contract.description}. Sequence {contract.sequence.name}; input {basis.shape[1]} images of {basis.shape[0]} frames,
-{contract.normalisation}; receptive field {2 * contract.border + 1} pixels.
+{contract.normalisation}; tiles with {contract.border} pixels around them.
 
 Made by
 
 ```sh
 {datasets}
 {training["command"]}
-spokestream export RUN DATA
+spokestream export RUN DATA -o {contract.name}.pt --name {contract.name}
 ```
 
 with seed {training["seed"]}, {training["subjects"]} simulated subjects (numbers {min(learnt)} to {max(learnt)},
-{training["slices"]} slices), {training["epochs"]} epochs, {training["hours"]:g} hours; {versions}.
+{training["slices"]} slices), {training["epochs"]} epochs, {training["hours"]:g} hours{_arithmetic(training)};
+{versions}.
 
 Held-out subjects {min(validated)} to {max(validated)}, by which the best epoch was chosen; root-mean-square error
 against the truth over the range of the true map, middle slices:
@@ -51,6 +53,11 @@ def _runs(seeds: list[int]) -> list[range]:
     first = [seed for seed in seeds if seed - 1 not in seeds]
     last = [seed for seed in seeds if seed + 1 not in seeds]
     return [range(a, b + 1) for a, b in zip(first, last, strict=True)]
+
+
+def _arithmetic(training: dict[str, Any]) -> str:
+    told = training.get("arithmetic")
+    return f" in {told['precision']} on {told['processes']} x {told['device']}" if told else ""
 
 
 def _figure(nrmse: float | None) -> str:

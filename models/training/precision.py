@@ -6,10 +6,14 @@ import torch
 
 from gadgets.device import multiplies_bfloat16
 
-__all__ = ["autocast"]
+__all__ = ["autocast", "in_bfloat16"]
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """A context for forward passes: `float32`, `bfloat16`, or `auto`, which is bfloat16 where that is faster."""
-    half = precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if in_bfloat16(precision, device) else nullcontext()
+
+
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether that is what the precision means on the device."""
+    return precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))

@@ -54,6 +54,12 @@ class Recipe:
     largest_gradient: float = float("inf")
     """Norm to which gradients are clipped."""
 
+    @property
+    def words(self) -> dict[str, Any]:
+        """Its numbers, and the names of what else it holds, for a run to be told from others."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: getattr(value, "__name__", value) for name, value in values.items()}
+
     def make(self, basis: TemporalBasis, sequence: Sequence, n_maps: int) -> tuple[Normalisation, Network]:
         """What turns coefficients of the basis into the network's channels, and the network, not yet trained."""
         normalisation = self.normalisation.of(basis, sequence)
@@ -101,7 +107,8 @@ RECIPES: dict[str, Recipe] = {
 def recipe(settings: TrainingSettings) -> Recipe:
     """The recipe of a run's network, with what its settings set otherwise.
 
-    Raises ValueError for a network without the maps that it needs, and a run that ends before its second step.
+    Raises ValueError for a network without the maps that it needs, a first step where there is none, and a run that
+    ends before its second one.
     """
     published = RECIPES[settings.network]
     names = {f.name for f in fields(published)}
@@ -114,6 +121,8 @@ def recipe(settings: TrainingSettings) -> Recipe:
             f"{settings.network} is told the efficiency of the inversion, which all of its maps are needed to find; "
             f"the maps to learn lack {', '.join(lacking)}."
         )
+    if settings.first_epochs and chosen.first_step is None:
+        raise ValueError(f"{settings.network} learns in one step; it has no epochs of a first one.")
     if chosen.first_epochs >= chosen.epochs:
         raise ValueError(
             f"{settings.network} learns its features alone for {chosen.first_epochs} epochs; a run takes more than "

@@ -82,7 +82,7 @@ class Forgetful:
         self.forward, self.room, self.error = forward, room, error
         self.sizes = []
 
-    def __call__(self, patches):
+    def __call__(self, patches, *_):
         self.sizes.append(len(patches))
         if len(patches) > self.room:
             raise self.error
@@ -97,6 +97,8 @@ class Forgetful:
             "The following operation failed in the TorchScript interpreter.\nRuntimeError: CUDA out of memory."
         ),
         RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         MemoryError(),
     ],
 )
@@ -129,6 +131,16 @@ def test_no_room_for_a_single_tile_ends_the_scan_with_a_sentence(rng, scan):
     gadget = NetworkInference(network)
     gadget.start(scan)
     with pytest.raises(ScanError, match="not even one tile"):
+        list(gadget.feed(slice_of(archive.contract, rng)))
+
+
+def test_no_room_for_the_normalised_slice_ends_the_scan_with_a_sentence(rng, scan):
+    archive = toy_archive()
+    network = TiledNetwork(archive, "cpu", "float32")
+    network._normalise = Forgetful(None, 0, torch.OutOfMemoryError("CUDA out of memory."))
+    gadget = NetworkInference(network)
+    gadget.start(scan)
+    with pytest.raises(ScanError, match="normalised slice does not fit"):
         list(gadget.feed(slice_of(archive.contract, rng)))
 
 

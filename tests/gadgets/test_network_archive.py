@@ -1,5 +1,6 @@
 import io
 import json
+import struct
 import subprocess
 import sys
 import zipfile
@@ -100,6 +101,7 @@ def test_the_digest_names_the_file(path, tmp_path):
         (("format",), 2, "format 2"),
         (("name",), None, "lacks 'name'"),
         (("name",), 7, "'name' is not text"),
+        (("name",), "ours/v2", "a network's name is of letters, digits"),
         (("input", "tile"), 0, "tile lies between 1 and 1024"),
         (("input", "tile"), True, "'tile' is not a whole number"),
         (("input", "channels"), 10**9, "channels lies between"),
@@ -127,6 +129,7 @@ def test_the_digest_names_the_file(path, tmp_path):
         (("input", "inversion_efficiency"), True, "'inversion_efficiency' is not a list"),
         (("input", "inversion_efficiency"), [0.9], "a range from low to high"),
         (("input", "inversion_efficiency"), [1.0, 0.9], "ascending, not from 1 to 0.9"),
+        (("input", "inversion_efficiency"), [0.3, 0.6], "within 0.7 and 1, ascending, not from 0.3 to 0.6"),
         (("input", "inversion_efficiency"), [0.9, 1.0], "must give ff, t1h2o, t1fat, deltaf, b1"),
     ],
 )
@@ -183,6 +186,19 @@ def test_a_contract_that_cannot_be_unpacked_is_refused(tmp_path):
         load_archive(path)
 
 
+def test_a_contract_that_ends_before_it_says_is_refused(tmp_path):
+    path = tmp_path / "short.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
+        file.writestr("toy/extra/contract.json", contract_json(toy_contract()))
+    data = path.read_bytes()
+    directory = data.index(b"PK\x01\x02")
+    start = data.rindex(b"PK\x05\x06")
+    end = data[start : start + 16] + struct.pack("<I", 100) + data[start + 20 :]
+    path.write_bytes(data[:100] + data[directory:start] + end)
+    with pytest.raises(ValueError, match="is no network archive of spokestream"):
+        load_archive(path)
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no network archive"):
         load_archive(tmp_path / "absent.pt")
@@ -217,8 +233,19 @@ class Wrong(Careless):
         return coefficients
 
 
+class Stubborn(Wrong):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[0] == 0, "it takes nothing"
+        return x
+
+
 @pytest.mark.parametrize(
-    ("module", "sentence"), [(Careless, "no method 'normalise'"), (Wrong, "'forward' does not give")]
+    ("module", "sentence"),
+    [
+        (Careless, "no method 'normalise'"),
+        (Wrong, "'forward' does not give"),
+        (Stubborn, "does not run: .*it takes nothing"),
+    ],
 )
 def test_a_module_that_does_not_keep_its_contract_is_not_written(tmp_path, module, sentence):
     with pytest.raises(ValueError, match=sentence):

@@ -124,6 +124,11 @@ def test_subjects_that_a_network_has_learnt_from_are_refused(folder):
         evaluate([folder], [known])
 
 
+def test_a_set_of_another_demodulation_than_a_networks_is_refused(folder):
+    with pytest.raises(ValueError, match=r"'tuned' was made for a demodulation of 0 Hz, the set in .* with 200 Hz"):
+        evaluate([folder], [oracle("tuned", folder, demodulation_hz=0.0)])
+
+
 def test_names_that_occur_twice_are_refused(folder):
     with pytest.raises(ValueError, match="Two of the reconstructors are called 'right'"):
         evaluate([folder], [oracle("right", folder), oracle("right", folder)])

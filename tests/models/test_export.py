@@ -5,13 +5,16 @@ import json
 import shlex
 import shutil
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import torch
 
 from gadgets.network_archive import load_archive
+from gadgets.tiled_network import TiledNetwork
 from models.datasets.data_settings import DataSettings
 from models.datasets.shards import TrainingSet
 from models.networks.balsiger2020 import Balsiger2020
@@ -22,7 +25,10 @@ from models.training.loop import train
 from models.training.model_card import model_card
 from models.training.recipes import RECIPES
 from models.training.training_settings import TrainingSettings
-from pipelines.options import add_options, settings_from
+from pipelines.commands import COMMANDS
+from pipelines.options import settings_from
+
+HALF = [("cpu", "bfloat16")] + [("cuda", p) for p in ("float16", "bfloat16") if torch.cuda.is_available()]
 
 
 def run(folder, training_set, network, **changes):
@@ -51,6 +57,12 @@ def test_every_network_leaves_as_an_archive_that_gives_the_same_maps(network, tr
     assert archive.contract.efficiency == ((0.9, 1.0) if network == "ours" else None)
     assert archive.contract.demodulation_hz == TrainingSet(training_set).recipe["demodulation_hz"]
     assert "BatchNorm" not in {module.original_name for module in archive.module.modules()}
+    item = TrainingSet(training_set)[7]
+    slice_ = item["fingerprints"].numpy(), item["foreground"].numpy()
+    exact = TiledNetwork(archive, "cpu", "float32").planes(*slice_)
+    for device, precision in HALF:
+        given = TiledNetwork(archive, device, precision).planes(*slice_)
+        assert 0 < np.linalg.norm(given - exact) < 0.03 * np.linalg.norm(exact), (device, precision)
 
 
 def test_an_archive_says_what_made_it(training_set, tmp_path):
@@ -71,13 +83,30 @@ def test_the_commands_of_a_card_make_the_very_set(training_set, tmp_path):
     contract, _ = export(tmp_path, training_set, tmp_path / "a.pt")
     grown = replace(contract, training=contract.training | {"learnt": [3, 7, 8], "validated": [9, 20]})
     for made, seeds in ((contract, [[0, 1, 2, 3]]), (grown, [[3], [7, 8, 9], [20]])):
-        commands = [shlex.split(line) for line in model_card(made).splitlines() if line.startswith("spokestream data")]
-        for command, numbers in zip(commands, seeds, strict=True):
-            parser = argparse.ArgumentParser()
-            add_options(parser, DataSettings)
-            settings = settings_from(parser.parse_args(command[3:]), DataSettings)
+        *datasets, _, _ = commands_of(made)
+        for given, numbers in zip(datasets, seeds, strict=True):
+            settings = settings_from(given, DataSettings)
             assert list(settings.seeds) == numbers
             assert json.loads(json.dumps(settings.recipe)) == made.training["data"]
+
+
+def test_the_commands_of_a_card_train_and_export_the_very_network(training_set, tmp_path):
+    run(tmp_path, training_set, "cohen2018", seed=3)
+    contract, _ = export(tmp_path, training_set, tmp_path / "new" / "a.pt", "mine")
+    *_, training, exporting = commands_of(contract)
+    assert asdict(settings_from(training, TrainingSettings)) == contract.training["settings"]
+    assert (exporting.output, exporting.name) == (Path("mine.pt"), "mine")
+
+
+def commands_of(contract):
+    """What the command line makes of the commands in a card."""
+    lines = model_card(contract).split("```sh\n")[1].split("```")[0].splitlines()
+    found = []
+    for command, *arguments in (shlex.split(line)[1:] for line in lines):
+        parser = argparse.ArgumentParser()
+        COMMANDS[command].configure(parser)
+        found.append(parser.parse_args(arguments))
+    return found
 
 
 @pytest.mark.parametrize("error", [0.1, float("nan")])

@@ -23,7 +23,6 @@ NETWORKS = {
     "fang2019": lambda: Fang2019(5, MAPS, 7),
     "fang2019, first step": lambda: Pretraining(Fang2019(5, MAPS)),
     "cohen2018": lambda: Cohen2018(5, MAPS),
-    "cohen2018, rectified": lambda: Cohen2018(5, MAPS, rectified=True),
     "hoppe2017": lambda: Hoppe2017(90, MAPS),
     "oksuz2019": lambda: Oksuz2019(5, MAPS),
     "song2019": lambda: Song2019(5, MAPS),

@@ -18,9 +18,8 @@ def n_parameters(module):
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("rectified", [False, True])
-def test_cohen_has_two_hidden_layers_of_300(rectified):
-    assert n_parameters(Cohen2018(FRAMES, MAPS, rectified)) == 197_105
+def test_cohen_has_two_hidden_layers_of_300():
+    assert n_parameters(Cohen2018(FRAMES, MAPS)) == 197_105
 
 
 def test_hoppe_comes_to_0_05_million():

@@ -16,7 +16,9 @@ from models.networks.balsiger2020 import Balsiger2020
 from models.training import recipes
 from models.training.checkpoint import Best, read_best, read_progress, write_best
 from models.training.loop import learning_rate, split, train
+from models.training.losses import mean_squared
 from models.training.map_ranges import T1FF_MAPS
+from models.training.processes import Processes
 from models.training.recipes import RECIPES
 from models.training.targets import targets
 from models.training.training_settings import TrainingSettings
@@ -143,6 +145,31 @@ def test_a_folder_with_another_run_is_refused(training_set, tmp_path):
         train(tmp_path, training_set, settings(epochs=1, seed=5))
 
 
+def test_a_run_does_not_go_on_with_another_recipe(training_set, tmp_path, monkeypatch):
+    train(tmp_path, training_set, settings(epochs=1))
+    monkeypatch.setitem(recipes.RECIPES, "ours", replace(RECIPES["ours"], loss=mean_squared))
+    with pytest.raises(ValueError, match="holds another run"):
+        train(tmp_path, training_set, settings(epochs=1))
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "best.pt"])
+def test_what_is_left_of_a_damaged_file_is_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(bytes(99))
+    with pytest.raises(ValueError, match=f"{name} is damaged, or not of this version"):
+        (read_progress if name == "checkpoint.pt" else read_best)(tmp_path)
+    torch.save({"weights": {}}, tmp_path / name)
+    with pytest.raises(ValueError, match="not of this version"):
+        (read_progress if name == "checkpoint.pt" else read_best)(tmp_path)
+
+
+def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ValueError, match="there can be 1 here, not 2"):
+        Processes()
+
+
 def test_a_set_with_another_basis_is_another_set(training_set, tmp_path):
     shutil.copytree(training_set, tmp_path / "set")
     train(tmp_path / "run", tmp_path / "set", settings(epochs=1))
@@ -152,26 +179,21 @@ def test_a_set_with_another_basis_is_another_set(training_set, tmp_path):
         train(tmp_path / "run", tmp_path / "set", settings(epochs=1))
 
 
-def test_two_processes_take_the_steps_that_one_takes(training_set, tmp_path):
+@pytest.mark.parametrize("network", ["ours", "fang2019"])  # the second one learns in two steps, of shared layers
+def test_two_processes_take_the_steps_that_one_takes(network, training_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # there may be one GPU, which one of them would take
     # four patches of one slice a batch, two for each; water and fat weigh unequally in them
-    short = settings(epochs=1, per_slice=4, batch=4)
-    options = f"--network ours --validation 1 --precision float32 --epochs 1 --patch {short.patch}".split()
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "pipelines",
-    ]
+    # its absolute differences have kinks, past which longer steps carry what differs by rounding
+    steps = {"first_epochs": 1, "epochs": 2, "learning_rate": 1e-6} if network == "fang2019" else {"epochs": 1}
+    short = settings(network, per_slice=4, batch=4, **steps)
+    options = [word for name, value in vars(short).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
-        [*command, "train", tmp_path / "two", training_set, *options, "--per-slice", "4", "--batch", "4"],
-        env=environment, check=True, capture_output=True, text=True,
+        [*command, "-m", "pipelines", "train", tmp_path / "two", training_set, *options],
+        env={**environment, "CUDA_VISIBLE_DEVICES": ""}, check=True, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.stdout.count("best after epoch 1") == 1
+    assert done.stdout.count("best after epoch") == 1
     train(tmp_path / "one", training_set, short)
     one, two = (read_progress(tmp_path / folder) for folder in ("one", "two"))
     assert two.loss == pytest.approx(one.loss, rel=1e-5)
@@ -222,6 +244,7 @@ def test_what_cannot_be_trained_is_refused_at_the_start(training_set, tmp_path):
         (settings("ours", maps="ff,b1"), "the maps to learn lack t1h2o, t1fat, deltaf"),
         (settings("fang2019", epochs=2), "features alone for 2 epochs; a run takes more than those, not 2"),
         (settings("fang2019", patch=20), "a multiple of 8 pixels, not 20"),
+        (settings("ours", first_epochs=2), "ours learns in one step"),
     ]:
         with pytest.raises(ValueError, match=why):
             train(tmp_path, training_set, wrong)
