@@ -95,9 +95,13 @@ class FrameNormalisation(Normalisation):
 
 
 class FrameZScore(FrameNormalisation):
-    """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020)."""
+    """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020).
 
-    words = "real and imaginary parts of all frames, at phase 0, to mean 0 and standard deviation 1 over the foreground"
+    Air is 0. What a network makes of noise that no loss looks at is anything, and its batch normalisation would take
+    that for granted: the few largest values in the air would decide over the scale of the tissue's.
+    """
+
+    words = "frames at phase 0, real and imaginary parts to mean 0 and standard deviation 1 over the foreground, else 0"
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """See the class."""
@@ -109,8 +113,8 @@ class FrameZScore(FrameNormalisation):
         mean = of_tissue.sum(2) @ expand.sum(0) / n
         power = ((expand.T @ expand) * (of_tissue @ of_tissue.mT)).sum((1, 2))
         std = ((power - n * mean.square()) / (n - 1)).clamp_min(1e-30).sqrt()
-        scaled = parts / std.float()[:, None, None]
-        level = (-mean / std).float()[:, None, None].expand(2, y, x)
+        scaled = parts * foreground / std.float()[:, None, None]
+        level = (-mean / std).float()[:, None, None] * foreground
         matrix = torch.cat((self.expand, torch.ones_like(self.expand[:, :1])), 1)
         return (matrix @ torch.cat((scaled, level[None])).flatten(1)).reshape(-1, y, x)
 
