@@ -63,10 +63,11 @@ class Normalisation(nn.Module):
 
 
 class FrameNormalisation(Normalisation):
-    """Gives frames without the receive phase.
+    """Begins with the frames of every fingerprint at energy 1 and phase 0: their sum is real and positive.
 
-    Networks that were published for simulated fingerprints never met one, and those for a single scanner's images met
-    few: of all phases they learn slowly, and little.
+    Networks that were published for simulated fingerprints never met a receive coil, those for a single scanner's
+    images few. Of all phases they learn slowly, and little; and what is bright for its nearness to a coil decides over
+    batch normalisation, and so over the maps of everything else.
 
     Args:
         expand: (T, K) from `expansion`; T images leave.
@@ -84,29 +85,44 @@ class FrameNormalisation(Normalisation):
         """Frames as tissue has them that the sequence's dictionary holds."""
         return cls(expansion(basis, build_dictionary(sequence).atoms))
 
-    def _in_phase(self, coefficients: Tensor) -> Tensor:
-        """(K, 2, y, x) real and imaginary parts, turned so that the sum of a voxel's frames is real and positive."""
+    def _unit(self, coefficients: Tensor) -> Tensor:
+        """(K, 2, y, x) real and imaginary parts of the coefficients whose frames have energy 1 and phase 0."""
         y, x = coefficients.shape[1:]
-        # the sum of the frames follows from the coefficients, which are ten times fewer
-        whole = (self.expand.sum(0) @ coefficients.reshape(-1, 2 * y * x)).reshape(2, y, x)
-        phase = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-30))
-        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], phase[0], phase[1]
+        # energy and sum of the frames follow from the coefficients, which are ten times fewer
+        parts = coefficients.reshape(-1, 2 * y * x)
+        energy = (torch.linalg.qr(self.expand, mode="r").R @ parts).reshape(-1, 2, y, x).square().sum((0, 1))
+        whole = (self.expand.sum(0) @ parts).reshape(2, y, x)
+        turn = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-30)) * torch.rsqrt(energy.clamp_min(1e-30))
+        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], turn[0], turn[1]
         return torch.stack((real * c + imaginary * s, imaginary * c - real * s), 1)
+
+
+class FrameEnergy(FrameNormalisation):
+    """Fingerprints as dictionaries have them."""
+
+    words = "every fingerprint's frames to energy 1 and phase 0"
+
+    def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
+        """See the class."""
+        y, x = coefficients.shape[1:]
+        return (self.expand @ self._unit(coefficients).flatten(1)).reshape(-1, y, x)
 
 
 class FrameZScore(FrameNormalisation):
     """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020).
 
-    Air is 0. What a network makes of noise that no loss looks at is anything, and its batch normalisation would take
-    that for granted: the few largest values in the air would decide over the scale of the tissue's.
+    Air is 0. What a network makes of noise that no loss looks at is anything, and goes into batch normalisation.
     """
 
-    words = "frames at phase 0, real and imaginary parts to mean 0 and standard deviation 1 over the foreground, else 0"
+    words = (
+        "every fingerprint's frames to energy 1 and phase 0, then real and imaginary parts to mean 0 and standard "
+        "deviation 1 over the foreground, and to 0 around it"
+    )
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """See the class."""
         y, x = coefficients.shape[1:]
-        parts = self._in_phase(coefficients)
+        parts = self._unit(coefficients)
         # sums over all frames, too
         of_tissue, expand = parts[:, :, foreground].movedim(1, 0).double(), self.expand.double()
         n = len(expand) * of_tissue.shape[2]
@@ -117,20 +133,6 @@ class FrameZScore(FrameNormalisation):
         level = (-mean / std).float()[:, None, None] * foreground
         matrix = torch.cat((self.expand, torch.ones_like(self.expand[:, :1])), 1)
         return (matrix @ torch.cat((scaled, level[None])).flatten(1)).reshape(-1, y, x)
-
-
-class FrameEnergy(FrameNormalisation):
-    """Every fingerprint with energy 1, as dictionaries have it."""
-
-    words = "every fingerprint's frames to energy 1 and phase 0"
-
-    def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
-        """See the class."""
-        y, x = coefficients.shape[1:]
-        parts = coefficients.reshape(-1, 2 * y * x)
-        energy = (torch.linalg.qr(self.expand, mode="r").R @ parts).reshape(-1, 2, y, x).square().sum((0, 1))
-        turned = self._in_phase(coefficients * torch.rsqrt(energy.clamp_min(1e-30)))
-        return (self.expand @ turned.flatten(1)).reshape(-1, y, x)
 
 
 class CoefficientRms(Normalisation):
