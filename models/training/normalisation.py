@@ -66,8 +66,9 @@ class FrameNormalisation(Normalisation):
     """Begins with the frames of every fingerprint at energy 1 and phase 0: their sum is real and positive.
 
     Networks that were published for simulated fingerprints never met a receive coil, those for a single scanner's
-    images few. Of all phases they learn slowly, and little; and what is bright for its nearness to a coil decides over
-    batch normalisation, and so over the maps of everything else.
+    images few. Of all phases they learn slowly, and little. And air would be a uniform darkness of which no loss asks
+    anything: what networks make of it grows without bounds and takes their batch normalisation with it, by how much
+    air there is in a batch.
 
     Args:
         expand: (T, K) from `expansion`; T images leave.
@@ -109,14 +110,11 @@ class FrameEnergy(FrameNormalisation):
 
 
 class FrameZScore(FrameNormalisation):
-    """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020).
-
-    Air is 0. What a network makes of noise that no loss looks at is anything, and goes into batch normalisation.
-    """
+    """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020)."""
 
     words = (
         "every fingerprint's frames to energy 1 and phase 0, then real and imaginary parts to mean 0 and standard "
-        "deviation 1 over the foreground, and to 0 around it"
+        "deviation 1 over the foreground"
     )
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
@@ -129,8 +127,8 @@ class FrameZScore(FrameNormalisation):
         mean = of_tissue.sum(2) @ expand.sum(0) / n
         power = ((expand.T @ expand) * (of_tissue @ of_tissue.mT)).sum((1, 2))
         std = ((power - n * mean.square()) / (n - 1)).clamp_min(1e-30).sqrt()
-        scaled = parts * foreground / std.float()[:, None, None]
-        level = (-mean / std).float()[:, None, None] * foreground
+        scaled = parts / std.float()[:, None, None]
+        level = (-mean / std).float()[:, None, None].expand(2, y, x)
         matrix = torch.cat((self.expand, torch.ones_like(self.expand[:, :1])), 1)
         return (matrix @ torch.cat((scaled, level[None])).flatten(1)).reshape(-1, y, x)
 
