@@ -2,20 +2,18 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
 
-from gadgets.channels import interleaved
 from gadgets.device import choose_device, choose_precision, repeat_exactly
 from gadgets.network_archive import NetworkArchive
 from gadgets.tiles import Tiling, cover
-from gadgets.window import Window, around, beyond, within
+from gadgets.window import Window, around, normalised
 from gadgets.workers import workers
 
 __all__ = ["TiledNetwork", "out_of_memory"]
@@ -114,12 +112,15 @@ class TiledNetwork:
         window: Window,
     ) -> Tensor:
         """The normalised window of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
-        inside = within(window, foreground.shape)
-        channels = interleaved(torch.from_numpy(np.ascontiguousarray(coefficients[:, *inside])))
-        mask = torch.from_numpy(np.ascontiguousarray(foreground[inside])).to(self.device)
-        with _as_it_is():
-            fed = self._normalise(channels.to(self.device), mask, efficiency).to(self.precision)
-        return pad(fed, beyond(window, foreground.shape))[None].contiguous(memory_format=torch.channels_last)
+
+        def normalise(channels: Tensor, mask: Tensor, efficiency: float) -> Tensor:
+            with _as_it_is():
+                fed: Tensor = self._normalise(channels.to(self.device), mask.to(self.device), efficiency)
+                return fed.to(self.precision)
+
+        whole, mask = torch.from_numpy(coefficients), torch.from_numpy(foreground)
+        canvas = normalised(normalise, whole, mask, efficiency, window)
+        return canvas[None].contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def _run(self, patches: Tensor) -> Tensor:
@@ -134,14 +135,10 @@ class TiledNetwork:
         for n in STACKS:
             torch.cuda.empty_cache()
             shape = (n, c.channels, side, side)
-            try:
+            with suppress(MemoryError), _when_out_of_memory(MemoryError()):
                 self._run(
                     torch.empty(shape, dtype=self.precision, device=self.device, memory_format=torch.channels_last)
                 )
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-            else:
                 return n
         raise ValueError(f"The {self.device.type} device has no memory for a single tile of the network.")
 
@@ -154,10 +151,9 @@ def _in_batches(
     while waiting:
         batch = waiting[:at_once]
         try:
-            tiles = run(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
+            with _when_out_of_memory(MemoryError()):
+                tiles = run(batch)
+        except MemoryError:
             if len(batch) == 1:
                 raise MemoryError("not even one tile of the network fits into memory") from None
             at_once = len(batch) // 2

@@ -1,9 +1,15 @@
 """The rectangle of a slice that a network has to see: the rest is never normalised."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
 
-__all__ = ["Window", "around", "beyond", "within"]
+from gadgets.channels import interleaved
+
+__all__ = ["Window", "around", "beyond", "normalised", "within"]
 
 Window = tuple[slice, slice]
 """Rows and columns; may begin before the first ones of the slice and end after the last."""
@@ -29,3 +35,26 @@ def beyond(window: Window, shape: tuple[int, int]) -> tuple[int, int, int, int]:
         (i.start - side.start, side.stop - i.stop) for i, side in zip(inside, window, strict=True)
     )
     return left, right, above, below
+
+
+def normalised(
+    normalise: Callable[[Tensor, Tensor, float], Tensor],
+    coefficients: Tensor,
+    foreground: Tensor,
+    efficiency: float,
+    window: Window,
+) -> Tensor:
+    """The window of a normalised slice, with zeros where it leaves the slice.
+
+    Args:
+        normalise: see `gadgets.network_archive.save_archive`.
+        coefficients: (K, y, x) of the slice, complex.
+        foreground: (y, x), all of it within the window.
+        efficiency: of the inversion.
+        window: of the slice.
+
+    """
+    y, x = foreground.shape
+    inside = within(window, (y, x))
+    channels = normalise(interleaved(coefficients[:, *inside]), foreground[inside], efficiency)
+    return pad(channels, beyond(window, (y, x)))

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from gadgets.channels import interleaved
-from gadgets.window import around, beyond, within
+from gadgets.window import around, normalised
 from models.datasets.shards import TrainingSet
 from models.training.augmentation import Augmentation, vary
 from models.training.map_ranges import MapRange
@@ -90,11 +89,8 @@ class Patches:
             fingerprints = vary(fingerprints, foreground, self.augmentation, rng)
         efficiency = float(item["inversion_efficiency"]) + rng.normal(0, EFFICIENCY_ERROR)
         reach = self.size // 2 + self.border
-        y, x = foreground.shape
         window = around(foreground.numpy(), reach)
-        inside = within(window, (y, x))
-        channels = self.normalisation(interleaved(fingerprints[:, *inside]), foreground[inside], efficiency)
-        channels = pad(channels, beyond(window, (y, x)))
+        channels = normalised(self.normalisation, fingerprints, foreground, efficiency, window)
         target, weight = (pad(t, (self.size // 2,) * 4) for t in targets(item, self.maps))
         tissue = torch.nonzero(foreground)
         for row, column in tissue[rng.integers(len(tissue), size=self.per_slice)[numbers]].tolist():
