@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from models.evaluation.evaluating import TRUTH, Evaluation
+from models.evaluation.order import mean_ranks
 from models.evaluation.reconstructors import MATCHING
 from models.evaluation.report_figures import condition_figures
 from models.evaluation.results import results
@@ -148,7 +149,23 @@ def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
     note = "Mean ± standard deviation over subjects; agreement of the means of regions."
     papers = any(found["reconstructors"][name].get("published") for name in scored)
     source = f'<p class="paper">In grey: {escape(found["published_source"])}.</p>' if papers else ""
-    return f"<h3>Against {reference}</h3>{_table(note, heads, rows)}{source}"
+    return f"<h3>Against {reference}</h3>{_table(note, heads, rows)}{source}{_order(found, scored)}"
+
+
+def _order(found: dict[str, Any], scored: Mapping[str, Any]) -> str:
+    """Of networks that a paper compares, with what each was trained."""
+    papers = {name: published for name in scored if (published := found["reconstructors"][name].get("published"))}
+    if len(papers) < 2:
+        return ""
+    errors = {name: {m: value["mean"] for m, value in scored[name]["nrmse"].items()} for name in papers}
+    here, there = mean_ranks(errors), mean_ranks({name: published["nrmse"] for name, published in papers.items()})
+    rows = []
+    for name, rank in here.items():
+        training = found["reconstructors"][name].get("training", {})
+        budget = "".join(f"<td>{escape(str(training.get(what, '–')))}</td>" for what in ("epochs", "hours"))
+        rows.append(f"<td>{escape(name)}</td><td>{rank:.1f}</td><td>{there[name]:.1f}</td>{budget}")
+    note = "Mean rank by NRMSE over the maps, among the published networks; 1 is best in all."
+    return _table(note, ("", "here", "paper", "epochs", "hours"), rows)
 
 
 def _score_row(title: str, name: str, found: dict[str, Any], cells: Iterable[str], metric: str) -> str:

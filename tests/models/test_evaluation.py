@@ -16,6 +16,7 @@ from models.datasets.making import make_training_set
 from models.datasets.shards import TrainingSet
 from models.evaluation.evaluating import evaluate, regions_of_interest
 from models.evaluation.metrics import nrmse
+from models.evaluation.order import mean_ranks
 from models.evaluation.published import PUBLISHED
 from models.evaluation.reconstructors import MATCHING, Reconstructor, reconstructor
 from models.evaluation.report import error_text, is_worse, write_report
@@ -212,6 +213,30 @@ def test_published_values_stand_beside_their_counterpart(folder, tmp_path, monke
             assert f"<span class=paper>{value:g}</span>" in page
     assert "Table 2" in page
     assert "<b>bold" not in page
+
+
+def test_networks_are_ordered_by_their_ranks_over_the_maps_that_all_have():
+    errors = {"a": {"ff": 0.2, "b1": 3.0, "t1fat": 0.1}, "b": {"ff": 0.1, "b1": 3.0}, "c": {"ff": 0.3, "b1": 9.0}}
+    assert mean_ranks(errors) == {"b": 1.25, "a": 1.75, "c": 3.0}
+    assert list(mean_ranks(errors)) == ["b", "a", "c"]
+    assert mean_ranks({"a": {"ff": None}, "b": {"ff": 1.0}}) == {}
+    order = mean_ranks({name: metrics["nrmse"] for name, metrics in PUBLISHED.items()})
+    assert list(order)[:3] == ["balsiger2020", "fang2019", "oksuz2019"]
+    assert order["balsiger2020"] == 1.0
+
+
+def test_the_report_puts_the_papers_order_beside_its_own(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("models.evaluation.report.condition_figures", lambda condition: {})  # they take seconds
+    worst_first = [
+        oracle("a", folder, dict.fromkeys(PARAMETERS, 0.2), network="balsiger2020"),
+        oracle("b", folder, dict.fromkeys(PARAMETERS, 0.1), network="hoppe2017", about={"training": {"epochs": 5}}),
+    ]
+    write_report(tmp_path / "both", evaluate([folder], worst_first, threads=1))
+    page = (tmp_path / "both" / "report.html").read_text()
+    rows = "<td>b</td><td>1.0</td><td>2.0</td><td>5</td><td>–</td></tr><tr><td>a</td><td>2.0</td><td>1.0</td>"
+    assert rows in page
+    write_report(tmp_path / "one", evaluate([folder], worst_first[:1], threads=1))
+    assert "Mean rank" not in (tmp_path / "one" / "report.html").read_text()
 
 
 def test_the_command_takes_threads_from_one(folder):
