@@ -59,9 +59,10 @@ def _ranking(found: dict[str, Any], condition: str) -> "Table":
     table = Table(title=f"{condition}: RMSE against the truth", title_style="bold", header_style="bold")
     table.add_column("")
     for name, about in found["maps"].items():
-        unit = "" if about["unit"] == "1" else f" {about['unit']}"
-        table.add_column(f"{name}{unit}\n{found['ranked'][name]}", justify="right", no_wrap=True)
-    for heading in ("\nflagged", "s a\nslice"):
+        unit = "" if about["unit"] == "1" else about["unit"]
+        over = found["ranked"][name].replace(" ", "")  # names of networks need the room
+        table.add_column(f"{name}\n{unit}\n{over}", justify="right", no_wrap=True)
+    for heading in ("\n\nflagged", "\ns a\nslice"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, verdict in found["conditions"][condition]["reconstructors"].items():
         errors = [

@@ -1,6 +1,7 @@
 """The figures of an evaluation."""
 
 from collections.abc import Sequence
+from itertools import chain, cycle
 from typing import Any
 
 import numpy as np
@@ -35,32 +36,29 @@ def condition_figures(condition: Condition) -> dict[str, Figure]:
 
 
 def maps_figure(condition: Condition) -> Figure:
-    """The middle slice of the first subject: the truth, then map and error of every reconstructor; a row a map."""
+    """The middle slice of the first subject: the truth, then maps and errors of every reconstructor, a row each."""
     tissue, truth = condition.tissue, condition.truth.example
     crop = _box(tissue)
     height, width = tissue[crop].shape
-    columns = 1 + 2 * len(condition.verdicts)
-    figure = Figure(figsize=(2.6 * columns + 1, 2.6 * height / width * len(PARAMETERS) + 0.5), layout="compressed")
-    axes = figure.subplots(len(PARAMETERS), columns, squeeze=False)
-    for row, name in zip(axes, PARAMETERS, strict=True):
+    rows = _with_truth(condition)
+    figure = Figure(figsize=(2 * 2 * len(PARAMETERS), 2 * height / width * len(rows) + 1), layout="compressed")
+    axes = figure.subplots(len(rows), 2 * len(PARAMETERS), squeeze=False)
+    for name, columns in zip(PARAMETERS, axes.T.reshape(len(PARAMETERS), 2, len(rows)), strict=True):
         kind = MAP_KINDS[name]
         assert kind.high is not None
         reach = ERROR_REACH * (kind.high - kind.low)
         judged = RANKED[name].of(tissue, truth["ff"])
-        picture = _show(row[0], np.where(tissue, truth[name], np.nan)[crop], kind.colours, (kind.low, kind.high))
-        row[0].set_ylabel(_label(name), color=INK)
-        error: Any = picture
-        for verdict, (left, right) in zip(condition.verdicts.values(), row[1:].reshape(-1, 2), strict=True):
+        for (_, verdict), left, right in zip(rows, *columns, strict=True):
             found = verdict.example.get(name, np.full(tissue.shape, np.nan, np.float32))
-            _show(left, np.where(tissue, found, np.nan)[crop], kind.colours, (kind.low, kind.high))
+            picture = _show(left, np.where(tissue, found, np.nan)[crop], kind.colours, (kind.low, kind.high))
             difference = np.where(judged, found - truth[name], np.nan)
             error = _show(right, difference[crop], "coolwarm", (-reach, reach))
-        for shown in (error, picture):  # the second lies inside
-            figure.colorbar(shown, ax=row, location="right", shrink=0.8, pad=0.01, aspect=15)
-    axes[0, 0].set_title(TRUTH, color=INK)
-    for name, place in zip(condition.verdicts, axes[0, 1:].reshape(-1, 2), strict=True):
-        place[0].set_title(name, color=INK)
-        place[1].set_title(f"{name} - truth", color=INK)
+        columns[1, 0].set_visible(False)  # the truth has no error
+        for shown, column, title in zip((picture, error), columns, (_label(name), "error"), strict=True):
+            column[0 if shown is picture else 1].set_title(title, color=INK)
+            figure.colorbar(shown, ax=column, location="bottom", shrink=0.8, pad=0.01, aspect=20)
+    for (name, _), axis in zip(rows, axes[:, 0], strict=True):
+        axis.set_ylabel(name, color=INK)
     return figure
 
 
@@ -91,7 +89,7 @@ def blur_figure(condition: Condition) -> Figure:
     """Share of energy beyond a spatial frequency, mean and standard deviation over slices; lower is smoother."""
     figure, axes = _panels(1)
     for axis, name in zip(axes[0], PARAMETERS, strict=True):
-        for (label, verdict), colour in zip(_with_truth(condition), (INK, *COLOURS), strict=False):
+        for (label, verdict), colour in zip(_with_truth(condition), chain([INK], cycle(COLOURS)), strict=False):
             curves = np.array(verdict.blur.get(name, np.zeros((0, len(BLUR_THRESHOLDS)))))
             if not len(curves):
                 continue
@@ -112,7 +110,7 @@ def calibration_figure(condition: Condition) -> Figure:
     for axis, name in zip(axes[0], PARAMETERS, strict=True):
         axis.set_title(_label(name), color=INK, fontsize=10)
         seen = []
-        for (label, verdict), colour in zip(condition.verdicts.items(), COLOURS, strict=False):
+        for (label, verdict), colour in zip(condition.verdicts.items(), cycle(COLOURS), strict=False):
             if name in verdict.calibration and (result := verdict.calibration[name].result())["expected"]:
                 axis.plot(
                     result["expected"], result["found"], "o-", color=colour, markersize=3, linewidth=1, label=label
