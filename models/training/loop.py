@@ -20,7 +20,7 @@ from models.training.precision import autocast, in_bfloat16
 from models.training.processes import Processes
 from models.training.recipes import Recipe, recipe
 from models.training.training_settings import TrainingSettings
-from models.training.validation import validate
+from models.training.validation import overall, validate
 
 __all__ = ["Report", "Training", "learning_rate", "split", "train"]
 
@@ -178,8 +178,8 @@ class Training:
         return value
 
     def _compare(self, nrmse: dict[str, float]) -> None:
-        if (mean := sum(nrmse.values()) / len(nrmse)) < self.best:
-            self.best = mean
+        if (error := overall(nrmse)) < self.best:
+            self.best = error
             if self.processes.first:
                 arithmetic = {
                     "precision": "bfloat16"

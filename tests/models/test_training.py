@@ -22,6 +22,7 @@ from models.training.processes import Processes
 from models.training.recipes import RECIPES
 from models.training.targets import targets
 from models.training.training_settings import TrainingSettings
+from models.training.validation import overall
 
 ROOT = Path(__file__).parents[2]
 SHORT = {
@@ -227,6 +228,11 @@ def test_learning_rates_fall_as_the_papers_say():
     assert learning_rate(RECIPES["balsiger2020"], 0.9) == 1e-3
     short = recipes.recipe(settings("balsiger2020", decay="cosine"))
     assert learning_rate(short, 1.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_no_map_alone_decides_which_weights_are_best():
+    assert overall({"ff": 0.02, "t1fat": 0.5}) == pytest.approx(0.1)
+    assert overall({"ff": 0.02, "t1fat": 0.55}) < overall({"ff": 0.03, "t1fat": 0.5})
 
 
 def test_the_best_weights_are_those_of_the_whole_network(training_set, tmp_path):
