@@ -147,23 +147,21 @@ def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
             rows.append(_score_row(f"{title} of regions", name, found, cells, what))
     heads = ["", "", *(_title(found, name) for name in found["maps"])]
     note = "Mean ± standard deviation over subjects; agreement of the means of regions."
-    papers = any(found["reconstructors"][name].get("published") for name in scored)
+    papers = {name: paper for name in scored if (paper := found["reconstructors"][name].get("published"))}
     source = f'<p class="paper">In grey: {escape(found["published_source"])}.</p>' if papers else ""
-    return f"<h3>Against {reference}</h3>{_table(note, heads, rows)}{source}{_order(found, scored)}"
+    return f"<h3>Against {reference}</h3>{_table(note, heads, rows)}{source}{_order(found, scored, papers)}"
 
 
-def _order(found: dict[str, Any], scored: Mapping[str, Any]) -> str:
+def _order(found: dict[str, Any], scored: Mapping[str, Any], papers: Mapping[str, Any]) -> str:
     """Of networks that a paper compares, with what each was trained."""
-    papers = {name: published for name in scored if (published := found["reconstructors"][name].get("published"))}
     if len(papers) < 2:
         return ""
     errors = {name: {m: value["mean"] for m, value in scored[name]["nrmse"].items()} for name in papers}
-    here, there = mean_ranks(errors), mean_ranks({name: published["nrmse"] for name, published in papers.items()})
+    here, there = mean_ranks(errors), mean_ranks({name: paper["nrmse"] for name, paper in papers.items()})
     rows = []
     for name, rank in here.items():
-        training = found["reconstructors"][name].get("training", {})
-        budget = "".join(f"<td>{escape(str(training.get(what, '–')))}</td>" for what in ("epochs", "hours"))
-        rows.append(f"<td>{escape(name)}</td><td>{rank:.1f}</td><td>{there[name]:.1f}</td>{budget}")
+        cells = [name, f"{rank:.1f}", f"{there[name]:.1f}", *_trained(found["reconstructors"][name], "epochs", "hours")]
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
     note = "Mean rank by NRMSE over the maps, among the published networks; 1 is best in all."
     return _table(note, ("", "here", "paper", "epochs", "hours"), rows)
 
@@ -188,10 +186,8 @@ def _reconstructors(found: dict[str, Any]) -> str:
     """Training budgets side by side, then all that the archives tell."""
     rows, details = [], []
     for name, about in found["reconstructors"].items():
-        training = about.get("training", {})
-        budget = [str(training.get(what, "–")) for what in BUDGET]
-        cells = [name, about.get("digest", "–"), about.get("precision", "–"), *budget, training.get("command", "–")]
-        rows.append("".join(f'<td class="text">{escape(str(cell))}</td>' for cell in cells))
+        cells = [name, about.get("digest", "–"), about.get("precision", "–"), *_trained(about, *BUDGET, "command")]
+        rows.append("".join(f'<td class="text">{escape(cell)}</td>' for cell in cells))
         shown = {key: value for key, value in about.items() if key not in ("published", "learnt_subjects")}
         text = escape(json.dumps(shown, indent=2, ensure_ascii=False))
         details.append(f"<details><summary>{escape(name)}</summary><pre>{text}</pre></details>")
@@ -201,6 +197,11 @@ def _reconstructors(found: dict[str, Any]) -> str:
         f"<h2>How they came about</h2>{_table('What every network learnt from, and for how long.', heads, rows)}"
         f'{"".join(details)}<p class="note">{escape(software)}, {found["threads"]} threads.</p>'
     )
+
+
+def _trained(about: Mapping[str, Any], *what: str) -> list[str]:
+    """What a reconstructor tells of its training; dashes where there was none."""
+    return [str(about.get("training", {}).get(key, "–")) for key in what]
 
 
 def _table(caption: str, heads: Iterable[str], rows: Iterable[str]) -> str:

@@ -53,9 +53,10 @@ def maps_figure(condition: Condition) -> Figure:
             picture = _show(left, np.where(tissue, found, np.nan)[crop], kind.colours, (kind.low, kind.high))
             difference = np.where(judged, found - truth[name], np.nan)
             error = _show(right, difference[crop], "coolwarm", (-reach, reach))
+        columns[0, 0].set_title(_label(name), color=INK)
         columns[1, 0].set_visible(False)  # the truth has no error
-        for shown, column, title in zip((picture, error), columns, (_label(name), "error"), strict=True):
-            column[0 if shown is picture else 1].set_title(title, color=INK)
+        columns[1, 1].set_title("error", color=INK)
+        for shown, column in zip((picture, error), columns, strict=True):
             figure.colorbar(shown, ax=column, location="bottom", shrink=0.8, pad=0.01, aspect=20)
     for (name, _), axis in zip(rows, axes[:, 0], strict=True):
         axis.set_ylabel(name, color=INK)
