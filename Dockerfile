@@ -4,7 +4,8 @@ WORKDIR /src
 RUN python3 -m venv /opt/spokestream
 # this release of torch installs as a CPU build; newer ones bring CUDA along
 RUN /opt/spokestream/bin/pip install --no-cache-dir torch==2.13.0
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY spokestream spokestream
 COPY simulator simulator
 COPY gadgets gadgets
 COPY models models

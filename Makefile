@@ -23,7 +23,7 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/simulation.py
 
 # torch is pinned here, not in the package: this release installs as a CPU build, newer ones bring CUDA along
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: pyproject.toml hatch_build.py
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -1,7 +1,5 @@
 """What weighing frames by their noise is worth, on a simulated thigh: python benchmarks/frame_weights.py [--quick]."""
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 from pathlib import Path
@@ -11,24 +9,24 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from gadgets.accumulation import SpokeAccumulation
-from gadgets.basis import TemporalBasis, frame_basis
-from gadgets.compression import CoilCompression
-from gadgets.gadget import Chain
-from gadgets.gridding import Gridding
-from gadgets.matching import parameter_maps
-from gadgets.messages import Fingerprints
-from gadgets.readout import Readout
-from gadgets.scan import ScanContext, ScanHeader, sequence_from_header
-from gadgets.two_pool import TwoPoolAtoms
-from gadgets.whitening import NoiseWhitening
-from pipelines.demo import Truth, compare, read_truth
-from pipelines.files import read_scan
-from pipelines.run_chain import run_chain
-from pipelines.settings import T1FFSettings
-from simulator.dictionary import Dictionary, build_dictionary
-from simulator.scan_file import truth_path
-from simulator.simulate import SimulationSettings, simulate_scan
+from spokestream.gadgets.coil_compression import CoilCompression
+from spokestream.gadgets.dictionary_matching import parameter_maps
+from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.matching.two_pools import TwoPoolAtoms
+from spokestream.gadgets.messages import Fingerprints
+from spokestream.gadgets.noise_whitening import NoiseWhitening
+from spokestream.gadgets.readout import Readout
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader, sequence_from_header
+from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.files.truth import Truth, compare, read_truth
+from spokestream.pipelines.run_chain import run_chain
+from spokestream.pipelines.settings import T1FFSettings
+from spokestream.simulator.physics.dictionaries.water_fat import Dictionary, build_dictionary
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_basis
+from spokestream.simulator.scan_files.scan_file import truth_path
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 
 def fingerprints(path: Path, scan: ScanContext, basis: TemporalBasis) -> Fingerprints:

@@ -1,7 +1,5 @@
 """Gridding one slice, ours against the NUFFT libraries: python benchmarks/gridding.py [--quick]."""
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 from collections.abc import Callable
@@ -17,15 +15,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from gadgets.basis import TemporalBasis, compressed_basis, frame_basis
-from gadgets.gridding import Gridding
-from gadgets.messages import Geometry, SliceEnd, SpokeBlock
-from gadgets.radial_grid import RadialGrid, ramp_density
-from gadgets.scan import ScanContext, ScanHeader
-from gadgets.workers import workers
-from simulator.dictionary import build_dictionary
-from simulator.presets import load_sequence
-from simulator.trajectory import golden_angles, radial_spokes
+from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
+from spokestream.gadgets.messages import Geometry, SliceEnd, SpokeBlock
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 TOLERANCE = 1e-3
 FFTW_MEASURE = 0

@@ -1,7 +1,5 @@
 """Networks over one slice, ours against ONNX Runtime and OpenVINO: python benchmarks/inference.py [--quick]."""
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 import os
@@ -19,18 +17,18 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gadgets.basis import compressed_basis
-from gadgets.contract import Contract, Output
-from gadgets.network_archive import NetworkArchive
-from gadgets.tiled_network import TiledNetwork
-from gadgets.tiles import cover
-from gadgets.workers import workers
-from models.networks.fold import fold_batch_norm
-from models.training.export import Archived
-from models.training.map_ranges import T1FF_MAPS
-from models.training.recipes import RECIPES
-from simulator.dictionary import build_dictionary
-from simulator.presets import load_sequence
+from spokestream.gadgets.network.archive import NetworkArchive
+from spokestream.gadgets.network.contract import Contract, Output
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network.tiles import cover
+from spokestream.gadgets.workers import workers
+from spokestream.models.archives.exporting import Archived
+from spokestream.models.networks.fold import fold_batch_norm
+from spokestream.models.training.map_ranges import T1FF_MAPS
+from spokestream.models.training.recipes import RECIPES
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 PEERS = {"onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 TILE = 128
@@ -47,7 +45,7 @@ def thighs(matrix: int) -> NDArray[np.bool_]:
 
 
 def random_network(name: str) -> tuple[nn.Module, NetworkArchive]:
-    """A network of `models.training.recipes` with random weights, and what `spokestream export` would make of it."""
+    """A network with random weights, one of `models/training/recipes.py`, as `spokestream export` would write it."""
     recipe = RECIPES[name]
     sequence = load_sequence("t1ff-2d-1400")
     atoms = build_dictionary(sequence).atoms

@@ -5,8 +5,6 @@ from a network archive, which must not have learnt from these subjects. Matching
 so that its maps are wrong by what the efficiency does; the estimate does not depend on that, to first order.
 """
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 import logging
@@ -17,13 +15,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from gadgets.closed_form import ClosedForm
-from gadgets.inversion import inversion_efficiency
-from gadgets.messages import NOWHERE, Fingerprints
-from gadgets.scan import ScanContext, ScanHeader
-from models.datasets.shards import TrainingSet
-from models.evaluation.reconstructors import MATCHING, reconstructor
-from simulator.dictionary import build_dictionary
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
+from spokestream.gadgets.model_fit.inversion import inversion_efficiency
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
 
 
 def main() -> None:

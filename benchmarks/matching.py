@@ -1,7 +1,5 @@
 """Matching one slice, ours against exhaustive search and SVD matching: python benchmarks/matching.py [--quick]."""
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 from dataclasses import dataclass
@@ -14,14 +12,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from gadgets.basis import TemporalBasis, compressed_basis, frame_basis, frame_means
-from gadgets.two_pool import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
-from gadgets.workers import workers
-from pipelines.replay import peak_memory_mb
-from simulator.dictionary import Dictionary, build_dictionary
-from simulator.presets import load_sequence
-from simulator.sequence import Sequence
-from simulator.signal import voxel_signal
+from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
+from spokestream.gadgets.workers import workers
+from spokestream.pipelines.files.replay import peak_memory_mb
+from spokestream.simulator.physics.dictionaries.water_fat import Dictionary, build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.signal import voxel_signal
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, frame_means
 
 NOISE = (0.1, 0.35)
 """Standard deviation per real and imaginary part, over the mean signal of a frame."""
@@ -39,7 +37,7 @@ class Voxels:
     frames: NDArray[np.complex64]
 
 
-def random_voxels(sequence: Sequence, n: int, noise: float, rng: np.random.Generator) -> Voxels:
+def random_voxels(sequence: PulseSequence, n: int, noise: float, rng: np.random.Generator) -> Voxels:
     truth = {
         "ff": rng.uniform(0, 1, n) ** 1.5,
         "t1h2o_ms": rng.uniform(700, 1900, n),

@@ -16,8 +16,6 @@ The last column was calculated for this project by other means before this simul
 were not kept.
 """
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 from dataclasses import replace
@@ -28,17 +26,17 @@ from rich.console import Console
 from rich.table import Table
 from scipy.optimize import minimize
 
-from simulator.fingerprint import fingerprint
-from simulator.presets import load_sequence
-from simulator.sequence import Sequence
-from simulator.sequence_file import quadratic_phase_deg
-from simulator.signal import frame_means
-from simulator.slice_profile import slice_profile
+from spokestream.simulator.acquisition.slice_profile import slice_profile
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.sequences.toml_file import quadratic_phase_deg
+from spokestream.simulator.physics.signal import frame_means
 
 T1_MS, T2_MS, B1 = 1400.0, 40.0, 0.7
 
 
-def frames(sequence: Sequence, signal: NDArray) -> NDArray:
+def frames(sequence: PulseSequence, signal: NDArray) -> NDArray:
     return frame_means(signal, sequence.spokes_per_frame)
 
 
@@ -46,7 +44,7 @@ def correlation(atoms: NDArray, data: NDArray) -> NDArray:
     return np.abs(atoms @ data.conj()) / (np.linalg.norm(atoms, axis=-1) * np.linalg.norm(data))
 
 
-def match(model: Sequence, data: NDArray, step: float) -> tuple[float, float, float]:
+def match(model: PulseSequence, data: NDArray, step: float) -> tuple[float, float, float]:
     """T1 (ms), B1 and correlation of the best atom of the closed form."""
 
     def atoms(t1, b1):
@@ -65,11 +63,11 @@ def match(model: Sequence, data: NDArray, step: float) -> tuple[float, float, fl
     return float(1e3 * best.x[0]), float(best.x[1]), float(1 - best.fun)
 
 
-def rf_spoiled(sequence: Sequence, increment_deg: float) -> Sequence:
+def rf_spoiled(sequence: PulseSequence, increment_deg: float) -> PulseSequence:
     return replace(sequence, spoiling="gradient", rf_phase_deg=quadratic_phase_deg(len(sequence), increment_deg))
 
 
-def studies(sequence: Sequence) -> list[tuple[str, Sequence, NDArray, str]]:
+def studies(sequence: PulseSequence) -> list[tuple[str, PulseSequence, NDArray, str]]:
     """(imperfection, sequence that is matched with, frames, the reference's result)."""
 
     def ideal(t2_ms=T2_MS, **settings):

@@ -1,7 +1,5 @@
 """Simulated signals, ours against sycomore and MRzeroCore: python benchmarks/simulation.py [--quick]."""
 
-import simulator  # noqa: F401  first of all, since it settles how threads wait
-
 # isort: split
 import argparse
 import contextlib
@@ -18,18 +16,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from gadgets.basis import compressed_basis
-from models.datasets.making import tissue_box
-from simulator.coils import receive_array
-from simulator.dictionary import build_dictionary
-from simulator.expansion import TissueRange, expand, signal_terms
-from simulator.fingerprint import fingerprint
-from simulator.phantoms import thigh
-from simulator.point_spread import PointSpread
-from simulator.presets import load_sequence
-from simulator.readout import radial_readout
-from simulator.scanner import acquire
-from simulator.sequence import Sequence
+from spokestream.models.datasets.making import tissue_box
+from spokestream.simulator.acquisition.receive_coils import receive_array
+from spokestream.simulator.acquisition.sampling import radial_readout
+from spokestream.simulator.acquisition.scanner import acquire
+from spokestream.simulator.expansion.point_spread import PointSpread
+from spokestream.simulator.expansion.signal_expansion import TissueRange, expand, signal_terms
+from spokestream.simulator.phantoms import thigh
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 PEERS = {"sycomore": "sycomore", "mrzerocore": "MRzeroCore"}
 THRESHOLD = 1e-4
@@ -44,7 +42,7 @@ EQUAL_TR_MS = 13.0
 class Method:
     """Something that simulates `atoms` atoms of a train."""
 
-    sequence: Sequence
+    sequence: PulseSequence
     atoms: int
     run: Callable[[], NDArray[np.complexfloating]]
 
@@ -56,7 +54,7 @@ def random_tissue(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return t1, np.minimum(rng.uniform(20, 600, n), t1)
 
 
-def sycomore_atoms(sequence: Sequence, t1, t2, threshold: float):
+def sycomore_atoms(sequence: PulseSequence, t1, t2, threshold: float):
     """All atoms, one by one; whatever does not depend on the tissue is made once."""
     import sycomore
     from sycomore.units import deg, ms, mT
@@ -84,7 +82,7 @@ def sycomore_atoms(sequence: Sequence, t1, t2, threshold: float):
     return run
 
 
-def mrzero_atoms(sequence: Sequence, t1, t2):
+def mrzero_atoms(sequence: PulseSequence, t1, t2):
     """All atoms as voxels in one place, with a coil each; the phase graph is made for them together."""
     import MRzeroCore
 
@@ -101,7 +99,7 @@ def mrzero_atoms(sequence: Sequence, t1, t2):
     data = phantom.build()
     data.size = torch.full((3,), size)
     data.coil_sens = torch.eye(count, dtype=torch.complex64)
-    train = MRzeroCore.Sequence()
+    train = MRzeroCore.PulseSequence()
     inversion = train.new_rep(1)
     inversion.pulse.angle = torch.tensor(torch.pi)
     inversion.pulse.usage = MRzeroCore.PulseUsage.EXCIT
@@ -137,7 +135,7 @@ def silence() -> Iterator[None]:
         os.close(nowhere)
 
 
-def ours(sequence: Sequence, t1, t2, **settings) -> Method:
+def ours(sequence: PulseSequence, t1, t2, **settings) -> Method:
     settings = {"dtype": torch.float32} | settings
     return Method(sequence, len(t1), lambda: fingerprint(sequence, t1, t2, **settings))
 

@@ -12,14 +12,14 @@ import torch
 from measure import in_turn, print_machine, ratio
 from rich.console import Console
 
-from gadgets.basis import compressed_basis
-from models.datasets.data_settings import DataSettings
-from models.datasets.exam import WhitenedExam
-from models.datasets.fast_fingerprints import TOLERANCE, FastGridding
-from models.datasets.full_fingerprints import full_images
-from models.datasets.making import tissue_box
-from models.datasets.spoke_terms import SpokeTerms
-from simulator.dictionary import build_dictionary
+from spokestream.models.datasets.data_settings import DataSettings
+from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
+from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.making import tissue_box
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+from spokestream.simulator.expansion.spoke_terms import SpokeTerms
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 
 def main():

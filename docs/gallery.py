@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from rich.console import Console
 
-from gadgets.map_kinds import MAP_KINDS
-from pipelines.chains import select
-from pipelines.demo import Deviation, compare, read_truth, write_comparison
-from pipelines.files import read_scan
-from pipelines.outputs import map_volumes
-from pipelines.replay import reconstruct
-from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
-from simulator.scan_file import truth_path
-from simulator.simulate import SimulationSettings, simulate_scan
+from spokestream.pipelines.chains import select
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.files.outputs import map_volumes
+from spokestream.pipelines.files.replay import reconstruct
+from spokestream.pipelines.files.truth import Deviation, compare, read_truth, write_comparison
+from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
+from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.scan_files.scan_file import truth_path
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 PAGE = Path(__file__).with_suffix(".md")
 PICTURES = PAGE.with_suffix("")

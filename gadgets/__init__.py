@@ -1,3 +1,1 @@
-"""What happens to the stream: one gadget a file, its maths in plain functions."""
-
-import simulator as simulator  # settles how threads wait before torch and finufft are loaded
+"""What happens to the stream: one gadget a file, its mathematics in plain functions."""

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from gadgets.scan import ScanContext
+from spokestream.gadgets.scan.header import ScanContext
 
 In = TypeVar("In")
 Out = TypeVar("Out")

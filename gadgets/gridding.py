@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gadgets.basis import TemporalBasis
-from gadgets.coils import CoilCalibration
-from gadgets.foreground import foreground
-from gadgets.gadget import Gadget
-from gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
-from gadgets.radial_grid import RadialGrid, ramp_density
-from gadgets.scan import ScanContext, ScanError
-from gadgets.workers import workers
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
+from spokestream.gadgets.imaging.foreground import foreground
+from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
+from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
+from spokestream.gadgets.scan.header import ScanContext
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["Gridding"]
 

@@ -8,11 +8,12 @@ import numpy as np
 from ismrmrd.image import ImageHeader, get_data_type_from_dtype
 from numpy.typing import NDArray
 
-from gadgets.gadget import Gadget
-from gadgets.map_kinds import MAP_KINDS, MapKind, fit_to_scan
-from gadgets.messages import Float, Geometry, ParameterMaps
-from gadgets.scan import ScanContext, ScanError, ScanHeader
-from gadgets.software import software_version
+from spokestream import __version__
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import Float, Geometry, ParameterMaps
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.simulator.physics.quantities import MAP_KINDS, MapKind, fit_to_scan
 
 __all__ = ["MapImages", "map_metadata", "stored_ceiling", "stored_to_physical", "to_stored"]
 
@@ -159,7 +160,7 @@ def map_metadata(
     meta |= {
         "spokestream_map": kind.name,
         "spokestream_unit": kind.unit,
-        "spokestream_version": software_version(),
+        "spokestream_version": __version__,
     }
     return ismrmrd.Meta(meta)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gadgets.basis import TemporalBasis
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = [
     "NOWHERE", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from gadgets.closed_form import PARAMETERS, ClosedForm, columns, departures
-from gadgets.gadget import Gadget
-from gadgets.messages import Fingerprints, Float, ParameterMaps
-from gadgets.scan import ScanContext, ScanError
-from gadgets.workers import workers
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import Fingerprints, Float, ParameterMaps
+from spokestream.gadgets.model_fit.residuals import departures
+from spokestream.gadgets.scan.header import ScanContext
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS, ClosedForm, columns
 
 __all__ = ["FLAGGED_ABOVE", "Comparison", "PhysicsCheck", "compare", "misfit"]
 

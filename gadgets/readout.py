@@ -7,11 +7,12 @@ import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
-from gadgets.gadget import Gadget
-from gadgets.imaging import is_imaging
-from gadgets.messages import Geometry, SliceEnd, Spoke
-from gadgets.scan import ScanContext, ScanError
-from simulator.trajectory import golden_angles, radial_spokes
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke
+from spokestream.gadgets.readouts.flags import is_imaging
+from spokestream.gadgets.scan.header import ScanContext
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 __all__ = ["Readout", "demodulate", "embedded_trajectory"]
 

@@ -6,25 +6,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gadgets.accumulation import SpokeAccumulation
-from gadgets.basis import TemporalBasis, compressed_basis, frame_basis
-from gadgets.closed_form import ClosedForm
-from gadgets.compression import CoilCompression
-from gadgets.gadget import Chain, Gadget
-from gadgets.gridding import Gridding
-from gadgets.inference import NetworkInference, check_scan
-from gadgets.main_field import fat_spectrum, field_t
-from gadgets.map_images import MapImages
-from gadgets.matching import DictionaryMatching
-from gadgets.physics_check import PhysicsCheck
-from gadgets.readout import Readout
-from gadgets.scan import ScanContext, ScanError, ScanHeader, parse_xml, sequence_from_header
-from gadgets.whitening import NoiseWhitening
-from models.archives import archive_path, shipped_networks
-from pipelines.model_pool import MODEL_POOL, SharedNetwork
-from pipelines.settings import SETTINGS, StreamSettings, T1FFNetSettings, T1FFSettings, read_settings
-from simulator.dictionary import build_dictionary, load_dictionary
-from simulator.signal import REFERENCE_FIELD_T
+from spokestream.errors import ScanError
+from spokestream.gadgets.coil_compression import CoilCompression
+from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.map_images import MapImages
+from spokestream.gadgets.network_inference import NetworkInference, check_scan
+from spokestream.gadgets.noise_whitening import NoiseWhitening
+from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.gadgets.readout import Readout
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader, parse_xml, sequence_from_header
+from spokestream.gadgets.scan.main_field import fat_spectrum, field_t
+from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
+from spokestream.models.archives import archive_path, shipped_networks
+from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
+from spokestream.pipelines.settings import SETTINGS, StreamSettings, T1FFNetSettings, T1FFSettings, read_settings
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary, load_dictionary
+from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
+from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
 
 __all__ = ["PIPELINES", "Selection", "configure", "pipeline", "select", "shared_network", "start_scan", "warm_up"]
 

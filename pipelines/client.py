@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import ismrmrd
 
-from pipelines import wire
+from spokestream.pipelines import wire
 
 __all__ = ["ClientError", "Pace", "Reply", "send_scan"]
 

@@ -1,8 +1,10 @@
-"""A pipeline as a Gadgetron external module: `<execute name="pipelines.external" target="mrf_t1ff" type="python"/>`.
+"""A pipeline as a Gadgetron external module.
 
-Gadgetron starts `python -m gadgetron PORT pipelines.external mrf_t1ff`. The `gadgetron` package connects and reads
-configuration and header; from there on the socket is ours, because that package waits for ever when Gadgetron is gone,
-and lets a crash pass for success.
+`<execute name="spokestream.pipelines.external" target="mrf_t1ff" type="python"/>`
+
+Gadgetron starts `python -m gadgetron PORT spokestream.pipelines.external mrf_t1ff`. The `gadgetron` package connects
+and reads configuration and header; from there on the socket is ours, because that package waits for ever when
+Gadgetron is gone, and lets a crash pass for success.
 """
 
 import logging
@@ -10,9 +12,9 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from gadgets.scan import ScanError
-from pipelines import wire
-from pipelines.run_chain import run_chain
+from spokestream.errors import ScanError
+from spokestream.pipelines import wire
+from spokestream.pipelines.run_chain import run_chain
 
 __all__ = ["mrf_t1ff", "mrf_t1ff_net", "reconstruct"]
 
@@ -47,7 +49,7 @@ def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str
     gadgetron = _Gadgetron(sock)
     try:
         try:
-            from pipelines import chains  # here, so that a broken installation is told as well
+            from spokestream.pipelines import chains  # here, so that a broken installation is told as well
 
             config_text, header_xml = gadgetron.introduction(config, header)
             chain = chains.start_scan(chains.select(config_text, default=pipeline), header_xml, LOG)

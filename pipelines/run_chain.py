@@ -7,7 +7,7 @@ __all__ = ["RunningChain", "run_chain"]
 
 
 class RunningChain(Protocol):
-    """What a started chain can do; `gadgets.gadget.Chain` is one."""
+    """What a started chain can do; `spokestream.gadgets.gadget.Chain` is one."""
 
     def feed(self, message: Any, /) -> Iterable[Any]:
         """Take one message, return those that are ready."""

@@ -8,8 +8,8 @@ from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gadgets.arithmetic import DEVICES, PRECISIONS
-from gadgets.scan import ScanError
+from spokestream.errors import ScanError
+from spokestream.gadgets.network.arithmetic import DEVICES, PRECISIONS
 
 __all__ = ["SETTINGS", "StreamSettings", "T1FFNetSettings", "T1FFSettings", "read_settings", "setting"]
 

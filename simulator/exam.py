@@ -5,15 +5,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.coils import noise_covariance, receive_array
-from simulator.expansion import TrainSignal
-from simulator.fingerprint import fingerprint
-from simulator.imperfections import delay_gradients, distort_trajectory, move
-from simulator.noise import frame_noise_gain, mean_frame_signal, noise_sigma
-from simulator.phantoms import DEFAULT_FOV_MM, MM_PER_LEVEL, Phantom, draw_subject, render
-from simulator.readout import Readout
-from simulator.simulation_settings import SimulationSettings
-from simulator.slice_profile import slice_profile
+from spokestream.simulator.acquisition.imperfections import delay_gradients, distort_trajectory, move
+from spokestream.simulator.acquisition.noise import frame_noise_gain, mean_frame_signal, noise_sigma
+from spokestream.simulator.acquisition.receive_coils import noise_covariance, receive_array
+from spokestream.simulator.acquisition.sampling import Sampling
+from spokestream.simulator.acquisition.slice_profile import slice_profile
+from spokestream.simulator.expansion.signal_expansion import TrainSignal
+from spokestream.simulator.phantoms import DEFAULT_FOV_MM, MM_PER_LEVEL, Phantom, draw_subject, render
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["Exam"]
 
@@ -68,7 +68,7 @@ class Exam:
         share = (start_ms + np.cumsum(self.sequence.tr_ms)) / (self.settings.slices * self.sequence.duration_ms)
         return np.asarray(self.settings.drift_hz * share)
 
-    def _true_readout(self) -> Readout:
+    def _true_readout(self) -> Sampling:
         readout = delay_gradients(self.told, self.settings.delays) if any(self.settings.delays) else self.told
         if self.settings.trajectory_error:
             readout = distort_trajectory(readout, self.settings.trajectory_error, self.rng(2))

@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 from rich.progress import Progress
 
-from simulator.exam import Exam
-from simulator.imperfections import corrupt, drift_phase, lose_and_repeat
-from simulator.noise import add_noise
-from simulator.scan_file import (
+from spokestream.simulator.acquisition.imperfections import corrupt, drift_phase, lose_and_repeat
+from spokestream.simulator.acquisition.noise import add_noise
+from spokestream.simulator.acquisition.scanner import acquire
+from spokestream.simulator.exam import Exam
+from spokestream.simulator.scan_files.scan_file import (
     append_acquisitions,
     create_scan,
     create_truth,
@@ -19,8 +20,7 @@ from simulator.scan_file import (
     truth_path,
     write_truth,
 )
-from simulator.scanner import acquire
-from simulator.simulation_settings import SimulationSettings
+from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["SimulationSettings", "simulate_scan"]
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, POPULATIONS
-from simulator.presets import load_sequence
-from simulator.protocol import Protocol
-from simulator.settings import check_settings, setting
-from simulator.slice_profile import PROFILES
+from spokestream.settings import check_settings, setting
+from spokestream.simulator.acquisition.slice_profile import PROFILES
+from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, POPULATIONS
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.scan_files.protocol import Protocol
 
 __all__ = ["SimulationSettings"]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from gadgets.map_kinds import MAP_KINDS
-from models.training.recipes import RECIPES
-from models.training.training_settings import NETWORKS
-from pipelines.chains import select
-from pipelines.commands import COMMANDS
-from pipelines.options import add_options
-from pipelines.wire import MessageId
-from simulator.simulate import SimulationSettings, simulate_scan
+from spokestream.models.training.recipes import RECIPES
+from spokestream.models.training.training_settings import NETWORKS
+from spokestream.pipelines.chains import select
+from spokestream.pipelines.cli.commands import COMMANDS
+from spokestream.pipelines.cli.options import add_options
+from spokestream.pipelines.wire import MessageId
+from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

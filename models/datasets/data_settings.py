@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from simulator.phantoms import ANATOMIES, POPULATIONS
-from simulator.settings import check_settings, setting
-from simulator.simulation_settings import SimulationSettings
-from simulator.slice_profile import PROFILES
+from spokestream.settings import check_settings, setting
+from spokestream.simulator.acquisition.slice_profile import PROFILES
+from spokestream.simulator.phantoms import ANATOMIES, POPULATIONS
+from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["DataSettings"]
 

@@ -1,8 +1,8 @@
 """Fingerprints as the runtime makes them, without the k-space: through point spread functions.
 
-A slice's coefficient images come from FFTs (`simulator.point_spread`). What the runtime estimates from the data, the
-coils' compression and sensitivities, is estimated from the little k-space that it looks at. Noise goes through the
-very gridding, so that its statistics are right.
+A slice's coefficient images come from FFTs (`simulator/expansion/point_spread.py`). What the runtime estimates
+from the data, the coils' compression and sensitivities, is estimated from the little k-space that it looks at. Noise
+goes through the very gridding, so that its statistics are right.
 """
 
 from dataclasses import replace
@@ -12,17 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gadgets.basis import TemporalBasis
-from gadgets.coils import RADIUS, WINDOW_FRAMES, CoilCalibration
-from gadgets.compression import CALIBRATION_SPOKES, compression_matrix
-from gadgets.radial_grid import RadialGrid
-from models.datasets.exam import WhitenedExam
-from models.datasets.spoke_terms import SpokeTerms
-from simulator.phantoms import Phantom
-from simulator.point_spread import PointSpread
-from simulator.readout import Readout
-from simulator.scanner import acquire
-from simulator.sequence import TRAINS
+from spokestream.gadgets.coil_compression import CALIBRATION_SPOKES, compression_matrix
+from spokestream.gadgets.imaging.coil_sensitivities import RADIUS, WINDOW_FRAMES, CoilCalibration
+from spokestream.gadgets.imaging.radial_grid import RadialGrid
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+from spokestream.simulator.acquisition.sampling import Sampling
+from spokestream.simulator.acquisition.scanner import acquire
+from spokestream.simulator.expansion.point_spread import PointSpread
+from spokestream.simulator.expansion.spoke_terms import SpokeTerms
+from spokestream.simulator.phantoms import Phantom
+from spokestream.simulator.physics.sequences.pulse_sequence import TRAINS
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["TOLERANCE", "FastGridding"]
 
@@ -55,7 +55,7 @@ class FastGridding:
     """
 
     def __init__(
-        self, terms: SpokeTerms, basis: TemporalBasis, readout: Readout, matrix: int, virtual_coils: int,
+        self, terms: SpokeTerms, basis: TemporalBasis, readout: Sampling, matrix: int, virtual_coils: int,
         tolerance: float = 1e-3,
     ) -> None:  # fmt: skip
         self._terms, self._basis, self._readout = terms, basis, readout

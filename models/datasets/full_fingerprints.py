@@ -3,17 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from gadgets.accumulation import SpokeAccumulation
-from gadgets.basis import TemporalBasis
-from gadgets.compression import CoilCompression
-from gadgets.gadget import Chain
-from gadgets.gridding import Gridding
-from gadgets.messages import NOWHERE, Fingerprints, SliceEnd, Spoke
-from gadgets.readout import demodulate
-from gadgets.scan import ScanContext, ScanHeader
-from models.datasets.exam import WhitenedExam
-from simulator.protocol import header_xml
-from simulator.scanner import acquire
+from spokestream.gadgets.coil_compression import CoilCompression
+from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.messages import NOWHERE, Fingerprints, SliceEnd, Spoke
+from spokestream.gadgets.readout import demodulate
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+from spokestream.simulator.acquisition.scanner import acquire
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.scan_files.protocol import header_xml
 
 __all__ = ["full_images"]
 

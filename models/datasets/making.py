@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from gadgets.basis import TemporalBasis, compressed_basis
-from gadgets.foreground import foreground
-from models.datasets.data_settings import DataSettings
-from models.datasets.exam import WhitenedExam
-from models.datasets.fast_fingerprints import TOLERANCE, FastGridding
-from models.datasets.full_fingerprints import full_images
-from models.datasets.shards import Slice, claim, shard_path, write_shard
-from models.datasets.spoke_terms import SpokeTerms
-from simulator.dictionary import build_dictionary
-from simulator.phantoms import MAP_UNITS, Phantom
-from simulator.presets import load_sequence
-from simulator.slice_profile import slice_profile
+from spokestream.gadgets.imaging.foreground import foreground
+from spokestream.models.datasets.data_settings import DataSettings
+from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
+from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.shards import Slice, claim, shard_path, write_shard
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+from spokestream.simulator.acquisition.slice_profile import slice_profile
+from spokestream.simulator.expansion.spoke_terms import SpokeTerms
+from spokestream.simulator.phantoms import MAP_UNITS, Phantom
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis
 
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
 

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gadgets.basis import TemporalBasis
-from models.datasets.exam import WhitenedExam
-from models.draft import draft_of
-from simulator.phantoms import MAP_UNITS
-from simulator.sequence import SCALARS, TRAINS, Sequence
-from simulator.stored_sequence import read_sequence, write_sequence
+from spokestream.models.atomic_write import draft_of
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+from spokestream.simulator.phantoms import MAP_UNITS
+from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
+from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["Slice", "TrainingSet", "claim", "shard_path", "tissue", "write_shard"]
 
@@ -37,13 +37,13 @@ class Slice:
     foreground: NDArray[np.bool_]
     """(y, x)"""
     maps: dict[str, NDArray[np.float32]]
-    """Name -> (y, x); units are those of `simulator.phantoms.MAP_UNITS`."""
+    """Name -> (y, x); units are those of `spokestream.simulator.phantoms.MAP_UNITS`."""
     label: NDArray[np.uint8]
     """(y, x)"""
 
 
 def claim(
-    folder: Path, recipe: dict[str, Any], sequence: Sequence, make_basis: Callable[[], TemporalBasis]
+    folder: Path, recipe: dict[str, Any], sequence: PulseSequence, make_basis: Callable[[], TemporalBasis]
 ) -> TemporalBasis:
     """Make the folder that of a training set, or check that it is; returns its basis.
 
@@ -170,7 +170,7 @@ def _read(index: Path) -> dict[str, Any]:
     return dict(recipe)
 
 
-def _write_basis(path: Path, sequence: Sequence, basis: TemporalBasis) -> None:
+def _write_basis(path: Path, sequence: PulseSequence, basis: TemporalBasis) -> None:
     with h5py.File(path, "w") as file:
         write_sequence(file, sequence)
         group = file.create_group("basis")
@@ -179,7 +179,7 @@ def _write_basis(path: Path, sequence: Sequence, basis: TemporalBasis) -> None:
             group[name] = getattr(basis, name)
 
 
-def _read_basis(path: Path) -> tuple[Sequence, TemporalBasis]:
+def _read_basis(path: Path) -> tuple[PulseSequence, TemporalBasis]:
     try:
         with h5py.File(path, "r") as file:
             group = file["basis"]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gadgets.closed_form import PARAMETERS, ClosedForm
-from gadgets.messages import NOWHERE, Fingerprints
-from gadgets.physics_check import PhysicsCheck
-from gadgets.scan import ScanContext, ScanHeader
-from models.datasets.shards import TrainingSet, tissue
-from models.evaluation.reconstructors import MATCHING, Reconstructor
-from models.evaluation.scores import STRATA, Maps, Stratum, Verdict, thirds
-from simulator.dictionary import Dictionary, build_dictionary
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
+from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.models.datasets.shards import TrainingSet, tissue
+from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
+from spokestream.models.evaluation.scores import STRATA, Maps, Stratum, Verdict, thirds
+from spokestream.simulator.physics.dictionaries.water_fat import Dictionary, build_dictionary
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS, ClosedForm
 
 __all__ = ["TRUTH", "Condition", "Evaluation", "evaluate", "regions_of_interest"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter
 
-from gadgets.messages import Mask
+from spokestream.gadgets.messages import Mask
 
 __all__ = [
     "Agreement",

@@ -1,6 +1,6 @@
 """What papers report, to stand beside what was measured here."""
 
-from gadgets.closed_form import PARAMETERS
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
 
 __all__ = ["PUBLISHED", "SOURCE"]
 

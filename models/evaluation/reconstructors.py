@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gadgets.gadget import Gadget
-from gadgets.inference import NetworkInference
-from gadgets.matching import DictionaryMatching
-from gadgets.messages import Fingerprints, ParameterMaps
-from gadgets.network_archive import load_archive
-from gadgets.tiled_network import TiledNetwork
-from models.archives import archive_path
-from simulator.dictionary import Dictionary
+from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import Fingerprints, ParameterMaps
+from spokestream.gadgets.network.archive import load_archive
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network_inference import NetworkInference
+from spokestream.models.archives import archive_path
+from spokestream.simulator.physics.dictionaries.water_fat import Dictionary
 
 __all__ = ["MATCHING", "Reconstructor", "reconstructor"]
 
@@ -41,7 +41,7 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
 
     Args:
         what: `matching`, the path of an archive, or the name of one that comes with the software.
-        device: of a network, as in `gadgets.tiled_network.TiledNetwork`.
+        device: of a network, as in `spokestream.gadgets.network.tiled_network.TiledNetwork`.
         precision: likewise.
 
     Raises ValueError for anything else.

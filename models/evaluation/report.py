@@ -10,11 +10,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from models.evaluation.evaluating import TRUTH, Evaluation
-from models.evaluation.order import mean_ranks
-from models.evaluation.reconstructors import MATCHING
-from models.evaluation.report_figures import condition_figures
-from models.evaluation.results import results
+from spokestream.models.evaluation.evaluating import TRUTH, Evaluation
+from spokestream.models.evaluation.order import mean_ranks
+from spokestream.models.evaluation.reconstructors import MATCHING
+from spokestream.models.evaluation.report_figures import condition_figures
+from spokestream.models.evaluation.results import results
 
 __all__ = ["error_text", "is_worse", "write_report"]
 

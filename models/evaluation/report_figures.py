@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from gadgets.closed_form import PARAMETERS
-from gadgets.map_kinds import MAP_KINDS
-from models.evaluation.evaluating import TRUTH, Condition
-from models.evaluation.metrics import bland_altman
-from models.evaluation.scores import BLUR_THRESHOLDS, RANKED, Verdict
+from spokestream.models.evaluation.evaluating import TRUTH, Condition
+from spokestream.models.evaluation.metrics import bland_altman
+from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, RANKED, Verdict
+from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
 
 __all__ = ["blur_figure", "calibration_figure", "condition_figures", "maps_figure", "regions_figure"]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gadgets.closed_form import PARAMETERS
-from gadgets.map_kinds import MAP_KINDS
-from gadgets.software import software_version
-from models.evaluation.evaluating import TRUTH, Condition, Evaluation
-from models.evaluation.metrics import bland_altman, line
-from models.evaluation.published import PUBLISHED, SOURCE
-from models.evaluation.reconstructors import MATCHING
-from models.evaluation.scores import BLUR_THRESHOLDS, RANKED, Score, Verdict
+from spokestream import __version__
+from spokestream.models.evaluation.evaluating import TRUTH, Condition, Evaluation
+from spokestream.models.evaluation.metrics import bland_altman, line
+from spokestream.models.evaluation.published import PUBLISHED, SOURCE
+from spokestream.models.evaluation.reconstructors import MATCHING
+from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, RANKED, Score, Verdict
+from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
 
 __all__ = ["results"]
 
@@ -24,7 +24,7 @@ PACKAGES = ("numpy", "scipy", "torch")
 def results(evaluation: Evaluation) -> dict[str, Any]:
     """Everything but the pictures; what could not be measured is None."""
     table = {
-        "versions": {"spokestream": software_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": {"spokestream": __version__, **{package: version(package) for package in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
         "threads": evaluation.threads,
         "maps": {name: {"title": MAP_KINDS[name].title, "unit": MAP_KINDS[name].unit} for name in PARAMETERS},

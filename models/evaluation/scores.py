@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gadgets.closed_form import PARAMETERS
-from gadgets.map_kinds import MAP_KINDS
-from gadgets.messages import Float, Mask
-from models.evaluation.calibration import Calibration
-from models.evaluation.metrics import Moments, blurriness, nrmse, psnr, region_means, ssim
+from spokestream.gadgets.messages import Float, Mask
+from spokestream.models.evaluation.calibration import Calibration
+from spokestream.models.evaluation.metrics import Moments, blurriness, nrmse, psnr, region_means, ssim
+from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
 
 __all__ = ["BLUR_THRESHOLDS", "RANKED", "STRATA", "Maps", "Score", "Stratum", "Verdict", "thirds"]
 
@@ -88,7 +88,7 @@ class Verdict:
     seconds: list[float] = field(default_factory=list)
     """Of every slice, from fingerprints to maps."""
     flagged: int = 0
-    """Voxels whose maps do not explain the signal, see `gadgets.physics_check`."""
+    """Voxels whose maps do not explain the signal, see `spokestream.gadgets.physics_check`."""
     foreground: int = 0
     """Voxels that were checked."""
     scores: dict[str, Score] = field(default_factory=lambda: defaultdict(Score))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.nn.utils import fuse_conv_bn_eval
 
-from models.networks.layers import Network
+from spokestream.models.networks.layers import Network
 
 __all__ = ["Balsiger2018"]
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from models.networks.fold import Affine, absorb, affine
-from models.networks.layers import Network
+from spokestream.models.networks.fold import Affine, absorb, affine
+from spokestream.models.networks.layers import Network
 
 __all__ = ["Architecture", "Balsiger2020", "architecture"]
 

@@ -7,7 +7,7 @@ Anal 2020, among them) rectify instead and leave the output linear; this is the 
 
 from torch import Tensor, nn
 
-from models.networks.layers import Network
+from spokestream.models.networks.layers import Network
 
 __all__ = ["Cohen2018"]
 

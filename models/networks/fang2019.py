@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from models.networks.layers import Network, initialise_rectified
+from spokestream.models.networks.layers import Network, initialise_rectified
 
 __all__ = ["Fang2019", "Pretraining"]
 

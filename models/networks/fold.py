@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from models.networks.layers import Network
+from spokestream.models.networks.layers import Network
 
 __all__ = ["Affine", "absorb", "affine", "fold_batch_norm"]
 

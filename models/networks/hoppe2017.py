@@ -8,7 +8,7 @@ maps) that Balsiger et al. (Med Image Anal 2020, table 3) count; they do not pri
 
 from torch import Tensor, nn
 
-from models.networks.layers import FingerprintNetwork, initialise_rectified
+from spokestream.models.networks.layers import FingerprintNetwork, initialise_rectified
 
 __all__ = ["Hoppe2017"]
 

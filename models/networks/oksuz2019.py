@@ -7,7 +7,7 @@ frames and five maps, 118,405 with one.
 
 from torch import Tensor, nn
 
-from models.networks.layers import FingerprintNetwork
+from spokestream.models.networks.layers import FingerprintNetwork
 
 __all__ = ["Oksuz2019"]
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu, softplus
 
-from models.networks.layers import Network
+from spokestream.models.networks.layers import Network
 
 __all__ = ["Ours"]
 

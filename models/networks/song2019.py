@@ -9,7 +9,7 @@ and shortcuts are convolutions like the others, which comes closest to the size 
 from torch import Tensor, nn
 from torch.nn.functional import max_pool1d, relu
 
-from models.networks.layers import FingerprintNetwork, initialise_rectified
+from spokestream.models.networks.layers import FingerprintNetwork, initialise_rectified
 
 __all__ = ["Song2019"]
 

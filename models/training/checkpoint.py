@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from models.draft import draft_of
+from spokestream.models.atomic_write import draft_of
 
 __all__ = ["Best", "Progress", "read_best", "read_progress", "write_best", "write_progress"]
 

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gadgets.device import repeat_exactly
-from models.datasets.shards import TrainingSet
-from models.training.augmentation import Augmentation
-from models.training.board import Board
-from models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
-from models.training.patches import Patches
-from models.training.precision import autocast, in_bfloat16
-from models.training.processes import Processes
-from models.training.recipes import Recipe, recipe
-from models.training.training_settings import TrainingSettings
-from models.training.validation import overall, validate
+from spokestream.gadgets.network.device import repeat_exactly
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
+from spokestream.models.training.inputs.augmentation import Augmentation
+from spokestream.models.training.inputs.patches import Patches
+from spokestream.models.training.precision import autocast, in_bfloat16
+from spokestream.models.training.processes import Processes
+from spokestream.models.training.recipes import Recipe, recipe
+from spokestream.models.training.tensorboard_log import Board
+from spokestream.models.training.training_settings import TrainingSettings
+from spokestream.models.training.validation import overall, validate
 
 __all__ = ["Report", "Training", "learning_rate", "split", "train"]
 

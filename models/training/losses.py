@@ -10,7 +10,7 @@ __all__ = [
 ]  # fmt: skip
 
 Total = Callable[[Tensor], Tensor]
-"""Sums over all processes that share a batch, differentiably; see `models.training.processes`."""
+"""Sums over all processes that share a batch, differentiably; see `spokestream.models.training.processes`."""
 
 Loss = Callable[[Tensor, Tensor, Tensor, Total], Tensor]
 """(prediction, target, weight, total) to one number, that of the whole batch in every process. The target and its

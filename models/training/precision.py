@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from gadgets.device import multiplies_bfloat16
+from spokestream.gadgets.network.device import multiplies_bfloat16
 
 __all__ = ["autocast", "in_bfloat16"]
 

@@ -4,21 +4,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from gadgets.basis import TemporalBasis
-from gadgets.closed_form import PARAMETERS
-from models.networks.balsiger2018 import Balsiger2018
-from models.networks.balsiger2020 import Balsiger2020
-from models.networks.cohen2018 import Cohen2018
-from models.networks.fang2019 import Fang2019, Pretraining
-from models.networks.hoppe2017 import Hoppe2017
-from models.networks.layers import Network
-from models.networks.oksuz2019 import Oksuz2019
-from models.networks.ours import Ours
-from models.networks.song2019 import Song2019
-from models.training.losses import Loss, gaussian_likelihood, mean_squared, relative_difference, root_mean_squared
-from models.training.normalisation import CoefficientRms, FrameEnergy, FrameZScore, Normalisation
-from models.training.training_settings import TrainingSettings
-from simulator.sequence import Sequence
+from spokestream.models.networks.balsiger2018 import Balsiger2018
+from spokestream.models.networks.balsiger2020 import Balsiger2020
+from spokestream.models.networks.cohen2018 import Cohen2018
+from spokestream.models.networks.fang2019 import Fang2019, Pretraining
+from spokestream.models.networks.hoppe2017 import Hoppe2017
+from spokestream.models.networks.layers import Network
+from spokestream.models.networks.oksuz2019 import Oksuz2019
+from spokestream.models.networks.ours import Ours
+from spokestream.models.networks.song2019 import Song2019
+from spokestream.models.training.inputs.normalisation import CoefficientRms, FrameEnergy, FrameZScore, Normalisation
+from spokestream.models.training.losses import (
+    Loss,
+    gaussian_likelihood,
+    mean_squared,
+    relative_difference,
+    root_mean_squared,
+)
+from spokestream.models.training.training_settings import TrainingSettings
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -60,7 +66,7 @@ class Recipe:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: getattr(value, "__name__", value) for name, value in values.items()}
 
-    def make(self, basis: TemporalBasis, sequence: Sequence, n_maps: int) -> tuple[Normalisation, Network]:
+    def make(self, basis: TemporalBasis, sequence: PulseSequence, n_maps: int) -> tuple[Normalisation, Network]:
         """What turns coefficients of the basis into the network's channels, and the network, not yet trained."""
         normalisation = self.normalisation.of(basis, sequence)
         return normalisation, self.build(normalisation.n_images, n_maps)

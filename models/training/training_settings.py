@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from models.training.map_ranges import T1FF_MAPS, MapRange
-from simulator.settings import check_settings, setting
+from spokestream.models.training.map_ranges import T1FF_MAPS, MapRange
+from spokestream.settings import check_settings, setting
 
 __all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
 )  # fmt: skip
-"""`models.training.recipes` says how each is built and trained."""
+"""`spokestream.models.training.recipes` says how each is built and trained."""
 DECAYS = ("none", "cosine", "tenfold")
 """Of the learning rate: not at all; to zero, after a rise over the first hundredth; to a ten-thousandth in steps of a
 tenth."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from gadgets.channels import interleaved
-from models.datasets.shards import TrainingSet
-from models.networks.layers import Network
-from models.training.normalisation import Normalisation
-from models.training.precision import autocast
-from models.training.targets import targets
-from models.training.training_settings import TrainingSettings
+from spokestream.gadgets.network.channels import interleaved
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.networks.layers import Network
+from spokestream.models.training.inputs.normalisation import Normalisation
+from spokestream.models.training.inputs.targets import targets
+from spokestream.models.training.precision import autocast
+from spokestream.models.training.training_settings import TrainingSettings
 
 __all__ = ["overall", "predict", "validate"]
 

@@ -1,8 +1,8 @@
 """The ISMRMRD stream, sans I/O: a `Connection` turns bytes into events and events into bytes."""
 
-from pipelines.wire.connection import Connection
-from pipelines.wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
-from pipelines.wire.events import (
+from spokestream.pipelines.wire.connection import Connection
+from spokestream.pipelines.wire.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from spokestream.pipelines.wire.events import (
     Close,
     ConfigFile,
     ConfigText,
@@ -16,9 +16,9 @@ from pipelines.wire.events import (
     Response,
     Text,
 )
-from pipelines.wire.ids import MessageId
-from pipelines.wire.limits import Limits
-from pipelines.wire.states import Role, State
+from spokestream.pipelines.wire.ids import MessageId
+from spokestream.pipelines.wire.limits import Limits
+from spokestream.pipelines.wire.states import Role, State
 
 __all__ = [
     "Close", "ConfigFile", "ConfigText", "Connection", "Data", "DependencyReply", "Dicom", "ErrorText", "Event",

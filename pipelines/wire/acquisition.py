@@ -5,11 +5,11 @@ import ctypes
 import ismrmrd
 import numpy as np
 
-from pipelines.wire.control import U32
-from pipelines.wire.errors import LocalProtocolError, MalformedError
-from pipelines.wire.fill import Buffer, Fill, as_buffer, take, take_array, take_number
-from pipelines.wire.limits import Limits, bounded
-from pipelines.wire.nhlbi import decompress
+from spokestream.pipelines.wire.control import U32
+from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
+from spokestream.pipelines.wire.fill import Buffer, Fill, as_buffer, take, take_array, take_number
+from spokestream.pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.nhlbi import decompress
 
 __all__ = ["read_acquisition", "write_acquisition"]
 

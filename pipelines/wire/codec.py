@@ -5,11 +5,11 @@ from functools import partial
 
 import ismrmrd
 
-from pipelines.wire import control
-from pipelines.wire.acquisition import read_acquisition, write_acquisition
-from pipelines.wire.control import U32, U64
-from pipelines.wire.errors import LocalProtocolError
-from pipelines.wire.events import (
+from spokestream.pipelines.wire import control
+from spokestream.pipelines.wire.acquisition import read_acquisition, write_acquisition
+from spokestream.pipelines.wire.control import U32, U64
+from spokestream.pipelines.wire.errors import LocalProtocolError
+from spokestream.pipelines.wire.events import (
     Close,
     ConfigFile,
     ConfigText,
@@ -23,11 +23,11 @@ from pipelines.wire.events import (
     Response,
     Text,
 )
-from pipelines.wire.fill import Buffer, Fill
-from pipelines.wire.ids import OLD_IMAGES, MessageId
-from pipelines.wire.image import read_image, read_old_image, write_image
-from pipelines.wire.limits import Limits
-from pipelines.wire.waveform import read_waveform, write_waveform
+from spokestream.pipelines.wire.fill import Buffer, Fill
+from spokestream.pipelines.wire.ids import OLD_IMAGES, MessageId
+from spokestream.pipelines.wire.image import read_image, read_old_image, write_image
+from spokestream.pipelines.wire.limits import Limits
+from spokestream.pipelines.wire.waveform import read_waveform, write_waveform
 
 __all__ = ["encode", "read_body"]
 

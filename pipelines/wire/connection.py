@@ -3,13 +3,13 @@
 import struct
 from collections.abc import Generator
 
-from pipelines.wire.codec import encode, read_body
-from pipelines.wire.errors import LocalProtocolError, MalformedError, RemoteProtocolError
-from pipelines.wire.events import Event
-from pipelines.wire.fill import Buffer, take_number
-from pipelines.wire.ids import REFUSED, MessageId
-from pipelines.wire.limits import Limits
-from pipelines.wire.states import FIRST_STATE, PEER, Role, State, next_state
+from spokestream.pipelines.wire.codec import encode, read_body
+from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError, RemoteProtocolError
+from spokestream.pipelines.wire.events import Event
+from spokestream.pipelines.wire.fill import Buffer, take_number
+from spokestream.pipelines.wire.ids import REFUSED, MessageId
+from spokestream.pipelines.wire.limits import Limits
+from spokestream.pipelines.wire.states import FIRST_STATE, PEER, Role, State, next_state
 
 __all__ = ["Connection"]
 

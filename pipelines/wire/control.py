@@ -2,8 +2,8 @@
 
 import struct
 
-from pipelines.wire.errors import LocalProtocolError
-from pipelines.wire.events import (
+from spokestream.pipelines.wire.errors import LocalProtocolError
+from spokestream.pipelines.wire.events import (
     Close,
     ConfigFile,
     ConfigText,
@@ -15,8 +15,8 @@ from pipelines.wire.events import (
     Response,
     Text,
 )
-from pipelines.wire.fill import Buffer, Fill, decoded, encoded, take, take_number, take_text
-from pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.fill import Buffer, Fill, decoded, encoded, take, take_number, take_text
+from spokestream.pipelines.wire.limits import Limits, bounded
 
 __all__ = [
     "read_close", "read_config_file", "read_config_text", "read_dependency_reply", "read_dicom", "read_error",

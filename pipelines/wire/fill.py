@@ -11,8 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipelines.wire.errors import LocalProtocolError, MalformedError
-from pipelines.wire.limits import bounded
+from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
+from spokestream.pipelines.wire.limits import bounded
 
 T = TypeVar("T")
 Fill: TypeAlias = Generator[memoryview, None, T]

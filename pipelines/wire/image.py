@@ -9,11 +9,11 @@ import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.wire.control import U64
-from pipelines.wire.errors import LocalProtocolError, MalformedError
-from pipelines.wire.fill import Buffer, Fill, as_buffer, encoded, take, take_array, take_text
-from pipelines.wire.ids import OLD_IMAGES, MessageId
-from pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.control import U64
+from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
+from spokestream.pipelines.wire.fill import Buffer, Fill, as_buffer, encoded, take, take_array, take_text
+from spokestream.pipelines.wire.ids import OLD_IMAGES, MessageId
+from spokestream.pipelines.wire.limits import Limits, bounded
 
 __all__ = ["read_image", "read_old_image", "write_image"]
 

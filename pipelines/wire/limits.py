@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipelines.wire.errors import MalformedError
+from spokestream.pipelines.wire.errors import MalformedError
 
 __all__ = ["Limits", "bounded"]
 

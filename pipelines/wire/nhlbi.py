@@ -9,7 +9,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.wire.errors import MalformedError
+from spokestream.pipelines.wire.errors import MalformedError
 
 __all__ = ["decompress"]
 

@@ -2,7 +2,7 @@
 
 from enum import Enum, auto
 
-from pipelines.wire.ids import OLD_IMAGES, MessageId
+from spokestream.pipelines.wire.ids import OLD_IMAGES, MessageId
 
 __all__ = ["FIRST_STATE", "MAY_SAY", "PEER", "Role", "State", "next_state"]
 

@@ -4,9 +4,9 @@ import ctypes
 
 import ismrmrd
 
-from pipelines.wire.errors import LocalProtocolError
-from pipelines.wire.fill import Buffer, Fill, as_buffer, take, take_array
-from pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.errors import LocalProtocolError
+from spokestream.pipelines.wire.fill import Buffer, Fill, as_buffer, take, take_array
+from spokestream.pipelines.wire.limits import Limits, bounded
 
 __all__ = ["read_waveform", "write_waveform"]
 

@@ -1,8 +1,8 @@
 """Digital phantoms: people and test objects as random variables, and slices through them as maps of tissue."""
 
-from simulator.phantoms.phantom import MAP_UNITS, Phantom
-from simulator.phantoms.rendering import ANATOMIES, DEFAULT_FOV_MM, MM_PER_LEVEL, render, thigh
-from simulator.phantoms.subject import POPULATIONS, Subject, draw_subject
+from spokestream.simulator.phantoms.phantom import MAP_UNITS, Phantom
+from spokestream.simulator.phantoms.rendering import ANATOMIES, DEFAULT_FOV_MM, MM_PER_LEVEL, render, thigh
+from spokestream.simulator.phantoms.subject import POPULATIONS, Subject, draw_subject
 
 __all__ = [
     "ANATOMIES", "DEFAULT_FOV_MM", "MAP_UNITS", "MM_PER_LEVEL", "POPULATIONS", "Phantom", "Subject", "draw_subject",

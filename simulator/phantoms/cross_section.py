@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.fields import SmoothField
-from simulator.phantoms.muscles import Muscle, muscle_names, muscle_tissues
-from simulator.phantoms.shapes import Ellipse
-from simulator.phantoms.subject import Subject
-from simulator.phantoms.tissues import Tissue, tissue_in
+from spokestream.simulator.phantoms.fields import SmoothField
+from spokestream.simulator.phantoms.muscles import Muscle, muscle_names, muscle_tissues
+from spokestream.simulator.phantoms.shapes import Ellipse
+from spokestream.simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.tissues import Tissue, tissue_in
 
 __all__ = ["CrossSection", "Envelope", "Part", "Plan", "Wave", "paint", "paint_parts", "tissues_of"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.fields import LEVEL_MM, SmoothField
-from simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.fields import LEVEL_MM, SmoothField
+from spokestream.simulator.phantoms.subject import Subject
 
 __all__ = ["AirPocket", "FieldMaps"]
 

@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from simulator.phantoms.shapes import Ellipse
-from simulator.phantoms.subject import Subject
-from simulator.phantoms.tissues import Tissue
+from spokestream.simulator.phantoms.shapes import Ellipse
+from spokestream.simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.tissues import Tissue
 
 __all__ = ["SIDES", "Muscle", "muscle_names", "muscle_tissues"]
 

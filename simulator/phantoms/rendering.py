@@ -3,20 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.anatomies.abdomen import ABDOMEN
-from simulator.phantoms.anatomies.anatomy import Anatomy
-from simulator.phantoms.anatomies.brain import BRAIN
-from simulator.phantoms.anatomies.calf import CALF
-from simulator.phantoms.anatomies.nist import NIST
-from simulator.phantoms.anatomies.pelvis import PELVIS
-from simulator.phantoms.anatomies.shoulder import SHOULDER
-from simulator.phantoms.anatomies.squares import SQUARES
-from simulator.phantoms.anatomies.thigh import THIGH
-from simulator.phantoms.cross_section import CrossSection
-from simulator.phantoms.fields import LEVEL_MM, SmoothField
-from simulator.phantoms.phantom import Phantom
-from simulator.phantoms.subject import Subject, draw_subject
-from simulator.phantoms.tissues import Tissue
+from spokestream.simulator.phantoms.anatomies.abdomen import ABDOMEN
+from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy
+from spokestream.simulator.phantoms.anatomies.brain import BRAIN
+from spokestream.simulator.phantoms.anatomies.calf import CALF
+from spokestream.simulator.phantoms.anatomies.nist import NIST
+from spokestream.simulator.phantoms.anatomies.pelvis import PELVIS
+from spokestream.simulator.phantoms.anatomies.shoulder import SHOULDER
+from spokestream.simulator.phantoms.anatomies.squares import SQUARES
+from spokestream.simulator.phantoms.anatomies.thigh import THIGH
+from spokestream.simulator.phantoms.cross_section import CrossSection
+from spokestream.simulator.phantoms.fields import LEVEL_MM, SmoothField
+from spokestream.simulator.phantoms.phantom import Phantom
+from spokestream.simulator.phantoms.subject import Subject, draw_subject
+from spokestream.simulator.phantoms.tissues import Tissue
 
 __all__ = ["ANATOMIES", "DEFAULT_FOV_MM", "MM_PER_LEVEL", "render", "thigh"]
 

@@ -6,7 +6,7 @@ Magn Reson Med 2005;54:507. Fat is a pool of its own, so that T1 and T2 of the w
 
 from dataclasses import dataclass, replace
 
-from simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.subject import Subject
 
 __all__ = ["TISSUES", "Tissue", "tissue_in"]
 

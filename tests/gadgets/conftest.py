@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from small_scan import MATRIX, short_sequence
 
-from gadgets.basis import compressed_basis
-from gadgets.scan import ScanContext, ScanHeader
-from simulator.dictionary import build_dictionary
-from simulator.presets import load_sequence
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gadgets.map_images import MapImages, stored_to_physical, to_stored
-from gadgets.map_kinds import MAP_KINDS, fit_to_scan
-from gadgets.messages import Geometry, ParameterMaps
-from gadgets.scan import ScanContext, ScanError, ScanHeader
-from simulator.presets import load_sequence
+from spokestream.errors import ScanError
+from spokestream.gadgets.map_images import MapImages, stored_to_physical, to_stored
+from spokestream.gadgets.messages import Geometry, ParameterMaps
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.simulator.physics.quantities import MAP_KINDS, fit_to_scan
+from spokestream.simulator.physics.sequences.loading import load_sequence
 
 SHAPE = (5, 7)
 GEOMETRY = Geometry(

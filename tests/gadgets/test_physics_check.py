@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from gadgets.basis import compressed_basis, frame_basis, frame_means
-from gadgets.closed_form import ClosedForm
-from gadgets.messages import Fingerprints, Geometry, ParameterMaps
-from gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck, compare
-from gadgets.scan import ScanContext, ScanError, ScanHeader
-from simulator.signal import voxel_signal
+from spokestream.errors import ScanError
+from spokestream.gadgets.messages import Fingerprints, Geometry, ParameterMaps
+from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck, compare
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.simulator.physics.signal import voxel_signal
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis, frame_means
+from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
 
 SHAPE = (41, 53)
 GEOMETRY = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (53, 41, 8))
@@ -179,7 +180,7 @@ def test_frames_that_are_missing_are_missing_in_the_closed_form_too(scan, dictio
 
 
 def test_the_number_of_threads_changes_no_bit(scan, dictionary, basis, monkeypatch):
-    monkeypatch.setattr("gadgets.physics_check.CHUNK", 100)
+    monkeypatch.setattr("spokestream.gadgets.physics_check.CHUNK", 100)
     rng = np.random.default_rng(8)
     maps, foreground = thigh(rng)
     fingerprints = measured(dictionary, basis, maps, foreground, rng)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small_scan import complex_normal
 
-from gadgets.messages import SliceEnd, Spoke
-from gadgets.readout import Readout, demodulate, embedded_trajectory
-from gadgets.scan import ScanError
-from simulator.trajectory import golden_angles, radial_spokes
+from spokestream.errors import ScanError
+from spokestream.gadgets.messages import SliceEnd, Spoke
+from spokestream.gadgets.readout import Readout, demodulate, embedded_trajectory
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 N_SAMPLES, CENTER = 38, 17  # k = 0 need not lie in the middle
 

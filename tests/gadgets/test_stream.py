@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from small_scan import complex_normal
 
-from gadgets.accumulation import SpokeAccumulation
-from gadgets.compression import CoilCompression, compression_matrix
-from gadgets.messages import Geometry, SliceEnd, Spoke, SpokeBlock
-from gadgets.scan import ScanError
-from gadgets.whitening import NoiseWhitening, noise_scale, whitening_matrix
+from spokestream.errors import ScanError
+from spokestream.gadgets.coil_compression import CoilCompression, compression_matrix
+from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke, SpokeBlock
+from spokestream.gadgets.noise_whitening import NoiseWhitening, noise_scale, whitening_matrix
+from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 
 HERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (300, 300, 8))
 

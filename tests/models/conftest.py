@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.datasets.data_settings import DataSettings
-from models.datasets.making import make_training_set
+from spokestream.models.datasets.data_settings import DataSettings
+from spokestream.models.datasets.making import make_training_set
 
 TRAIN = """
 ti_ms = 8.32

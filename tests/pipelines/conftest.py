@@ -11,9 +11,9 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from gadgets.scan import ScanError
-from pipelines import wire
-from pipelines.server import Server, ServerSettings
+from spokestream.errors import ScanError
+from spokestream.pipelines import wire
+from spokestream.pipelines.node.server import Server, ServerSettings
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ def toy_chains(monkeypatch):
         chains.append(ToyChain(*scan))
         return chains[-1]
 
-    monkeypatch.setattr("pipelines.chains.select", lambda text, default: ToySelection(default))
-    monkeypatch.setattr("pipelines.chains.start_scan", start_scan)
+    monkeypatch.setattr("spokestream.pipelines.chains.select", lambda text, default: ToySelection(default))
+    monkeypatch.setattr("spokestream.pipelines.chains.start_scan", start_scan)
     return chains
 
 

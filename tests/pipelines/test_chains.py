@@ -3,12 +3,12 @@ import logging
 import pytest
 from toy_network import write_toy_archive
 
-from gadgets.readout import Readout
-from gadgets.scan import ScanError
-from pipelines.chains import PIPELINES, configure, select, start_scan, warm_up
-from pipelines.model_pool import MODEL_POOL
-from pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings
-from simulator.presets import load_sequence
+from spokestream.errors import ScanError
+from spokestream.gadgets.readout import Readout
+from spokestream.pipelines.chains import PIPELINES, configure, select, start_scan, warm_up
+from spokestream.pipelines.node.model_pool import MODEL_POOL
+from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings
+from spokestream.simulator.physics.sequences.loading import load_sequence
 
 
 def test_every_pipeline_has_settings_and_takes_those_alone():
@@ -65,8 +65,10 @@ def test_a_name_that_the_operator_gave_and_that_is_not_shipped_is_told_at_the_st
 
 
 def test_a_node_without_any_network_and_a_pipeline_without_one_warm_nothing(monkeypatch):
-    monkeypatch.setattr("pipelines.chains.shipped_networks", dict)
-    monkeypatch.setattr("pipelines.chains.shared_network", lambda settings: pytest.fail("nothing was asked for"))
+    monkeypatch.setattr("spokestream.pipelines.chains.shipped_networks", dict)
+    monkeypatch.setattr(
+        "spokestream.pipelines.chains.shared_network", lambda settings: pytest.fail("nothing was asked for")
+    )
     warm_up(T1FFNetSettings())
     warm_up(T1FFSettings())
 

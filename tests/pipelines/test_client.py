@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from pipelines import wire
-from pipelines.client import ClientError, send_scan
+from spokestream.pipelines import wire
+from spokestream.pipelines.client import ClientError, send_scan
 
 
 def counts(reply):
@@ -89,7 +89,7 @@ def test_a_paced_scan_takes_its_time_but_does_not_wait_after_the_last_item(serve
 
     real_wait = threading.Event.wait
     with serve() as running, monkeypatch.context() as patch:
-        patch.setattr("pipelines.client.time.monotonic", lambda: clock[0])
+        patch.setattr("spokestream.pipelines.client.time.monotonic", lambda: clock[0])
         patch.setattr("threading.Event.wait", wait)
         reply = send_scan("<a/>", [readout()] * 4, port=running.port, config="toy", pace=pace)
     assert counts(reply) == [4]

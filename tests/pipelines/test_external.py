@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gadgetron_host import Host, module_process
 
-from pipelines import external, wire
+from spokestream.pipelines import external, wire
 
 HEADER = """<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
 <experimentalConditions><H1resonanceFrequency_Hz>123200000</H1resonanceFrequency_Hz></experimentalConditions>

@@ -10,13 +10,13 @@ import pytest
 from rich.progress import Progress
 from small_scan import TRAIN
 
-from simulator.coils import noise_covariance, receive_array
-from simulator.fingerprint import fingerprint
-from simulator.phantoms import thigh
-from simulator.presets import load_sequence
-from simulator.scan_file import truth_path
-from simulator.signal import FatModel
-from simulator.simulate import SimulationSettings, simulate_scan
+from spokestream.simulator.acquisition.receive_coils import noise_covariance, receive_array
+from spokestream.simulator.phantoms import thigh
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.signal import FatModel
+from spokestream.simulator.scan_files.scan_file import truth_path
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 NOISE = 8
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from simulator.phantoms import Phantom
-from simulator.sequence import Sequence
-from simulator.signal import FatModel, pool_signal
+from spokestream.simulator.phantoms import Phantom
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.signal import FatModel, pool_signal
 
 SHAPE = (19, 23)
 
@@ -12,7 +12,7 @@ SHAPE = (19, 23)
 def short_sequence():
     """Three echo times in turn, flip angles all different: no two spokes have the same contrast."""
     te = np.tile([2.39, 3.45, 4.63], 9)
-    return Sequence("short", np.linspace(4, 31, 27), te, te + 1.2, ti_ms=9.0, recovery_ms=150.0)
+    return PulseSequence("short", np.linspace(4, 31, 27), te, te + 1.2, ti_ms=9.0, recovery_ms=150.0)
 
 
 def random_phantom(seed=5):

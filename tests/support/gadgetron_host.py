@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines import wire
+from spokestream.pipelines import wire
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,9 +33,16 @@ class Host:
 
 @contextmanager
 def module_process(pipeline="mrf_t1ff"):
-    """`python -m gadgetron PORT pipelines.external mrf_t1ff`, as Gadgetron starts it."""
+    """`python -m gadgetron PORT spokestream.pipelines.external mrf_t1ff`, as Gadgetron starts it."""
     with socket.create_server(("localhost", 0)) as listener:
-        command = [sys.executable, "-m", "gadgetron", str(listener.getsockname()[1]), "pipelines.external", pipeline]
+        command = [
+            sys.executable,
+            "-m",
+            "gadgetron",
+            str(listener.getsockname()[1]),
+            "spokestream.pipelines.external",
+            pipeline,
+        ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
             try:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gadgets.map_images import MapImages
-from gadgets.messages import Geometry, ParameterMaps
-from gadgets.scan import ScanContext, ScanHeader
-from simulator.presets import load_sequence
+from spokestream.gadgets.map_images import MapImages
+from spokestream.gadgets.messages import Geometry, ParameterMaps
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.simulator.physics.sequences.loading import load_sequence
 
 SHAPE = (9, 14)  # y, x
 FOV = (280.0, 270.0, 8.0)  # pixels of 20 × 30 mm

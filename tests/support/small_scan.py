@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from simulator.sequence import Sequence
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
 MATRIX = (23, 19)  # (y, x), odd and unequal
 TRAIN = """
@@ -25,7 +25,7 @@ def short_sequence(spokes_per_frame=8):
     """80 spokes with the three echo times of MRF T1-FF, quick to compute with."""
     te = np.repeat([2.39, 3.45, 4.63], [48, 16, 16])
     flip = np.repeat([5.0, 10.0, 15.0, 5.0], [24, 24, 16, 16])
-    return Sequence(
+    return PulseSequence(
         "short", flip, te, te + 60.0, ti_ms=8.32, recovery_ms=2000.0, repetitions=2, spokes_per_frame=spokes_per_frame
     )
 

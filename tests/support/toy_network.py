@@ -5,10 +5,10 @@ import torch
 from small_scan import short_sequence
 from torch import Tensor, nn
 
-from gadgets.basis import compressed_basis
-from gadgets.contract import Contract, Output, Where
-from gadgets.network_archive import save_archive
-from simulator.dictionary import Grid, build_dictionary
+from spokestream.gadgets.network.archive import save_archive
+from spokestream.gadgets.network.contract import Contract, Output, Where
+from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
+from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 OUTPUTS = (
     Output("ff", 0.0, 1.0, std=True),

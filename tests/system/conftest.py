@@ -1,8 +1,8 @@
 import pytest
 
-from pipelines.files import read_scan
-from pipelines.local_server import local_server
-from simulator.simulate import SimulationSettings, simulate_scan
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.node.local_server import local_server
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from gadgets.basis import compressed_basis, frame_means
-from gadgets.radial_grid import RadialGrid, ramp_density
-from gadgets.two_pool import TwoPoolAtoms, match_two_pools
-from simulator.dictionary import build_dictionary
-from simulator.presets import load_sequence
-from simulator.signal import voxel_signal
-from simulator.trajectory import golden_angles, radial_spokes
+from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
+from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.signal import voxel_signal
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_means
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 MATRIX = (33, 29)
 N_SPOKES = 89  # of each image, where a disc of this size needs 52

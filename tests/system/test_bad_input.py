@@ -9,11 +9,11 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from pipelines.cli import main
-from pipelines.client import ClientError, send_scan
-from pipelines.local_server import local_server
-from simulator.dictionary import Grid, build_dictionary, save_dictionary
-from simulator.presets import load_sequence
+from spokestream.pipelines.cli.main import main
+from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.node.local_server import local_server
+from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary, save_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
 
 
 def copy(acquisition, data=None):

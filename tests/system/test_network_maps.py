@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from toy_network import FIVE_MAPS, write_toy_archive
 
-from gadgets.scan import ScanError
-from pipelines.chains import configure, select, start_scan
-from pipelines.client import ClientError, send_scan
-from pipelines.local_server import local_server
-from pipelines.recorded_scan import RecordedScan
-from pipelines.replay import reconstruct
-from pipelines.run_chain import run_chain
-from simulator.presets import load_sequence
+from spokestream.errors import ScanError
+from spokestream.pipelines.chains import configure, select, start_scan
+from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.files.recorded_scan import RecordedScan
+from spokestream.pipelines.files.replay import reconstruct
+from spokestream.pipelines.node.local_server import local_server
+from spokestream.pipelines.run_chain import run_chain
+from spokestream.simulator.physics.sequences.loading import load_sequence
 
 PIPELINE = "mrf_t1ff_net"
 MAPS = ["ff", "t1h2o", "t1fat", "deltaf", "b1", "pd", "phase", "residual", "misfit", "ff_std", "t1h2o_std"]

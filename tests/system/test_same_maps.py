@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from gadgetron_host import module_process
 
-from gadgets.map_images import stored_to_physical
-from pipelines import wire
-from pipelines.chains import select, start_scan
-from pipelines.client import send_scan
-from pipelines.local_server import local_server
-from pipelines.recorded_scan import RecordedScan
-from pipelines.replay import reconstruct, replay
-from pipelines.run_chain import run_chain
+from spokestream.gadgets.map_images import stored_to_physical
+from spokestream.pipelines import wire
+from spokestream.pipelines.chains import select, start_scan
+from spokestream.pipelines.client import send_scan
+from spokestream.pipelines.files.recorded_scan import RecordedScan
+from spokestream.pipelines.files.replay import reconstruct, replay
+from spokestream.pipelines.node.local_server import local_server
+from spokestream.pipelines.run_chain import run_chain
 
 
 def inline(scan, pipeline, tmp_path):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.cross_section import CrossSection, Plan, paint, tissues_of
-from simulator.phantoms.fields import LEVEL_MM
-from simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.cross_section import CrossSection, Plan, paint, tissues_of
+from spokestream.simulator.phantoms.fields import LEVEL_MM
+from spokestream.simulator.phantoms.subject import Subject
 
 __all__ = ["Anatomy", "limbs", "trunk"]
 

@@ -8,13 +8,13 @@ grey matter: Wansapura et al., J Magn Reson Imaging 1999;9:531; of spinal fluid:
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.anatomies.anatomy import Anatomy
-from simulator.phantoms.cross_section import CrossSection, Part, paint_parts
-from simulator.phantoms.field_maps import AirPocket, FieldMaps
-from simulator.phantoms.fields import LEVEL_MM, SmoothField
-from simulator.phantoms.shapes import Arc, Ellipse
-from simulator.phantoms.subject import Subject
-from simulator.phantoms.tissues import TISSUES, Tissue
+from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy
+from spokestream.simulator.phantoms.cross_section import CrossSection, Part, paint_parts
+from spokestream.simulator.phantoms.field_maps import AirPocket, FieldMaps
+from spokestream.simulator.phantoms.fields import LEVEL_MM, SmoothField
+from spokestream.simulator.phantoms.shapes import Arc, Ellipse
+from spokestream.simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.tissues import TISSUES, Tissue
 
 __all__ = ["BRAIN"]
 

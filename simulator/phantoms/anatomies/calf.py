@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.anatomies.anatomy import Anatomy, limbs
-from simulator.phantoms.cross_section import CrossSection, Envelope, Part, Plan, Wave
-from simulator.phantoms.field_maps import FieldMaps
-from simulator.phantoms.muscles import Muscle
-from simulator.phantoms.shapes import Ellipse
-from simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy, limbs
+from spokestream.simulator.phantoms.cross_section import CrossSection, Envelope, Part, Plan, Wave
+from spokestream.simulator.phantoms.field_maps import FieldMaps
+from spokestream.simulator.phantoms.muscles import Muscle
+from spokestream.simulator.phantoms.shapes import Ellipse
+from spokestream.simulator.phantoms.subject import Subject
 
 __all__ = ["CALF"]
 

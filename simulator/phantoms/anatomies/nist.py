@@ -6,11 +6,11 @@ Each array has 14 spheres, ten on a ring and four within, in water. Relaxation t
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.anatomies.anatomy import Anatomy
-from simulator.phantoms.cross_section import CrossSection
-from simulator.phantoms.field_maps import FieldMaps
-from simulator.phantoms.subject import Subject
-from simulator.phantoms.tissues import TISSUES, Tissue
+from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy
+from spokestream.simulator.phantoms.cross_section import CrossSection
+from spokestream.simulator.phantoms.field_maps import FieldMaps
+from spokestream.simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.tissues import TISSUES, Tissue
 
 __all__ = ["NIST", "T1_ARRAY_MS", "T2_ARRAY_MS"]
 

@@ -6,12 +6,12 @@ Shapes in centimetres from the middle of the pelvis, after common anatomical atl
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.anatomies.anatomy import Anatomy, trunk
-from simulator.phantoms.cross_section import CrossSection, Envelope, Part, Plan, Wave
-from simulator.phantoms.field_maps import AirPocket, FieldMaps
-from simulator.phantoms.muscles import Muscle
-from simulator.phantoms.shapes import Arc, Ellipse
-from simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy, trunk
+from spokestream.simulator.phantoms.cross_section import CrossSection, Envelope, Part, Plan, Wave
+from spokestream.simulator.phantoms.field_maps import AirPocket, FieldMaps
+from spokestream.simulator.phantoms.muscles import Muscle
+from spokestream.simulator.phantoms.shapes import Arc, Ellipse
+from spokestream.simulator.phantoms.subject import Subject
 
 __all__ = ["PELVIS"]
 

@@ -6,10 +6,10 @@ The layout serves to compare regions of known values, as published phantoms of t
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.phantoms.anatomies.anatomy import Anatomy
-from simulator.phantoms.cross_section import CrossSection
-from simulator.phantoms.subject import Subject
-from simulator.phantoms.tissues import TISSUES, Tissue
+from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy
+from spokestream.simulator.phantoms.cross_section import CrossSection
+from spokestream.simulator.phantoms.subject import Subject
+from spokestream.simulator.phantoms.tissues import TISSUES, Tissue
 
 __all__ = ["SQUARES"]
 

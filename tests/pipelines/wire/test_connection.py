@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import wire
-from pipelines.wire import Connection, Limits, RemoteProtocolError, Role, State
+from spokestream.pipelines import wire
+from spokestream.pipelines.wire import Connection, Limits, RemoteProtocolError, Role, State
 
 QUICK = settings(deadline=None, max_examples=80)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, MAP_UNITS, draw_subject, render
+from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, MAP_UNITS, draw_subject, render
 
 BODIES = ("thigh", "calf", "shoulder", "pelvis", "abdomen", "brain")
 MUSCULAR = BODIES[:-1]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simulator.phantoms import POPULATIONS, draw_subject, render
+from spokestream.simulator.phantoms import POPULATIONS, draw_subject, render
 
 
 def people(population, n=200):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simulator.phantoms import draw_subject, render
-from simulator.phantoms.field_maps import AIR_HZ, AirPocket
+from spokestream.simulator.phantoms import draw_subject, render
+from spokestream.simulator.phantoms.field_maps import AIR_HZ, AirPocket
 
 # T1 and T2 in ms at 3 T, as published for the ISMRM/NIST system phantom
 T1_LAYER = {

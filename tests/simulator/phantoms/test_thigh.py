@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simulator.phantoms import MAP_UNITS, thigh
-from simulator.phantoms.anatomies.thigh import MUSCLES, PLAN
+from spokestream.simulator.phantoms import MAP_UNITS, thigh
+from spokestream.simulator.phantoms.anatomies.thigh import MUSCLES, PLAN
 
 TISSUE_NAMES = PLAN.label_names
 

@@ -1,0 +1,81 @@
+"""Coil compression: the few channels that carry the signal."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import SliceEnd, Spoke
+from spokestream.gadgets.scan.header import ScanContext
+
+__all__ = ["CALIBRATION_SPOKES", "CoilCompression", "compression_matrix"]
+
+CALIBRATION_SPOKES = 100
+"""Of every slice, which are held back and decide."""
+
+
+class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
+    """Projects whitened coils on the leading singular vectors of the slice's first spokes.
+
+    Args:
+        n_coils: virtual coils to keep; a scan with no more passes unchanged.
+        calibration_spokes: spokes that are held back, and decide.
+
+    """
+
+    accepts = (Spoke, SliceEnd)
+
+    def __init__(self, n_coils: int = 8, calibration_spokes: int = CALIBRATION_SPOKES) -> None:
+        self.n_coils = n_coils
+        self.calibration_spokes = calibration_spokes
+
+    def start(self, scan: ScanContext) -> None:
+        """Forget any earlier scan."""
+        self._scan = scan
+        self._matrix: NDArray[np.complex64] | None = None
+        self._held: list[Spoke] = []
+
+    def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
+        """Hold back the first spokes of a slice, then compress them and all that follow."""
+        if isinstance(message, SliceEnd):
+            yield from self._release()
+            self._matrix = None
+            yield message
+        elif len(message.data) <= self.n_coils:
+            self._scan.provenance["coils"] = f"{len(message.data)}"
+            yield message
+        elif self._matrix is not None:
+            yield replace(message, data=self._matrix @ message.data)
+        else:
+            self._held.append(message)
+            if len(self._held) >= self.calibration_spokes:
+                yield from self._release()
+
+    def _release(self) -> Iterator[Spoke]:
+        if not self._held:
+            return
+        self._matrix, kept = compression_matrix(np.stack([spoke.data for spoke in self._held]), self.n_coils)
+        self._scan.provenance["coils"] = f"{self._matrix.shape[1]} compressed to {self.n_coils}"
+        self._scan.log.info("Coil compression keeps %.2f %% of the signal.", 100 * kept)
+        held, self._held = self._held, []
+        for spoke in held:
+            yield replace(spoke, data=self._matrix @ spoke.data)
+
+
+def compression_matrix(data: NDArray[np.complex64], n_coils: int) -> tuple[NDArray[np.complex64], float]:
+    """Leading eigenvectors of the coil covariance (Buehrer et al. 2007), and the share of energy that they keep.
+
+    Args:
+        data: (spokes, coils, samples), whitened.
+        n_coils: virtual coils.
+
+    Returns:
+        (n_coils, coils) with orthonormal rows, so that white noise stays white; energy kept, 0..1.
+
+    """
+    covariance = np.einsum("ncs,nds->cd", data, data.conj(), optimize=True).astype(np.complex128)
+    energy, vectors = np.linalg.eigh(covariance)
+    kept = float(energy[-n_coils:].sum() / max(energy.sum(), np.finfo(float).tiny))
+    return vectors[:, ::-1][:, :n_coils].conj().T.astype(np.complex64), kept

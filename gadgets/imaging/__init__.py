@@ -1,0 +1,1 @@
+"""The mathematics of gridding: the oversampled grid, coil sensitivities, the foreground mask."""

@@ -1,0 +1,101 @@
+"""Coil sensitivities from the scan's own spokes.
+
+The dominant eigenvector, over coils, of the local coil covariance (Walsh et al. 2000), where the covariance is summed
+over windows of the train instead of a neighbourhood. Contrast changes from window to window, and where water is
+nulled in one it is not in the next, so no pixel of tissue is without signal.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spokestream.gadgets.imaging.radial_grid import RadialGrid
+
+__all__ = ["CoilCalibration", "sensitivities"]
+
+RADIUS = 16
+"""Half-width of the central k-space that is used, cycles per field of view (the lab's choice: 16 samples)."""
+WINDOW_FRAMES = 12
+"""Frames in a window: 96 spokes sample a disc of that radius twice over."""
+POWER_ITERATIONS = 8
+"""Where there is tissue one eigenvalue is many times the others."""
+FINENESS = 3
+"""Pixels of the grid on which eigenvectors are found, of the resolution: few, yet smooth between them."""
+
+
+class CoilCalibration:
+    """Gathers the centre of k-space, window by window, of one slice."""
+
+    def __init__(self, grid: RadialGrid) -> None:
+        self._grid = grid
+        half = [min(-(-RADIUS * g // n), g // 2) for n, g in zip(grid.matrix, grid.shape[1:], strict=True)]
+        self._centre = tuple(slice(g // 2 - h, g // 2 + h) for g, h in zip(grid.shape[1:], half, strict=True))
+        self._windows: dict[int, NDArray[np.complex64]] = {}
+
+    def add(self, frame: int, grid: NDArray[np.complex64]) -> None:
+        """Add the spread spokes (coils, grid y, grid x) of one frame."""
+        centre = grid[:, *self._centre]
+        window = frame // WINDOW_FRAMES
+        if window in self._windows:
+            self._windows[window] += centre
+        else:
+            self._windows[window] = centre.copy()
+
+    def sensitivities(self) -> Tensor:
+        """(coils, y, x) unit norm over coils. Raises ValueError when nothing was added."""
+        if not self._windows:
+            raise ValueError("coil sensitivities need at least one frame of spokes")
+        windows = np.stack([self._windows[w] for w in sorted(self._windows)])
+        # cells of the grid are matrix/grid cycles apart, hence this field of view in cells
+        return sensitivities(torch.from_numpy(windows), self._grid.shape[1:], self._grid.matrix)
+
+
+def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int]) -> Tensor:
+    """Sensitivities from low-resolution k-space.
+
+    Args:
+        windows: (windows, coils, cells, cells) central cells of Cartesian k-space; k = 0 in the middle, axes even.
+        grid: cells (y, x) of the k-space that they were cut from; sets the field of view.
+        matrix: pixels (y, x) of the maps.
+
+    Returns:
+        (coils, y, x) complex64, unit norm over coils, phase relative to the mode that receives most.
+
+    """
+    cells = windows.shape[-2:]
+    taper = [torch.hann_window(c + 1, periodic=False)[:c] for c in cells]
+    coarse = tuple(min(n, FINENESS * round(c * n / g)) for n, c, g in zip(matrix, cells, grid, strict=True))
+    to_image = [_dft(c, g, m, n) for c, g, m, n in zip(cells, grid, coarse, matrix, strict=True)]
+    images = torch.einsum("yu,wcuv,xv->wcyx", to_image[0] * taper[0], windows, to_image[1] * taper[1])
+    covariance = torch.einsum("wcyx,wdyx->yxcd", images, images.conj())
+    overall = torch.linalg.eigh(covariance.sum((0, 1)).to(torch.complex128)).eigenvectors[:, -1].to(torch.complex64)
+    vector = overall.expand(*covariance.shape[:2], -1)
+    for _ in range(POWER_ITERATIONS):
+        vector = torch.einsum("yxcd,yxd->yxc", covariance, vector)
+        vector = vector / vector.abs().square().sum(-1, keepdim=True).sqrt().clamp(min=1e-30)
+    reference = vector @ overall.conj()
+    vector = (
+        vector * torch.where(reference.abs() > 0, reference.conj() / reference.abs().clamp(min=1e-30), 1)[..., None]
+    )
+    fine = [torch.from_numpy(_interpolation(m, n)).to(torch.complex64) for m, n in zip(coarse, matrix, strict=True)]
+    maps = torch.einsum("Yy,yxc,Xx->cYX", fine[0], vector, fine[1]).contiguous()
+    return maps / maps.abs().square().sum(0).sqrt().clamp(min=1e-30)
+
+
+def _dft(cells: int, grid: int, coarse: int, matrix: int) -> Tensor:
+    """(coarse, cells): inverse DFT of the central cells to `coarse` pixels over the field of view of `matrix`."""
+    k = (np.arange(cells) - cells // 2) / grid  # cycles per fine pixel of the image that the whole grid stands for
+    position = (np.arange(coarse) - coarse // 2) * (matrix / coarse)
+    return torch.from_numpy(np.exp(2j * np.pi * np.outer(position, k)).astype(np.complex64))
+
+
+def _interpolation(coarse: int, fine: int) -> NDArray[np.float32]:
+    """(fine, coarse) linear interpolation between pixel grids of one field of view, both centred on pixel n // 2."""
+    position = (np.arange(fine) - fine // 2) * (coarse / fine) + coarse // 2
+    left = np.clip(np.floor(position).astype(int), 0, coarse - 2)
+    weight = np.clip(position - left, 0, 1)
+    out = np.zeros((fine, coarse), np.float32)
+    out[np.arange(fine), left] = 1 - weight
+    out[np.arange(fine), left + 1] += weight
+    return out

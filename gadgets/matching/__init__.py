@@ -1,0 +1,1 @@
+"""The mathematics of dictionary matching: exact searches."""

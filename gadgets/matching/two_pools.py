@@ -1,0 +1,297 @@
+"""Exact search of the best mixture of one water and one fat atom, over all off-resonances, by bounds.
+
+Model of a voxel's coefficients y: rho exp(i phi) D(deltaf) [(1 - FF) w + FF f], with D one phase per echo time.
+For given atoms and off-resonance the best rho, phi and FF are closed-form: the largest generalised eigenvalue of
+M = [[|cw|², r], [r, |cf|²]] over G = [[|w|², s], [s, |f|²]], where cw = <D w, y>, cf = <D f, y>, r = Re(cw conj cf),
+s = Re<w, f>; if its eigenvector mixes signs, FF lies on the boundary and one pool alone is best. This is the
+two-component matching of Slioussarenko et al. 2024 (doi 10.1002/mrm.29901) in another form.
+
+The search is an argmax over every combination of the grid, but most are never formed. Energy captured by *any* real
+combination of all atoms with one B1, under the best common phase, is at least that of the best pair:
+(sum |c_k|² + |sum c_k²|) / 2 with c the coefficients in an orthonormal basis of their real span. As a function of
+deltaf it is a trigonometric polynomial in the few echo times, hence nearly free; it leaves some 20 of 375 (B1, deltaf)
+cells per voxel. Their pairs are tested, without a square root, against the best energy found so far; the few that
+reach it are evaluated in float64.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.dictionaries.water_fat import Dictionary
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+__all__ = ["Match", "TwoPoolAtoms", "match_two_pools", "mixture_energy", "mixture_fraction"]
+
+SPAN_TOLERANCE = 3e-4
+"""Relative amplitude of an atom that the screening basis may miss; the bound is widened by it."""
+ROUNDING = 1e-5
+"""Relative room for single precision in the screening."""
+PROMISING_CELLS = 6
+"""(B1, deltaf) cells that are tried first, for an energy to beat."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """The best combination of every voxel: indices into the grid and the mixture. All (voxels,)."""
+
+    b1: NDArray[np.intp]
+    deltaf: NDArray[np.intp]
+    t1h2o: NDArray[np.intp]
+    t1fat: NDArray[np.intp]
+    ff: NDArray[np.float64]
+    """Analytic fat fraction in [0, 1]."""
+    rho: NDArray[np.complex128]
+    """Proton density times exp(i phase)."""
+    correlation: NDArray[np.float64]
+    """Share of the fingerprint's norm that the model explains, 0..1."""
+
+
+class TwoPoolAtoms:
+    """A dictionary seen through a temporal basis, with what the search precomputes; K images, G echo times."""
+
+    def __init__(self, dictionary: Dictionary, basis: TemporalBasis, device: str = "cpu") -> None:
+        self.grid = dictionary.grid
+        echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
+        water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
+        reduction = _group_basis(np.vstack([water.reshape(-1, water.shape[-1]), fat.reshape(-1, fat.shape[-1])]), group)
+        self.reduction = torch.tensor(reduction / basis.noise[:, None], device=device)
+        """(K, R): divides by the noise, then keeps the R dimensions in which all atoms live; 30 or so when K is 175."""
+        self.noise = torch.tensor(basis.noise, device=device)
+        support = np.abs(reduction) > 0
+        self.group = torch.tensor(group[support.argmax(axis=0)], device=device)
+        phasor = dictionary.spectrum.phasor(echo_ms)
+        turn = np.exp(2j * np.pi * self.grid.deltaf_hz[:, None] * echo_ms * 1e-3)
+        self.water = torch.tensor(water @ reduction, device=device)
+        """(B1, T1w, R) real"""
+        self.fat = torch.tensor((fat @ reduction) * phasor[self.group.cpu().numpy()], device=device)
+        """(B1, T1f, R) complex"""
+        self.demodulation = torch.tensor(turn, device=device)
+        """(deltaf, G): turns data back by the off-resonance phase."""
+        self.water_norm = self.water.square().sum(-1)
+        self.fat_norm = self.fat.abs().square().sum(-1)
+        self.overlap = torch.einsum("bwr,bfr->bwf", self.water, self.fat.real)
+        spans = [
+            _real_span(torch.cat([w.to(f.dtype), f]), SPAN_TOLERANCE) for w, f in zip(self.water, self.fat, strict=True)
+        ]
+        d = max(len(q) for q in spans)
+        self.span = torch.stack([torch.nn.functional.pad(q, (0, 0, 0, d - len(q))) for q in spans])
+        """(B1, d, R) complex: orthonormal basis, in Re<.,.>, of the real span of all atoms of one B1."""
+        cosine = self.overlap / (self.water_norm[:, :, None] * self.fat_norm[:, None, :]).sqrt()
+        # |a w + b f| >= sqrt((1 + cos) / 2) (a |w| + b |f|) for a, b >= 0: what a mixture can miss of the span
+        missed = SPAN_TOLERANCE * (2 / (1 + cosine.min())).sqrt().item()
+        self.slack = 2 * missed + ROUNDING
+
+
+def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int = 2048) -> Match:
+    """The exact argmax over the grid for every voxel.
+
+    Args:
+        y: (voxels, K) complex coefficients.
+        atoms: of the same temporal basis.
+        threads: CPU threads; the result does not depend on their number.
+        chunk: voxels that are searched at a time; bounds memory.
+
+    Raises:
+        ValueError: when a coefficient is not finite.
+
+    """
+    if not bool(torch.isfinite(torch.view_as_real(y)).all()):
+        raise ValueError("fingerprints must be finite")
+    with workers(threads) as pool:
+        parts = list(pool.map(lambda part: _search(part.to(torch.complex128), atoms), torch.split(y, chunk)))
+    index, ff, rho, correlation = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    grid = atoms.grid
+    shape = (len(grid.b1), len(grid.deltaf_hz), len(grid.t1h2o_ms), len(grid.t1fat_ms))
+    b1, deltaf, t1h2o, t1fat = np.unravel_index(index, shape)
+    return Match(b1, deltaf, t1h2o, t1fat, ff, rho, correlation)
+
+
+def mixture_energy(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
+    """Energy explained by the best non-negative mixture of two atoms under one common phase.
+
+    Args:
+        cw: inner products of the data with the water atom, complex.
+        cf: likewise with the fat atom.
+        ww: squared norm of the water atom.
+        ff: squared norm of the fat atom.
+        wf: real part of the inner product of the two.
+
+    """
+    m11, m22, r = _power(cw), _power(cf), cw.real * cf.real + cw.imag * cf.imag
+    both = _larger_eigenvalue(m11, m22, r, ww, ff, wf)
+    inside = (r - both * wf) * (both * ww - m11) > 0
+    return torch.where(inside, both, torch.maximum(m11 / ww, m22 / ff))
+
+
+def mixture_fraction(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
+    """Fat fraction in [0, 1] of that best mixture; arguments as for `mixture_energy`."""
+    m11, m22, r = _power(cw), _power(cf), cw.real * cf.real + cw.imag * cf.imag
+    both = _larger_eigenvalue(m11, m22, r, ww, ff, wf)
+    water, fat = r - both * wf, both * ww - m11  # the eigenvector
+    alone = (m22 / ff > m11 / ww).to(ww.dtype)
+    return torch.where(water * fat > 0, fat / (water + fat), alone)
+
+
+def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
+    """Of [[m11, r], [r, m22]] over [[ww, wf], [wf, ff]]."""
+    gram = ww * ff - wf * wf
+    half_trace = (m11 * ff + m22 * ww) * 0.5 - r * wf
+    return (half_trace + (half_trace * half_trace - gram * (m11 * m22 - r * r)).clamp_(min=0).sqrt_()) / gram
+
+
+def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    white = y / atoms.noise
+    norm = _power(white).sum(-1).sqrt()
+    # what lies outside the atoms' span cannot be matched
+    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(y.dtype)
+    bound = _cell_bound(z.to(torch.complex64), atoms)
+    reached = _energy_to_beat(z, bound, atoms)
+    alive = bound + atoms.slack >= reached[:, None, None]
+    best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
+    index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
+    candidates = [_evaluate(z, b, alive[:, b].nonzero(), reached, atoms) for b in range(len(atoms.water))]
+    voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
+    best.scatter_reduce_(0, voxel, energy, "amax")
+    winner = energy == best[voxel]
+    index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # ties: the first of the grid
+    ff, rho = _mix(z, index, atoms)
+    return index, ff, rho * norm, best.clamp(0, 1).sqrt()
+
+
+def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """(voxels, B1, deltaf) upper bound of the energy, as a trigonometric polynomial in deltaf."""
+    n_groups = atoms.demodulation.shape[1]
+    turn = atoms.demodulation.to(z.dtype)
+    span = atoms.span.to(z.dtype).conj()
+    parts = []
+    for g in range(n_groups):
+        held = atoms.group == g
+        parts.append((z[:, held] @ span[:, :, held].flatten(0, 1).T).reshape(-1, *span.shape[:2]))
+    power, turn_power, square, turn_square = [], [], [], []
+    for g in range(n_groups):
+        for h in range(g, n_groups):
+            twice = 1 if g == h else 2
+            power.append((parts[g] * parts[h].conj()).sum(-1))
+            turn_power.append(twice * turn[:, g] * turn[:, h].conj())
+            square.append((parts[g] * parts[h]).sum(-1))
+            turn_square.append(twice * turn[:, g] * turn[:, h])
+    p, tp = torch.stack(power, -1), torch.stack(turn_power)
+    real = torch.cat([p.real, p.imag], -1) @ torch.cat([tp.real, -tp.imag])
+    return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(turn_square)).abs())
+
+
+def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """(voxels,) energy that some pair reaches, close to the best: thinned grids in many cells, all atoms in one."""
+    best = torch.zeros(len(z), device=z.device)
+    tried = torch.zeros_like(bound)
+    promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
+    cells = torch.zeros_like(bound, dtype=torch.bool)
+    cells.flatten(1).scatter_(1, promising, True)
+    for water_step, fat_step in ((6, 2), (12, 3), (1, 1)):
+        for b in range(len(atoms.water)):
+            voxel, deltaf = cells[:, b].nonzero().T
+            cw, cf = _inner(z[voxel], b, deltaf, atoms, water_step, fat_step)
+            energy = mixture_energy(
+                cw[:, None], cf[None],
+                atoms.water_norm[b, ::water_step, None, None].float(), atoms.fat_norm[b, ::fat_step, None].float(),
+                atoms.overlap[b, ::water_step, ::fat_step, None].float(),
+            )  # fmt: skip
+            tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy.flatten(0, 1).amax(0))
+        best = tried.flatten(1).amax(1) * (1 - ROUNDING)
+        if fat_step == 2:  # then all that these did not rule out, then the best of all
+            cells = bound + atoms.slack >= best[:, None, None]
+        else:
+            cells = tried == tried.flatten(1).amax(1)[:, None, None]
+    return best
+
+
+def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
+    """Voxel, energy and grid index of every pair of atoms that can still win in these rows (voxel, deltaf)."""
+    voxel, deltaf = rows.T
+    w, f, row = _pairs_that_reach(reached[voxel], *_inner(z[voxel], b, deltaf, atoms), b, atoms)
+    voxel, deltaf = voxel[row], deltaf[row]
+    turned = _turned(z[voxel], deltaf, atoms)
+    energy = mixture_energy(
+        (turned * atoms.water[b, w]).sum(-1), (turned * atoms.fat[b, f].conj()).sum(-1),
+        atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f],
+    )  # fmt: skip
+    n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
+    return voxel, energy, ((b * n_deltaf + deltaf) * n_water + w) * n_fat + f
+
+
+def _pairs_that_reach(t: Tensor, cw: Tensor, cf: Tensor, b: int, atoms: TwoPoolAtoms) -> Tensor:
+    """(3, pairs) water atom, fat atom and row where a mixture with amplitudes of one sign reaches energy t (rows,).
+
+    It does unless x' (M - t G) x < 0 for all x >= 0, for which the off-diagonal entry counts only if positive.
+    No square root, no division: this is where the time goes.
+    """
+    norm_w, norm_f, overlap = (x[b].float() for x in (atoms.water_norm, atoms.fat_norm, atoms.overlap))
+    less_w = (torch.outer(norm_w, t) - _power(cw)).clamp_(min=0)
+    real, imag = cw.real.contiguous(), cw.imag.contiguous()  # strided ones cost twice
+    found = []
+    for f, y in enumerate(cf):
+        less_f = (t * norm_f[f] - _power(y)).clamp_(min=0)
+        mixed = torch.outer(-overlap[:, f], t).addcmul_(real, y.real).addcmul_(imag, y.imag).clamp_(min=0)
+        w, row = (mixed.square_() >= less_w * less_f).nonzero().T
+        found.append(torch.stack([w, torch.full_like(w, f), row]))
+    return torch.cat(found, 1)
+
+
+def _inner(
+    z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, water_step: int = 1, fat_step: int = 1
+) -> tuple[Tensor, Tensor]:
+    """<D w, y> (T1w, rows) and <D f, y> (T1f, rows) at each row's off-resonance, in single precision."""
+    turned = _turned(z, deltaf, atoms).T.to(torch.complex64)
+    water, fat = atoms.water[b, ::water_step], atoms.fat[b, ::fat_step].conj()
+    return water.to(turned.dtype) @ turned, fat.to(turned.dtype) @ turned
+
+
+def _turned(z: Tensor, deltaf: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """(rows, R) data with the off-resonance phase taken out."""
+    return z * atoms.demodulation[deltaf][:, atoms.group]
+
+
+def _mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
+    """Fat fraction and complex proton density of the chosen combinations."""
+    n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
+    f, w = index % n_fat, index // n_fat % n_water
+    deltaf, b = index // (n_fat * n_water) % n_deltaf, index // (n_fat * n_water * n_deltaf)
+    turned = _turned(z, deltaf, atoms)
+    water, fat = atoms.water[b, w].to(z.dtype), atoms.fat[b, f]
+    cw, cf = (water * turned).sum(-1), (fat.conj() * turned).sum(-1)
+    ff = mixture_fraction(cw, cf, atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f])
+    model = (1 - ff)[:, None] * water + ff[:, None] * fat
+    return ff, (model.conj() * turned).sum(-1) / _power(model).sum(-1)
+
+
+def _power(x: Tensor) -> Tensor:
+    return x.real.square() + x.imag.square()
+
+
+def _real_span(vectors: Tensor, tolerance: float) -> Tensor:
+    """(d, R) complex vectors, orthonormal in Re<.,.>, whose real span holds all of `vectors` to a tolerance."""
+    unit = vectors / _power(vectors).sum(-1).sqrt()[:, None]
+    u, s, vh = torch.linalg.svd(torch.cat([unit.real, unit.imag], 1), full_matrices=False)
+    held = (u * s).square().cumsum(1)
+    missed = (held[:, -1:] - held).clamp(min=0).sqrt().amax(0)  # by any vector, if cut after each rank
+    rank = int((missed > tolerance).sum()) + 1
+    real, imag = vh[:rank].chunk(2, dim=1)
+    return torch.complex(real.contiguous(), imag.contiguous())
+
+
+def _group_basis(atoms: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(K, R) orthonormal columns, none of which mixes echo times, that span all atoms to rounding."""
+    columns = []
+    for g in np.unique(group):
+        held = group == g
+        energy, vectors = np.linalg.eigh(atoms[:, held].T @ atoms[:, held])
+        kept = vectors[:, energy > 1e-13 * energy.sum()]
+        column = np.zeros((len(group), kept.shape[1]))
+        column[held] = kept
+        columns.append(column)
+    return np.hstack(columns)

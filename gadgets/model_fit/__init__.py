@@ -1,0 +1,1 @@
+"""How well a tissue model explains measured fingerprints."""

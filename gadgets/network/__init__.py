@@ -1,0 +1,1 @@
+"""Networks in the stream: archives, their contract, and how they run on a slice."""

@@ -1,0 +1,128 @@
+"""Network archives: a TorchScript file that runs without the code that trained it, with its contract inside.
+
+TorchScript can read and write files and take all memory: an archive is a program, and comes from the operator or with
+this software, never from a peer.
+"""
+
+import hashlib
+import io
+import warnings
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import ismrmrd  # noqa: F401  turns all warnings on when it is imported, so that it must not come later than the filter
+import torch
+from torch.jit import ScriptModule
+
+from spokestream.gadgets.network.contract import Contract
+from spokestream.gadgets.network.contract_json import contract_json, parse_contract
+
+__all__ = ["NetworkArchive", "load_archive", "save_archive"]
+
+warnings.filterwarnings(
+    "ignore", "`torch.jit.", DeprecationWarning
+)  # says nothing that a person at a console can change
+
+CONTRACT = "contract.json"
+LARGEST_FILE = 512 << 20
+"""Bytes, packed and unpacked."""
+LARGEST_CONTRACT = 64 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkArchive:
+    """A network in single precision on the CPU, and its contract."""
+
+    contract: Contract
+    module: ScriptModule
+    """With `normalise(coefficients, foreground, efficiency)` and `forward(patches)`; see `save_archive`."""
+    digest: str
+    """Twelve hexadecimal digits that name the file, for provenance."""
+
+
+def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
+    """Write a scripted module and its contract.
+
+    Args:
+        path: of the file.
+        module: in evaluation mode and single precision, with two methods.
+            `normalise(coefficients (2K, y, x) float32, foreground (y, x) bool, efficiency: float) -> (channels, y, x)
+            float32` takes a slice, or a part that holds its foreground: what lies around must not matter. Channel 2k
+            is the real part of coefficient k, 2k + 1 its imaginary part, and the efficiency is that of the inversion.
+            `forward(patches (n, channels, h + 2 border, w + 2 border)) -> (n, planes, h, w)` gives 0..1.
+        contract: what the module keeps.
+
+    Raises ValueError when the module does not keep it.
+
+    """
+    _check(module, contract)
+    files = {CONTRACT: contract_json(contract).encode()}
+    torch.jit.save(module, str(path), _extra_files=files)
+
+
+def load_archive(path: Path) -> NetworkArchive:
+    """Read what `save_archive` wrote. Raises ValueError, in one sentence, for anything else."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
+        data = path.read_bytes()
+        contract = parse_contract(_contract_text(data))
+        module = _load(data)
+        _check(module, contract)
+    except FileNotFoundError:
+        raise ValueError(f"There is no network archive {path}.") from None
+    except (OSError, ValueError, RuntimeError, torch.jit.Error, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is no network archive of spokestream ({_first_line(error)}).") from None
+    return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
+
+
+def _load(data: bytes) -> ScriptModule:
+    module: ScriptModule = torch.jit.load(io.BytesIO(data), map_location="cpu")  # type: ignore[no-untyped-call]
+    return module.eval()
+
+
+def _contract_text(data: bytes) -> bytes:
+    """The contract, before a line of the file's program has run."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        if sum(member.file_size for member in members) > LARGEST_FILE:
+            raise ValueError(f"unpacked it is larger than {LARGEST_FILE >> 20} MB")
+        contracts = [member for member in members if member.filename.endswith(f"/extra/{CONTRACT}")]
+        if len(contracts) != 1 or contracts[0].file_size > LARGEST_CONTRACT:
+            raise ValueError("it holds no contract")
+        with file.open(contracts[0]) as packed:  # may unpack to more than it says
+            return packed.read(LARGEST_CONTRACT)
+
+
+def _check(module: ScriptModule, contract: Contract) -> None:
+    """Try the module on a few pixels."""
+    if not hasattr(module, "normalise"):
+        raise ValueError("its network has no method 'normalise'")
+    h, w = 3, 5
+    n_coefficients = 2 * contract.basis.weights.shape[1]
+    coefficients = torch.linspace(-1, 1, n_coefficients * h * w).reshape(n_coefficients, h, w)
+    h_out, w_out = contract.step, 2 * contract.step
+    patches = torch.zeros(1, contract.channels, h_out + 2 * contract.border, w_out + 2 * contract.border)
+    try:
+        with torch.inference_mode():
+            fed = module.normalise(coefficients, torch.ones(h, w, dtype=torch.bool), 0.9)
+            given = module(patches)
+    except (RuntimeError, torch.jit.Error) as error:
+        raise ValueError(f"its network does not run: {_last_line(error)}") from None
+    for what, tensor, shape in (
+        ("normalise", fed, (contract.channels, h, w)),
+        ("forward", given, (1, contract.planes, h_out, w_out)),
+    ):
+        if not isinstance(tensor, torch.Tensor) or tensor.shape != shape or tensor.dtype != torch.float32:
+            raise ValueError(f"its network's '{what}' does not give what its contract says")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].strip().rstrip(".")[:200]
+
+
+def _last_line(error: Exception) -> str:
+    # TorchScript tells its own traceback first
+    return (str(error).splitlines() or [type(error).__name__])[-1].strip().rstrip(".")[:200]

@@ -1,0 +1,55 @@
+"""Coefficients of a slice that lacks frames, as they would be with all of them.
+
+Matching needs no such thing: it lets the atoms lack the frames as well. A network has learned from whole slices.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.simulator.physics.signal import frame_means
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_noise
+
+__all__ = ["missing_frames", "refill"]
+
+
+def missing_frames(whole: TemporalBasis, seen: TemporalBasis) -> list[int] | None:
+    """The frames that `seen` lacks of `whole`, see `TemporalBasis.without`; None where it is another basis."""
+    if whole.weights.shape != seen.weights.shape or whole.spokes_per_frame != seen.spokes_per_frame:
+        return None
+    missing = np.flatnonzero(whole.weights.any(axis=1) & ~seen.weights.any(axis=1)).tolist()
+    expected = whole.without(missing)
+    pairs = (expected.weights, seen.weights), (whole.te_ms, seen.te_ms), (whole.noise, seen.noise)
+    return missing if all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in pairs) else None
+
+
+def refill(basis: TemporalBasis, missing: list[int], atoms: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The matrix (K, K) that turns coefficients without some frames into coefficients with them.
+
+    What is missing is estimated from what is there: linear regression over the atoms, with the noise and aliasing that
+    frames have. Images of other echo times take no part, as off-resonance turns each echo time by a phase of its own.
+
+    Args:
+        basis: of the whole train.
+        missing: frames that are not there.
+        atoms: (atoms, spokes) signals that stand for the tissue.
+
+    Raises ValueError when every frame of an echo time is missing.
+
+    """
+    frames = frame_means(atoms, basis.spokes_per_frame)
+    weights = basis.weights.astype(np.float64)
+    present = weights.copy()
+    present[missing] = 0
+    lost = weights - present
+    seen, unseen = frames @ present, frames @ lost
+    noise = (present.T * frame_noise(atoms, basis.spokes_per_frame) ** 2) @ present
+    matrix = np.eye(len(basis.te_ms))
+    for te_ms in np.unique(basis.te_ms):
+        group = np.flatnonzero(basis.te_ms == te_ms)
+        if not present[:, group].any():
+            raise ValueError(f"every frame with the echo time {te_ms:g} ms is missing")
+        own = np.ix_(group, group)
+        power = seen[:, group].T @ seen[:, group] / len(frames) + noise[own]
+        cross = seen[:, group].T @ unseen[:, group] / len(frames)
+        matrix[own] += np.linalg.lstsq(power, cross)[0].T
+    return matrix.astype(np.float32)

@@ -1,0 +1,200 @@
+"""A network archive made ready to run: on a device, in a precision, tile by tile."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spokestream.gadgets.network.archive import NetworkArchive
+from spokestream.gadgets.network.crop import Window, around, normalised
+from spokestream.gadgets.network.device import choose_device, choose_precision, repeat_exactly
+from spokestream.gadgets.network.tiles import Tiling, cover
+from spokestream.gadgets.workers import workers
+
+__all__ = ["TiledNetwork", "out_of_memory"]
+
+Corner = tuple[int, int]
+
+STACKS = (64, 32, 16, 8, 4, 2, 1)
+"""Tiles that a CUDA device may take at once; more fill none better."""
+OUT_OF_MEMORY = (
+    "out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine",
+)  # fmt: skip
+"""What torch says, in a RuntimeError, when memory runs out; the last where cuDNN had none for any of its ways."""
+
+
+class TiledNetwork:
+    """Runs an archive; a slice at a time, whoever asks.
+
+    The same slice gives the same bits. On the CPU every tile is computed on one thread and alone, whatever the number
+    of threads. A CUDA device takes as many tiles at once as it had memory for at the start; when that has run out
+    since, it takes fewer, and its libraries may compute in another order.
+
+    Args:
+        archive: is left as it is.
+        device: one of `DEVICES`; "auto" is CUDA where there is some.
+        precision: one of `PRECISIONS`; "auto" is half precision on CUDA, and on the CPU bfloat16 where the processor
+            multiplies it.
+
+    Raises ValueError for a device that is not there or cannot hold a tile, and a precision that is none.
+
+    """
+
+    def __init__(self, archive: NetworkArchive, device: str = "auto", precision: str = "auto") -> None:
+        self.contract = archive.contract
+        self.digest = archive.digest
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        no_room = ValueError(f"The {self.device.type} device has no memory for the network.")
+        with torch.no_grad(), _when_out_of_memory(no_room):
+            # normalising takes sums over the slice, for which lower precisions do not suffice
+            self._normalise = copy.deepcopy(archive.module).to(self.device).normalise
+            cast: Any = copy.deepcopy(archive.module).to(self.device, self.precision)
+            self._forward = torch.jit.freeze(cast.to(memory_format=torch.channels_last))
+        self._stack = 0
+        if self.device.type == "cuda":
+            repeat_exactly()
+            self._stack = self._most_at_once()
+
+    def planes(
+        self,
+        coefficients: NDArray[np.complex64],
+        foreground: NDArray[np.bool_],
+        threads: int = 1,
+        efficiency: float = 1.0,
+        wanted: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:
+        """What the network gives for a slice, (planes, y, x); 0 where no tile lies.
+
+        Args:
+            coefficients: (K, y, x) of the contract's basis.
+            foreground: (y, x).
+            threads: of the CPU.
+            efficiency: of the inversion.
+            wanted: (y, x), the pixels to compute; None takes the foreground.
+
+        Raises MemoryError when the slice, or not even one tile, fits.
+
+        """
+        c = self.contract
+        tiling = cover(foreground if wanted is None else wanted, c.tile, c.step, c.border)
+        h, w = tiling.shape
+        given = np.zeros((c.planes, *tiling.canvas), np.float32)
+        if tiling.corners:
+            with workers(threads) as pool:
+                window = around(_covered(tiling, foreground), c.border)
+                with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
+                    canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, window).result()
+                y0, x0 = (side.start + c.border for side in window)
+
+                def run(corners: list[Corner]) -> Tensor:
+                    groups = [corners] if self._stack else [[corner] for corner in corners]
+                    patches = (
+                        _cut(canvas, [(y - y0, x - x0) for y, x in group], tiling.shape, c.border) for group in groups
+                    )
+                    return torch.cat(list(pool.map(self._run, patches)))
+
+                for (y, x), tile in _in_batches(run, tiling.corners, self._stack or threads):
+                    given[:, y : y + h, x : x + w] = tile
+        return given[:, : foreground.shape[0], : foreground.shape[1]]
+
+    @torch.inference_mode()
+    def _canvas(
+        self,
+        coefficients: NDArray[np.complex64],
+        foreground: NDArray[np.bool_],
+        efficiency: float,
+        window: Window,
+    ) -> Tensor:
+        """The normalised window of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
+
+        def normalise(channels: Tensor, mask: Tensor, efficiency: float) -> Tensor:
+            with _as_it_is():
+                fed: Tensor = self._normalise(channels.to(self.device), mask.to(self.device), efficiency)
+                return fed.to(self.precision)
+
+        whole, mask = torch.from_numpy(coefficients), torch.from_numpy(foreground)
+        canvas = normalised(normalise, whole, mask, efficiency, window)
+        return canvas[None].contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def _run(self, patches: Tensor) -> Tensor:
+        with _as_it_is():
+            given: Tensor = self._forward(patches)
+            return given.float().cpu()
+
+    def _most_at_once(self) -> int:
+        """Tiles that the device has memory for; the first run also loads its libraries."""
+        c = self.contract
+        side = c.tile + 2 * c.border
+        for n in STACKS:
+            torch.cuda.empty_cache()
+            shape = (n, c.channels, side, side)
+            with suppress(MemoryError), _when_out_of_memory(MemoryError()):
+                self._run(
+                    torch.empty(shape, dtype=self.precision, device=self.device, memory_format=torch.channels_last)
+                )
+                return n
+        raise ValueError(f"The {self.device.type} device has no memory for a single tile of the network.")
+
+
+def _in_batches(
+    run: Callable[[list[Corner]], Tensor], corners: list[Corner], at_once: int
+) -> Iterator[tuple[Corner, Tensor]]:
+    """Run all corners, some at once, and fewer when memory runs out. Raises MemoryError when one is too many."""
+    waiting = corners
+    while waiting:
+        batch = waiting[:at_once]
+        try:
+            with _when_out_of_memory(MemoryError()):
+                tiles = run(batch)
+        except MemoryError:
+            if len(batch) == 1:
+                raise MemoryError("not even one tile of the network fits into memory") from None
+            at_once = len(batch) // 2
+            torch.cuda.empty_cache()  # does nothing where there is none
+        else:
+            yield from zip(batch, tiles, strict=True)
+            waiting = waiting[len(batch) :]
+
+
+def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The foreground, over which slices are normalised, and all that tiles compute."""
+    covered = np.zeros(tiling.canvas, bool)
+    covered[: foreground.shape[0], : foreground.shape[1]] = foreground
+    for y, x in tiling.corners:
+        covered[y : y + tiling.shape[0], x : x + tiling.shape[1]] = True
+    return covered
+
+
+def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: int) -> Tensor:
+    """Patches (n, channels, h + 2 border, w + 2 border) at corners of a canvas without its border."""
+    h, w = shape[0] + 2 * border, shape[1] + 2 * border
+    patches = torch.cat([canvas[:, :, y : y + h, x : x + w] for y, x in corners])
+    return patches.contiguous(memory_format=torch.channels_last)
+
+
+def _as_it_is() -> AbstractContextManager[None]:
+    """What a profile of the first runs would change in a program could change bits with it."""
+    how: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+    return how
+
+
+@contextmanager
+def _when_out_of_memory(instead: Exception) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise instead from None
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch has several ways to say so, and TorchScript wraps them all in RuntimeError."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)

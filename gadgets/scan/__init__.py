@@ -1,0 +1,1 @@
+"""What is known of a scan before its first spoke."""

@@ -1,0 +1,68 @@
+"""The model card of an archive: what it is, what made it, how good it is."""
+
+import shlex
+from typing import Any
+
+from spokestream.gadgets.network.contract import Contract
+
+__all__ = ["model_card"]
+
+
+def model_card(contract: Contract) -> str:
+    """Markdown; every number is the archive's own."""
+    training, basis = contract.training, contract.basis.weights
+    settings = " ".join(f"--{k.replace('_', '-')} {shlex.quote(_text(v))}" for k, v in training["data"].items())
+    learnt, validated = training["learnt"], training["validated"]
+    datasets = "\n".join(
+        f"spokestream dataset DATA --subjects {len(run)} --first-seed {run[0]} {settings}"
+        for run in _runs(sorted([*learnt, *validated]))
+    )
+    nrmse = contract.metrics["validation NRMSE"]
+    versions = ", ".join(f"{k} {v}" for k, v in contract.versions.items())
+    rows = "\n".join(
+        f"| {o.map} | {o.unit} | {o.low:g} to {o.high:g} | {_figure(nrmse.get(o.map))} |" for o in contract.outputs
+    )
+    return f"""# {contract.name}
+
+{contract.description}. Sequence {contract.sequence.name}; input {basis.shape[1]} images of {basis.shape[0]} frames,
+{contract.normalisation}; tiles with {contract.border} pixels around them.
+
+Made by
+
+```sh
+{datasets}
+{training["command"]}
+spokestream export RUN DATA -o {contract.name}.pt --name {contract.name}
+```
+
+with seed {training["seed"]}, {training["subjects"]} simulated subjects (numbers {min(learnt)} to {max(learnt)},
+{training["slices"]} slices), {training["epochs"]} epochs, {training["hours"]:g} hours{_arithmetic(training)};
+{versions}.
+
+Held-out subjects {min(validated)} to {max(validated)}, by which the best epoch was chosen; root-mean-square error
+against the truth over the range of the true map, middle slices:
+
+| map | unit | range | NRMSE |
+|---|---|---|---|
+{rows}
+"""
+
+
+def _runs(seeds: list[int]) -> list[range]:
+    """The ranges of consecutive numbers that they are made of."""
+    first = [seed for seed in seeds if seed - 1 not in seeds]
+    last = [seed for seed in seeds if seed + 1 not in seeds]
+    return [range(a, b + 1) for a, b in zip(first, last, strict=True)]
+
+
+def _arithmetic(training: dict[str, Any]) -> str:
+    told = training.get("arithmetic")
+    return f" in {told['precision']} on {told['processes']} x {told['device']}" if told else ""
+
+
+def _figure(nrmse: float | None) -> str:
+    return "no subject shows it" if nrmse is None else f"{nrmse:.4f}"
+
+
+def _text(value: object) -> str:
+    return ",".join(f"{v:g}" for v in value) if isinstance(value, list | tuple) else str(value)

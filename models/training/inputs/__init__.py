@@ -1,0 +1,1 @@
+"""What networks are trained on: patches of normalised slices, and their targets."""

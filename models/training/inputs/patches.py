@@ -1,0 +1,100 @@
+"""Batches of training patches: slices normalised as the node will, varied, and cut."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from spokestream.gadgets.network.crop import around, normalised
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.training.inputs.augmentation import Augmentation, vary
+from spokestream.models.training.inputs.normalisation import Normalisation
+from spokestream.models.training.inputs.targets import targets
+from spokestream.models.training.map_ranges import MapRange
+
+__all__ = ["Patches"]
+
+EFFICIENCY_ERROR = 0.003
+"""Standard deviation of what networks are told of the inversion's efficiency: the node estimates it, from the slice."""
+
+Patch = tuple[Tensor, Tensor, Tensor]
+
+
+class Patches:
+    """Batches of (input, target, weight) patches of a training set.
+
+    Every slice gives `per_slice` patches an epoch, centred on tissue; a batch is made of several slices. What is
+    drawn depends on seed, epoch and slice alone, so that training goes on anywhere as if it had never stopped.
+
+    Args:
+        data: the slices.
+        normalisation: that the network wants.
+        maps: targets and their ranges.
+        size: of a patch that leaves the network, pixels.
+        border: that the network eats on every side.
+        per_slice: patches.
+        batch: patches; a multiple of `per_slice`.
+        seed: of all that is drawn.
+        augmentation: None leaves slices as they are.
+        share: which of how many processes; each takes as many patches of a batch, and makes them from their slices.
+
+    Raises ValueError for batches that are not of whole slices, cannot be shared evenly, or are larger than the set.
+
+    """
+
+    def __init__(
+        self, data: TrainingSet, normalisation: Normalisation, maps: tuple[MapRange, ...], size: int, border: int,
+        per_slice: int, batch: int, seed: int, augmentation: Augmentation | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:  # fmt: skip
+        if batch % per_slice:
+            raise ValueError(f"A batch is of whole slices: {batch} patches are no multiple of {per_slice} a slice.")
+        if batch % share[1]:
+            raise ValueError(f"The {batch} patches of a batch cannot be shared evenly by {share[1]} processes.")
+        if batch // per_slice > len(data):
+            raise ValueError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
+        self.data, self.normalisation, self.maps = data, normalisation, maps
+        self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
+        self.slices, self.augmentation = batch // per_slice, augmentation
+        rank, processes = share
+        mine = np.arange(rank * batch // processes, (rank + 1) * batch // processes)
+        self._slice, self._number = np.divmod(mine, per_slice)  # of every patch: which of the batch, which of it
+
+    def __len__(self) -> int:
+        """Batches of an epoch; a last one that is not full is left out."""
+        return len(self.data) // self.slices
+
+    def batches(self, epoch: int, first: int = 0) -> Iterator[Patch]:
+        """Batches `first` and on of an epoch."""
+        order = np.random.default_rng((self.seed, epoch, 0)).permutation(len(self.data))
+        for batch in range(first, len(self)):
+            chosen = order[batch * self.slices : (batch + 1) * self.slices]
+            patches = [
+                patch
+                for which in np.unique(self._slice)
+                for patch in self._of_slice(int(chosen[which]), epoch, self._number[self._slice == which])
+            ]
+            x, target, weight = (torch.stack(parts) for parts in zip(*patches, strict=True))
+            yield x, target, weight
+
+    def _of_slice(self, index: int, epoch: int, numbers: NDArray[np.int64]) -> Iterator[Patch]:
+        """Those of its patches."""
+        rng = np.random.default_rng((self.seed, epoch, 1 + index))
+        item = self.data[index]
+        fingerprints, foreground = item["fingerprints"], item["foreground"]
+        if self.augmentation:
+            fingerprints = vary(fingerprints, foreground, self.augmentation, rng)
+        efficiency = float(item["inversion_efficiency"]) + rng.normal(0, EFFICIENCY_ERROR)
+        reach = self.size // 2 + self.border
+        window = around(foreground.numpy(), reach)
+        channels = normalised(self.normalisation, fingerprints, foreground, efficiency, window)
+        target, weight = (pad(t, (self.size // 2,) * 4) for t in targets(item, self.maps))
+        tissue = torch.nonzero(foreground)
+        for row, column in tissue[rng.integers(len(tissue), size=self.per_slice)[numbers]].tolist():
+            top, left = (i - reach - side.start for i, side in zip((row, column), window, strict=True))
+            seen = self.size + 2 * self.border
+            given = slice(row, row + self.size), slice(column, column + self.size)
+            yield channels[:, top : top + seen, left : left + seen], target[:, *given], weight[:, *given]

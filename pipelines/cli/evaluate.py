@@ -1,0 +1,76 @@
+"""`spokestream evaluate`: reconstructors on held-out subjects, as numbers and as a page."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spokestream.gadgets.network.arithmetic import DEVICES, PRECISIONS
+from spokestream.pipelines.cli.progress import counting_progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["options", "run"]
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: the sets, the reconstructors, and where to compute."""
+    parser.add_argument(
+        "folders", type=Path, nargs="+", metavar="FOLDER", help="made by `spokestream dataset`, of subjects held out"
+    )
+    parser.add_argument(
+        "--with", action="append", dest="reconstructors", metavar="WHAT",
+        help="matching, an archive's path, or the name of one that comes with the software; once for each [matching]",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report [report]")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads [2]")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="of networks [auto]")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of networks [auto]")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Evaluate, write the report, and show its ranking. Raises ValueError for what cannot be evaluated."""
+    from rich.console import Console
+
+    from spokestream.models.evaluation.evaluating import evaluate
+    from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
+    from spokestream.models.evaluation.report import write_report
+
+    if arguments.threads < 1:
+        raise ValueError(f"Evaluation takes one thread or more, not {arguments.threads}.")
+    wanted = arguments.reconstructors or [MATCHING]
+    reconstructors = [reconstructor(what, arguments.device, arguments.precision) for what in wanted]
+    console = Console()
+    with counting_progress(console, "slices", window_s=600) as show:
+        evaluation = evaluate(arguments.folders, reconstructors, arguments.threads, show)
+    found = write_report(arguments.output, evaluation)
+    for condition in found["conditions"]:
+        console.print(_ranking(found, condition))
+    wrote = f"Wrote {arguments.output / 'report.html'} and results.json."
+    console.print(wrote, highlight=False, markup=False, soft_wrap=True)
+
+
+def _ranking(found: dict[str, Any], condition: str) -> "Table":
+    """Errors of one set, a row a reconstructor; red where matching does better."""
+    from rich.table import Table
+
+    from spokestream.models.evaluation.report import error_text, is_worse
+
+    table = Table(title=f"{condition}: RMSE against the truth", title_style="bold", header_style="bold")
+    table.add_column("")
+    for name, about in found["maps"].items():
+        unit = "" if about["unit"] == "1" else about["unit"]
+        over = found["ranked"][name].replace(" ", "")  # names of networks need the room
+        table.add_column(f"{name}\n{unit}\n{over}", justify="right", no_wrap=True)
+    for heading in ("\n\nflagged", "\ns a\nslice"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, verdict in found["conditions"][condition]["reconstructors"].items():
+        errors = [
+            f"[red]{error_text(found, condition, name, m)}[/red]" if is_worse(found, condition, name, m)
+            else error_text(found, condition, name, m)
+            for m in found["maps"]
+        ]  # fmt: skip
+        flagged = verdict["flagged_share"]
+        share = "–" if flagged is None else f"{100 * flagged:.1f} %"
+        table.add_row(name, *errors, share, f"{verdict['seconds_per_slice']:.2g}")
+    return table

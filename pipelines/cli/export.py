@@ -1,0 +1,34 @@
+"""`spokestream export`: make an archive of a trained network."""
+
+import argparse
+from pathlib import Path
+
+__all__ = ["options", "run"]
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: folders of the run and of its training set, the archive, its name."""
+    parser.add_argument("folder", type=Path, metavar="RUN", help="of 'spokestream train'")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder of the training set that it learnt from")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="archive to write (.pt)")
+    parser.add_argument("--name", default="", help="by which reports call it [the network's]")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the archive and its card, and say how near it is to the network. Raises ValueError for what it is not."""
+    from rich.console import Console
+
+    from spokestream.models.archives.exporting import export
+    from spokestream.models.archives.model_card import model_card
+
+    contract, difference = export(arguments.folder, arguments.data, arguments.output, arguments.name)
+    card = arguments.output.with_suffix(".md")
+    card.write_text(model_card(contract))
+    size = arguments.output.stat().st_size / 1e6
+    Console().print(
+        f"{contract.name}: {size:.2g} MB in {arguments.output}, described in {card}; its maps are those of the trained "
+        f"network to {difference:.1g} of their ranges.",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

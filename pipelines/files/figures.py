@@ -1,0 +1,146 @@
+"""Figures of maps: what was reconstructed, and how far it is from the truth."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from spokestream.simulator.physics.quantities import MAP_KINDS, MapKind
+
+__all__ = ["comparison_figure", "overview_figure"]
+
+Volume = NDArray[np.float32]
+INK, PAPER = "#e8e8ec", "#111116"
+MAX_ROWS = 5
+DPI = 160
+MARGIN = 4  # pixels around the anatomy
+
+
+def overview_figure(path: Path, maps: Mapping[str, Volume], pixel_aspect: float = 1.0) -> None:
+    """Write a PNG with one column a map and one row a slice, at most five, in fixed ranges.
+
+    Args:
+        path: of the PNG.
+        maps: name -> (slices, y, x) in the map's unit.
+        pixel_aspect: height over width of a pixel.
+
+    """
+    foreground = shown_foreground(maps)
+    n_slices = len(foreground)
+    rows = np.unique(np.linspace(0, n_slices - 1, min(MAX_ROWS, n_slices)).round().astype(int))
+    crop = _crop(foreground)
+    figure, axes = _panels(len(rows), len(maps), foreground[0][crop].shape, pixel_aspect)
+    for column, (name, volume) in enumerate(maps.items()):
+        kind = MAP_KINDS[name]
+        limits = _limits(kind, volume[foreground])
+        for row, z in enumerate(rows):
+            shown = np.where(foreground[z], volume[z], np.nan)[crop]
+            picture = _show(axes[row, column], shown, kind.colours, limits, pixel_aspect)
+        axes[0, column].set_title(kind.title, color=INK, fontsize=11, pad=7)
+        _colour_bar(figure, picture, axes[:, column], kind)
+    if n_slices > 1:
+        for row, z in enumerate(rows):
+            axes[row, 0].set_ylabel(f"slice {z + 1}", color=INK, fontsize=10)
+    figure.savefig(path, facecolor=PAPER, dpi=DPI, bbox_inches="tight", pad_inches=0.15)
+
+
+def comparison_figure(
+    path: Path,
+    maps: Mapping[str, Volume],
+    truth: Mapping[str, Volume],
+    judged: Mapping[str, NDArray[np.bool_]],
+    slice_index: int,
+    pixel_aspect: float = 1.0,
+) -> None:
+    """Write a PNG of one slice with one row a map: reconstructed, true, and the error where it is judged.
+
+    Args:
+        path: of the PNG.
+        maps: name -> (slices, y, x) as reconstructed.
+        truth: the same, as simulated.
+        judged: name -> (slices, y, x), where the map means something.
+        slice_index: which slice.
+        pixel_aspect: height over width of a pixel.
+
+    """
+    names = [name for name in MAP_KINDS if name in maps and name in truth and name in judged]
+    z = slice(slice_index, slice_index + 1)
+    foreground = np.any([judged[name][z] for name in names], axis=0)
+    crop = _crop(foreground)
+    figure, axes = _panels(len(names), 3, foreground[0][crop].shape, pixel_aspect, bars=1.4)  # inches beside
+    for row, name in enumerate(names):
+        kind = MAP_KINDS[name]
+        limits = _limits(kind, truth[name][z][foreground])
+        reach = (limits[1] - limits[0]) / 5
+        inside = judged[name][slice_index]
+        error = maps[name][slice_index] - truth[name][slice_index]
+        for column, (values, mask, colours, span) in enumerate(
+            (
+                (maps[name][slice_index], inside, kind.colours, limits),
+                (truth[name][slice_index], inside, kind.colours, limits),
+                (error, inside, "coolwarm", (-reach, reach)),
+            )
+        ):
+            picture = _show(axes[row, column], np.where(mask, values, np.nan)[crop], colours, span, pixel_aspect)
+            if column:
+                _colour_bar(figure, picture, axes[row, column], kind, location="right")
+        axes[row, 0].set_ylabel(kind.title, color=INK, fontsize=10)
+    for column, title in enumerate(("reconstructed", "truth", "error")):
+        axes[0, column].set_title(title, color=INK, fontsize=11, pad=7)
+    figure.savefig(path, facecolor=PAPER, dpi=DPI, bbox_inches="tight", pad_inches=0.15)
+
+
+def shown_foreground(maps: Mapping[str, Volume]) -> NDArray[np.bool_]:
+    """(slices, y, x): where any map has a value; all are 0 outside the anatomy."""
+    return np.asarray(np.any([volume != 0 for volume in maps.values()], axis=0))
+
+
+def _panels(
+    rows: int, columns: int, shape: Sequence[int], aspect: float, bars: float = 0.0
+) -> tuple[Figure, NDArray[Any]]:
+    height, width = shape[0] * aspect, shape[1]
+    scale = 1.9 / max(height, width * 0.6)
+    figure = Figure(figsize=(columns * (width * scale + 0.25) + 0.4 + bars, rows * (height * scale + 0.15) + 0.9))
+    figure.set_layout_engine("compressed", w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _show(axes: Axes, values: Volume, colours: str, limits: tuple[float, float], aspect: float) -> Any:
+    axes.set_facecolor(PAPER)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    low, high = limits
+    return axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
+
+
+def _colour_bar(figure: Figure, picture: Any, axes: Any, kind: MapKind, location: str = "bottom") -> None:
+    bar = figure.colorbar(picture, ax=axes, location=location, shrink=0.85, aspect=28, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=8, length=2)
+    bar.locator = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 3, 4, 5, 10])
+    bar.update_ticks()
+    if kind.unit != "1":
+        bar.set_label(kind.unit, color=INK, fontsize=9)
+
+
+def _limits(kind: MapKind, values: NDArray[np.float32]) -> tuple[float, float]:
+    if kind.high is not None:
+        return kind.low, kind.high
+    high = float(np.percentile(values, 99.5)) if values.size else 1.0
+    return kind.low, high if high > kind.low else kind.low + 1
+
+
+def _crop(foreground: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Bounding box of the anatomy over all slices, with a margin; everything if there is none."""
+    box = []
+    for axis in (1, 2):
+        hit = np.flatnonzero(foreground.any(axis=tuple({0, 1, 2} - {axis})))
+        size = foreground.shape[axis]
+        box.append(slice(max(0, hit[0] - MARGIN), min(size, hit[-1] + 1 + MARGIN)) if hit.size else slice(0, size))
+    return box[0], box[1]

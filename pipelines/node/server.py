@@ -1,0 +1,170 @@
+"""The TCP server: accepts clients, bounds their number, stops gracefully. What is said to them is in `session`."""
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spokestream.pipelines.node.session import PipelineSelection, Session, SessionRules
+from spokestream.pipelines.run_chain import RunningChain
+
+__all__ = ["Server", "ServerSettings"]
+
+LOG = logging.getLogger("spokestream.server")
+LOOPBACK = ("localhost", "127.0.0.1")
+STREAM_BUFFER = 1 << 20
+GOODBYE_S = 2.0
+"""For dropped sessions to tell their clients."""
+PAUSE_S = 1.0
+"""Before accepting again when the system has no file descriptor left."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How to serve."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; the default is reachable from this machine alone, by IPv4 and IPv6."""
+    port: int = 9002
+    """TCP port; 0 takes a free one."""
+    max_sessions: int = 4
+    """Scans reconstructed at once."""
+    idle_timeout_s: float = 300.0
+    """Silence of a client, or refusal to read, that ends its session."""
+    queue_bytes: int = 256 << 20
+    """Data of one scan waiting to be reconstructed, before the client has to wait."""
+    record_dir: Path | None = None
+    """Folder for recordings of all sessions."""
+    grace_s: float = 30.0
+    """Time for running scans to finish when the server is stopped."""
+    drain_s: float = 30.0
+    """Time for a client to notice that its scan has failed."""
+
+
+class Server:
+    """Serves scans until it is stopped.
+
+    `select` and `start_scan` are those of `spokestream.pipelines.chains` unless others are given.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        select: Callable[[str], PipelineSelection] | None = None,
+        start_scan: Callable[[Any, str, logging.Logger], RunningChain] | None = None,
+    ) -> None:
+        if select is None or start_scan is None:
+            from spokestream.pipelines import chains
+
+            select, start_scan = select or chains.select, start_scan or chains.start_scan
+        self.settings = settings
+        self.port = settings.port
+        """The port that is listened on, known after `start`."""
+        self._select, self._start_scan = select, start_scan
+        self._listeners: list[socket.socket] = []
+        self._sessions: dict[asyncio.Task[None], Session | None] = {}
+        """None while a client is being let in."""
+
+    async def start(self) -> None:
+        """Accept clients from now on. Raises OSError when the port cannot be had."""
+        s = self.settings
+        self._rules = SessionRules(
+            select=self._select,
+            start_scan=self._start_scan,
+            scans=asyncio.Semaphore(s.max_sessions),
+            max_scans=s.max_sessions,
+            idle_timeout_s=s.idle_timeout_s,
+            queue_bytes=s.queue_bytes,
+            drain_s=s.drain_s,
+            record_dir=s.record_dir,
+        )
+        self._listeners = _listen(s.host, s.port)
+        self.port = self._listeners[0].getsockname()[1]
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._accept_from(listener)
+        LOG.info("Listening on %s port %d.", s.host, self.port)
+
+    async def serve(self) -> None:
+        """Start, serve until SIGTERM or SIGINT, stop. Call it in the main thread."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await self.start()
+        await stopping.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # a second signal is not graceful
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Accept nobody, let running scans finish within the grace period, say which were dropped."""
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
+        await asyncio.sleep(0)  # a client accepted a moment ago becomes a task that can be cancelled
+        scanning = [task for task, session in self._sessions.items() if session and session.scanning]
+        if scanning:
+            LOG.info("Stopping: %g s for %d running scans to finish.", self.settings.grace_s, len(scanning))
+            await asyncio.wait(scanning, timeout=self.settings.grace_s)
+        for task, session in self._sessions.items():
+            if session and session.scanning:
+                LOG.error("Dropped session %s after %d readouts.", session.id, session.readouts)
+            task.cancel()
+        if self._sessions:
+            await asyncio.wait(list(self._sessions), timeout=GOODBYE_S)
+        LOG.info("Stopped.")
+
+    def _accept_from(self, listener: socket.socket) -> None:
+        # not asyncio.start_server, which in Python 3.11 loses sockets when it is closed while a client comes
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            LOG.error("Cannot accept a client: %s.", error)
+            loop.remove_reader(listener)
+            loop.call_later(PAUSE_S, self._accept_from, listener)
+            return
+        client.setblocking(False)
+        task = loop.create_task(self._serve(client))
+        self._sessions[task] = None
+        task.add_done_callback(self._sessions.pop)
+
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client, limit=STREAM_BUFFER)
+        session = Session(reader, writer, self._rules)
+        session.log.info("Session %s from %s.", session.id, writer.get_extra_info("peername"))
+        task = asyncio.current_task()
+        assert task is not None
+        self._sessions[task] = session
+        await session.run()
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets for a host; for the loopback two, as some clients try only ::1 and others only 127.0.0.1."""
+    if host not in LOOPBACK:
+        dual = host in ("", "::") and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if ":" in host or dual else socket.AF_INET
+        return [socket.create_server((host, port), family=family, dualstack_ipv6=dual)]
+    first = socket.create_server(("127.0.0.1", port))
+    port_taken = () if port else (errno.EADDRINUSE,)
+    try:
+        second = socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6)
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, *port_taken):
+            return [first]
+        first.close()
+        raise
+    return [first, second]

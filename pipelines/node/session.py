@@ -1,0 +1,241 @@
+"""One client of the server, from its first byte to its last. Whatever it sends, it ends with one sentence."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, Protocol
+
+import ismrmrd
+
+from spokestream.errors import ScanError
+from spokestream.pipelines import wire
+from spokestream.pipelines.node.channel import Channel
+from spokestream.pipelines.node.inbox import Inbox
+from spokestream.pipelines.node.parameters import read_parameters
+from spokestream.pipelines.node.queries import answer
+from spokestream.pipelines.node.recording import Recorder, recording_path
+from spokestream.pipelines.node.scan_worker import ScanWorker, TellClient
+from spokestream.pipelines.run_chain import RunningChain
+
+__all__ = ["PipelineSelection", "Session", "SessionRules"]
+
+LOG = logging.getLogger("spokestream.server")
+LONGEST_SENTENCE = 1000
+
+
+class PipelineSelection(Protocol):
+    """A pipeline and its parameters, as `spokestream.pipelines.chains.select` gives them."""
+
+    @property
+    def name(self) -> str:
+        """Its registered name."""
+
+    def with_parameters(self, parameters: Mapping[str, str], /) -> "PipelineSelection":
+        """The same pipeline with parameters replaced. Raises ScanError for unknown ones."""
+
+
+@dataclass(frozen=True)
+class SessionRules:
+    """What all sessions of a server share."""
+
+    select: Callable[[str], PipelineSelection]
+    start_scan: Callable[[Any, str, logging.Logger], RunningChain]
+    scans: asyncio.Semaphore
+    """Held by every session that reconstructs."""
+    max_scans: int
+    idle_timeout_s: float
+    queue_bytes: int
+    drain_s: float
+    record_dir: Path | None
+
+
+class Session:
+    """Reads what the client says, has a worker reconstruct it, and says what comes of it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: SessionRules) -> None:
+        self.id = secrets.token_hex(4)
+        self.readouts = 0
+        # not from getLogger, which would remember every session for ever
+        self.log = logging.Logger(f"{LOG.name}.{self.id}")
+        self.log.parent = LOG
+        writer.transport.set_write_buffer_limits(high=rules.queue_bytes)
+        self._channel = Channel(reader, writer, self._recorder(rules.record_dir), rules.idle_timeout_s, self.log)
+        self._rules = rules
+        self._selection: PipelineSelection | None = None
+        self._parameters: dict[str, str] = {}
+        self._header: str | None = None
+        self._worker: ScanWorker | None = None
+        self._holds_slot = False
+        self._mute = False
+        """The client on the other end dies of any text."""
+        self._images = 0
+        self._last_readout = self._last_image = 0.0
+
+    @property
+    def scanning(self) -> bool:
+        """Whether a scan is under way, rather than a question, a farewell, or nothing yet."""
+        return self._holds_slot
+
+    async def run(self) -> None:
+        """Serve the client to the end. Raises nothing but CancelledError, when cancelled in its last steps."""
+        try:
+            await self._converse()
+        except (ScanError, wire.ProtocolError) as error:
+            await self._fail(str(error))
+        except ConnectionError as error:
+            self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
+        except asyncio.CancelledError:
+            if self._channel.wire.our_state is not wire.State.CLOSED:
+                await self._fail("The node was stopped before the scan was finished.", drain_s=0)
+        except Exception as error:
+            self.log.exception("Session %s: a defect.", self.id)
+            await self._fail(f"The reconstruction failed unexpectedly ({type(error).__name__}: {error}).")
+        finally:
+            try:
+                await self._release()
+            finally:
+                await self._channel.close()
+
+    async def _converse(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while not await self._listen(tasks):
+                    pass
+        except ExceptionGroup as group:
+            # the first failure, of the reading or of the worker, has cancelled the other
+            raise group.exceptions[0] from None
+        if self._worker:
+            self.log.info(
+                "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
+                self.id,
+                self._selection.name if self._selection else "",
+                self.readouts,
+                self._images,
+                self._last_image - self._last_readout if self._images else 0,
+            )
+        await self._release()  # before CLOSE, so that whoever waited for it finds the place free
+        await self._channel.say(wire.Close())
+        if self._header is None:
+            self._forget_recording()
+
+    async def _listen(self, tasks: asyncio.TaskGroup) -> bool:
+        """Take the next events; whether CLOSE was among them."""
+        for event in await self._channel.receive():
+            match event:
+                case wire.ConfigFile(config) | wire.ConfigText(config):
+                    self._configure(config)
+                case wire.Header(xml):
+                    await self._admit()
+                    self._header = xml
+                case wire.Text(text):
+                    self._hear(text)
+                case wire.Query(correlation_id, text):
+                    await self._channel.say(wire.Response(correlation_id, answer(text)))
+                case wire.Data(item):
+                    worker = self._worker or self._start(tasks)
+                    self.readouts += isinstance(item, ismrmrd.Acquisition)
+                    self._last_readout = asyncio.get_running_loop().time()
+                    await worker.inbox.put(item, _size(item))
+                case wire.Close():
+                    if self._header is not None:
+                        (self._worker or self._start(tasks)).inbox.end()
+                    return True
+        return False
+
+    def _configure(self, config: str) -> None:
+        # Gadgetron's client asks for noise on a connection of its own, and is killed by anything but CLOSE;
+        # its gt_alive names a configuration that asks for nothing
+        self._mute = "NoiseSummaryGadget" in config
+        if not self._mute and config != "isalive.xml":
+            self._selection = self._rules.select(config)
+
+    async def _admit(self) -> None:
+        if self._selection is None:
+            raise ScanError("This configuration reconstructs nothing, so that no header can follow it.")
+        if self._rules.scans.locked():
+            raise ScanError(f"The node is busy with {self._rules.max_scans} scans; try again when one has finished.")
+        await self._rules.scans.acquire()
+        self._holds_slot = True
+
+    def _hear(self, text: str) -> None:
+        parameters = read_parameters(text)
+        if parameters is None:
+            self.log.debug("Session %s: the client says: %s", self.id, text)
+        elif self._worker:
+            self._tell("WARNING Parameters came after the first readout and were ignored.\n")
+        else:
+            self._parameters |= parameters
+
+    def _start(self, tasks: asyncio.TaskGroup) -> ScanWorker:
+        """Build the chain and run it; late, because parameters may follow the header."""
+        assert self._selection is not None
+        assert self._header is not None
+        if self._parameters:
+            self._selection = self._selection.with_parameters(self._parameters)
+        selection, header, log = self._selection, self._header, self._chain_log()
+        self._worker = ScanWorker(
+            lambda: self._rules.start_scan(selection, header, log), Inbox(self._rules.queue_bytes), self._show
+        )
+        tasks.create_task(self._worker.wait())
+        return self._worker
+
+    async def _show(self, image: ismrmrd.Image) -> None:
+        await self._channel.say(wire.Data(image))
+        self._images += 1
+        self._last_image = asyncio.get_running_loop().time()
+
+    def _tell(self, text: str) -> None:
+        if not self._mute:
+            self._channel.write(wire.Text(text))
+
+    async def _fail(self, sentence: str, drain_s: float | None = None) -> None:
+        """Tell the log and the client, let go of the worker, and let the client finish its own sentence."""
+        sentence = shorten(sentence, LONGEST_SENTENCE, placeholder=" ...")
+        self.log.error("Session %s failed after %d readouts: %s", self.id, self.readouts, sentence)
+        if self._worker:
+            self._worker.abandon()
+        self._tell(f"ERROR {sentence}\n")
+        with suppress(ConnectionError, ScanError):
+            await self._channel.say(wire.Close())
+        await self._release()
+        await self._channel.drain(self._rules.drain_s if drain_s is None else drain_s)
+
+    async def _release(self) -> None:
+        """Give the place back when the worker has really stopped."""
+        if self._worker:
+            self._worker.abandon()
+            await self._worker.stopped()
+        if self._holds_slot:
+            self._rules.scans.release()
+            self._holds_slot = False
+
+    def _chain_log(self) -> logging.Logger:
+        log = logging.Logger(f"{self.log.name}.chain")
+        log.parent = self.log
+        log.addHandler(TellClient(self._tell))
+        return log
+
+    def _recorder(self, folder: Path | None) -> Recorder | None:
+        if folder is None:
+            return None
+        try:
+            return Recorder(recording_path(folder, self.id))
+        except OSError as error:
+            self.log.error("Session %s is not recorded: %s.", self.id, error)
+            return None
+
+    def _forget_recording(self) -> None:
+        """A query or a noise question is no scan."""
+        if self._channel.recorder:
+            self._channel.recorder.path.unlink(missing_ok=True)
+
+
+def _size(item: Any) -> int:
+    """Bytes that an item holds, headers and Python's own roughly counted."""
+    trajectory = item.traj.nbytes if isinstance(item, ismrmrd.Acquisition) else 0
+    return int(item.data.nbytes) + trajectory + 2048

@@ -1,0 +1,160 @@
+"""Making a T1/T2 dictionary: in chunks, to a file, and on from where an interrupted call stopped.
+
+While it lasts, atoms are appended to a plain file beside the result: 32 bytes that name sequence, grid and software,
+then one row of numbers an atom. Whatever a killed process left, its whole rows are good and the rest is cut off.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spokestream.simulator.physics.dictionaries.singular_vectors import (
+    check_compression,
+    leading_vectors,
+    normalised_gram,
+)
+from spokestream.simulator.physics.dictionaries.t1t2 import KIND, T1T2Dictionary, T1T2Grid, load_t1t2_dictionary
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.sequences.stored_sequence import write_sequence
+
+__all__ = ["build_t1t2_dictionary"]
+
+CHUNK = 2048
+"""Atoms at a time: what a killed process loses, at most."""
+
+Progress = Callable[[int, int], None]
+"""Called with the atoms that are done and their number."""
+
+
+def build_t1t2_dictionary(
+    path: Path,
+    sequence: PulseSequence,
+    grid: T1T2Grid,
+    compress: float | None = None,
+    software: str = "",
+    progress: Progress | None = None,
+) -> T1T2Dictionary:
+    """Simulate every atom of a grid and write them as HDF5; a file that holds just that already is read instead.
+
+    Args:
+        path: HDF5 file to write. The unfinished atoms go to the same name with `.part` behind it.
+        sequence: gradient-spoiled or balanced.
+        grid: T1 and T2 of the atoms.
+        compress: None keeps the signal of every spoke; a share of the energy or a number of singular vectors
+            (see `leading_vectors`) has the atoms projected on these.
+        software: version that is written into the file.
+        progress: see `Progress`.
+
+    Raises ValueError for an ideally spoiled sequence, for a number that is neither share nor count, and when `path`
+    or its unfinished part belongs to another sequence, grid or software.
+
+    """
+    if sequence.spoiling == "ideal":
+        raise ValueError(
+            f"T2 cannot be told by '{sequence.name}': under ideal spoiling it only scales the signal, by exp(-TE/T2)."
+        )
+    if compress is not None:
+        check_compression(compress, len(sequence))
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write the dictionary to.")
+    identity = _identity(sequence, grid, software)
+    if path.exists():
+        return _finished(path, identity, compress)
+    partial = path.with_name(path.name + ".part")
+    dtype = _simulate(sequence, grid.t1_ms[:1], grid.t2_ms[:1]).dtype
+    _append_missing(partial, identity, sequence, grid, dtype, progress or (lambda done, total: None))
+    rows = np.memmap(partial, dtype, "r", offset=len(identity), shape=(len(grid), len(sequence)))
+    dictionary = _compressed(sequence, grid, rows, compress)
+    _write(path, dictionary, identity, compress, software)
+    partial.unlink(missing_ok=True)
+    return dictionary
+
+
+def _simulate(sequence: PulseSequence, t1_ms: NDArray[Any], t2_ms: NDArray[Any]) -> NDArray[Any]:
+    """Signals (atoms, spokes) in single precision, from the graphics processor if there is one."""
+    import torch
+
+    from spokestream.simulator.physics.fingerprint import fingerprint
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return np.asarray(fingerprint(sequence, t1_ms, t2_ms, dtype=torch.float32, device=device))
+
+
+def _identity(sequence: PulseSequence, grid: T1T2Grid, software: str) -> bytes:
+    """32 bytes that tell whether atoms were made for this sequence, on this grid, by this software."""
+    state = hashlib.sha256(f"{software}|{sequence.spoiling}|{sequence.inversion}|{sequence.repetitions}|".encode())
+    times = np.array([sequence.ti_ms, sequence.recovery_ms])
+    trains = (sequence.flip_angle_deg, sequence.rf_phase_deg, sequence.te_ms, sequence.tr_ms)
+    for array in (times, *trains, grid.t1_ms, grid.t2_ms):
+        state.update(np.ascontiguousarray(array, np.float64).tobytes())
+    return state.digest()
+
+
+def _append_missing(
+    partial: Path, identity: bytes, sequence: PulseSequence, grid: T1T2Grid, dtype: DTypeLike, progress: Progress
+) -> None:
+    row_bytes = len(sequence) * np.dtype(dtype).itemsize
+    with partial.open("a+b") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another process is making {partial}; wait for it, or write to another file.") from None
+        file.seek(0)
+        found = file.read(len(identity))
+        if not identity.startswith(found):
+            raise ValueError(
+                f"{partial} was begun for another sequence, grid or version; remove it, or write to another file."
+            )
+        file.write(identity[len(found) :])
+        done = (file.seek(0, 2) - len(identity)) // row_bytes
+        file.truncate(len(identity) + done * row_bytes)
+        progress(done, len(grid))
+        while done < len(grid):
+            chunk = slice(done, done + CHUNK)
+            file.write(_simulate(sequence, grid.t1_ms[chunk], grid.t2_ms[chunk]).tobytes())
+            file.flush()
+            done = min(done + CHUNK, len(grid))
+            progress(done, len(grid))
+
+
+def _compressed(sequence: PulseSequence, grid: T1T2Grid, rows: NDArray[Any], compress: float | None) -> T1T2Dictionary:
+    if compress is None:
+        return T1T2Dictionary(sequence, grid, np.array(rows))
+    basis, energy = leading_vectors(normalised_gram(_blocks(rows)), compress)
+    atoms = np.concatenate([block @ basis.conj() for block in _blocks(rows)]).astype(rows.dtype)
+    return T1T2Dictionary(sequence, grid, atoms, basis.astype(rows.dtype), energy)
+
+
+def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    return (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
+
+
+def _write(path: Path, dictionary: T1T2Dictionary, identity: bytes, compress: float | None, software: str) -> None:
+    """Write to a name of its own first, so that `path` is a whole file or none."""
+    unfinished = path.with_name(path.name + ".tmp")
+    with h5py.File(unfinished, "w") as file:
+        file.attrs.update(kind=KIND, software=software, digest=dictionary.digest)
+        file.attrs.update(identity=identity.hex(), compress=float(compress or 0))
+        write_sequence(file, dictionary.sequence)
+        file["grid/t1_ms"], file["grid/t2_ms"] = dictionary.grid.t1_ms, dictionary.grid.t2_ms
+        file["grid"].attrs["name"] = dictionary.grid.name
+        file["atoms"] = dictionary.atoms
+        file["atoms"].attrs["energy"] = dictionary.energy
+        if dictionary.basis is not None:
+            file["basis"] = dictionary.basis
+    unfinished.replace(path)
+
+
+def _finished(path: Path, identity: bytes, compress: float | None) -> T1T2Dictionary:
+    dictionary = load_t1t2_dictionary(path)
+    with h5py.File(path, "r") as file:
+        same = (file.attrs.get("identity"), file.attrs.get("compress")) == (identity.hex(), float(compress or 0))
+    if not same:
+        raise ValueError(f"{path} holds another dictionary; remove it, or write to another file.")
+    return dictionary

@@ -1,0 +1,97 @@
+"""The signal of water and fat through an ideally spoiled MRF train, in closed form.
+
+Whatever the sequence says of its spoiling, it is taken as ideal here; `spokestream.simulator.physics.fingerprint` asks.
+Phase accrues as exp(-2 pi i f t), for off-resonance and for the fat peaks alike.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from spokestream.simulator.physics.engines.closed_form import closed_form
+from spokestream.simulator.physics.engines.spins import Spins
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+
+__all__ = ["FAT_T2_MS", "REFERENCE_FIELD_T", "WATER_T2_MS", "FatModel", "frame_means", "pool_signal", "voxel_signal"]
+
+REFERENCE_FIELD_T = 2.89
+"""At which the default fat spectrum is given."""
+WATER_T2_MS = 40.0
+FAT_T2_MS = 80.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FatModel:
+    """The fat spectrum: peaks below the water frequency, amplitudes that sum to about one.
+
+    Default: six peaks at 2.89 T as used by the authors of MRF T1-FF.
+    """
+
+    frequency_hz: Array = field(default_factory=lambda: np.array([-101.1, 208.3, 281.0, 305.7, 395.6, 446.2]))
+    amplitude: Array = field(default_factory=lambda: np.array([0.0586, 0.0109, 0.0618, 0.1412, 0.66, 0.0673]))
+
+    def at(self, field_t: float) -> "FatModel":
+        """The same spectrum at another field: chemical shifts are a share of it."""
+        return FatModel(self.frequency_hz * (field_t / REFERENCE_FIELD_T), self.amplitude)
+
+    def phasor(self, time_ms: ArrayLike) -> NDArray[np.complex128]:
+        """F(t) = sum over peaks of a_p exp(-2 pi i f_p t), of the shape of `time_ms`."""
+        t = np.asarray(time_ms, float)[..., None] * 1e-3
+        return np.asarray(np.exp(-2j * np.pi * self.frequency_hz * t) @ self.amplitude)
+
+
+def pool_signal(
+    sequence: PulseSequence, t1_ms: ArrayLike, b1: ArrayLike, t2_ms: float, inversion_efficiency: float = 1.0
+) -> Array:
+    """Signal of one pool at every spoke, real-valued, per unit of proton density.
+
+    Args:
+        sequence: flip angles, TE, TR, inversion time, recovery, repetitions.
+        t1_ms: T1, any shape.
+        b1: flip angle over nominal, broadcast against `t1_ms`. The inversion is taken as independent of B1.
+        t2_ms: decay from the excitation to the echo.
+        inversion_efficiency: 1 turns M into -M, 0 leaves nothing.
+
+    Returns:
+        (*shape, spokes) transverse magnetisation at the echo, in units of equilibrium magnetisation.
+
+    """
+    t1, scale = np.broadcast_arrays(np.asarray(t1_ms, float), np.asarray(b1, float))
+    t1_flat, b1_flat = (torch.tensor(x.ravel()) for x in (t1, scale))
+    tissue = Spins(t1_flat, torch.full_like(t1_flat, t2_ms), b1_flat, torch.zeros_like(t1_flat))
+    signal = closed_form(sequence, tissue, inversion_efficiency).numpy() * np.exp(-sequence.te_ms / t2_ms)
+    return signal.reshape(*t1.shape, len(sequence))
+
+
+def frame_means(trains: NDArray[Any], spokes_per_frame: int) -> NDArray[Any]:
+    """Mean over the spokes of every frame, real or complex: (..., spokes) -> (..., frames); the last may be shorter."""
+    n = trains.shape[-1]
+    starts = np.arange(0, n, spokes_per_frame)
+    counts = np.diff(np.append(starts, n))
+    return np.asarray(np.add.reduceat(trains, starts, axis=-1) / counts)
+
+
+def voxel_signal(
+    sequence: PulseSequence,
+    ff: ArrayLike,
+    t1h2o_ms: ArrayLike,
+    t1fat_ms: ArrayLike,
+    deltaf_hz: ArrayLike,
+    b1: ArrayLike,
+    fat: FatModel | None = None,
+) -> NDArray[np.complex128]:
+    """Signal of voxels that mix water and fat, at every spoke: (*shape, spokes), per unit of proton density.
+
+    (1 - FF) w(T1w, B1) + FF f(T1f, B1) F(TE), all of it times exp(-2 pi i deltaf TE).
+    """
+    fat = fat or FatModel()
+    fraction, deltaf = (np.asarray(x, float)[..., None] for x in (ff, deltaf_hz))
+    water = pool_signal(sequence, t1h2o_ms, b1, WATER_T2_MS)
+    lipid = pool_signal(sequence, t1fat_ms, b1, FAT_T2_MS) * fat.phasor(sequence.te_ms)
+    phase = np.exp(-2j * np.pi * deltaf * sequence.te_ms * 1e-3)
+    return np.asarray(((1 - fraction) * water + fraction * lipid) * phase)

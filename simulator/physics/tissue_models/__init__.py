@@ -1,0 +1,1 @@
+"""Tissue models: what a fingerprint depends on."""

@@ -1,0 +1,1 @@
+"""ISMRMRD files of simulated scans, and the truth beside them."""

@@ -1,0 +1,154 @@
+"""The protocol of a simulated scan, and the ISMRMRD header that tells the reconstruction about it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ismrmrd.xsd as schema
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.simulator.acquisition.sampling import Sampling, radial_readout, spiral_readout
+from spokestream.simulator.physics.sequences.loading import preset_names
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+
+__all__ = ["Protocol", "header_xml"]
+
+FIELD_STRENGTH_T = 2.89
+PROTON_FREQUENCY_HZ = 123_200_000
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What the scanner is set to."""
+
+    sequence: PulseSequence
+    matrix: int
+    """Pixels along y and x of the reconstructed image."""
+    n_coils: int
+    n_slices: int = 1
+    oversampling: float = 2.0
+    """Of the readout: samples per pixel, and encoded over reconstructed field of view."""
+    dwell_us: float = 2.0
+    """Time between samples."""
+    trajectory: str = "embedded"
+    """How an acquisition says where it samples: `embedded` coordinates, its `angle`, or not at all (`none`)."""
+    arms: str = "radial"
+    """Shape of a spoke: `radial`, or `spiral` from the centre outwards."""
+    center_shift: int = 0
+    """Samples by which the echo comes before the middle of a radial readout."""
+    fov_mm: float = 350.0
+    slice_mm: float = 8.0
+    slice_spacing_mm: float = 20.0
+    """From centre to centre."""
+    tilt_deg: tuple[float, float] = (0.0, 0.0)
+    """Of the slices: about the patient's left-right axis, then about the tilted back-front axis."""
+    name: str = "MRF, simulated"
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of one spoke."""
+        return round(self.matrix * self.oversampling)
+
+    @property
+    def samples_per_pixel(self) -> float:
+        """The oversampling that whole samples make of the one asked for."""
+        return self.n_samples / self.matrix
+
+    @property
+    def center_sample(self) -> int:
+        """The sample at k = 0."""
+        return 0 if self.arms == "spiral" else self.n_samples // 2 - self.center_shift
+
+    def readout(self) -> Sampling:
+        """Where the gradients are told to go."""
+        n = len(self.sequence)
+        if self.arms == "spiral":
+            return spiral_readout(n, self.n_samples, self.matrix, self.samples_per_pixel, self.dwell_us)
+        return radial_readout(n, self.n_samples, self.center_sample, self.samples_per_pixel, self.dwell_us)
+
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """Rows: where columns, rows and slices run to, in patient coordinates (left, back, head).
+
+        Without a tilt, columns run to the patient's left and rows to the back.
+        """
+        about_x, about_y = np.deg2rad(self.tilt_deg)
+        first = np.array(
+            [[1, 0, 0], [0, np.cos(about_x), np.sin(about_x)], [0, -np.sin(about_x), np.cos(about_x)]], float
+        )
+        second = np.array(
+            [[np.cos(about_y), 0, -np.sin(about_y)], [0, 1, 0], [np.sin(about_y), 0, np.cos(about_y)]], float
+        )
+        return np.asarray(second @ first)
+
+    def slice_offset_mm(self, index: int) -> float:
+        """Distance of a slice from the isocentre, along the slice direction."""
+        return (index - (self.n_slices - 1) / 2) * self.slice_spacing_mm
+
+
+def header_xml(protocol: Protocol) -> str:
+    """The scan's ISMRMRD header: geometry, and the sequence with TE, TR and flip angle of every spoke."""
+    sequence = protocol.sequence
+    header = schema.ismrmrdHeader(
+        version=2,
+        measurementInformation=schema.measurementInformationType(
+            measurementID="simulated",
+            patientPosition=schema.patientPositionType.HFS,
+            protocolName=protocol.name,
+        ),
+        acquisitionSystemInformation=schema.acquisitionSystemInformationType(
+            systemVendor="spokestream",
+            systemModel="simulator",
+            systemFieldStrength_T=FIELD_STRENGTH_T,
+            relativeReceiverNoiseBandwidth=1.0,  # simulated noise is white: no receive filter took part of it
+            receiverChannels=protocol.n_coils,
+        ),
+        experimentalConditions=schema.experimentalConditionsType(H1resonanceFrequency_Hz=PROTON_FREQUENCY_HZ),
+        encoding=[_encoding(protocol)],
+        sequenceParameters=schema.sequenceParametersType(
+            TR=sequence.tr_ms.tolist(),
+            TE=sequence.te_ms.tolist(),
+            TI=[sequence.ti_ms],
+            flipAngle_deg=sequence.flip_angle_deg.tolist(),
+        ),
+        userParameters=_user_parameters(sequence),
+    )
+    return str(schema.ToXML(header))
+
+
+def _encoding(protocol: Protocol) -> Any:
+    def space(matrix: int, fov_mm: float) -> Any:
+        return schema.encodingSpaceType(
+            matrixSize=schema.matrixSizeType(x=matrix, y=matrix, z=1),
+            fieldOfView_mm=schema.fieldOfViewMm(x=fov_mm, y=fov_mm, z=protocol.slice_mm),
+        )
+
+    def limit(count: int, center: int = 0) -> Any:
+        return schema.limitType(minimum=0, maximum=count - 1, center=center)
+
+    return schema.encodingType(
+        # a spoke is oversampled whichever way it points
+        encodedSpace=space(protocol.n_samples, protocol.fov_mm * protocol.samples_per_pixel),
+        reconSpace=space(protocol.matrix, protocol.fov_mm),
+        encodingLimits=schema.encodingLimitsType(
+            kspace_encoding_step_0=limit(protocol.n_samples, protocol.center_sample),
+            kspace_encoding_step_1=limit(len(protocol.sequence)),
+            slice=limit(protocol.n_slices),
+        ),
+        trajectory=schema.trajectoryType.SPIRAL if protocol.arms == "spiral" else schema.trajectoryType.GOLDENANGLE,
+    )
+
+
+def _user_parameters(sequence: PulseSequence) -> Any:
+    numbers = {
+        "mrf_recovery_ms": sequence.recovery_ms,
+        "mrf_repetitions": float(sequence.repetitions),
+        "mrf_spokes_per_frame": float(sequence.spokes_per_frame),
+    }
+    # only a preset's name means something to others; any other sequence is told by its trains
+    words = {"mrf_sequence": sequence.name} if sequence.name in preset_names() else {}
+    words |= {"mrf_spoiling": sequence.spoiling, "mrf_inversion": str(sequence.inversion).lower()}
+    return schema.userParametersType(
+        userParameterString=[schema.userParameterStringType(name=key, value=word) for key, word in words.items()],
+        userParameterDouble=[schema.userParameterDoubleType(name=key, value=v) for key, v in numbers.items()],
+    )

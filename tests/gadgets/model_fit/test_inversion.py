@@ -1,0 +1,204 @@
+"""The efficiency of an inversion, from fingerprints that another engine made with one."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from spokestream.gadgets.messages import Fingerprints, Geometry
+from spokestream.gadgets.model_fit.inversion import EXPECTED, inversion_efficiency
+from spokestream.gadgets.network.archive import NetworkArchive
+from spokestream.gadgets.network.contract import Contract, Output
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network_inference import NetworkInference, sample
+from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel
+from spokestream.simulator.physics.temporal_basis import frame_means
+from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
+
+SHAPE = (83, 91)
+T1_MS, FAT_T1_MS, B1 = (1150.0, 1300.0, 1500.0), 340.0, (0.65, 0.85)
+
+
+@pytest.fixture(scope="module")
+def closed_form(dictionary, basis):
+    return ClosedForm(dictionary.sequence, basis)
+
+
+def exam(dictionary, basis, efficiency, rng):
+    """Coefficients (K, y, x) of muscle at all stages of fatty replacement, noisy as few spokes make them; its maps."""
+    t1 = rng.integers(len(T1_MS), size=SHAPE)
+    b1 = rng.integers(len(B1), size=SHAPE)
+    ff, deltaf = rng.uniform(0, 0.9, SHAPE), rng.uniform(-40, 40, SHAPE)
+    sequence = dictionary.sequence
+    t1_of, b1_of = np.meshgrid(T1_MS, B1, indexing="ij")
+
+    def frames(t1_ms, t2_ms):
+        trains = fingerprint(sequence, t1_ms, t2_ms, b1_of, inversion_efficiency=efficiency, engine="bloch")
+        return frame_means(np.asarray(trains).real, basis.spokes_per_frame)
+
+    te_ms = sequence.te_ms[:: basis.spokes_per_frame]
+    water, fat = frames(t1_of, WATER_T2_MS)[t1, b1], frames(FAT_T1_MS + 0 * t1_of, FAT_T2_MS)[t1, b1]
+    signal = (1 - ff[..., None]) * water + ff[..., None] * fat * FatModel().phasor(te_ms)
+    signal = signal * np.exp(-2j * np.pi * deltaf[..., None] * te_ms * 1e-3)
+    aliasing = 0.2 * np.abs(signal) + 0.1 * np.abs(signal).mean()
+    signal = signal + aliasing * (rng.standard_normal(signal.shape) + 1j * rng.standard_normal(signal.shape))
+    coefficients = np.tensordot(3j * signal, basis.weights, 1).transpose(2, 0, 1)
+    maps = {"ff": ff, "t1h2o": np.take(T1_MS, t1), "t1fat": np.full(SHAPE, FAT_T1_MS), "deltaf": deltaf}
+    maps["b1"] = np.take(B1, b1)
+    return coefficients.astype(np.complex64), {name: np.float32(values) for name, values in maps.items()}
+
+
+@pytest.mark.parametrize("efficiency", [0.88, 0.95, 1.0])
+def test_it_is_found_to_half_a_percent(dictionary, basis, closed_form, efficiency):
+    coefficients, maps = exam(dictionary, basis, efficiency, np.random.default_rng(1))
+    found = inversion_efficiency(coefficients, basis, maps, np.ones(SHAPE, bool), closed_form)
+    assert found == pytest.approx(efficiency, abs=0.005)
+
+
+def test_maps_that_were_made_for_another_efficiency_tell_the_same(dictionary, basis, closed_form):
+    # a perfect inversion is assumed, so that the efficiency is taken for a shorter T1 of water and fat
+    coefficients, maps = exam(dictionary, basis, 0.95, np.random.default_rng(2))
+    wrong = {**maps, "t1h2o": 0.95 * maps["t1h2o"], "t1fat": 0.97 * maps["t1fat"], "b1": 1.01 * maps["b1"]}
+    found = inversion_efficiency(coefficients, basis, wrong, np.ones(SHAPE, bool), closed_form)
+    assert found == pytest.approx(0.95, abs=0.008)
+
+
+def test_the_closed_form_follows_the_efficiency_in_a_straight_line(dictionary, basis, closed_form):
+    rng = np.random.default_rng(3)
+    tissue = [torch.tensor(rng.uniform(*span, 40), dtype=torch.float32) for span in ((0, 1), (600, 2000), (250, 450))]
+    tissue += [torch.zeros(40), torch.tensor(rng.uniform(0.4, 1.1, 40), dtype=torch.float32)]
+    for efficiency in (0.8, 0.97):
+        found, slopes = closed_form.at(*tissue, efficiency=efficiency)
+        wanted = _exact(dictionary, basis, [t.numpy() for t in tissue], efficiency)
+        error = np.linalg.norm(found.numpy() - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
+        assert error.max() < 2e-3
+        ahead = _exact(dictionary, basis, [t.numpy() for t in tissue], efficiency + 0.01)
+        quotient = (ahead - wanted) / 0.01
+        error = np.linalg.norm(slopes[:, 5].numpy() - quotient, axis=1) / np.linalg.norm(quotient, axis=1)
+        assert error.max() < 0.02
+
+
+def _exact(dictionary, basis, tissue, efficiency):
+    ff, t1h2o, t1fat, _, b1 = tissue
+    sequence = dictionary.sequence
+    water = fingerprint(sequence, t1h2o, WATER_T2_MS, b1, inversion_efficiency=efficiency, engine="bloch")
+    fat = fingerprint(sequence, t1fat, FAT_T2_MS, b1, inversion_efficiency=efficiency, engine="bloch")
+    mixed = (1 - ff[:, None]) * water.real + ff[:, None] * fat.real * FatModel().phasor(sequence.te_ms)
+    return frame_means(mixed, basis.spokes_per_frame) @ basis.weights / basis.noise
+
+
+def test_without_a_voxel_it_is_what_is_expected(dictionary, basis, closed_form):
+    coefficients, maps = exam(dictionary, basis, 0.9, np.random.default_rng(4))
+    assert inversion_efficiency(coefficients, basis, maps, np.zeros(SHAPE, bool), closed_form) == EXPECTED
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_the_number_of_threads_changes_no_bit(dictionary, basis, closed_form, share):
+    rng = np.random.default_rng(6)
+    coefficients, maps = exam(dictionary, basis, 0.93, rng)
+    there = rng.random(SHAPE) < share
+    found, before = set(), torch.get_num_threads()
+    for threads in (1, 2, 3, 4):
+        torch.set_num_threads(threads)
+        found.add(inversion_efficiency(coefficients, basis, maps, there, closed_form))
+    torch.set_num_threads(before)
+    assert len(found) == 1
+
+
+def test_no_more_voxels_are_taken_than_suffice(dictionary, basis, monkeypatch):
+    monkeypatch.setattr("spokestream.gadgets.model_fit.inversion.MOST_VOXELS", 4000)
+    coefficients, maps = exam(dictionary, basis, 0.93, np.random.default_rng(7))
+    taken = []
+
+    class Counting(ClosedForm):
+        def at(self, ff, *others, **settings):
+            taken.append(len(ff))
+            return super().at(ff, *others, **settings)
+
+    inversion_efficiency(coefficients, basis, maps, np.ones(SHAPE, bool), Counting(dictionary.sequence, basis))
+    assert np.prod(SHAPE) == 7553
+    assert taken[0] == 3777  # every other one
+
+
+RANGES = {"ff": (0, 1), "t1h2o": (0, 2300), "t1fat": (0, 475), "deltaf": (-120, 120), "b1": (0, 1.3)}
+
+
+class Oracle(torch.nn.Module):
+    """Knows the maps; as the standard deviation of off-resonance it gives the efficiency that it is told."""
+
+    def __init__(self, maps):
+        super().__init__()
+        normalised = [(maps[name] - low) / (high - low) for name, (low, high) in RANGES.items()]
+        self.maps = torch.from_numpy(np.float32(normalised))
+
+    @torch.jit.export
+    def normalise(self, coefficients: torch.Tensor, foreground: torch.Tensor, efficiency: float) -> torch.Tensor:
+        return torch.cat((self.maps, torch.full_like(self.maps[:1], efficiency)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def slice_and_oracle(dictionary, basis, efficiency, known):
+    """A slice with that efficiency, and the gadget with an oracle that knows such a range; started."""
+    coefficients, maps = exam(dictionary, basis, efficiency, np.random.default_rng(5))
+    outputs = tuple(Output(name, float(low), float(high), name == "deltaf") for name, (low, high) in RANGES.items())
+    contract = Contract("oracle", dictionary.sequence, basis, 6, 0, 1, 16, outputs, known)
+    archive = NetworkArchive(contract, torch.jit.script(Oracle(maps).eval()), "0123456789ab")
+    gadget = NetworkInference(TiledNetwork(archive, "cpu", "float32"))
+    ny, nx = SHAPE
+    header = ScanHeader("", (2 * nx, 2 * ny, 1), (2.0 * nx, 2.0 * ny, 8.0), (nx, ny, 1), (1.0 * nx, 1.0 * ny, 8.0))
+    gadget.start(ScanContext(header, dictionary.sequence, threads=1, log=logging.getLogger("test")))
+    geometry = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (nx, ny, 8))
+    return Fingerprints(coefficients, basis, np.ones(SHAPE, bool), 4, geometry), gadget
+
+
+def told(maps):
+    """What the oracle was told, in every voxel."""
+    values = np.unique(maps.maps["deltaf_std"] / 240)
+    assert np.ptp(values) < 1e-6
+    return values[0]
+
+
+def test_a_network_that_wants_to_know_is_told_and_so_is_the_client(dictionary, basis, caplog):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.9, known=(0.85, 1.0))
+    (found,) = gadget.feed(message)
+    assert found.inversion_efficiency == pytest.approx(0.9, abs=0.01)
+    assert told(found) == pytest.approx(found.inversion_efficiency, abs=1e-6)
+    assert not caplog.records
+
+
+def test_a_network_is_told_the_nearest_that_it_knows_and_the_client_that_it_is_not_so(dictionary, basis, caplog):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.85, known=(0.9, 1.0))
+    (found,) = gadget.feed(message)
+    assert found.inversion_efficiency == pytest.approx(0.85, abs=0.01)
+    assert told(found) == pytest.approx(0.9, abs=1e-6)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"The inversion in slice 5 is {found.inversion_efficiency:.2f} efficient, but the network knows 0.90 to 1.00: "
+        "T1 may be off."
+    )
+
+
+def test_half_a_percent_outside_is_not_worth_a_word(dictionary, basis, caplog):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.895, known=(0.9, 1.0))
+    (found,) = gadget.feed(message)
+    assert found.inversion_efficiency < 0.9
+    assert told(found) == pytest.approx(0.9, abs=1e-6)
+    assert not caplog.records
+
+
+def test_maps_of_a_network_that_is_not_told_tell_it_all_the_same(dictionary, basis):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.9, known=None)
+    (found,) = gadget.feed(message)
+    assert told(found) == 1
+    assert found.inversion_efficiency == pytest.approx(0.9, abs=0.01)
+
+
+def test_the_sample_is_a_quarter_of_a_large_foreground_and_all_of_a_small_one():
+    large, small = np.ones((256, 384), bool), np.ones((30, 40), bool)
+    assert sample(large).mean() == pytest.approx(0.25)
+    assert sample(small).all()

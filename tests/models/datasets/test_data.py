@@ -1,0 +1,221 @@
+"""Training sets: the same bits however they come about, and nothing of another set."""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from spokestream.models.datasets.data_settings import DataSettings
+from spokestream.models.datasets.making import make_training_set, tissue_box
+from spokestream.models.datasets.shards import TrainingSet, shard_path
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+
+ROOT = Path(__file__).parents[3]
+HERE = "synchronous"
+
+
+def contents(path):
+    with h5py.File(path, "r") as file:
+        found = {"attributes": repr(sorted(file.attrs.items()))}
+        file.visititems(lambda name, item: found.__setitem__(name, _content(item)))
+        return found
+
+
+def _content(item):
+    return item[()].tobytes() if isinstance(item, h5py.Dataset) else repr(sorted(item.attrs.items()))
+
+
+@pytest.fixture(scope="module")
+def folder(settings, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets") / "whole"
+    assert make_training_set(folder, settings, HERE) == 3
+    return folder
+
+
+def test_a_shard_holds_what_it_was_made_from(folder, settings):
+    exam = WhitenedExam(settings.exam(1))
+    with h5py.File(shard_path(folder, 1), "r") as file:
+        rows, columns = tissue_box(exam.phantoms)
+        assert tuple(file.attrs["corner"]) == (rows.start, columns.start)
+        for name in ("ff", "t1h2o", "deltaf"):
+            for level, phantom in enumerate(exam.phantoms):
+                assert np.array_equal(file[f"maps/{name}"][level], getattr(phantom, name)[rows, columns])
+        assert file["maps/t1h2o"].attrs["unit"] == "ms"
+        names = json.loads(file["label"].attrs["names"])
+        assert "subcutaneous fat" in {names[n] for n in np.unique(file["label"])}
+        assert file["subject"].attrs["age_years"] == exam.subject.age_years
+        assert file["exam"].attrs["coils"] == len(exam.coils)
+        # bright where there is tissue, and called so
+        tissue, found = file["maps/pd"][()] > 0.5, file["foreground"][()]
+        assert np.mean(found[tissue]) > 0.9
+        energy = np.linalg.norm(file["fingerprints"], axis=1)
+        assert energy[tissue].mean() > 3 * energy[file["maps/pd"][()] == 0].mean()
+
+
+def test_slices_come_as_tensors(folder):
+    data = TrainingSet(folder)
+    assert len(data) == 6
+    item = data[3]
+    k = data.basis.weights.shape[1]
+    assert item["fingerprints"].shape == (k, 35, 35)
+    assert item["fingerprints"].dtype == torch.complex64
+    assert item["foreground"].dtype == torch.bool
+    assert item["t1fat"].shape == (35, 35)
+    assert len(data.sequence) == 180
+    with pytest.raises(IndexError, match="no slice 6"):
+        data[6]
+    assert torch.equal(pickle.loads(pickle.dumps(data))[3]["ff"], item["ff"])
+    (batch,) = torch.utils.data.DataLoader(TrainingSet(folder, seeds=[1]), batch_size=2)
+    assert torch.equal(batch["ff"][1], item["ff"])
+    with pytest.raises(ValueError, match="Subject 9 is not in the training set"):
+        TrainingSet(folder, seeds=[1, 9])
+    with pytest.raises(ValueError, match="holds no training set"):
+        TrainingSet(folder.parent)
+
+
+def test_a_killed_run_goes_on_where_it_was(folder, settings, tmp_path):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from spokestream.models.datasets.making import DataSettings, make_training_set\n"
+        f"settings = DataSettings(**{asdict(settings)})\n"
+        "make_training_set(Path(sys.argv[1]), settings, 'synchronous', lambda done, total: print(done, flush=True))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        while process.stdout.readline().strip() != b"1":
+            pass
+        time.sleep(0.05)  # somewhere within the second subject
+        process.send_signal(signal.SIGKILL)
+    there = {
+        seed: shard_path(tmp_path, seed).stat().st_mtime_ns for seed in range(3) if shard_path(tmp_path, seed).exists()
+    }
+    assert 0 in there
+    assert 2 not in there
+    steps = []
+    assert make_training_set(tmp_path, settings, HERE, lambda done, total: steps.append((done, total))) == 3 - len(
+        there
+    )
+    assert steps == [(done, 3) for done in range(len(there), 4)]
+    for seed in range(3):
+        assert contents(shard_path(tmp_path, seed)) == contents(shard_path(folder, seed))
+        if seed in there:
+            assert shard_path(tmp_path, seed).stat().st_mtime_ns == there[seed]
+
+
+def test_more_subjects_are_added_and_none_is_made_twice(folder, settings, tmp_path):
+    assert make_training_set(tmp_path, replace(settings, subjects=1, first_seed=2), HERE) == 1
+    assert make_training_set(tmp_path, replace(settings, subjects=2, first_seed=1), HERE) == 1
+    assert make_training_set(tmp_path, replace(settings, subjects=2, first_seed=1), HERE) == 0
+    assert TrainingSet(tmp_path).seeds == [1, 2]
+    for seed in (1, 2):
+        assert contents(shard_path(tmp_path, seed)) == contents(shard_path(folder, seed))
+    assert contents(shard_path(folder, 1))["fingerprints"] != contents(shard_path(folder, 2))["fingerprints"]
+
+
+def test_dask_workers_make_the_same_bits(folder, settings, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as cluster:
+        assert make_training_set(tmp_path, settings, cluster.scheduler_address) == 3
+    for seed in range(3):
+        assert contents(shard_path(tmp_path, seed)) == contents(shard_path(folder, seed))
+
+
+def test_a_folder_of_other_settings_is_refused(folder, settings):
+    for changes, words in (
+        ({"noise": (0.1, 0.1), "slices": 1}, r"made with other settings \(noise, slices\)"),
+        ({"path": "full"}, r"made with other settings \(path\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make_training_set(folder, replace(settings, **changes), HERE)
+
+
+def test_a_sequence_that_has_changed_since_is_refused(settings, tmp_path):
+    file = tmp_path / "mine.toml"
+    train = Path(settings.sequence).read_text()
+    file.write_text(train)
+    mine = replace(settings, subjects=1, slices=1, sequence=str(file))
+    assert make_training_set(tmp_path / "set", mine, HERE) == 1
+    file.write_text(train.replace("flip_angle_deg = 15.0", "flip_angle_deg = 14.0"))
+    with pytest.raises(ValueError, match="made with another sequence: flip_angle_deg of spoke 136"):
+        make_training_set(tmp_path / "set", mine, HERE)
+
+
+def test_without_dask_it_says_what_to_install(settings, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ValueError, match=r"install spokestream\[train\]"):
+        make_training_set(tmp_path, settings)
+
+
+def test_every_subject_draws_from_its_own_number():
+    settings = DataSettings(anatomies="thigh,calf")
+    exams = [settings.exam(seed) for seed in range(200)]
+    assert exams[17] == DataSettings(anatomies="thigh,calf", subjects=1, first_seed=17).exam(17)
+    assert {exam.anatomy for exam in exams} == {"thigh", "calf"}
+    assert {exam.coils for exam in exams} == set(range(8, 25))
+    for values, low, high in (
+        ([exam.noise for exam in exams], 0.05, 0.2),
+        ([exam.delays[0] for exam in exams], -0.3, 0.3),
+        ([exam.delays[1] for exam in exams], -0.3, 0.3),
+        ([exam.inversion_efficiency for exam in exams], 0.9, 1.0),
+    ):
+        assert low <= min(values) < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < max(values) <= high
+        assert abs(np.mean(values) - (low + high) / 2) < 0.1 * (high - low)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"anatomies": "thigh,wing"}, "no anatomy 'wing'"),
+        ({"noise": (0.2, 0.1)}, "The setting noise is a range from low to high, not 0.2,0.1"),
+        ({"coils": (8,)}, "The setting coils takes 2 whole numbers from 1 to 256, not 8"),
+        ({"subjects": 0}, "The setting subjects must be a whole number from 1"),
+        ({"matrix": 20.5}, "whole number"),
+        ({"path": "quick"}, "one of fast, full"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        DataSettings(**changes)
+
+
+def test_few_files_of_a_large_set_are_open_at_once(folder, monkeypatch):
+    def open_files():
+        return h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+
+    monkeypatch.setattr("spokestream.models.datasets.shards.MOST_OPEN", 2)
+    data = TrainingSet(folder)
+    fresh = [TrainingSet(folder, seeds=[seed])[0]["ff"] for seed in range(3)]
+    before = open_files()
+    for _ in range(2):
+        assert all(torch.equal(data[2 * seed]["ff"], fresh[seed]) for seed in range(3))
+        assert open_files() - before <= 2
+
+
+def test_the_identity_of_a_set_is_that_of_its_basis_and_sequence(folder, tmp_path):
+    known = TrainingSet(folder).identity
+    assert TrainingSet(folder, seeds=[1]).identity == known
+    for number, change in enumerate(("basis/noise", "basis/weights", "basis/te_ms", "sequence/tr_ms")):
+        copy = tmp_path / str(number)
+        copy.mkdir()
+        for name in ("training_set.json", "basis.h5"):
+            shutil.copy(folder / name, copy)
+        with h5py.File(copy / "basis.h5", "r+") as file:
+            file[change][-1] *= 1.01
+        other = TrainingSet(copy).identity
+        assert other["recipe"] == known["recipe"]
+        assert other["digest"] != known["digest"]

@@ -1,0 +1,78 @@
+"""The fast path, against k-space and the very gadgets of the runtime."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spokestream.models.datasets.fast_fingerprints import FastGridding
+from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.making import tissue_box
+from spokestream.models.datasets.whitened_exam import WhitenedExam
+from spokestream.simulator.acquisition.slice_profile import slice_profile
+from spokestream.simulator.expansion.spoke_terms import SpokeTerms
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.temporal_basis import compressed_basis
+
+COILS = 4
+RECEIVER_HZ = 200.0
+
+
+def exam_of(settings, seed=2, **changes):
+    return WhitenedExam(replace(settings.exam(seed), matrix=45, **changes))
+
+
+@pytest.fixture(scope="module")
+def basis(settings):
+    sequence = exam_of(settings).sequence
+    return compressed_basis(sequence, build_dictionary(sequence).atoms)
+
+
+def fast(exam, basis, delays=0.3, tolerance=1e-3):
+    terms = SpokeTerms(
+        exam.sequence,
+        exam.told.time_ms,
+        1 / exam.protocol.samples_per_pixel,
+        (0.9, 1.0),
+        delays,
+        RECEIVER_HZ,
+        5e-4,
+        slice_profile(exam.settings.slice_profile),
+    )
+    return FastGridding(terms, basis, exam.told, 45, COILS, tolerance)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"coils": 3, "delays": (0.0, 0.0)},
+        {"coils": 7, "delays": (0.3, -0.2), "inversion_efficiency": 0.93},
+        {"coils": 5, "delays": (-0.1, 0.3), "anatomy": "abdomen", "slice_profile": "hann-sinc"},
+    ],
+)
+def test_it_equals_the_way_through_k_space(settings, basis, changes):
+    exam = exam_of(settings, noise=0.0, **changes)
+    box = tissue_box(exam.phantoms)
+    images = fast(exam, basis, tolerance=1e-4).images(exam, 1, box)[:, *box]
+    through_k_space = full_images(exam, 1, basis, COILS, RECEIVER_HZ, tolerance=1e-4)[:, *box]
+    assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
+
+
+@pytest.mark.parametrize("path", ["fast", "full"])
+def test_noise_is_as_loud_as_asked_for(settings, basis, path):
+    # of a single coil, whose sensitivity no noise can change
+    noisy, silent = (exam_of(settings, seed=1, noise=noise, coils=1) for noise in (0.4, 0.0))
+    box = tissue_box(noisy.phantoms)
+    if path == "fast":
+        gridding = fast(noisy, basis)
+        noise = gridding.images(noisy, 0, box) - gridding.images(silent, 0, box)
+    else:
+        noise = np.subtract(*(full_images(exam, 0, basis, COILS, RECEIVER_HZ) for exam in (noisy, silent)))
+    # white noise through the ramp: every sample weighs density / spokes in the frame, every frame its basis
+    frame = np.arange(len(noisy.sequence)) // basis.spokes_per_frame
+    share = 1 / np.bincount(frame)[frame]
+    weights = basis.weights[frame] * share[:, None]
+    expected = noisy.sigma * np.sqrt(np.sum(weights**2, axis=0) * np.sum(noisy.told.density**2)) / 45**2
+    parts = noise.view(np.float32).reshape(len(noise), -1)
+    np.testing.assert_allclose(parts.std(axis=1), expected, rtol=0.05)

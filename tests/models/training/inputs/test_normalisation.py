@@ -1,0 +1,104 @@
+"""What networks are fed, against what the papers say of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from spokestream.gadgets.network.channels import interleaved
+from spokestream.models.training.inputs.normalisation import CoefficientRms, FrameEnergy, FrameZScore, expansion
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.signal import frame_means
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
+
+
+@pytest.fixture(scope="module")
+def trains():
+    return build_dictionary(load_sequence("t1ff-2d-1400")).atoms
+
+
+@pytest.fixture(scope="module")
+def basis(trains):
+    return compressed_basis(load_sequence("t1ff-2d-1400"), trains)
+
+
+@pytest.fixture
+def slice_():
+    rng = np.random.default_rng(3)
+    images = rng.standard_normal((5, 7, 9)) + 1j * rng.standard_normal((5, 7, 9)) + 0.3
+    return torch.from_numpy(images.astype(np.complex64)), torch.from_numpy(rng.random((7, 9)) < 0.6)
+
+
+def test_images_interleave_real_and_imaginary_parts(slice_):
+    images, _ = slice_
+    parts = interleaved(images)
+    assert torch.equal(parts[6], images[3].real)
+    assert torch.equal(parts[7], images[3].imag)
+
+
+def test_the_expansion_gives_back_the_frames_of_tissue(basis, trains):
+    frames = frame_means(trains, basis.spokes_per_frame)
+    back = basis.project(trains) @ expansion(basis, trains).T.astype(np.float64)
+    # the basis may lose a millionth of the energy, a thousandth of the amplitude
+    assert np.linalg.norm(back - frames) < 2e-3 * np.linalg.norm(frames)
+
+
+def test_the_expansion_mixes_no_echo_times(basis, trains):
+    te_ms = load_sequence("t1ff-2d-1400").te_ms[:: basis.spokes_per_frame]
+    matrix = expansion(basis, trains)
+    assert np.all(matrix[te_ms[:, None] != basis.te_ms] == 0)
+
+
+def test_frames_expand_to_themselves(trains):
+    basis = frame_basis(load_sequence("t1ff-2d-1400"), trains)
+    assert np.array_equal(expansion(basis, trains), np.eye(175))
+
+
+def test_z_scores_have_mean_0_and_deviation_1_over_tissue_part_by_part(slice_):
+    images, foreground = slice_
+    matrix = np.random.default_rng(0).standard_normal((11, 5)).astype(np.float32)
+    scored = FrameZScore(matrix)(interleaved(images), foreground, 0.95).numpy()
+    frames = np.einsum("tk,kyx->tyx", matrix, images.numpy())
+    frames *= np.exp(-1j * np.angle(frames.sum(0))) / np.linalg.norm(frames, axis=0)
+    for first, part in ((0, frames.real), (1, frames.imag)):
+        of_tissue = part[:, foreground.numpy()]
+        expected = (part - of_tissue.mean()) / of_tissue.std(ddof=1)
+        np.testing.assert_allclose(scored[first::2], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_fingerprints_have_energy_1_and_no_phase(slice_):
+    images, foreground = slice_
+    matrix = np.random.default_rng(0).standard_normal((11, 5)).astype(np.float32)
+    x = FrameEnergy(matrix)(interleaved(images), foreground, 0.95).numpy()
+    frames = x[0::2] + 1j * x[1::2]
+    np.testing.assert_allclose((abs(frames) ** 2).sum(0), 1, atol=1e-5)
+    np.testing.assert_allclose(np.angle(frames.sum(0)), 0, atol=1e-4)
+    np.testing.assert_allclose(
+        abs(frames[3] / frames[5]),
+        abs(np.tensordot(matrix[3], images.numpy(), 1) / np.tensordot(matrix[5], images.numpy(), 1)),
+        rtol=1e-3,
+    )
+
+
+def test_coefficients_have_mean_power_1_over_tissue_whatever_their_scale(slice_):
+    images, foreground = slice_
+    normalise = CoefficientRms(5)
+    x = normalise(interleaved(images), foreground, 0.95)[:-1]
+    power = (x[0::2].square() + x[1::2].square())[:, foreground].mean()
+    assert float(power) == pytest.approx(1, rel=1e-5)
+    assert torch.allclose(normalise(interleaved(1e-9 * images), foreground, 0.95)[:-1], x, rtol=1e-4)
+
+
+def test_a_network_gets_frames_or_the_coefficients_themselves(basis, trains):
+    sequence = load_sequence("t1ff-2d-1400")
+    assert CoefficientRms.of(basis, sequence).n_images == 17
+    frames = FrameZScore.of(basis, sequence)
+    assert frames.n_images == 175
+    assert np.array_equal(frames.expand, expansion(basis, trains))
+
+
+def test_the_last_channel_tells_the_efficiency_of_the_inversion(slice_):
+    images, foreground = slice_
+    x = CoefficientRms(5)(interleaved(images), foreground, 0.97)
+    assert x.shape == (11, 7, 9)
+    torch.testing.assert_close(x[-1], torch.full((7, 9), 0.4))

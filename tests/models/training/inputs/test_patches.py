@@ -1,0 +1,139 @@
+"""Training patches: cut where they say, varied as physics allows, the same every time."""
+
+import numpy as np
+import pytest
+import torch
+
+from spokestream.gadgets.network.channels import interleaved
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.training.inputs.augmentation import Augmentation, radial_noise, vary
+from spokestream.models.training.inputs.normalisation import CoefficientRms
+from spokestream.models.training.inputs.patches import Patches
+from spokestream.models.training.inputs.targets import targets
+from spokestream.models.training.map_ranges import T1FF_MAPS
+
+
+def patches(training_set, seed=0, augmentation=None, share=(0, 1), per_slice=2, batch=8):
+    data = TrainingSet(training_set, range(3))
+    normalise = CoefficientRms(len(data.basis.te_ms))
+    return Patches(data, normalise, T1FF_MAPS, 8, 3, per_slice, batch, seed, augmentation, share)
+
+
+def equal(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_same_seed_epoch_and_batch_give_the_same_patches(training_set):
+    first = list(patches(training_set, augmentation=Augmentation()).batches(2))
+    again = list(patches(training_set, augmentation=Augmentation()).batches(2))
+    assert len(first) == 1
+    assert all(equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not equal(first[0], next(patches(training_set, seed=1, augmentation=Augmentation()).batches(2)))
+    assert not equal(first[0], next(patches(training_set, augmentation=Augmentation()).batches(3)))
+
+
+def test_an_epoch_goes_on_in_its_middle(training_set):
+    small = patches(training_set, augmentation=Augmentation(), batch=4)
+    whole = list(small.batches(1))
+    assert len(whole) == 3
+    for first in range(4):
+        tail = list(small.batches(1, first))
+        assert len(tail) == 3 - first
+        assert all(equal(a, b) for a, b in zip(tail, whole[first:], strict=True))
+
+
+@pytest.mark.parametrize(("per_slice", "processes"), [(2, 2), (4, 4), (8, 2), (8, 4), (8, 8)])
+def test_processes_share_the_patches_of_a_batch(training_set, per_slice, processes):
+    whole = next(patches(training_set, augmentation=Augmentation(), per_slice=per_slice).batches(0))
+    shares = [
+        next(patches(training_set, 0, Augmentation(), (rank, processes), per_slice).batches(0))
+        for rank in range(processes)
+    ]
+    assert all(len(share[0]) == 8 // processes for share in shares)
+    assert equal([torch.cat(parts) for parts in zip(*shares, strict=True)], whole)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(training_set):
+    with pytest.raises(ValueError, match="shared evenly by 3 processes"):
+        patches(training_set, share=(0, 3))
+    with pytest.raises(ValueError, match="no multiple of 3 a slice"):
+        patches(training_set, per_slice=3)
+    with pytest.raises(ValueError, match="takes 8 slices; the training set has 6"):
+        patches(training_set, batch=16)
+
+
+def test_inputs_reach_a_border_further_than_targets(training_set):
+    x, target, weight = next(patches(training_set).batches(0))
+    assert x.shape[2:] == (14, 14)
+    assert target.shape == weight.shape == (8, 5, 8, 8)
+    data = TrainingSet(training_set, range(3))
+    slices = []
+    for item in (data[i] for i in range(len(data))):
+        normalise = CoefficientRms(len(data.basis.te_ms))
+        whole = normalise(interleaved(item["fingerprints"]), item["foreground"], 0.95)[:-1]
+        slices.append((whole, *targets(item, T1FF_MAPS), item["foreground"]))
+    for patch in zip(x[:, :-1], target, weight, strict=True):
+        assert sum(_is_of(patch, slice_) for slice_ in slices) == 1
+
+
+def _is_of(patch, slice_):
+    """Whether a slice with air around it has this patch, its border included, around a pixel of tissue."""
+    x, target, weight = (torch.nn.functional.pad(t, (7,) * 4) for t in slice_[:3])
+    return any(
+        torch.equal(patch[0], x[:, r : r + 14, c : c + 14])
+        and torch.equal(patch[1], target[:, r + 3 : r + 11, c + 3 : c + 11])
+        and torch.equal(patch[2], weight[:, r + 3 : r + 11, c + 3 : c + 11])
+        for r, c in torch.nonzero(slice_[3]).tolist()
+    )
+
+
+def test_pools_that_are_absent_do_not_count():
+    item = {name: torch.zeros(1, 3) for name in ("t1h2o", "t1fat", "deltaf", "b1")}
+    item |= {"ff": torch.tensor([[0.0, 0.25, 1.0]]), "pd": torch.tensor([[1.0, 1.0, 1.0]])}
+    item["foreground"] = torch.ones(1, 3, dtype=torch.bool)
+    _, weight = targets(item, T1FF_MAPS)
+    by_name = {m.name: w[0].tolist() for m, w in zip(T1FF_MAPS, weight, strict=True)}
+    assert by_name == {
+        "ff": [1, 1, 1], "t1h2o": [1, 0.75, 0], "t1fat": [0, 0.25, 1], "deltaf": [1, 1, 1], "b1": [1, 1, 1]
+    }  # fmt: skip
+
+
+def test_targets_span_their_ranges():
+    item = {"ff": torch.tensor([[0.5]]), "t1h2o": torch.tensor([[1150.0]]), "t1fat": torch.tensor([[475.0]])}
+    item |= {"deltaf": torch.tensor([[-60.0]]), "b1": torch.tensor([[0.0]]), "pd": torch.tensor([[1.0]])}
+    item["foreground"] = torch.ones(1, 1, dtype=torch.bool)
+    values, weights = targets(item, T1FF_MAPS)
+    torch.testing.assert_close(values.flatten(), torch.tensor([0.5, 0.5, 1.0, 0.25, 0.0]))
+    torch.testing.assert_close(weights.flatten(), torch.tensor([1, 0.5, 0.5, 1, 1]))
+
+
+def test_values_beyond_their_range_do_not_count():
+    beyond = {"ff": 0.5, "t1h2o": 2301.0, "t1fat": 480.0, "deltaf": -120.5, "b1": 1.4, "pd": 1.0}
+    item = {name: torch.tensor([[value]]) for name, value in beyond.items()}
+    values, weights = targets(item | {"foreground": torch.ones(1, 1, dtype=torch.bool)}, T1FF_MAPS)
+    assert values.flatten().tolist() == [0.5, 1, 1, 0, 1]
+    assert weights.flatten().tolist() == [1, 0, 0, 0, 0]
+
+
+def test_a_varied_slice_is_the_slice_seen_by_another_coil():
+    rng = np.random.default_rng(0)
+    images = torch.polar(torch.rand(4, 23, 21) + 0.5, torch.rand(4, 23, 21))
+    tissue = torch.ones(23, 21, dtype=torch.bool)
+    varied = vary(images, tissue, Augmentation(noise=0), rng)
+    ratio = varied / images
+    torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))  # one factor for all images: nothing else changed
+    assert 0.7 < ratio.abs().min() < ratio.abs().max() < 1.4
+    assert (ratio[0, 1:] / ratio[0, :-1]).angle().abs().max() < 0.5
+
+
+def test_noise_of_spokes_has_variance_1_and_grows_with_frequency():
+    noise = radial_noise((3, 128, 96), np.random.default_rng(0))
+    assert float(noise.abs().square().mean()) == pytest.approx(1, abs=0.03)
+    power = torch.fft.fft2(noise).abs().square().mean(0)
+    assert float(power[:, 32].mean() / power[:, 16].mean()) == pytest.approx(
+        _mean_radius(128, 32 / 96) / _mean_radius(128, 16 / 96), rel=0.1
+    )
+
+
+def _mean_radius(n, along):
+    return float(torch.hypot(torch.fft.fftfreq(n), torch.tensor(along)).mean())

@@ -1,0 +1,267 @@
+"""Training: every network learns, the same way each time, and goes on as if it had never stopped."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.networks.balsiger2020 import Balsiger2020
+from spokestream.models.training import recipes
+from spokestream.models.training.checkpoint import Best, read_best, read_progress, write_best
+from spokestream.models.training.inputs.targets import targets
+from spokestream.models.training.loop import learning_rate, split, train
+from spokestream.models.training.losses import mean_squared
+from spokestream.models.training.map_ranges import T1FF_MAPS
+from spokestream.models.training.processes import Processes
+from spokestream.models.training.recipes import RECIPES
+from spokestream.models.training.training_settings import TrainingSettings
+from spokestream.models.training.validation import overall
+
+ROOT = Path(__file__).parents[3]
+SHORT = {
+    "ours": {"patch": 16, "per_slice": 2, "batch": 4, "epochs": 12},
+    "balsiger2020": {"patch": 16, "per_slice": 4, "batch": 8, "epochs": 40},
+    "balsiger2018": {"patch": 5, "per_slice": 4, "batch": 8, "epochs": 25},
+    "fang2019": {"patch": 8, "per_slice": 1, "batch": 1, "epochs": 16},
+    "cohen2018": {"per_slice": 64, "batch": 128, "epochs": 12},
+    "hoppe2017": {"per_slice": 64, "batch": 128, "epochs": 25},
+    "oksuz2019": {"per_slice": 16, "batch": 32, "epochs": 20, "learning_rate": 5e-3},
+    "song2019": {"per_slice": 4, "batch": 8, "epochs": 12, "learning_rate": 1e-3},
+}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A fast two-step training, and Balsiger 2020 with a budget that one core trains in seconds."""
+    compact = replace(RECIPES["balsiger2020"], build=lambda images, maps: Balsiger2020(images, maps, 3, 150_000, 3))
+    monkeypatch.setitem(recipes.RECIPES, "balsiger2020", compact)
+    monkeypatch.setitem(recipes.RECIPES, "fang2019", replace(RECIPES["fang2019"], first_epochs=2))
+
+
+def settings(network="ours", **changes):
+    return TrainingSettings(network, validation=1, precision="float32", **{**SHORT[network], **changes})
+
+
+def mean_predictor(training_set):
+    """NRMSE by map of whoever answers the training subjects' mean to everything."""
+    learn, held_out = TrainingSet(training_set, range(3)), TrainingSet(training_set, [3])
+    values, weights = (torch.cat(t) for t in zip(*[_flat(learn[i]) for i in range(len(learn))], strict=True))
+    means = (values * weights).sum(0) / weights.sum(0)
+    truth, there = targets(held_out[1], T1FF_MAPS)
+    errors = {}
+    for map_, mean, values, weight in zip(T1FF_MAPS, means, truth, there, strict=True):
+        values = values[weight > 0]
+        errors[map_.name] = float((values - mean).square().mean().sqrt() / (values.max() - values.min()))
+    return errors
+
+
+def _flat(item):
+    values, weights = targets(item, T1FF_MAPS)
+    return values.flatten(1).T, weights.flatten(1).T
+
+
+@pytest.mark.parametrize("network", RECIPES)
+def test_a_short_training_beats_the_mean(network, training_set, tmp_path):
+    learnt = {} if RECIPES[network].told else {"maps": "ff"}
+    best = train(tmp_path / "run", training_set, settings(network, **learnt))
+    assert best.nrmse["ff"] < 0.9 * mean_predictor(training_set)["ff"]
+
+
+def weights(folder):
+    return read_progress(folder).weights
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupted(training_set, tmp_path, monkeypatch):
+    """Train twice, once with a break; gives the checkpoint of the break."""
+
+    def run(network, when):
+        short = settings(network, epochs=3)
+        train(tmp_path / "whole", training_set, short)
+        monkeypatch.setattr("spokestream.models.training.loop.CHECKPOINT_SECONDS", 0.0)
+
+        def kill(report):
+            if when(report):
+                raise KilledError
+
+        with pytest.raises(KilledError):
+            train(tmp_path / "parts", training_set, short, kill)
+        stopped = read_progress(tmp_path / "parts")
+        train(tmp_path / "parts", training_set, short)
+        assert same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+        assert read_best(tmp_path / "parts").nrmse == read_best(tmp_path / "whole").nrmse
+        return stopped
+
+    return run
+
+
+# three batches an epoch; the checkpoint is that before the batch that is reported
+@pytest.mark.parametrize("network", ["ours", "balsiger2018"])  # the second one draws what it drops
+def test_a_run_that_was_interrupted_in_an_epoch_ends_with_the_same_bits(network, interrupted):
+    stopped = interrupted(network, lambda report: report.batch == 5)
+    assert (stopped.epoch, stopped.batch) == (1, 1)
+
+
+def test_a_run_that_was_interrupted_while_it_validated_ends_with_the_same_bits(interrupted):
+    stopped = interrupted("ours", lambda report: report.nrmse is not None)
+    assert (stopped.epoch, stopped.batch) == (0, 3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_a_gpu_drops_goes_on_where_it_was(interrupted):
+    stopped = interrupted("balsiger2018", lambda report: report.batch == 5)
+    assert len(stopped.random_states) == 2
+
+
+def test_a_checkpoint_makes_its_folder(tmp_path):
+    best = Best({}, {}, 3, {"ff": 0.1}, 5.0)
+    write_best(tmp_path / "runs" / "first", best)
+    assert read_best(tmp_path / "runs" / "first") == best
+
+
+def test_another_seed_gives_other_weights(training_set, tmp_path):
+    for seed in (0, 1):
+        train(tmp_path / str(seed), training_set, settings(epochs=1, seed=seed))
+    assert not same(weights(tmp_path / "0"), weights(tmp_path / "1"))
+
+
+def test_a_folder_with_another_run_is_refused(training_set, tmp_path):
+    train(tmp_path, training_set, settings(epochs=1))
+    with pytest.raises(ValueError, match="holds another run"):
+        train(tmp_path, training_set, settings(epochs=1, seed=5))
+
+
+def test_a_run_does_not_go_on_with_another_recipe(training_set, tmp_path, monkeypatch):
+    train(tmp_path, training_set, settings(epochs=1))
+    monkeypatch.setitem(recipes.RECIPES, "ours", replace(RECIPES["ours"], loss=mean_squared))
+    with pytest.raises(ValueError, match="holds another run"):
+        train(tmp_path, training_set, settings(epochs=1))
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "best.pt"])
+def test_what_is_left_of_a_damaged_file_is_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(bytes(99))
+    with pytest.raises(ValueError, match=f"{name} is damaged, or not of this version"):
+        (read_progress if name == "checkpoint.pt" else read_best)(tmp_path)
+    torch.save({"weights": {}}, tmp_path / name)
+    with pytest.raises(ValueError, match="not of this version"):
+        (read_progress if name == "checkpoint.pt" else read_best)(tmp_path)
+
+
+def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ValueError, match="there can be 1 here, not 2"):
+        Processes()
+
+
+def test_a_set_with_another_basis_is_another_set(training_set, tmp_path):
+    shutil.copytree(training_set, tmp_path / "set")
+    train(tmp_path / "run", tmp_path / "set", settings(epochs=1))
+    with h5py.File(tmp_path / "set" / "basis.h5", "r+") as file:
+        file["basis/weights"][:, 0] *= -1
+    with pytest.raises(ValueError, match="holds another run"):
+        train(tmp_path / "run", tmp_path / "set", settings(epochs=1))
+
+
+@pytest.mark.parametrize("network", ["ours", "fang2019"])  # the second one learns in two steps, of shared layers
+def test_two_processes_take_the_steps_that_one_takes(network, training_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # there may be one GPU, which one of them would take
+    # four patches of one slice a batch, two for each; water and fat weigh unequally in them
+    # its absolute differences have kinks, past which longer steps carry what differs by rounding
+    steps = {"first_epochs": 1, "epochs": 2, "learning_rate": 1e-6} if network == "fang2019" else {"epochs": 1}
+    short = settings(network, per_slice=4, batch=4, **steps)
+    options = [word for name, value in vars(short).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*command, "-m", "pipelines", "train", tmp_path / "two", training_set, *options],
+        env={**environment, "CUDA_VISIBLE_DEVICES": ""}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.count("best after epoch") == 1
+    train(tmp_path / "one", training_set, short)
+    one, two = (read_progress(tmp_path / folder) for folder in ("one", "two"))
+    assert two.loss == pytest.approx(one.loss, rel=1e-5)
+    for number, of_one in one.optimiser["state"].items():
+        gradient = of_one["exp_avg"]  # a mean over the steps
+        assert (two.optimiser["state"][number]["exp_avg"] - gradient).norm() <= 1e-4 * gradient.norm()
+    for name, tensor in one.weights.items():
+        torch.testing.assert_close(two.weights[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_two_and_four_processes_can_share_the_batches_of_every_network():
+    assert [name for name, recipe in RECIPES.items() if recipe.batch % 4] == []
+
+
+def test_people_are_either_learnt_from_or_validated_with(training_set):
+    learn, held_out = split(training_set, settings(subjects=2))
+    assert (learn.seeds, held_out.seeds) == ([0, 1], [3])
+    with pytest.raises(ValueError, match="leave 3 to learn from"):
+        split(training_set, settings(subjects=4))
+
+
+def test_learning_rates_fall_as_the_papers_say():
+    cosine, steps = RECIPES["ours"], RECIPES["song2019"]
+    assert learning_rate(cosine, 0.0) < 0.01 * cosine.learning_rate
+    assert learning_rate(cosine, 0.5) == pytest.approx(0.5 * cosine.learning_rate)
+    assert learning_rate(cosine, 1.0) == pytest.approx(0, abs=1e-12)
+    # Song et al. 2019: from 1e-2 to 1e-6 in tenfold steps every ten of fifty epochs
+    assert [learning_rate(steps, epoch / 50) for epoch in (0, 9, 10, 25, 49)] == pytest.approx(
+        [1e-2, 1e-2, 1e-3, 1e-4, 1e-6]
+    )
+    assert learning_rate(RECIPES["balsiger2020"], 0.9) == 1e-3
+    short = recipes.recipe(settings("balsiger2020", decay="cosine"))
+    assert learning_rate(short, 1.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_no_map_alone_decides_which_weights_are_best():
+    assert overall({"ff": 0.02, "t1fat": 0.5}) == pytest.approx(0.1)
+    assert overall({"ff": 0.02, "t1fat": 0.55}) < overall({"ff": 0.03, "t1fat": 0.5})
+
+
+def test_the_best_weights_are_those_of_the_whole_network(training_set, tmp_path):
+    validated = []
+    best = train(
+        tmp_path, training_set, settings("fang2019", maps="ff", epochs=3),
+        lambda report: validated.append(report.epoch) if report.nrmse else None,
+    )  # fmt: skip
+    assert validated == [2]  # two epochs teach the features alone
+    assert best.epoch == 3
+
+
+def test_what_cannot_be_trained_is_refused_at_the_start(training_set, tmp_path):
+    for wrong, why in [
+        (settings("ours", maps="ff,b1"), "the maps to learn lack t1h2o, t1fat, deltaf"),
+        (settings("fang2019", epochs=2), "features alone for 2 epochs; a run takes more than those, not 2"),
+        (settings("fang2019", patch=20), "a multiple of 8 pixels, not 20"),
+        (settings("ours", first_epochs=2), "ours learns in one step"),
+    ]:
+        with pytest.raises(ValueError, match=why):
+            train(tmp_path, training_set, wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_maps_are_refused():
+    with pytest.raises(ValueError, match="no map 't2' to learn"):
+        TrainingSettings(maps="ff,t2")
+
+
+def test_one_network_a_property(training_set, tmp_path):
+    best = train(tmp_path, training_set, settings("cohen2018", maps="t1h2o", epochs=1))
+    assert list(best.nrmse) == ["t1h2o"]

@@ -1,0 +1,131 @@
+import json
+
+import h5py
+import ismrmrd
+import nibabel
+import numpy as np
+import pytest
+from map_image_examples import FOV, NORMAL, PHASE, READ, SHAPE, example_images, example_maps
+
+from spokestream.gadgets.map_images import stored_to_physical
+from spokestream.pipelines.files.nifti import slice_affine
+from spokestream.pipelines.files.outputs import Report, map_volumes, write_outputs
+
+
+def report():
+    return Report("scan.h5", "mrf_t1ff", 10, 3, 1.5, 0.2, 100.0)
+
+
+def test_maps_h5_holds_the_very_images(tmp_path):
+    images = example_images(2)
+    write_outputs(tmp_path / "new" / "maps", images, "<é/>", report())
+    with ismrmrd.Dataset(tmp_path / "new/maps/maps.h5", mode="r") as file:
+        assert file.read_xml_header().decode() == "<é/>"
+        for image in images:
+            back = file.read_image(f"image_{image.image_series_index}", image.slice)
+            assert back.to_bytes() == image.to_bytes()
+
+
+def test_volumes_are_in_slice_order_whatever_the_order_of_arrival():
+    volumes = map_volumes(example_images(order=[2, 0, 1]))
+    assert list(volumes) == ["ff", "t1h2o", "deltaf"]
+    for z in range(3):
+        np.testing.assert_allclose(volumes["t1h2o"][z], example_maps(z)[0]["t1h2o"], atol=0.5)
+
+
+def test_the_centre_pixel_of_a_slice_lies_at_its_position():
+    (image, *_) = example_images()
+    affine = slice_affine(image)
+    lps = np.diag([-1, -1, 1, 1]) @ affine
+    np.testing.assert_allclose(lps @ [SHAPE[1] // 2, SHAPE[0] // 2, 0, 1], [5, -6, 7, 1], atol=1e-5)
+    # ten pixels of 20 mm along a row, three of 30 mm down the columns
+    np.testing.assert_allclose((lps @ [10, 3, 0, 0])[:3], 200 * np.array(READ) + 90 * np.array(PHASE), atol=1e-4)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_nifti_voxels_lie_in_the_patient_where_the_acquisitions_say(tmp_path, order):
+    write_outputs(tmp_path, example_images(order=order, gap_mm=-20.0), "<x/>", report())
+    nifti = nibabel.load(tmp_path / "t1h2o.nii.gz")
+    data = np.asarray(nifti.dataobj)
+    assert data.shape == (SHAPE[1], SHAPE[0], 3)
+    assert nifti.header.get_xyzt_units()[0] == "mm"
+    assert nifti.header["descrip"].item().decode() == "Water T1 [ms]"
+    for z in range(3):
+        maps, _ = example_maps(z)
+        for y, x in ((4, 7), (2, 11), (6, 3)):
+            lps = np.array([5.0, -6.0, 7.0]) + (x - 7) * 20 * np.array(READ) + (y - 4) * 30 * np.array(PHASE)
+            ras = (lps - z * 20 * np.array(NORMAL)) * (-1, -1, 1)
+            voxel = np.linalg.inv(nifti.affine) @ [*ras, 1]
+            i, j, k, _ = np.rint(voxel).astype(int)
+            np.testing.assert_allclose(voxel[:3], (i, j, k), atol=1e-3)
+            assert data[i, j, k] == pytest.approx(maps["t1h2o"][y, x], abs=0.5)
+
+
+def test_one_slice_is_as_thick_as_its_field_of_view(tmp_path):
+    write_outputs(tmp_path, example_images(), "<x/>", report())
+    np.testing.assert_allclose(nibabel.load(tmp_path / "ff.nii.gz").header.get_zooms(), (20, 30, FOV[2]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        [(0, 0, 0), (6, -8, 0), (18, -24, 0)],  # uneven
+        [(0, 0, 0), (0, 0, 0), (0, 0, 0)],  # one slice three times
+    ],
+)
+def test_slices_that_form_no_even_stack_become_volumes_of_their_own(tmp_path, positions):
+    written = write_outputs(tmp_path, example_images(3, positions=positions), "<x/>", report())
+    assert {"ff-1.nii.gz", "ff-2.nii.gz", "ff-3.nii.gz"} <= set(written.files)
+    for z in range(3):
+        nifti = nibabel.load(tmp_path / f"t1h2o-{z + 1}.nii.gz")
+        np.testing.assert_allclose(np.asarray(nifti.dataobj)[..., 0].T, example_maps(z)[0]["t1h2o"], atol=0.5)
+
+
+def test_the_results_do_not_depend_on_the_clock(tmp_path, monkeypatch):
+    for name, seconds in (("a", 1e9), ("b", 1.1e9)):
+        monkeypatch.setattr("time.time", lambda seconds=seconds: seconds)
+        write_outputs(tmp_path / name, example_images(2), "<x/>", report())
+    for file in ("ff.nii.gz", "overview.png", "report.json", "maps.h5"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_the_report_tells_provenance_and_what_was_wrong(tmp_path):
+    write_outputs(tmp_path, example_images(2), "<x/>", report())
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["provenance"]["trajectory"] == "embedded"
+    assert "map" not in told["provenance"]
+    assert [row["missing"] for row in told["integrity"] if row["map"] == "ff"] == [0, 1]
+    assert told["integrity"][0]["clipped"] == 0
+    assert told["versions"]["ismrmrd"]
+    assert told["machine"]["cpus"] >= 1
+    assert set(told["files"]) == {p.name for p in tmp_path.iterdir()} - {"report.json"}
+
+
+def test_the_overview_shows_at_most_five_slices_and_an_empty_scan(tmp_path):
+    sizes = []
+    for n_slices in (1, 5, 9):
+        write_outputs(tmp_path, example_images(n_slices), "<x/>", report())
+        from matplotlib.image import imread
+
+        sizes.append(imread(tmp_path / "overview.png").shape)
+    assert sizes[0][0] < sizes[1][0]
+    assert abs(sizes[1][0] - sizes[2][0]) < 20
+    empty = example_images()
+    for image in empty:
+        image.data[:] = 2048 if stored_to_physical(image)[0] == "deltaf" else 0
+    write_outputs(tmp_path, empty, "<x/>", report())
+
+
+def test_foreign_images_are_refused_in_words(tmp_path):
+    image = example_images()[0]
+    image.meta["spokestream_map"] = "t9"
+    with pytest.raises(ValueError, match="unknown kind: t9"):
+        write_outputs(tmp_path, [image], "<x/>", report())
+
+
+def test_float_images_are_written_too(tmp_path):
+    write_outputs(tmp_path, example_images(dtype="float32"), "<x/>", report())
+    with h5py.File(tmp_path / "maps.h5") as file:
+        assert file["dataset/image_101/data"].dtype == np.float32
+    data = np.asarray(nibabel.load(tmp_path / "deltaf.nii.gz").dataobj)
+    np.testing.assert_array_equal(data[..., 0].T, example_maps()[0]["deltaf"])

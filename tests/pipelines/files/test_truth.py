@@ -1,0 +1,90 @@
+import json
+
+import h5py
+import numpy as np
+import pytest
+from rich.console import Console
+
+from spokestream.errors import ScanError
+from spokestream.pipelines.cli.demo import run_demo
+from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
+from spokestream.simulator.simulation_settings import SimulationSettings
+
+SHAPE = (2, 9, 11)
+
+
+@pytest.fixture
+def truth_file(tmp_path):
+    """Left third muscle, middle third bone (of muscle's values), right third fat; air around."""
+    label = np.zeros(SHAPE, np.uint8)
+    label[:, 1:-1, 1:4], label[:, 1:-1, 4:7], label[:, 1:-1, 7:10] = 1, 2, 3
+    ff = np.array([0, 0.4, 0.4, 0.9])[label]
+    ff[:, 2] = np.where(label[:, 2] == 1, 0.1, ff[:, 2])
+    values = {"ff": ff, "pd": label > 0, "t1h2o": 1400.0 * (label > 0), "t1fat": 350.0 * (label > 0)}
+    with h5py.File(tmp_path / "x.truth.h5", "w") as file:
+        for name, value in values.items():
+            file[name] = value.astype(np.float32)
+        file["label"] = label
+        file["label"].attrs["names"] = json.dumps(["air", "muscle", "cortical bone", "fat"])
+    return tmp_path / "x.truth.h5"
+
+
+def reconstructed(truth):
+    maps = {name: volume.copy() for name, volume in truth.maps.items()}
+    maps["ff"][truth.tissue] += 0.01
+    maps["t1h2o"][truth.tissue & ~truth.bone] += 50
+    maps["t1h2o"][truth.bone] = 9000  # must not count
+    maps["t1fat"] += np.where(np.arange(SHAPE[2]) % 2, 20, -20) * truth.tissue
+    maps["correlation"] = np.ones(SHAPE, np.float32) * truth.tissue  # has no truth
+    return {name: volume.astype(np.float32) for name, volume in maps.items()}
+
+
+def test_bias_and_rmse_are_judged_where_a_map_means_something(truth_file):
+    truth = read_truth(truth_file)
+    rows = {(r.name, r.tissue): r for r in compare(reconstructed(truth), truth)}
+    assert {name for name, _ in rows} == {"ff", "t1h2o", "t1fat"}
+    assert rows["ff", "muscle"].voxels == rows["ff", "fat"].voxels == 2 * 7 * 3
+    assert rows["ff", "fat"].bias == pytest.approx(0.01, rel=1e-3)
+    assert (rows["t1h2o", "muscle"].bias, rows["t1h2o", "muscle"].rmse) == pytest.approx((50, 50))
+    assert rows["t1h2o", "fat"].voxels == 0
+    assert np.isnan(rows["t1h2o", "fat"].rmse)
+    assert rows["t1fat", "muscle"].voxels == 2 * 6 * 3  # not where ff is 0.1
+    assert rows["t1fat", "fat"].rmse == pytest.approx(20)
+    assert rows["t1fat", "fat"].bias == pytest.approx(20 / 3)  # columns 7 and 9 against 8
+
+
+def test_what_was_not_reconstructed_is_not_judged(truth_file):
+    truth = read_truth(truth_file)
+    maps = {name: volume.copy() for name, volume in reconstructed(truth).items()}
+    for volume in maps.values():
+        volume[0] = 0
+    rows = {(r.name, r.tissue): r.voxels for r in compare(maps, truth)}
+    assert rows["ff", "muscle"] == 7 * 3
+
+
+def test_the_table_and_the_figure_come_out(truth_file, tmp_path):
+    truth = read_truth(truth_file)
+    console = Console(width=100, record=True)
+    console.print(deviation_table(compare(reconstructed(truth), truth)))
+    text = console.export_text()
+    assert "Water T1 (ms)" in text
+    assert "+50.0" in text
+    assert "–" in text
+    write_comparison(tmp_path / "demo.png", reconstructed(truth), truth)
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simulated(tmp_path):
+    folder, settings = tmp_path / "demo", SimulationSettings(matrix=32)
+    for pipeline, parameters in (("mrf_t1ff_net", {"network": "theirs"}), ("mrf_t1ff", {"config": "theirs"})):
+        with pytest.raises((ValueError, ScanError), match=r"There is no .* 'theirs'; known are"):
+            run_demo(folder, settings, pipeline, parameters, 3.0, Console())
+    assert not folder.exists()
+
+
+def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
+    truth = read_truth(truth_file)
+    with pytest.raises(ValueError, match="differ in shape"):
+        compare({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
+    with pytest.raises(ValueError, match="not the truth"):
+        read_truth(tmp_path / "none.h5")

@@ -1,0 +1,327 @@
+import json
+import logging
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from spokestream.pipelines import wire
+from spokestream.pipelines.node.recording import read_recording
+
+
+def counts(events):
+    return [int(e.item.data.flat[0]) for e in events if isinstance(e, wire.Data)]
+
+
+def texts(events):
+    return [event.text for event in events if isinstance(event, wire.Text)]
+
+
+@pytest.fixture
+def healthy(connect, readout):
+    """A whole scan passes: the server is alive."""
+
+    def check(running):
+        peer = connect(running.port).opening().say(*[wire.Data(readout())] * 3, wire.Close())
+        heard = peer.hear()
+        assert counts(heard) == [3]
+        assert texts(heard) == []
+        return True
+
+    return check
+
+
+def test_a_scan_gives_its_images_and_a_close(serve, connect, readout):
+    with serve() as running:
+        peer = connect(running.port).opening().say(*[wire.Data(readout())] * 5, wire.Close())
+        heard = peer.hear()
+        assert counts(heard) == [5]
+        assert isinstance(heard[-1], wire.Close)
+        assert peer.socket.recv(1) == b""  # and hangs up
+        assert running.chains[0].closed
+
+
+def test_images_come_while_the_scan_goes_on(serve, connect, readout):
+    with serve() as running:
+        peer = connect(running.port).opening().say(wire.Text(json.dumps({"parameters": {"every": 2}})))
+        peer.say(*[wire.Data(readout())] * 2)
+        assert counts(peer.hear(wire.Data)) == [2]
+        peer.say(*[wire.Data(readout())] * 2)
+        assert counts(peer.hear(wire.Data)) == [4]
+        assert counts(peer.say(wire.Close()).hear()) == [4]
+
+
+def test_only_images_reach_the_client(serve, connect, readout):
+    waveform = ismrmrd.Waveform.from_array(np.zeros((1, 4), np.uint32))
+    with serve() as running:
+        heard = connect(running.port).opening().say(wire.Data(waveform), wire.Data(readout()), wire.Close()).hear()
+        assert counts(heard) == [1]
+
+
+def test_warnings_of_the_chain_reach_the_client(serve, connect, readout):
+    with serve() as running:
+        heard = connect(running.port).opening().say(wire.Data(readout(7)), wire.Close()).hear()
+        assert texts(heard) == ["WARNING This is a 7.\n"]
+        assert counts(heard) == [1]
+
+
+def test_parameters_after_the_first_readout_are_too_late(serve, connect, readout, healthy):
+    late = wire.Text('{"parameters": {"every": 1}}')
+    with serve() as running:
+        heard = connect(running.port).opening().say(wire.Data(readout()), late, wire.Close()).hear()
+        assert texts(heard) == ["WARNING Parameters came after the first readout and were ignored.\n"]
+        assert counts(heard) == [1]
+
+
+def failure(events):
+    """The sentence of a failed session, which ends in TEXT and CLOSE."""
+    assert [type(event) for event in events[-2:]] == [wire.Text, wire.Close]
+    text = events[-2].text
+    assert text.startswith("ERROR ")
+    assert text.endswith("\n")
+    assert "\n" not in text[:-1]
+    return text
+
+
+HEADER_FIRST = struct.pack("<HI", 3, 4) + b"<a/>"
+FAILURES = {
+    "unknown pipeline": (lambda p, r: p.say(wire.ConfigFile("rm -rf")), "known are: toy"),
+    "unknown XML": (lambda p, r: p.say(wire.ConfigText("<configuration/>")), "There is no pipeline"),
+    "garbage": (lambda p, r: p.raw(b"GET / HTTP/1.1\r\n\r\n"), "is no message id"),
+    "no configuration": (lambda p, r: p.raw(HEADER_FIRST), "HEADER before the configuration"),
+    "no header": (lambda p, r: p.say(wire.ConfigFile("toy")).raw(struct.pack("<H", 1008)), "before the header"),
+    "a header that nothing can read": (
+        lambda p, r: p.say(wire.ConfigFile("toy"), wire.Header("<broken/>"), wire.Data(r())),
+        "no <encoding>",
+    ),
+    "an unknown parameter": (
+        lambda p, r: p.opening().say(wire.Text('{"parameters": {"colour": "red"}}'), wire.Data(r())),
+        "Unknown parameters",
+    ),
+    "a bad readout": (lambda p, r: p.opening().say(wire.Data(r()), wire.Data(r(np.nan))), "holds NaN"),
+    "a defect in the chain": (lambda p, r: p.opening().say(wire.Data(r(666))), "unexpectedly (KeyError"),
+    "garbage in mid-scan": (lambda p, r: p.opening().say(wire.Data(r())).raw(b"\xff" * 9), "65535 is no message id"),
+    "a monstrous text": (lambda p, r: p.opening().raw(struct.pack("<HI", 5, 2**32 - 1)), "beyond the limit"),
+    "a second header": (lambda p, r: p.opening().raw(HEADER_FIRST), "HEADER after the header"),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_every_failure_is_one_sentence_and_the_node_serves_on(what, serve, connect, readout, healthy, eventually):
+    misbehave, complaint = FAILURES[what]
+    with serve() as running:
+        peer = connect(running.port)
+        misbehave(peer, readout)
+        assert complaint in failure(peer.hear())
+        assert healthy(running)
+        eventually(lambda: all(chain.closed for chain in running.chains))
+
+
+def test_a_client_may_talk_on_after_a_failure_and_still_hear_of_it(serve, connect, readout):
+    with serve(queue_bytes=1 << 16) as running:
+        peer = connect(running.port).opening().say(wire.Data(readout(np.nan)))
+        peer.say(*[wire.Data(readout(channels=16, samples=4096))] * 60)  # 32 MB, far beyond any socket's buffer
+        assert "holds NaN" in failure(peer.hear())
+
+
+def test_a_client_that_vanishes_in_mid_scan_ends_its_session(serve, connect, readout, healthy, eventually, caplog):
+    caplog.set_level(logging.INFO, "spokestream")
+    with serve() as running:
+        peer = connect(running.port).opening().say(*[wire.Data(readout())] * 3)
+        eventually(lambda: running.chains and running.chains[0].count == 3)
+        peer.hang_up()
+        eventually(lambda: not running.server._sessions)
+        assert running.chains[0].closed
+        assert healthy(running)
+    assert "failed after 3 readouts: The stream ended without CLOSE" in caplog.text
+
+
+def test_a_client_that_half_closes_after_close_gets_its_images(serve, connect, readout):
+    with serve() as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        peer.socket.shutdown(1)
+        assert counts(peer.hear()) == [1]
+
+
+def test_a_silent_client_is_told_so(serve, connect, healthy):
+    with serve(idle_timeout_s=0.2) as running:
+        assert "silent for 0.2 s" in failure(connect(running.port).opening().hear())
+        assert healthy(running)
+
+
+def test_two_sessions_at_once_do_not_mix(serve, connect, readout):
+    with serve() as running:
+        first, second = connect(running.port).opening(), connect(running.port, "localhost").opening()
+        for _ in range(4):
+            first.say(wire.Data(readout()))
+            second.say(wire.Data(readout()), wire.Data(readout()))
+        assert counts(second.say(wire.Close()).hear()) == [8]
+        assert counts(first.say(wire.Close()).hear()) == [4]
+
+
+def test_one_failing_session_leaves_the_other_alone(serve, connect, readout):
+    with serve() as running:
+        good, bad = connect(running.port).opening(), connect(running.port).opening()
+        good.say(wire.Data(readout()))
+        assert "holds NaN" in failure(bad.say(wire.Data(readout(np.nan))).hear())
+        assert counts(good.say(wire.Data(readout()), wire.Close()).hear()) == [2]
+
+
+def test_scans_beyond_the_limit_are_refused_and_questions_are_not(serve, connect, readout, healthy, eventually):
+    with serve(max_sessions=1) as running:
+        first = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+        refused = connect(running.port).opening()
+        assert "busy with 1 scans" in failure(refused.hear())
+        refused.hang_up()
+        query = connect(running.port).say(wire.Query(3, "ismrmrd::version"), wire.Close())
+        assert query.hear()[0] == wire.Response(3, ismrmrd.__version__)
+        assert counts(first.say(wire.Close()).hear()) == [1]
+        assert healthy(running)  # at once, with the only place free again
+
+
+def test_a_slow_chain_slows_its_client_down_instead_of_filling_memory(serve, connect, readout, eventually):
+    big = wire.Data(readout(channels=32, samples=2048))  # 512 KiB
+    n_bytes = big.item.data.nbytes
+    with serve(queue_bytes=3 * n_bytes) as running:
+        peer = connect(running.port).opening().say(wire.Text('{"parameters": {"seconds": 0.01}}'))
+        held, waited = [], 0
+        for _ in range(60):
+            peer.say(big)
+            session = running.session()
+            held.append(session._worker.inbox.held if session._worker else 0)
+            waited += held[-1] > n_bytes
+        assert max(held) <= 3 * (n_bytes + 4096)
+        assert waited  # it was full at times, and not because the chain was fast
+        assert running.chains[0].count >= 60 - 45  # 60 x 512 KiB do not fit into queue and sockets
+        assert counts(peer.say(wire.Close()).hear()) == [60]
+
+
+def test_noise_questions_are_answered_by_close_alone(serve, connect):
+    noise = "<gadgetronStreamConfiguration><classname>NoiseSummaryGadget</classname></gadgetronStreamConfiguration>"
+    with serve() as running:
+        assert connect(running.port).say(wire.ConfigText(noise), wire.Close()).hear() == [wire.Close()]
+        assert connect(running.port).say(wire.ConfigText(noise)).raw(b"\xff\xff").hear() == [wire.Close()]
+
+
+@pytest.mark.parametrize("said", [[], [wire.ConfigFile("toy")], [wire.ConfigFile("isalive.xml")]])
+def test_close_before_the_header_is_answered_by_close_alone(serve, connect, said):
+    with serve() as running:
+        assert connect(running.port).say(*said, wire.Close()).hear() == [wire.Close()]
+
+
+def test_queries_are_answered_in_any_state(serve, connect, readout):
+    with serve() as running:
+        peer = connect(running.port)
+        said = [wire.ConfigFile("toy"), wire.Header("<a/>"), wire.Data(readout())]
+        for i, event in enumerate(said):
+            peer.say(wire.Query(i, "gadgetron::version"))
+            (response,) = peer.hear(wire.Response)
+            assert response.correlation_id == i
+            assert response.text.startswith("spokestream ")
+            peer.say(event)
+        peer.say(wire.Query(9, "gadgetron::cuda::devices"), wire.Close())
+        assert wire.Response(9, "Unknown query") in peer.hear()
+
+
+def test_localhost_is_reachable_by_both_protocols(serve, connect, readout):
+    with serve() as running:
+        hosts = {listener.getsockname()[0] for listener in running.server._listeners}
+        assert "127.0.0.1" in hosts
+        for host in hosts:
+            heard = connect(running.port, host).opening().say(wire.Data(readout()), wire.Close()).hear()
+            assert counts(heard) == [1]
+
+
+def test_recordings_hold_what_came_also_after_a_failure(serve, connect, readout, tmp_path, eventually):
+    with serve(record_dir=tmp_path / "raw") as running:
+        said = [wire.ConfigFile("toy"), wire.Header("<a/>"), wire.Data(readout(np.nan)), wire.Data(readout())]
+        peer = connect(running.port).say(*said)
+        failure(peer.hear())
+        peer.say(wire.Data(readout()), wire.Close()).hang_up()
+        eventually(lambda: not running.server._sessions)
+        (path,) = (tmp_path / "raw").iterdir()
+        client = wire.Connection(wire.Role.CLIENT)
+        sent = [*said, wire.Data(readout()), wire.Close()]
+        expected = b"".join(bytes(part) for event in sent for part in client.send(event))
+        assert b"".join(data for _, data in read_recording(path)) == expected
+
+
+def test_questions_leave_no_recording_and_scans_do(serve, connect, healthy, tmp_path, eventually):
+    with serve(record_dir=tmp_path) as running:
+        connect(running.port).say(wire.Query(1, "ismrmrd::version"), wire.Close()).hear()
+        eventually(lambda: not running.server._sessions)
+        assert list(tmp_path.iterdir()) == []
+        assert healthy(running)
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_server_outlives_a_shortage_of_file_descriptors(serve, connect, readout, healthy, monkeypatch, caplog):
+    monkeypatch.setattr("spokestream.pipelines.node.server.PAUSE_S", 0.01)
+    accept, failures = socket.socket.accept, [OSError(24, "Too many open files")]
+
+    def short_of_descriptors(listener):
+        if failures:
+            raise failures.pop()
+        return accept(listener)
+
+    monkeypatch.setattr("socket.socket.accept", short_of_descriptors)
+    with serve() as running:
+        assert healthy(running)
+    assert "Cannot accept a client: [Errno 24] Too many open files" in caplog.text
+
+
+def test_a_full_disk_does_not_stop_the_scan(serve, healthy, tmp_path, monkeypatch, caplog):
+    def full(recorder, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("spokestream.pipelines.node.recording.Recorder.write", full)
+    with serve(record_dir=tmp_path) as running:
+        assert healthy(running)
+    assert "No space left" in caplog.text
+
+
+def test_a_log_line_sums_up_each_scan(serve, healthy, caplog):
+    caplog.set_level(logging.INFO, "spokestream")
+    with serve() as running:
+        assert healthy(running)
+    assert "toy, 3 readouts, 1 images, " in caplog.text
+
+
+def test_stopping_lets_a_scan_finish(serve, connect, readout, eventually):
+    with serve(grace_s=20.0) as running:
+        peer = connect(running.port).opening().say(wire.Text('{"parameters": {"seconds": 0.05}}'))
+        peer.say(*[wire.Data(readout())] * 4, wire.Close())
+        eventually(lambda: running.chains)
+    assert counts(peer.hear()) == [4]
+
+
+def test_stopping_tells_a_scan_that_does_not_finish(serve, connect, readout, eventually, caplog):
+    with serve(grace_s=0.1) as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+    assert "stopped before the scan was finished" in failure(peer.hear())
+    assert "Dropped session" in caplog.text
+
+
+SERVE = """
+import asyncio, logging, sys
+from spokestream.errors import ScanError
+from spokestream.pipelines.node.server import Server, ServerSettings
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+asyncio.run(Server(ServerSettings(port=0), lambda text: None, lambda *_: None).serve())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_stop_the_server(number):
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
+        assert "Listening" in process.stdout.readline()
+        process.send_signal(number)
+        assert "Stopped." in process.stdout.read()
+    assert process.returncode == 0
