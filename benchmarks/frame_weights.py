@@ -17,13 +17,15 @@ from spokestream.gadgets.matching.two_pools import TwoPoolAtoms
 from spokestream.gadgets.messages import Fingerprints
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.readout import Readout
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader, sequence_from_header
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.truth import Truth, compare, read_truth
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.settings import T1FFSettings
-from spokestream.simulator.physics.dictionaries.water_fat import Dictionary, build_dictionary
+from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary, build_dictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_basis
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
@@ -39,7 +41,7 @@ def fingerprints(path: Path, scan: ScanContext, basis: TemporalBasis) -> Fingerp
 
 
 def rmse(
-    frames: Fingerprints, dictionary: Dictionary, basis: TemporalBasis, truth: Truth, threads: int
+    frames: Fingerprints, dictionary: WaterFatDictionary, basis: TemporalBasis, truth: Truth, threads: int
 ) -> dict[str, float]:
     """Map name -> RMSE over muscle and fat together; water T1 where FF < 0.7, fat T1 where FF > 0.3."""
     maps = parameter_maps(frames, TwoPoolAtoms(dictionary, basis), threads).maps

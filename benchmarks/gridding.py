@@ -18,7 +18,8 @@ from rich.table import Table
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
 from spokestream.gadgets.messages import Geometry, SliceEnd, SpokeBlock
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -148,8 +149,7 @@ def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) ->
     """The gadget, with density, sensitivities, coil combination and foreground; `waits` takes seconds at the end."""
     n, geometry = data.n, Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (350, 350, 8))
     header = ScanHeader("", (2 * n, n, 1), (700.0, 350.0, 8.0), (n, n, 1), (350.0, 350.0, 8.0))
-    gadget = Gridding(basis, TOLERANCE)
-    gadget.start(ScanContext(header, data.sequence, threads))
+    gadget = Gridding(ScanContext(header, data.sequence, threads), basis, TOLERANCE)
     indices = np.arange(len(data.sequence)).reshape(data.sequence.n_frames, -1)
 
     def run():

@@ -24,11 +24,11 @@ from spokestream.gadgets.network.tiles import cover
 from spokestream.gadgets.workers import workers
 from spokestream.models.archives.exporting import Archived
 from spokestream.models.networks.fold import fold_batch_norm
-from spokestream.models.training.map_ranges import T1FF_MAPS
 from spokestream.models.training.recipes import RECIPES
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import compressed_basis
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 PEERS = {"onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 TILE = 128
@@ -51,7 +51,7 @@ def random_network(name: str) -> tuple[nn.Module, NetworkArchive]:
     atoms = build_dictionary(sequence).atoms
     basis = compressed_basis(sequence, atoms)
     torch.manual_seed(0)
-    outputs = tuple(Output(m.name, m.low, m.high, recipe.with_std) for m in T1FF_MAPS)
+    outputs = tuple(Output(m.name, m.low, m.high, recipe.with_std) for m in WATER_FAT.parameters)
     normalisation, network = recipe.make(basis, sequence, len(outputs))
     network = fold_batch_norm(network)
     contract = Contract(

@@ -17,11 +17,12 @@ from rich.table import Table
 
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.model_fit.inversion import inversion_efficiency
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
-from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
+from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     gadget = way.make(build_dictionary(data.sequence))
     header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
     gadget.start(ScanContext(header, data.sequence, torch.get_num_threads(), logging.Logger("quiet", logging.ERROR)))
-    closed_form, slices = ClosedForm(data.sequence, data.basis), int(data.recipe["slices"])
+    closed_form, slices = WaterFatSignal(data.sequence, data.basis), int(data.recipe["slices"])
 
     table = Table(title=f"Efficiency of the inversion, first maps by {way.name}")
     for column in ("subject", "true", "estimated", "error"):

@@ -15,7 +15,7 @@ from rich.table import Table
 from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
 from spokestream.gadgets.workers import workers
 from spokestream.pipelines.files.replay import peak_memory_mb
-from spokestream.simulator.physics.dictionaries.water_fat import Dictionary, build_dictionary
+from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary, build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import voxel_signal
@@ -59,7 +59,7 @@ def random_voxels(sequence: PulseSequence, n: int, noise: float, rng: np.random.
 class ExhaustiveSearch:
     """Every combination of the grid is formed, B1 by B1, and the best is kept; nothing is bounded."""
 
-    def __init__(self, dictionary: Dictionary, basis: TemporalBasis, dtype: torch.dtype, threads: int) -> None:
+    def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis, dtype: torch.dtype, threads: int) -> None:
         water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
         turn = np.exp(2j * np.pi * dictionary.grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
         self.threads = threads
@@ -101,7 +101,7 @@ class ExhaustiveSearch:
         return best.values, best.indices
 
 
-def svd_matching(dictionary: Dictionary, n_atoms: int, rng: np.random.Generator, threads: int):
+def svd_matching(dictionary: WaterFatDictionary, n_atoms: int, rng: np.random.Generator, threads: int):
     """A dictionary with FF as an axis, compressed to its leading singular vectors: an argmax of |inner product|."""
     basis = frame_basis(dictionary.sequence)
     grid = dictionary.grid
@@ -133,7 +133,9 @@ def coefficients(voxels: Voxels, basis: TemporalBasis) -> torch.Tensor:
     return torch.from_numpy(voxels.frames @ basis.weights)
 
 
-def time_table(dictionary: Dictionary, basis: TemporalBasis, n: int, few: int, rounds: int, threads: int) -> Table:
+def time_table(
+    dictionary: WaterFatDictionary, basis: TemporalBasis, n: int, few: int, rounds: int, threads: int
+) -> Table:
     """Seconds a slice of n voxels; the slow methods run on a few of them."""
     rng = np.random.default_rng(1)
     begin = perf_counter()
@@ -169,7 +171,7 @@ def time_table(dictionary: Dictionary, basis: TemporalBasis, n: int, few: int, r
     return table
 
 
-def agreement_table(dictionary: Dictionary, basis: TemporalBasis, n: int, threads: int) -> Table:
+def agreement_table(dictionary: WaterFatDictionary, basis: TemporalBasis, n: int, threads: int) -> Table:
     """Ours against the exhaustive search in double precision, and both against the truth."""
     rng = np.random.default_rng(2)
     atoms, double = TwoPoolAtoms(dictionary, basis), ExhaustiveSearch(dictionary, basis, torch.float64, threads)
@@ -180,12 +182,12 @@ def agreement_table(dictionary: Dictionary, basis: TemporalBasis, n: int, thread
         voxels = random_voxels(dictionary.sequence, n, noise, rng)
         y = coefficients(voxels, basis)
         match, (place, fraction) = match_two_pools(y, atoms, threads), double(y)
-        found = np.stack([match.b1, match.deltaf, match.t1h2o, match.t1fat])
+        found = np.stack([match.index["b1"], match.index["deltaf"], match.index["t1h2o"], match.index["t1fat"]])
         same = found == place
-        same[2] |= match.ff == 1  # an absent pool has no T1 to agree on
-        same[3] |= match.ff == 0
+        same[2] |= match.fraction == 1  # an absent pool has no T1 to agree on
+        same[3] |= match.fraction == 0
         share = f"{same.all(0).mean():.2%}"
-        table.add_row(f"{noise}", "ours", share, *errors(dictionary, voxels.truth, found, match.ff))
+        table.add_row(f"{noise}", "ours", share, *errors(dictionary, voxels.truth, found, match.fraction))
         table.add_row("", "exhaustive", "", *errors(dictionary, voxels.truth, place, fraction))
     return table
 

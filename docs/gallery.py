@@ -18,7 +18,7 @@ from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.files.truth import Deviation, compare, read_truth, write_comparison
 from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
-from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -61,7 +61,7 @@ def deviations(rows: list[Deviation]) -> str:
     """The table of a section, in Markdown."""
     lines = ["| map | bias, muscle | RMSE, muscle | bias, fat | RMSE, fat |", "|---|---|---|---|---|"]
     for name in dict.fromkeys(row.name for row in rows):
-        kind = MAP_KINDS[name]
+        kind = QUANTITIES[name]
         digits = ".3f" if kind.unit == "1" else ".1f"
         unit = "" if kind.unit == "1" else f" ({kind.unit})"
         cells = [

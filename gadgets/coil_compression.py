@@ -8,32 +8,30 @@ from numpy.typing import NDArray
 
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import SliceEnd, Spoke
-from spokestream.gadgets.scan.header import ScanContext
+from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["CALIBRATION_SPOKES", "CoilCompression", "compression_matrix"]
 
 CALIBRATION_SPOKES = 100
-"""Of every slice, which are held back and decide."""
+"""Spokes of every slice that are held back to calculate the compression from."""
 
 
 class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
     """Projects whitened coils on the leading singular vectors of the slice's first spokes.
 
     Args:
+        scan: the scan.
         n_coils: virtual coils to keep; a scan with no more passes unchanged.
-        calibration_spokes: spokes that are held back, and decide.
+        calibration_spokes: spokes of every slice that are held back to calculate the compression from.
 
     """
 
     accepts = (Spoke, SliceEnd)
 
-    def __init__(self, n_coils: int = 8, calibration_spokes: int = CALIBRATION_SPOKES) -> None:
-        self.n_coils = n_coils
-        self.calibration_spokes = calibration_spokes
-
-    def start(self, scan: ScanContext) -> None:
-        """Forget any earlier scan."""
+    def __init__(self, scan: ScanContext, n_coils: int = 8, calibration_spokes: int = CALIBRATION_SPOKES) -> None:
         self._scan = scan
+        self._n_coils = n_coils
+        self._calibration_spokes = calibration_spokes
         self._matrix: NDArray[np.complex64] | None = None
         self._held: list[Spoke] = []
 
@@ -43,21 +41,21 @@ class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             yield from self._release()
             self._matrix = None
             yield message
-        elif len(message.data) <= self.n_coils:
+        elif len(message.data) <= self._n_coils:
             self._scan.provenance["coils"] = f"{len(message.data)}"
             yield message
         elif self._matrix is not None:
             yield replace(message, data=self._matrix @ message.data)
         else:
             self._held.append(message)
-            if len(self._held) >= self.calibration_spokes:
+            if len(self._held) >= self._calibration_spokes:
                 yield from self._release()
 
     def _release(self) -> Iterator[Spoke]:
         if not self._held:
             return
-        self._matrix, kept = compression_matrix(np.stack([spoke.data for spoke in self._held]), self.n_coils)
-        self._scan.provenance["coils"] = f"{self._matrix.shape[1]} compressed to {self.n_coils}"
+        self._matrix, kept = compression_matrix(np.stack([spoke.data for spoke in self._held]), self._n_coils)
+        self._scan.provenance["coils"] = f"{self._matrix.shape[1]} compressed to {self._n_coils}"
         self._scan.log.info("Coil compression keeps %.2f %% of the signal.", 100 * kept)
         held, self._held = self._held, []
         for spoke in held:
@@ -65,11 +63,11 @@ class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
 
 
 def compression_matrix(data: NDArray[np.complex64], n_coils: int) -> tuple[NDArray[np.complex64], float]:
-    """Leading eigenvectors of the coil covariance (Buehrer et al. 2007), and the share of energy that they keep.
+    """Leading eigenvectors of the coil covariance (Buehrer et al. 2007), and the fraction of energy that they keep.
 
     Args:
         data: (spokes, coils, samples), whitened.
-        n_coils: virtual coils.
+        n_coils: number of virtual coils.
 
     Returns:
         (n_coils, coils) with orthonormal rows, so that white noise stays white; energy kept, 0..1.

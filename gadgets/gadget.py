@@ -2,34 +2,34 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar, Generic, TypeVar
-
-from spokestream.gadgets.scan.header import ScanContext
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+__all__ = ["Chain", "Gadget"]
 
 
 class Gadget(ABC, Generic[In, Out]):
     """One step of the stream: synchronous, pushed, without I/O.
 
-    The runtime calls `start` once, `feed` for every message, `finish` when the scan ended well, and `close`
-    always. A gadget owns what it is fed; what it returns are new objects. It raises `ScanError` with one
-    sentence for the person at the console when the scan cannot be reconstructed.
+    A gadget is built with its scan, as `Name(scan: ScanContext, ...)`. The constructor checks everything that can be
+    refused before the first spoke and raises `ScanError` with one sentence for the person at the console. It takes
+    nothing that must be given back: grids, plans and threads come with the first message. The runtime then calls `feed`
+    for every message, `finish` when the scan ended well, and `close` always. A gadget owns what it is fed; what it
+    returns are new objects.
     """
 
     accepts: ClassVar[tuple[type, ...]]
-    """Message types that `feed` takes. The chain lets any other message pass by at once, unharmed."""
-
-    def start(self, scan: ScanContext) -> None:
-        """Validate the scan, allocate plans. Everything that can be refused is refused here."""
+    """Message types that `feed` takes. Messages of other types are passed on unchanged, at once."""
 
     @abstractmethod
     def feed(self, message: In, /) -> Iterable[Out]:
         """Take one message, return those that are ready."""
 
     def finish(self) -> Iterable[Out]:
-        """Flush: the scan ended."""
+        """Return what is held back, as the scan has ended."""
         return ()
 
     def close(self) -> None:
@@ -37,34 +37,29 @@ class Gadget(ABC, Generic[In, Out]):
 
 
 class Chain(Gadget[Any, Any]):
-    """Gadgets in series; itself a gadget."""
+    """Gadgets in series; a chain is a gadget itself."""
 
     accepts = (object,)
 
     def __init__(self, gadgets: Sequence[Gadget[Any, Any]]) -> None:
-        self.gadgets = list(gadgets)
-        self._started: list[Gadget[Any, Any]] = []
-
-    def start(self, scan: ScanContext) -> None:
-        """Start every gadget, first to last."""
-        for gadget in self.gadgets:
-            self._started.append(gadget)
-            gadget.start(scan)
+        self.gadgets = tuple(gadgets)
+        self._closing = ExitStack()
+        for gadget in gadgets:
+            self._closing.callback(gadget.close)
 
     def feed(self, message: object, /) -> Iterator[Any]:
         """Push one message through all gadgets; yields what leaves the last one."""
         yield from self._push(message, 0)
 
     def finish(self) -> Iterator[Any]:
-        """Flush first to last: what an early gadget held back still passes through the later ones."""
+        """Finish the gadgets from first to last: what an early one held back still passes through the later ones."""
         for i, gadget in enumerate(self.gadgets):
             for message in gadget.finish():
                 yield from self._push(message, i + 1)
 
     def close(self) -> None:
-        """Close every gadget that was started, last to first, whatever happened."""
-        while self._started:
-            self._started.pop().close()
+        """Close every gadget once, last to first, also when one of them fails to."""
+        self._closing.close()
 
     def _push(self, message: object, first: int) -> Iterator[Any]:
         if first == len(self.gadgets):

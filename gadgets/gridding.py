@@ -12,43 +12,48 @@ from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
 from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
-from spokestream.gadgets.scan.header import ScanContext
+from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["Gridding"]
 
 BATCH_FRAMES = 8
-"""Frames that are spread, and weighed into the coefficients, together."""
+"""Frames that are spread, and added to the coefficients, together."""
 MOST_BYTES = 4 << 30
-"""Of the coefficients of one slice."""
+"""Most memory for the coefficients of one slice."""
 CALIBRATION_FRAMES = 48
-"""Frames after which coil sensitivities are settled when frames must be combined as they come."""
+"""Frames from which coil sensitivities are calculated when frames must be combined as they come."""
 
 
 class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
     """Adjoint NUFFT with ramp density compensation, in a temporal basis, combined over coils.
 
-    In a compressed basis, frames are weighed together on the grid: K FFTs a coil at the slice's end instead of one
-    for every frame, and sensitivities from all of its spokes. When the images are the frames themselves, each is
-    transformed and combined as it comes, with the sensitivities that the first of them show. Neither holds the
-    frames of every coil.
+    In a compressed basis, weighted frames are added up on the grid: this takes K FFTs per coil at the slice's end
+    instead of one for every frame, and sensitivities come from all spokes of the slice. When the images are the frames
+    themselves, each is transformed and combined as it comes, with the sensitivities that the first of them show. In
+    neither case are the frames of every coil held.
+
+    Args:
+        scan: the scan.
+        basis: the temporal basis in which images are made.
+        tolerance: relative accuracy asked of the gridding kernel.
+
+    Raises ScanError for a basis of another number of frames than the sequence's.
+
     """
 
     accepts = (SpokeBlock, SliceEnd)
 
-    def __init__(self, basis: TemporalBasis, tolerance: float = 1e-3) -> None:
-        self.basis = basis
-        self.tolerance = tolerance
-
-    def start(self, scan: ScanContext) -> None:
-        """Check the basis against the sequence."""
-        if len(self.basis.weights) != scan.sequence.n_frames:
+    def __init__(self, scan: ScanContext, basis: TemporalBasis, tolerance: float = 1e-3) -> None:
+        if len(basis.weights) != scan.sequence.n_frames:
             raise ScanError(
-                f"The temporal basis is made for {len(self.basis.weights)} frames, the sequence has "
-                f"{scan.sequence.n_frames}."
+                f"The temporal basis is made for {len(basis.weights)} frames, "
+                f"the sequence has {scan.sequence.n_frames}."
             )
         self._scan = scan
+        self._basis = basis
+        self._tolerance = tolerance
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
@@ -58,20 +63,9 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
     def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints]:
         """Grid a frame; at the slice's end yield its coefficients."""
         if isinstance(message, SpokeBlock):
-            n_coils = len(message.data)
-            if self._frames is None or self._frames.grid.shape[0] != n_coils:
-                self._release()
-                n_images = self.basis.weights.shape[1]
-                n_bytes = 13 * n_coils * n_images * self._matrix[0] * self._matrix[1]  # 8 at 1.25 x 1.25 upsampling
-                if not self.basis.is_frames and n_bytes > MOST_BYTES:
-                    raise ScanError(
-                        f"{n_images} images of {n_coils} coils at {self._matrix} pixels need {n_bytes / 2**30:.0f} GB; "
-                        "compress to fewer coils."
-                    )
-                self._frames = _FrameSpreader(self._matrix, n_coils, self.tolerance, self._scan.threads)
+            frames = self._spreader(len(message.data), message.slice)
             if self._slice is None:
-                kind = _FrameSlice if self.basis.is_frames else _CompressedSlice
-                self._slice = kind(self._frames, self.basis)
+                self._slice = (_FrameSlice if self._basis.is_frames else _CompressedSlice)(frames, self._basis)
             self._slice.add(message)
             self._present.add(message.frame)
         elif self._slice is not None:
@@ -79,19 +73,35 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             mask = foreground(images)
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice + 1)
-            missing = sorted(set(range(len(self.basis.weights))) - self._present)
+            missing = sorted(set(range(len(self._basis.weights))) - self._present)
             self._present.clear()
-            basis = self.basis.without(missing) if missing else self.basis
-            yield Fingerprints(images, basis, mask, message.slice, message.geometry, message.integrity)
+            basis = self._basis.without(missing) if missing else self._basis
+            yield Fingerprints(images, basis, mask, message.slice, message.geometry)
 
     def close(self) -> None:
         """Give plans, grids and threads back."""
-        self._release()
-
-    def _release(self) -> None:
-        frames, self._frames, self._slice = getattr(self, "_frames", None), None, None
+        frames, self._frames, self._slice = self._frames, None, None
         if frames is not None:
             frames.pool.shutdown()
+
+    def _spreader(self, n_coils: int, slice_index: int) -> "_FrameSpreader":
+        """The spreader for this number of coils, kept from slice to slice.
+
+        Raises ScanError for too much memory, and when the number of coils changes within a slice.
+        """
+        if self._frames is None or self._frames.grid.shape[0] != n_coils:
+            if self._slice is not None:
+                raise ScanError(f"The number of coils changes to {n_coils} within slice {slice_index + 1}.")
+            self.close()
+            n_images = self._basis.weights.shape[1]
+            n_bytes = 13 * n_coils * n_images * self._matrix[0] * self._matrix[1]  # 8 at 1.25 x 1.25 upsampling
+            if not self._basis.is_frames and n_bytes > MOST_BYTES:
+                raise ScanError(
+                    f"{n_images} images of {n_coils} coils at {self._matrix} pixels need {n_bytes / 2**30:.0f} GB; "
+                    "compress to fewer coils."
+                )
+            self._frames = _FrameSpreader(self._matrix, n_coils, self._tolerance, self._scan.threads)
+        return self._frames
 
 
 class _FrameSpreader:
@@ -144,7 +154,7 @@ class _CompressedSlice:
         return np.stack([image.numpy() for image in images])
 
     def _fold(self) -> None:
-        """Add the waiting frames to the coefficients that they weigh in; to those of other echo times they do not."""
+        """Add the waiting frames to the coefficients of their echo times; their weight in all others is 0."""
         blocks, self._blocks = self._blocks, []
         if not blocks:
             return

@@ -1,6 +1,6 @@
 """The messages of the stream: frozen, with shapes and units. ISMRMRD types appear only at the two ends."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +28,12 @@ class Geometry:
     fov_mm: tuple[float, float, float]
     measurement_uid: int = 0
     acquisition_time_stamp: int = 0
-    """Of the slice's first spoke, in the scanner's ticks."""
+    """Time of the slice's first spoke, in the scanner's ticks."""
     physiology_time_stamp: tuple[int, int, int] = (0, 0, 0)
 
 
 NOWHERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
-"""Of simulated slices that lie in no scanner."""
+"""The geometry of simulated slices that lie in no scanner."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,6 @@ class SliceEnd:
 
     slice: int
     geometry: Geometry
-    integrity: dict[str, int] = field(default_factory=dict)
-    """What was wrong with the slice: counts of missing, duplicate, out-of-order, damaged spokes ..."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +82,9 @@ class Fingerprints:
     """(K, y, x): image k is the sum over frames of basis.weights[f, k] times the image of frame f."""
     basis: TemporalBasis
     foreground: Mask
-    """(y, x)"""
+    """(y, x) pixels that hold tissue."""
     slice: int
     geometry: Geometry
-    integrity: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,13 +92,12 @@ class ParameterMaps:
     """Quantitative maps of one slice."""
 
     maps: dict[str, Float]
-    """Name -> (y, x): `ff` 0..1, `t1h2o` ms, `t1fat` ms, `deltaf` Hz, `b1` relative; 0 outside the foreground."""
+    """Name of a quantity -> (y, x) in its unit; 0 outside the foreground."""
     slice: int
     geometry: Geometry
     foreground: Mask
-    """(y, x)"""
-    integrity: dict[str, int] = field(default_factory=dict)
+    """(y, x) pixels that hold tissue."""
     fingerprints: Fingerprints | None = None
-    """What they were made from, for whoever checks them against it."""
+    """What the maps were made from, for whoever checks them against it."""
     inversion_efficiency: float | None = None
-    """Of the 180 degree pulse, as estimated from the slice; None where it is taken to be perfect."""
+    """Efficiency of the 180 degree pulse, as estimated from the slice; None where it is taken to be perfect."""

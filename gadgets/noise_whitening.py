@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.readouts.flags import is_imaging
-from spokestream.gadgets.scan.header import ScanContext
+from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["NoiseWhitening", "noise_scale", "whitening_matrix"]
 
@@ -18,12 +18,15 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
     """Consumes noise readouts; every later readout leaves with white noise of unit variance.
 
     Without noise readouts data pass unchanged, and the log says so.
+
+    Args:
+        scan: the scan.
+
     """
 
     accepts = (ismrmrd.Acquisition,)
 
-    def start(self, scan: ScanContext) -> None:
-        """Forget any earlier scan's noise."""
+    def __init__(self, scan: ScanContext) -> None:
         self._scan = scan
         self._power: NDArray[np.complex128] | None = None
         self._samples = 0

@@ -6,7 +6,7 @@ import numpy as np
 
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import SliceEnd, Spoke, SpokeBlock
-from spokestream.gadgets.scan.header import ScanContext
+from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["SpokeAccumulation"]
 
@@ -19,8 +19,7 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
 
     accepts = (Spoke, SliceEnd)
 
-    def start(self, scan: ScanContext) -> None:
-        """Learn the frames of the sequence."""
+    def __init__(self, scan: ScanContext) -> None:
         self._per_frame = scan.sequence.spokes_per_frame
         self._n_spokes = len(scan.sequence)
         self._open: dict[int, list[Spoke]] = {}

@@ -16,16 +16,17 @@ from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.readout import Readout
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader, parse_xml, sequence_from_header
-from spokestream.gadgets.scan.main_field import fat_spectrum, field_t
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader, parse_xml
+from spokestream.gadgets.scan.header_sequence import sequence_from_header
+from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import SETTINGS, StreamSettings, T1FFNetSettings, T1FFSettings, read_settings
-from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary, load_dictionary
 from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
-from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = ["PIPELINES", "Selection", "configure", "pipeline", "select", "shared_network", "start_scan", "warm_up"]
 
@@ -49,18 +50,19 @@ def pipeline(name: str) -> Callable[[Build], Build]:
 def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching."""
     if settings.dictionary:
-        dictionary, source = load_dictionary(Path(settings.dictionary)), Path(settings.dictionary).name
+        path = Path(settings.dictionary)
+        dictionary, source = WATER_FAT.load_dictionary(path), path.name
     else:
-        dictionary, source = build_dictionary(scan.sequence, spectrum=fat_spectrum(scan)), "closed form"
-    demodulation_hz = settings.demodulation_hz * field_t(scan) / REFERENCE_FIELD_T
+        dictionary, source = WATER_FAT.dictionary(scan.sequence, scan.field_t), "closed form"
+    demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
     make_basis = frame_basis if settings.basis == "frames" else compressed_basis
     basis = make_basis(scan.sequence, dictionary.atoms)
     scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
     return Chain(
         [
-            *_imaging(settings, basis, demodulation_hz),
-            DictionaryMatching(dictionary, source),
-            MapImages(settings.datatype),
+            *_imaging(scan, settings, basis, demodulation_hz),
+            DictionaryMatching(scan, WATER_FAT, dictionary, source),
+            MapImages(scan, settings.datatype),
         ]
     )
 
@@ -73,14 +75,14 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     check_scan(contract, scan)
     basis = contract.basis
     scan.provenance["basis"] = f"of the network, {basis.weights.shape[1]} images"
-    closed_form = ClosedForm(scan.sequence, basis, fat_spectrum(scan))
-    demodulation_hz = contract.demodulation_hz * field_t(scan) / contract.field_t
+    closed_form = contract.model.closed_form(scan.sequence, basis, scan.field_t)
+    demodulation_hz = contract.demodulation_hz * scan.field_t / contract.field_t
     return Chain(
         [
-            *_imaging(settings, basis, demodulation_hz),
-            NetworkInference(shared.network, shared.turns.turn, closed_form),
-            PhysicsCheck(closed_form),
-            MapImages(settings.datatype),
+            *_imaging(scan, settings, basis, demodulation_hz),
+            NetworkInference(scan, shared.network, shared.turns.turn, closed_form),
+            PhysicsCheck(scan, closed_form),
+            MapImages(scan, settings.datatype),
         ]
     )
 
@@ -102,14 +104,16 @@ def warm_up(settings: StreamSettings) -> None:
         shared_network(settings)
 
 
-def _imaging(settings: StreamSettings, basis: TemporalBasis, demodulation_hz: float) -> list[Gadget[Any, Any]]:
-    """From readouts to the fingerprints of a slice."""
+def _imaging(
+    scan: ScanContext, settings: StreamSettings, basis: TemporalBasis, demodulation_hz: float
+) -> list[Gadget[Any, Any]]:
+    """The gadgets from readouts to the fingerprints of a slice."""
     return [
-        NoiseWhitening(),
-        Readout(settings.trajectory, settings.integrity, settings.max_missing, demodulation_hz),
-        CoilCompression(settings.coils),
-        SpokeAccumulation(),
-        Gridding(basis),
+        NoiseWhitening(scan),
+        Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
+        CoilCompression(scan, settings.coils),
+        SpokeAccumulation(scan),
+        Gridding(scan, basis),
     ]
 
 
@@ -161,22 +165,19 @@ def select(text: str, default: str | None = None, settings: Mapping[str, StreamS
 
 
 def start_scan(selection: Selection, header_xml: str, log: logging.Logger) -> Chain:
-    """Read the header, compose the chain and start it; raises ScanError, and leaves nothing open then."""
+    """Read the header and build the chain of a scan. Raises SpokestreamError when the scan cannot be served."""
     header = ScanHeader.from_xml(header_xml)
     settings = selection.settings
-    scan = ScanContext(header, sequence_from_header(header, settings.sequence), settings.threads, log)
+    scan = ScanContext(
+        header,
+        sequence_from_header(header, settings.sequence),
+        settings.threads,
+        log,
+        integrity=IntegrityLedger(strict=settings.integrity == "strict"),
+    )
     scan.provenance["pipeline"] = selection.name
     scan.provenance["sequence"] = f"{scan.sequence.name}, {len(scan.sequence)} spokes"
-    try:
-        chain = PIPELINES[selection.name](scan, settings)
-    except ValueError as error:
-        raise ScanError(str(error)) from None
-    try:
-        chain.start(scan)
-    except BaseException:
-        chain.close()
-        raise
-    return chain
+    return PIPELINES[selection.name](scan, settings)
 
 
 def _registered(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from spokestream.errors import ScanError
-from spokestream.gadgets.network.arithmetic import DEVICES, PRECISIONS
+from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 
 __all__ = ["SETTINGS", "StreamSettings", "T1FFNetSettings", "T1FFSettings", "read_settings", "setting"]
 

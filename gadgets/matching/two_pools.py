@@ -14,18 +14,17 @@ cells per voxel. Their pairs are tested, without a square root, against the best
 reach it are evaluated in float64.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.gadgets.workers import workers
-from spokestream.simulator.physics.dictionaries.water_fat import Dictionary
+from spokestream.simulator.physics.dictionaries.match import Match
+from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["Match", "TwoPoolAtoms", "match_two_pools", "mixture_energy", "mixture_fraction"]
+__all__ = ["MOST_ECHO_TIMES", "TwoPoolAtoms", "match_two_pools", "mixture_energy", "mixture_fraction"]
 
 SPAN_TOLERANCE = 3e-4
 """Relative amplitude of an atom that the screening basis may miss; the bound is widened by it."""
@@ -33,29 +32,16 @@ ROUNDING = 1e-5
 """Relative room for single precision in the screening."""
 PROMISING_CELLS = 6
 """(B1, deltaf) cells that are tried first, for an energy to beat."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """The best combination of every voxel: indices into the grid and the mixture. All (voxels,)."""
-
-    b1: NDArray[np.intp]
-    deltaf: NDArray[np.intp]
-    t1h2o: NDArray[np.intp]
-    t1fat: NDArray[np.intp]
-    ff: NDArray[np.float64]
-    """Analytic fat fraction in [0, 1]."""
-    rho: NDArray[np.complex128]
-    """Proton density times exp(i phase)."""
-    correlation: NDArray[np.float64]
-    """Share of the fingerprint's norm that the model explains, 0..1."""
+MOST_ECHO_TIMES = 16
+"""The search's bound has a term for every pair of echo times."""
 
 
 class TwoPoolAtoms:
     """A dictionary seen through a temporal basis, with what the search precomputes; K images, G echo times."""
 
-    def __init__(self, dictionary: Dictionary, basis: TemporalBasis, device: str = "cpu") -> None:
-        self.grid = dictionary.grid
+    def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis, device: str = "cpu") -> None:
+        self.dictionary = dictionary
+        _, deltaf_hz, _, _ = dictionary.axes.values()
         echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
         water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
         reduction = _group_basis(np.vstack([water.reshape(-1, water.shape[-1]), fat.reshape(-1, fat.shape[-1])]), group)
@@ -65,7 +51,7 @@ class TwoPoolAtoms:
         support = np.abs(reduction) > 0
         self.group = torch.tensor(group[support.argmax(axis=0)], device=device)
         phasor = dictionary.spectrum.phasor(echo_ms)
-        turn = np.exp(2j * np.pi * self.grid.deltaf_hz[:, None] * echo_ms * 1e-3)
+        turn = np.exp(2j * np.pi * deltaf_hz[:, None] * echo_ms * 1e-3)
         self.water = torch.tensor(water @ reduction, device=device)
         """(B1, T1w, R) real"""
         self.fat = torch.tensor((fat @ reduction) * phasor[self.group.cpu().numpy()], device=device)
@@ -86,6 +72,10 @@ class TwoPoolAtoms:
         missed = SPAN_TOLERANCE * (2 / (1 + cosine.min())).sqrt().item()
         self.slack = 2 * missed + ROUNDING
 
+    def match(self, y: Tensor, threads: int = 1) -> Match:
+        """See `match_two_pools`."""
+        return match_two_pools(y, self, threads)
+
 
 def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int = 2048) -> Match:
     """The exact argmax over the grid for every voxel.
@@ -105,10 +95,9 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int
     with workers(threads) as pool:
         parts = list(pool.map(lambda part: _search(part.to(torch.complex128), atoms), torch.split(y, chunk)))
     index, ff, rho, correlation = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    grid = atoms.grid
-    shape = (len(grid.b1), len(grid.deltaf_hz), len(grid.t1h2o_ms), len(grid.t1fat_ms))
-    b1, deltaf, t1h2o, t1fat = np.unravel_index(index, shape)
-    return Match(b1, deltaf, t1h2o, t1fat, ff, rho, correlation)
+    axes = atoms.dictionary.axes
+    places = np.unravel_index(index, tuple(len(axis) for axis in axes.values()))
+    return Match(dict(zip(axes, places, strict=True)), ff, rho, correlation)
 
 
 def mixture_energy(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import ismrmrd  # noqa: F401  turns all warnings on when it is imported, so that it must not come later than the filter
+import ismrmrd  # noqa: F401  turns all warnings on when it is imported, so that it must come before the filter
 import torch
 from torch.jit import ScriptModule
 
+from spokestream.errors import FileError, SpokestreamError
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.contract_json import contract_json, parse_contract
 
@@ -27,8 +28,12 @@ warnings.filterwarnings(
 
 CONTRACT = "contract.json"
 LARGEST_FILE = 512 << 20
-"""Bytes, packed and unpacked."""
+"""Most bytes of a file, packed and unpacked."""
 LARGEST_CONTRACT = 64 << 20
+UNREADABLE = (
+    OSError, ValueError, EOFError, RuntimeError, SpokestreamError, torch.jit.Error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What the libraries raise, in their own ways, for a file that is damaged or foreign."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +42,7 @@ class NetworkArchive:
 
     contract: Contract
     module: ScriptModule
-    """With `normalise(coefficients, foreground, efficiency)` and `forward(patches)`; see `save_archive`."""
+    """The program: `normalise(coefficients, foreground, efficiency)` and `forward(patches)`, see `save_archive`."""
     digest: str
     """Twelve hexadecimal digits that name the file, for provenance."""
 
@@ -54,7 +59,7 @@ def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
             `forward(patches (n, channels, h + 2 border, w + 2 border)) -> (n, planes, h, w)` gives 0..1.
         contract: what the module keeps.
 
-    Raises ValueError when the module does not keep it.
+    Raises FileError when the module does not keep it.
 
     """
     _check(module, contract)
@@ -63,18 +68,18 @@ def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
 
 
 def load_archive(path: Path) -> NetworkArchive:
-    """Read what `save_archive` wrote. Raises ValueError, in one sentence, for anything else."""
+    """Read what `save_archive` wrote. Raises FileError, in one sentence, for anything else."""
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise ValueError(f"it is larger than {LARGEST_FILE >> 20} MB")
+            raise FileError(f"it is larger than {LARGEST_FILE >> 20} MB")
         data = path.read_bytes()
         contract = parse_contract(_contract_text(data))
         module = _load(data)
         _check(module, contract)
     except FileNotFoundError:
-        raise ValueError(f"There is no network archive {path}.") from None
-    except (OSError, ValueError, RuntimeError, torch.jit.Error, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is no network archive of spokestream ({_first_line(error)}).") from None
+        raise FileError(f"There is no network archive {path}.") from None
+    except UNREADABLE as error:
+        raise FileError(f"{path} is no network archive of spokestream ({_first_line(error)}).") from None
     return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
 
 
@@ -88,10 +93,10 @@ def _contract_text(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         members = file.infolist()
         if sum(member.file_size for member in members) > LARGEST_FILE:
-            raise ValueError(f"unpacked it is larger than {LARGEST_FILE >> 20} MB")
+            raise FileError(f"unpacked it is larger than {LARGEST_FILE >> 20} MB")
         contracts = [member for member in members if member.filename.endswith(f"/extra/{CONTRACT}")]
         if len(contracts) != 1 or contracts[0].file_size > LARGEST_CONTRACT:
-            raise ValueError("it holds no contract")
+            raise FileError("it holds no contract")
         with file.open(contracts[0]) as packed:  # may unpack to more than it says
             return packed.read(LARGEST_CONTRACT)
 
@@ -99,7 +104,7 @@ def _contract_text(data: bytes) -> bytes:
 def _check(module: ScriptModule, contract: Contract) -> None:
     """Try the module on a few pixels."""
     if not hasattr(module, "normalise"):
-        raise ValueError("its network has no method 'normalise'")
+        raise FileError("its network has no method 'normalise'")
     h, w = 3, 5
     n_coefficients = 2 * contract.basis.weights.shape[1]
     coefficients = torch.linspace(-1, 1, n_coefficients * h * w).reshape(n_coefficients, h, w)
@@ -110,13 +115,13 @@ def _check(module: ScriptModule, contract: Contract) -> None:
             fed = module.normalise(coefficients, torch.ones(h, w, dtype=torch.bool), 0.9)
             given = module(patches)
     except (RuntimeError, torch.jit.Error) as error:
-        raise ValueError(f"its network does not run: {_last_line(error)}") from None
+        raise FileError(f"its network does not run: {_last_line(error)}") from None
     for what, tensor, shape in (
         ("normalise", fed, (contract.channels, h, w)),
         ("forward", given, (1, contract.planes, h_out, w_out)),
     ):
         if not isinstance(tensor, torch.Tensor) or tensor.shape != shape or tensor.dtype != torch.float32:
-            raise ValueError(f"its network's '{what}' does not give what its contract says")
+            raise FileError(f"its network's '{what}' does not give what its contract says")
 
 
 def _first_line(error: Exception) -> str:

@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from spokestream.errors import FileError
 from spokestream.gadgets.model_fit.inversion import LIMITS
 from spokestream.gadgets.scan.header import STRONGEST_FIELD_T, WEAKEST_FIELD_T
-from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.quantities import QUANTITIES, Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
+from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
-__all__ = ["Contract", "Output", "Where"]
+__all__ = ["Contract", "Output"]
 
 MOST_CHANNELS = 8192
 WIDEST_BORDER = 256
@@ -25,84 +28,84 @@ LARGEST_DEMODULATION_HZ = 600.0
 
 
 @dataclass(frozen=True)
-class Where:
-    """The voxels in which an output means something: those whose value of another map lies within bounds."""
-
-    map: str
-    above: float | None = None
-    below: float | None = None
-
-
-@dataclass(frozen=True)
 class Output:
     """One map: physical value = low + (high - low) * network output, which is 0..1."""
 
     map: str
-    """One of `MAP_KINDS`."""
+    """Name of a quantity."""
     low: float
     high: float
     std: bool = False
     """Whether the network also gives the value's standard deviation, on the same scale."""
     where: Where | None = None
-    """Where it is not met the map is 0; None is everywhere."""
+    """The rule by which the map is valid; elsewhere it is 0. None is everywhere."""
 
     @property
     def unit(self) -> str:
         """The map's unit; "1" is dimensionless."""
-        return MAP_KINDS[self.map].unit
+        return QUANTITIES[self.map].unit
 
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """What a network is fed and what it gives.
+    """The input of a network, its outputs, and the scan that it was trained for.
 
-    Raises ValueError, in one sentence, for a contract that contradicts itself.
+    Raises FileError, in one sentence, for a contract that contradicts itself.
     """
 
     name: str
-    """Letters, digits and `+-_.`: files of reports are called by it."""
+    """Letters, digits and `+-_.`: reports name files after it."""
     sequence: PulseSequence
     basis: TemporalBasis
-    """Of the coefficients that the network is fed."""
+    """The temporal basis of the coefficients that the network is fed."""
     channels: int
-    """Of the network's input, after normalisation."""
+    """Channels of the network's input, after normalisation."""
     border: int
-    """Pixels that the network eats on every side."""
+    """Pixels that the network crops on every side."""
     step: int
-    """Of which corners and sizes of tiles are multiples."""
+    """Corners and sizes of tiles are multiples of so many pixels."""
     tile: int
     """Largest side of the tiles in which it runs, in pixels of its output."""
     outputs: tuple[Output, ...]
     efficiency: tuple[float, float] | None = None
-    """Range, of the inversion's efficiency, that the network knows; it is estimated from the slice and `normalise` is
-    told. None is a network that does not heed it."""
+    """Range of inversion efficiencies that the network was trained for. The efficiency is estimated from the slice and
+    passed to `normalise`; None is a network that is not conditioned on it."""
     demodulation_hz: float = 200.0
     """Receiver frequency during the readout, below water's, at `field_t`."""
     field_t: float = REFERENCE_FIELD_T
     """Main field in tesla, on which the fat spectrum depends."""
+    tissue_model: str = WATER_FAT.name
+    """Name of the tissue model whose parameters the outputs are."""
     description: str = ""
     normalisation: str = ""
-    """In words; the archive's method `normalise` is what counts."""
+    """Description for people; the archive's method `normalise` is what counts."""
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+_.-]{0,63}", self.name):
-            raise ValueError(f"a network's name is of letters, digits and +-_., not '{self.name[:64]}'")
+            raise FileError(f"a network's name is of letters, digits and +-_., not '{self.name[:64]}'")
+        if self.tissue_model not in TISSUE_MODELS:
+            raise FileError(f"there is no tissue model '{self.tissue_model:.40}'; known are {', '.join(TISSUE_MODELS)}")
         _check_geometry(self)
         _check_basis(self.basis, self.sequence)
         names = [output.map for output in self.outputs]
         if not names or len(set(names)) < len(names):
-            raise ValueError("the outputs must be different maps, one at least")
+            raise FileError("the outputs must be different maps, one at least")
         for output in self.outputs:
             _check_output(output, names)
         _check_efficiency(self)
 
     @property
+    def model(self) -> TissueModel:
+        """The tissue model whose parameters the outputs are."""
+        return TISSUE_MODELS[self.tissue_model]
+
+    @property
     def gives_all(self) -> bool:
-        """Whether the maps are all that shapes a fingerprint, so that it can be computed from them."""
-        return {*PARAMETERS} <= {output.map for output in self.outputs}
+        """Whether the maps include every parameter of the tissue model, so that the fingerprint follows from them."""
+        return {*self.model.names} <= {output.map for output in self.outputs}
 
     @property
     def planes(self) -> int:
@@ -119,37 +122,37 @@ def _check_geometry(contract: Contract) -> None:
     }
     for name, (low, high) in limits.items():
         if not low <= getattr(contract, name) <= high:
-            raise ValueError(f"the network's {name} lies between {low} and {high}, not at {getattr(contract, name)}")
+            raise FileError(f"the network's {name} lies between {low} and {high}, not at {getattr(contract, name)}")
     if not WEAKEST_FIELD_T < contract.field_t < STRONGEST_FIELD_T:
-        raise ValueError(f"the network's field strength is {contract.field_t:g} T")
+        raise FileError(f"the network's field strength is {contract.field_t:g} T")
     if not abs(contract.demodulation_hz) <= LARGEST_DEMODULATION_HZ:
-        raise ValueError(f"the network's demodulation lies within {LARGEST_DEMODULATION_HZ:g} Hz of water")
+        raise FileError(f"the network's demodulation lies within {LARGEST_DEMODULATION_HZ:g} Hz of water")
     if contract.border % contract.step or contract.tile % contract.step:
-        raise ValueError("the network's border and tile must be multiples of its step")
+        raise FileError("the network's border and tile must be multiples of its step")
 
 
 def _check_basis(basis: TemporalBasis, sequence: PulseSequence) -> None:
     frames, images = basis.weights.shape
     if basis.te_ms.shape != (images,) or basis.noise.shape != (images,) or np.any(basis.noise <= 0):
-        raise ValueError("the basis must have one echo time and one positive noise for every image")
+        raise FileError("the basis must have one echo time and one positive noise for every image")
     if frames != sequence.n_frames or basis.spokes_per_frame != sequence.spokes_per_frame:
-        raise ValueError(
+        raise FileError(
             f"the basis has {frames} frames of {basis.spokes_per_frame} spokes, "
             f"the sequence {sequence.n_frames} of {sequence.spokes_per_frame}"
         )
     te_ms = sequence.te_ms[:: sequence.spokes_per_frame]
     if not np.isclose(te_ms[:, None], basis.te_ms, atol=1e-6)[basis.weights != 0].all():
-        raise ValueError("an image of the basis holds frames of another echo time than its own")
+        raise FileError("an image of the basis holds frames of another echo time than its own")
 
 
 def _check_output(output: Output, names: list[str]) -> None:
     for name in (output.map, f"{output.map}_std") if output.std else (output.map,):
-        if name not in MAP_KINDS:
-            raise ValueError(f"there is no map '{name:.40}'; known are {', '.join(MAP_KINDS)}")
+        if name not in QUANTITIES:
+            raise FileError(f"there is no map '{name:.40}'; known are {', '.join(QUANTITIES)}")
     if not (math.isfinite(output.low) and math.isfinite(output.high) and output.low < output.high):
-        raise ValueError(f"the range of '{output.map}' must ascend")
-    if output.where and output.where.map not in names:
-        raise ValueError(f"'{output.map}' depends on '{output.where.map:.40}', which the network does not give")
+        raise FileError(f"the range of '{output.map}' must ascend")
+    if output.where and output.where.quantity not in names:
+        raise FileError(f"'{output.map}' depends on '{output.where.quantity:.40}', which the network does not give")
 
 
 def _check_efficiency(contract: Contract) -> None:
@@ -157,9 +160,11 @@ def _check_efficiency(contract: Contract) -> None:
         return
     low, high = contract.efficiency
     if not LIMITS[0] <= low <= high <= LIMITS[1]:
-        raise ValueError(
+        raise FileError(
             f"an inversion's efficiency is found within {LIMITS[0]:g} and {LIMITS[1]:g}, ascending, "
             f"not from {low:g} to {high:g}"
         )
     if not contract.gives_all:
-        raise ValueError(f"a network that is told the inversion's efficiency must give {', '.join(PARAMETERS)}")
+        raise FileError(
+            f"a network that is conditioned on the inversion efficiency must give {', '.join(contract.model.names)}"
+        )

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.gadgets.network.contract import Contract, Output, Where
-from spokestream.gadgets.scan.header import LONGEST_TRAIN
-from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.errors import FileError
+from spokestream.gadgets.network.contract import Contract, Output
+from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
+from spokestream.simulator.physics.quantities import QUANTITIES, Where
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
@@ -17,11 +18,11 @@ __all__ = ["contract_json", "parse_contract"]
 
 FORMAT = 1
 MOST_IMAGES = 2500
-"""Of a basis: memory grows with them."""
+"""Most images of a basis: memory grows with them."""
 
 
 def contract_json(contract: Contract) -> str:
-    """As it is stored; `parse_contract` reads it back exactly."""
+    """The contract as it is stored; `parse_contract` reads it back exactly."""
     basis, sequence = contract.basis, contract.sequence
     return json.dumps(
         {
@@ -44,6 +45,7 @@ def contract_json(contract: Contract) -> str:
                 "demodulation_hz": contract.demodulation_hz,
             },
             "field_t": contract.field_t,
+            "tissue_model": contract.tissue_model,
             "outputs": [_output_to_json(output) for output in contract.outputs],
             "sequence": {
                 "name": sequence.name,
@@ -59,14 +61,14 @@ def contract_json(contract: Contract) -> str:
 
 
 def parse_contract(text: str | bytes) -> Contract:
-    """Read what `contract_json` wrote. Raises ValueError, in one sentence, for anything else."""
+    """Read what `contract_json` wrote. Raises FileError, in one sentence, for anything else."""
     try:
         table = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError("its contract is not readable JSON") from None
+        raise FileError("its contract is not readable JSON") from None
     table = _typed(table, dict, "contract")
     if table.get("format") != FORMAT:
-        raise ValueError(f"its contract has format {table.get('format')!r:.20}, not {FORMAT}")
+        raise FileError(f"its contract has format {table.get('format')!r:.20}, not {FORMAT}")
     given = _take(table, "input", dict)
     basis = _take(given, "basis", dict)
     sequence = _take(table, "sequence", dict)
@@ -88,7 +90,9 @@ def parse_contract(text: str | bytes) -> Contract:
         efficiency=_range(given, "inversion_efficiency"),
         demodulation_hz=_take(given, "demodulation_hz", float),
         field_t=_take(table, "field_t", float),
-        outputs=tuple(_output(entry) for entry in _take(table, "outputs", list)[: len(MAP_KINDS) + 1]),
+        # archives of the first format version have no such key: they are all of water and fat
+        **({"tissue_model": _take(table, "tissue_model", str)} if "tissue_model" in table else {}),
+        outputs=tuple(_output(entry) for entry in _take(table, "outputs", list)[: len(QUANTITIES) + 1]),
         **{name: _take(table, name, dict) for name in ("training", "metrics", "versions")},
     )
 
@@ -99,8 +103,8 @@ def _output(entry: Any) -> Output:
         _take(entry, "map", str), _take(entry, "low", float), _take(entry, "high", float), _take(entry, "std", bool),
         _where(entry.get("where")),
     )  # fmt: skip
-    if output.map in MAP_KINDS and entry.get("unit") != output.unit:
-        raise ValueError(f"the unit of '{output.map}' is {output.unit}, not {entry.get('unit')!r:.20}")
+    if output.map in QUANTITIES and entry.get("unit") != output.unit:
+        raise FileError(f"the unit of '{output.map}' is {output.unit}, not {entry.get('unit')!r:.20}")
     return output
 
 
@@ -115,7 +119,7 @@ def _output_to_json(output: Output) -> dict[str, Any]:
     where = None
     if output.where:
         bounds = {"above": output.where.above, "below": output.where.below}
-        where = {"map": output.where.map} | {name: value for name, value in bounds.items() if value is not None}
+        where = {"map": output.where.quantity} | {name: v for name, v in bounds.items() if math.isfinite(v)}
     return {
         "map": output.map, "unit": output.unit, "low": output.low, "high": output.high, "std": output.std,
         "where": where,
@@ -127,13 +131,13 @@ def _range(table: dict[str, Any], key: str) -> tuple[float, float] | None:
         return None
     bounds = _numbers(table, key, 1, 2).tolist()
     if len(bounds) != 2:
-        raise ValueError(f"its contract's '{key}' is not a range from low to high")
+        raise FileError(f"its contract's '{key}' is not a range from low to high")
     return bounds[0], bounds[1]
 
 
 def _take(table: dict[str, Any], key: str, kind: type[Any]) -> Any:
     if key not in table:
-        raise ValueError(f"its contract lacks '{key}'")
+        raise FileError(f"its contract lacks '{key}'")
     return _typed(table[key], kind, key)
 
 
@@ -141,7 +145,7 @@ def _typed(value: Any, kind: type[Any], what: str) -> Any:
     if kind is float and type(value) is int and abs(value) < 1e15:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise ValueError(f"its contract's '{what}' is not {_IN_WORDS[kind]}")
+        raise FileError(f"its contract's '{what}' is not {_IN_WORDS[kind]}")
     return value
 
 
@@ -161,5 +165,5 @@ def _numbers(table: dict[str, Any], key: str, axes: int, most: int) -> NDArray[n
     except (TypeError, ValueError, OverflowError):
         values = np.zeros(0)
     if values.ndim != axes or not 0 < values.size <= most or not np.isfinite(values).all():
-        raise ValueError(f"its contract's '{key}' is not {'a table' if axes == 2 else 'a list'} of finite numbers")
+        raise FileError(f"its contract's '{key}' is not {'a table' if axes == 2 else 'a list'} of finite numbers")
     return values

@@ -1,26 +1,41 @@
-"""The device that a network runs on, and the numbers that suit it."""
+"""Where networks compute and with which numbers.
 
-import torch
+torch is imported by the functions: the command line takes the names from here, and its help loads no torch.
+"""
 
-from spokestream.gadgets.network.arithmetic import DEVICES, PRECISIONS
+from typing import TYPE_CHECKING
 
-__all__ = ["choose_device", "choose_precision", "multiplies_bfloat16", "repeat_exactly"]
+from spokestream.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DEVICES", "PRECISIONS", "choose_device", "choose_precision", "multiplies_bfloat16", "repeat_exactly"]
+
+DEVICES = ("auto", "cpu", "cuda")
+"""`auto` is CUDA where there is a CUDA device."""
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+"""`auto` is half precision on CUDA, bfloat16 on processors that multiply it, single precision on others."""
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name, one of `DEVICES`. Raises ValueError where it is not there."""
+def choose_device(name: str) -> "torch.device":
+    """The device of that name, one of `DEVICES`. Raises InputError if the machine does not have it."""
+    import torch
+
     if name not in DEVICES:
-        raise ValueError(f"A device is one of {', '.join(DEVICES)}, not '{name[:20]}'.")
+        raise InputError(f"A device is one of {', '.join(DEVICES)}, not '{name[:20]}'.")
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
-        raise ValueError("This machine has no CUDA device that torch can use; the device is cpu or auto.")
+        raise InputError("This machine has no CUDA device that torch can use; the device is cpu or auto.")
     return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The number type of that name, one of `PRECISIONS`. Raises ValueError for another name."""
+def choose_precision(name: str, device: "torch.device") -> "torch.dtype":
+    """The number type of that name, one of `PRECISIONS`. Raises InputError for another name."""
+    import torch
+
     if name not in PRECISIONS:
-        raise ValueError(f"A precision is one of {', '.join(PRECISIONS)}, not '{name[:20]}'.")
+        raise InputError(f"A precision is one of {', '.join(PRECISIONS)}, not '{name[:20]}'.")
     if name != "auto":
         chosen: torch.dtype = getattr(torch, name)
         return chosen
@@ -29,18 +44,23 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for it; elsewhere it is slower than single precision."""
+def multiplies_bfloat16(device: "torch.device") -> bool:
+    """Whether the device has instructions for bfloat16; elsewhere it is slower than single precision."""
+    import torch
+
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def repeat_exactly() -> None:
-    """From now on CUDA convolves alike every time, and single precision is single precision.
+    """From now on CUDA convolves in the same way every time, and single precision is single precision.
 
-    It holds for the process, as torch has it no other way: what one thread set for a while, another would end early.
+    This holds for the process, as torch offers no narrower scope: what one thread set for a while, another would end
+    early.
     """
+    import torch
+
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False

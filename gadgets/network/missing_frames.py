@@ -1,11 +1,12 @@
 """Coefficients of a slice that lacks frames, as they would be with all of them.
 
-Matching needs no such thing: it lets the atoms lack the frames as well. A network has learned from whole slices.
+Matching does not need this, as its atoms can lack the same frames. A network has been trained on whole slices.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import ScanError
 from spokestream.simulator.physics.signal import frame_means
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_noise
 
@@ -25,15 +26,15 @@ def missing_frames(whole: TemporalBasis, seen: TemporalBasis) -> list[int] | Non
 def refill(basis: TemporalBasis, missing: list[int], atoms: NDArray[np.float64]) -> NDArray[np.float32]:
     """The matrix (K, K) that turns coefficients without some frames into coefficients with them.
 
-    What is missing is estimated from what is there: linear regression over the atoms, with the noise and aliasing that
-    frames have. Images of other echo times take no part, as off-resonance turns each echo time by a phase of its own.
+    Missing frames are estimated from the others by linear regression over the atoms, with the noise and aliasing that
+    frames have. Images of other echo times take no part, as off-resonance gives each echo time a phase of its own.
 
     Args:
-        basis: of the whole train.
-        missing: frames that are not there.
+        basis: the temporal basis of the whole train.
+        missing: frames that never came.
         atoms: (atoms, spokes) signals that stand for the tissue.
 
-    Raises ValueError when every frame of an echo time is missing.
+    Raises ScanError when every frame of an echo time is missing.
 
     """
     frames = frame_means(atoms, basis.spokes_per_frame)
@@ -47,7 +48,7 @@ def refill(basis: TemporalBasis, missing: list[int], atoms: NDArray[np.float64])
     for te_ms in np.unique(basis.te_ms):
         group = np.flatnonzero(basis.te_ms == te_ms)
         if not present[:, group].any():
-            raise ValueError(f"every frame with the echo time {te_ms:g} ms is missing")
+            raise ScanError(f"every frame with the echo time {te_ms:g} ms is missing")
         own = np.ix_(group, group)
         power = seen[:, group].T @ seen[:, group] / len(frames) + noise[own]
         cross = seen[:, group].T @ unseen[:, group] / len(frames)

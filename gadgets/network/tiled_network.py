@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.archive import NetworkArchive
-from spokestream.gadgets.network.crop import Window, around, normalised
 from spokestream.gadgets.network.device import choose_device, choose_precision, repeat_exactly
+from spokestream.gadgets.network.network_input import Crop, crop_around, normalised_crop
 from spokestream.gadgets.network.tiles import Tiling, cover
 from spokestream.gadgets.workers import workers
 
@@ -29,19 +30,19 @@ OUT_OF_MEMORY = (
 
 
 class TiledNetwork:
-    """Runs an archive; a slice at a time, whoever asks.
+    """Runs an archive, one slice at a time.
 
     The same slice gives the same bits. On the CPU every tile is computed on one thread and alone, whatever the number
     of threads. A CUDA device takes as many tiles at once as it had memory for at the start; when that has run out
     since, it takes fewer, and its libraries may compute in another order.
 
     Args:
-        archive: is left as it is.
+        archive: the archive, which is not changed.
         device: one of `DEVICES`; "auto" is CUDA where there is some.
         precision: one of `PRECISIONS`; "auto" is half precision on CUDA, and on the CPU bfloat16 where the processor
             multiplies it.
 
-    Raises ValueError for a device that is not there or cannot hold a tile, and a precision that is none.
+    Raises InputError for a device that the machine lacks or that cannot hold a tile, and for an unknown precision.
 
     """
 
@@ -50,7 +51,7 @@ class TiledNetwork:
         self.digest = archive.digest
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        no_room = ValueError(f"The {self.device.type} device has no memory for the network.")
+        no_room = InputError(f"The {self.device.type} device has no memory for the network.")
         with torch.no_grad(), _when_out_of_memory(no_room):
             # normalising takes sums over the slice, for which lower precisions do not suffice
             self._normalise = copy.deepcopy(archive.module).to(self.device).normalise
@@ -69,13 +70,13 @@ class TiledNetwork:
         efficiency: float = 1.0,
         wanted: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
-        """What the network gives for a slice, (planes, y, x); 0 where no tile lies.
+        """Outputs of the network for a slice, (planes, y, x); 0 where no tile lies.
 
         Args:
-            coefficients: (K, y, x) of the contract's basis.
+            coefficients: (K, y, x) in the contract's basis.
             foreground: (y, x).
-            threads: of the CPU.
-            efficiency: of the inversion.
+            threads: CPU threads.
+            efficiency: inversion efficiency.
             wanted: (y, x), the pixels to compute; None takes the foreground.
 
         Raises MemoryError when the slice, or not even one tile, fits.
@@ -87,10 +88,10 @@ class TiledNetwork:
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
             with workers(threads) as pool:
-                window = around(_covered(tiling, foreground), c.border)
+                crop = crop_around(_covered(tiling, foreground), c.border)
                 with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
-                    canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, window).result()
-                y0, x0 = (side.start + c.border for side in window)
+                    canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, crop).result()
+                y0, x0 = (side.start + c.border for side in crop)
 
                 def run(corners: list[Corner]) -> Tensor:
                     groups = [corners] if self._stack else [[corner] for corner in corners]
@@ -109,22 +110,22 @@ class TiledNetwork:
         coefficients: NDArray[np.complex64],
         foreground: NDArray[np.bool_],
         efficiency: float,
-        window: Window,
+        crop: Crop,
     ) -> Tensor:
-        """The normalised window of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
+        """The normalised crop of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
 
         def normalise(channels: Tensor, mask: Tensor, efficiency: float) -> Tensor:
-            with _as_it_is():
+            with _unoptimised():
                 fed: Tensor = self._normalise(channels.to(self.device), mask.to(self.device), efficiency)
                 return fed.to(self.precision)
 
         whole, mask = torch.from_numpy(coefficients), torch.from_numpy(foreground)
-        canvas = normalised(normalise, whole, mask, efficiency, window)
+        canvas = normalised_crop(normalise, whole, mask, efficiency, crop)
         return canvas[None].contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def _run(self, patches: Tensor) -> Tensor:
-        with _as_it_is():
+        with _unoptimised():
             given: Tensor = self._forward(patches)
             return given.float().cpu()
 
@@ -140,7 +141,7 @@ class TiledNetwork:
                     torch.empty(shape, dtype=self.precision, device=self.device, memory_format=torch.channels_last)
                 )
                 return n
-        raise ValueError(f"The {self.device.type} device has no memory for a single tile of the network.")
+        raise InputError(f"The {self.device.type} device has no memory for a single tile of the network.")
 
 
 def _in_batches(
@@ -179,10 +180,10 @@ def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: 
     return patches.contiguous(memory_format=torch.channels_last)
 
 
-def _as_it_is() -> AbstractContextManager[None]:
-    """What a profile of the first runs would change in a program could change bits with it."""
-    how: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
-    return how
+def _unoptimised() -> AbstractContextManager[None]:
+    """Runs without the optimisations that TorchScript makes after the first runs, which could change bits."""
+    context: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+    return context
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Which readouts are spokes of the image, and not noise, navigators or feedback."""
+"""Which readouts are spokes of the image, and which are noise, navigators or feedback."""
 
 import ismrmrd
 
@@ -22,5 +22,5 @@ NOT_IMAGING = sum(
 
 
 def is_imaging(readout: ismrmrd.Acquisition) -> bool:
-    """Whether none of the flags of other readouts is set."""
+    """Whether no flag marks the readout as something else than a spoke."""
     return not readout.flags & NOT_IMAGING

@@ -1,25 +1,19 @@
-"""What is known of a scan before its first spoke: the header, the sequence, where to compute, and a ledger."""
+"""The ISMRMRD header of a scan, read leniently."""
 
-import logging
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
-from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
-from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
 Number = TypeVar("Number", int, float)
 
-__all__ = ["ScanContext", "ScanHeader", "parse_xml", "sequence_from_header"]
+__all__ = ["STRONGEST_FIELD_T", "WEAKEST_FIELD_T", "ScanHeader", "parse_xml"]
 
 LARGEST_MATRIX = 1024
-LONGEST_TRAIN = 20_000
-MOST_REPETITIONS = 10
-"""Limits on what a header may ask for: memory and time grow with all three."""
+"""Pixels a side; memory grows with it."""
 WEAKEST_FIELD_T, STRONGEST_FIELD_T = 0.01, 30.0
 """Between them lies the field of every scanner."""
 
@@ -133,74 +127,3 @@ def _triple(encoding: ET.Element, path: str, kind: type[Number]) -> tuple[Number
         raise ScanError(f"The ISMRMRD header lacks <{path}>.")
     x, y, z = (kind(element.findtext(axis) or "") for axis in "xyz")
     return x, y, z
-
-
-def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
-    """The MRF sequence of a scan: trains in the header, else the preset that it names, else `default`.
-
-    TE, TR and flip angle may hold one value or one per spoke; what is missing is taken from the preset.
-    Raises ScanError when trains disagree in length, are impossible or too long, or a preset is named that does not
-    exist and the trains do not say it all.
-    """
-    trains = {"te_ms": header.te_ms, "tr_ms": header.tr_ms, "flip_angle_deg": header.flip_angle_deg}
-    named = header.user.get("mrf_sequence", default)
-    if named not in preset_names():  # never a path: a header names no file of ours
-        if named != default and min(len(values) for values in trains.values()) < 2:
-            raise ScanError(
-                f"The header names the sequence '{named[:64]}' without its trains; "
-                f"known are {', '.join(preset_names())}."
-            )
-        named = default
-    try:
-        preset = load_sequence(named)
-    except ValueError as error:
-        raise ScanError(str(error)) from None
-    lengths = {len(values) for values in trains.values() if len(values) > 1}
-    if len(lengths) > 1:
-        raise ScanError(f"The header's TE, TR and flip angle trains differ in length: {sorted(lengths)} values.")
-    if not lengths:  # one echo time in the header, say, is no train
-        trains = dict.fromkeys(trains, ())
-    n_spokes = lengths.pop() if lengths else len(preset)
-    if n_spokes > LONGEST_TRAIN:
-        raise ScanError(f"The header's trains have {n_spokes} spokes, more than {LONGEST_TRAIN}.")
-
-    def train(name: str) -> NDArray[np.float64]:
-        values = trains[name] or tuple(getattr(preset, name))
-        if len(values) not in (1, n_spokes):
-            raise ScanError(f"The header gives {n_spokes} spokes a train but no {name} for them.")
-        return np.broadcast_to(np.asarray(values, float), n_spokes).copy()
-
-    try:
-        repetitions = round(float(header.user.get("mrf_repetitions", preset.repetitions)))
-        if repetitions > MOST_REPETITIONS:
-            raise ValueError(f"more than {MOST_REPETITIONS} repetitions")
-        return PulseSequence(
-            name=header.user.get("mrf_sequence", "from header" if any(trains.values()) else preset.name),
-            flip_angle_deg=train("flip_angle_deg"),
-            te_ms=train("te_ms"),
-            tr_ms=train("tr_ms"),
-            ti_ms=header.ti_ms[0] if header.ti_ms else preset.ti_ms,
-            recovery_ms=float(header.user.get("mrf_recovery_ms", preset.recovery_ms)),
-            repetitions=repetitions,
-            spokes_per_frame=round(float(header.user.get("mrf_spokes_per_frame", preset.spokes_per_frame))),
-            # a train of another length is no longer the preset's, but it is spoiled in the same way
-            rf_phase_deg=preset.rf_phase_deg if n_spokes == len(preset) else np.zeros(n_spokes),
-            spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]  # checked there
-            inversion=header.user.get("mrf_inversion", str(preset.inversion)).lower() != "false",
-        )
-    except (ValueError, OverflowError) as error:
-        raise ScanError(f"The header's MRF sequence is impossible: {error}.") from None
-
-
-@dataclass
-class ScanContext:
-    """Handed to every gadget at the start of a scan."""
-
-    header: ScanHeader
-    sequence: PulseSequence
-    threads: int = 2
-    """CPU threads for one gadget's computation."""
-    log: logging.Logger = field(default_factory=lambda: logging.getLogger("spokestream"))
-    """What it is told as a warning also reaches the client as TEXT."""
-    provenance: dict[str, str] = field(default_factory=dict)
-    """Filled by the gadgets, written into the metadata of every image: where trajectory, noise, ... came from."""

@@ -9,24 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from spokestream import __version__
+from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive, save_archive
-from spokestream.gadgets.network.channels import interleaved
-from spokestream.gadgets.network.contract import Contract, Output, Where
+from spokestream.gadgets.network.contract import Contract, Output
+from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.atomic_write import draft_of
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.checkpoint import Best, read_best
 from spokestream.models.training.inputs.normalisation import Normalisation
-from spokestream.models.training.map_ranges import ABSENT, MapRange
-from spokestream.models.training.recipes import recipe
+from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import predict
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 
 __all__ = ["export"]
 
 TOLERANCE = 1e-4
-"""Of a map's range: largest difference between archive and network, which fold their layers differently."""
+"""Largest difference between archive and network, which fold their layers differently, over a map's range."""
 TILE = 128
 
 
@@ -54,24 +55,25 @@ def export(run: Path, data: Path, archive: Path, name: str = "") -> tuple[Contra
 
     Args:
         run: folder of the training run.
-        data: folder of the training set that it learnt from.
+        data: folder of the training set that it was trained on.
         archive: file to write.
-        name: by which pipelines and reports call it; the network's by default.
+        name: the name in pipelines and reports; the network's by default.
 
     Returns:
         The contract, and the largest difference between the archive's outputs and the network's, on random
         input and on a slice of a validation subject, in units of the maps' ranges.
 
-    Raises ValueError for a folder without a trained network, other data, and an archive that differs.
+    Raises FileError for a folder without a trained network, other data, and an archive that differs.
 
     """
     best = read_best(run)
     settings = TrainingSettings(**best.about["settings"])
-    method = recipe(settings)
     held_out = TrainingSet(data, best.about["data"]["validated"])
+    model = held_out.tissue_model
+    method, parameters = recipe(settings, model), trained_parameters(settings, model)
     if any(best.about["data"].get(name) != value for name, value in held_out.identity.items()):
-        raise ValueError(f"{data} is not the training set that {run} learnt from.")
-    normalisation, network = method.make(held_out.basis, held_out.sequence, len(settings.ranges))
+        raise FileError(f"{data} is not the training set that {run} was trained on.")
+    normalisation, network = method.make(held_out.basis, held_out.sequence, len(parameters))
     network.load_state_dict(best.weights)
     network.eval()
     low, high = held_out.recipe["inversion_efficiency"]
@@ -85,9 +87,10 @@ def export(run: Path, data: Path, archive: Path, name: str = "") -> tuple[Contra
         border=network.border,
         step=network.step,
         tile=TILE,
-        efficiency=(low, high) if method.told else None,
+        efficiency=(low, high) if method.conditioned else None,
         demodulation_hz=float(held_out.recipe["demodulation_hz"]),
-        outputs=tuple(_output(m, settings.ranges, method.with_std) for m in settings.ranges),
+        tissue_model=model.name,
+        outputs=_outputs(model, parameters, method.with_std),
         training=_training(best, settings, held_out),
         metrics={"validation NRMSE": best.nrmse, "validation subjects": len(held_out.seeds)},
         versions={"spokestream": __version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -99,10 +102,15 @@ def export(run: Path, data: Path, archive: Path, name: str = "") -> tuple[Contra
     return contract, difference
 
 
-def _output(map_: MapRange, ranges: tuple[MapRange, ...], with_std: bool) -> Output:
-    names = {m.name for m in ranges}
-    where = {"water": Where("ff", below=1 - ABSENT), "fat": Where("ff", above=ABSENT)}.get(map_.pool)
-    return Output(map_.name, map_.low, map_.high, with_std, where if "ff" in names else None)
+def _outputs(model: TissueModel, parameters: tuple[Parameter, ...], with_std: bool) -> tuple[Output, ...]:
+    """A map is valid where its pool is present, if the network gives the quantity that says so."""
+    names = {parameter.name for parameter in parameters}
+    outputs = []
+    for parameter in parameters:
+        where = model.presence(parameter.pool)
+        known = where if where and where.quantity in names else None
+        outputs.append(Output(parameter.name, parameter.low, parameter.high, with_std, known))
+    return tuple(outputs)
 
 
 def _training(best: Best, settings: TrainingSettings, data: TrainingSet) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _training(best: Best, settings: TrainingSettings, data: TrainingSet) -> dict
 def _difference(archive: Path, network: Network, normalisation: Normalisation, data: TrainingSet) -> float:
     """Largest difference between the file's outputs and the network's.
 
-    Raises ValueError where it matters, and where there is an output that is not a number.
+    Raises FileError where it matters, and where there is an output that is not a number.
     """
     module = load_archive(archive).module
     item = data[len(data) // 2]
@@ -144,5 +152,5 @@ def _difference(archive: Path, network: Network, normalisation: Normalisation, d
         pairs.append((whole[0], whole[1]))
         worst = float(torch.stack([(a - b).abs().max() for a, b in pairs]).max())  # NaN if any of them is
     if not worst <= TOLERANCE:
-        raise ValueError(f"The archive's outputs differ from the network's by {worst:.2g} of a map's range.")
+        raise FileError(f"The archive's outputs differ from the network's by {worst:.2g} of a map's range.")
     return worst

@@ -7,8 +7,9 @@ from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, SliceEnd, Spoke
-from spokestream.gadgets.readout import demodulate
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.readouts.demodulation import demodulate
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.scanner import acquire
@@ -29,9 +30,9 @@ def full_images(
     """(K, y, x) coil-combined coefficients of one slice."""
     kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.true, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
-    chain = Chain([CoilCompression(virtual_coils), SpokeAccumulation(), Gridding(basis, tolerance)])
     protocol = exam.protocol
-    chain.start(ScanContext(ScanHeader.from_xml(header_xml(protocol)), exam.sequence, threads=1))
+    scan = ScanContext(ScanHeader.from_xml(header_xml(protocol)), exam.sequence, threads=1)
+    chain = Chain([CoilCompression(scan, virtual_coils), SpokeAccumulation(scan), Gridding(scan, basis, tolerance)])
     try:
         for spoke, k in enumerate(exam.told.k.astype(np.float32)):
             data = kspace[:, spoke] + noise.spokes(1)[:, 0]

@@ -21,9 +21,9 @@ from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
 from spokestream.simulator.phantoms import MAP_UNITS, Phantom
-from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis
+from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
 
@@ -65,7 +65,10 @@ def make_training_set(
     settings.exam(settings.first_seed).protocol()
     sequence = load_sequence(settings.sequence)
     basis = claim(
-        folder, settings.recipe, sequence, lambda: compressed_basis(sequence, build_dictionary(sequence).atoms)
+        folder,
+        settings.recipe,
+        sequence,
+        lambda: compressed_basis(sequence, model_of_sequence(sequence).dictionary(sequence).atoms),
     )
     anywhere = replace(settings, sequence=_absolute(settings.sequence))  # workers have folders of their own
     missing = [seed for seed in settings.seeds if not shard_path(folder, seed).exists()]

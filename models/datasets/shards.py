@@ -19,6 +19,8 @@ from spokestream.simulator.phantoms import MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["Slice", "TrainingSet", "claim", "shard_path", "tissue", "write_shard"]
 
@@ -118,6 +120,11 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
             raise ValueError(f"Subject {missing[0]} is not in the training set {self.folder}.")
         self.seeds = sorted(there if seeds is None else seeds)
         self._files: dict[int, Any] = {}
+
+    @property
+    def tissue_model(self) -> TissueModel:
+        """The tissue model whose parameters the set's sequence encodes."""
+        return model_of_sequence(self.sequence)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.physics_check import PhysicsCheck
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
-from spokestream.models.evaluation.scores import STRATA, Maps, Stratum, Verdict, thirds
-from spokestream.simulator.physics.dictionaries.water_fat import Dictionary, build_dictionary
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS, ClosedForm
+from spokestream.models.evaluation.scores import Maps, Stratum, Verdict, strata_of, thirds
+from spokestream.simulator.physics.dictionaries.match import Dictionary
+from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, TissueModel
 
 __all__ = ["TRUTH", "Condition", "Evaluation", "evaluate", "regions_of_interest"]
 
@@ -29,17 +31,19 @@ class Condition:
     """One set of subjects, and what was found on it."""
 
     name: str
+    model: TissueModel
+    """The tissue model whose parameters are compared."""
     recipe: dict[str, Any]
-    """Settings of the set."""
+    """The settings of the set."""
     seeds: list[int]
-    """Of its subjects."""
+    """The numbers of its subjects."""
     strata: tuple[Stratum, ...]
-    """By which errors are told apart: of fixed fat fractions, and thirds of the set's."""
+    """Ranges of the pool fraction by which errors are separated: fixed ones, and thirds of the set."""
     dictionary: str
     """Digest of the dictionary that matching searches and the physics check takes its trains from."""
     verdicts: dict[str, Verdict]
-    """By reconstructor."""
-    truth: Verdict = field(default_factory=Verdict)
+    """Verdicts by reconstructor."""
+    truth: Verdict
     """Blurriness and example of the truth itself."""
     tissue: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
     """(y, x) of the example, the middle slice of the first subject."""
@@ -63,13 +67,13 @@ def evaluate(
     """Run every reconstructor over every subject of every set.
 
     Args:
-        folders: sets that `spokestream dataset` made, of subjects that no network has seen; each is a condition.
+        folders: sets that `spokestream dataset` made, of subjects that no network was trained on; each is a condition.
         reconstructors: of different names. With matching among them the others are compared with it, too.
-        threads: of the CPU.
-        progress: told how many slices of all reconstructors are done and how many there are.
+        threads: CPU threads.
+        progress: called with how many slices of all reconstructors are done and how many there are.
 
-    Raises ValueError for names that occur twice, sets without subjects, subjects that a network has learnt from, and
-    sets that were demodulated otherwise than a network's scans; ScanError for a network of another sequence or basis.
+    Raises InputError for names that occur twice, sets without subjects, subjects that a network was trained on, and
+    sets of another demodulation than a network's scans; ScanError for a network of another sequence or basis.
 
     """
     _refuse_twins([r.name for r in reconstructors], "reconstructors")
@@ -82,10 +86,11 @@ def evaluate(
     total, done = len(reconstructors) * sum(map(len, sets)), 0
     conditions = []
     for name, data in zip(names, sets, strict=True):
-        strata = (*STRATA, *thirds(_fat_fractions(data)))
-        dictionary = build_dictionary(data.sequence)
-        verdicts = {r.name: Verdict() for r in reconstructors}
-        condition = Condition(name, data.recipe, data.seeds, strata, dictionary.digest, verdicts)
+        model = data.tissue_model
+        strata = (*strata_of(model), *thirds(model, _pool_fractions(data, model))) if model.fraction else ()
+        dictionary = model.dictionary(data.sequence)
+        verdicts = {r.name: Verdict(model) for r in reconstructors}
+        condition = Condition(name, model, data.recipe, data.seeds, strata, dictionary.digest, verdicts, Verdict(model))
         for _ in _judge(condition, data, reconstructors, dictionary, threads):
             done += 1
             if progress:
@@ -108,7 +113,8 @@ def _judge(
     threads: int,
 ) -> Iterator[None]:
     """Fill in the verdicts; yields after every slice of every reconstructor."""
-    closed_form = ClosedForm(data.sequence, data.basis)
+    names = condition.model.names
+    closed_form = condition.model.closed_form(data.sequence, data.basis)
     benches = {r.name: _Bench(r, dictionary, closed_form, threads, condition.verdicts[r.name]) for r in reconstructors}
     slices = int(data.recipe["slices"])
     for subject in range(len(data.seeds)):
@@ -122,28 +128,28 @@ def _judge(
             for name, bench in benches.items():
                 found[name].append(bench.run(message))
                 yield
-            true.append({name: item[name] for name in PARAMETERS})
+            true.append({name: item[name] for name in names})
             tissues.append(tissue(tensors).numpy())
-        truth, there = _stacked(true), np.stack(tissues)
+        truth, mask = _stacked(true), np.stack(tissues)
         maps = {name: _stacked(of_slices) for name, of_slices in found.items()}
         labels = np.stack([data.labels(index)[0] for index in indices])
         wanted = regions_of_interest(data.labels(indices[0])[1])
         for name, verdict in condition.verdicts.items():
-            verdict.scores[TRUTH].add(maps[name], truth, there, labels, wanted)
+            verdict.against(TRUTH).add(maps[name], truth, mask, labels, wanted)
             if name != MATCHING and MATCHING in maps:
-                verdict.scores[MATCHING].add(maps[name], maps[MATCHING], there, labels, wanted)
-            verdict.add_errors(maps[name], truth, there, condition.strata)
-            verdict.add_blur(maps[name], there)
-        condition.truth.add_blur(truth, there)
+                verdict.against(MATCHING).add(maps[name], maps[MATCHING], mask, labels, wanted)
+            verdict.add_errors(maps[name], truth, mask, condition.strata)
+            verdict.add_blur(maps[name], mask)
+        condition.truth.add_blur(truth, mask)
         if subject == 0:
             middle = slices // 2
-            condition.tissue, condition.truth.example = there[middle], true[middle]
+            condition.tissue, condition.truth.example = mask[middle], true[middle]
             for name, verdict in condition.verdicts.items():
                 verdict.example = found[name][middle]
 
 
 class _Bench:
-    """A reconstructor's gadget and the physics check behind it, started as for a scan."""
+    """A reconstructor's gadget and the physics check behind it, built as for a scan."""
 
     def __init__(
         self,
@@ -153,13 +159,12 @@ class _Bench:
         threads: int,
         verdict: Verdict,
     ) -> None:
-        self._gadget, self._check = reconstructor.make(dictionary), PhysicsCheck(closed_form)
-        self._verdict = verdict
+        self._verdict, self._names = verdict, closed_form.model.names
         header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
         quiet = logging.Logger("evaluation", logging.ERROR)  # flags are counted here, slice after slice
-        scan = ScanContext(header, dictionary.sequence, threads, quiet)
-        for gadget in (self._gadget, self._check):
-            gadget.start(scan)
+        self._scan = ScanContext(header, dictionary.sequence, threads, quiet)
+        self._gadget = reconstructor.make(self._scan, closed_form.model, dictionary)
+        self._check = PhysicsCheck(self._scan, closed_form)
 
     def run(self, message: Fingerprints) -> Maps:
         """Maps of one slice and their standard deviations; time and flags go to the verdict."""
@@ -167,15 +172,16 @@ class _Bench:
         (made,) = self._gadget.feed(message)
         self._verdict.seconds.append(perf_counter() - begin)
         (checked,) = self._check.feed(made)
-        self._verdict.flagged += checked.integrity.get("flagged", 0)
-        self._verdict.foreground += checked.integrity.get("foreground", 0)
-        return {name: values for name, values in checked.maps.items() if name.removesuffix("_std") in PARAMETERS}
+        counts = self._scan.integrity.take(message.slice)
+        self._verdict.flagged += counts.get("flagged", 0)
+        self._verdict.foreground += counts.get("foreground", 0)
+        return {name: values for name, values in checked.maps.items() if name.removesuffix("_std") in self._names}
 
 
-def _fat_fractions(data: TrainingSet) -> NDArray[np.float32]:
-    """(n,) of all tissue."""
+def _pool_fractions(data: TrainingSet, model: TissueModel) -> NDArray[np.float32]:
+    """(n,) pool fractions of all tissue."""
     items = (data[index] for index in range(len(data)))
-    return np.concatenate([item["ff"][tissue(item)].numpy() for item in items])
+    return np.concatenate([item[model.fraction][tissue(item)].numpy() for item in items])
 
 
 def _stacked(slices: list[Maps]) -> Maps:
@@ -184,16 +190,16 @@ def _stacked(slices: list[Maps]) -> Maps:
 
 def _refuse_twins(names: list[str], what: str) -> None:
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"Two of the {what} are called '{twice[0]}'; give each a name of its own.")
+        raise InputError(f"Two of the {what} are called '{twice[0]}'; give each a name of its own.")
 
 
 def _refuse_known_subjects(data: TrainingSet, reconstructors: Sequence[Reconstructor]) -> None:
     if not data.seeds:
-        raise ValueError(f"The set in {data.folder} has no subjects.")
+        raise InputError(f"The set in {data.folder} has no subjects.")
     for reconstructor in reconstructors:
         if known := sorted(reconstructor.learnt.intersection(data.seeds)):
-            raise ValueError(
-                f"The network '{reconstructor.name}' has learnt from subject {known[0]} of {data.folder}; "
+            raise InputError(
+                f"The network '{reconstructor.name}' was trained on subject {known[0]} of {data.folder}; "
                 "evaluate it on others."
             )
 
@@ -202,7 +208,7 @@ def _refuse_other_demodulation(data: TrainingSet, reconstructors: Sequence[Recon
     demodulation_hz = float(data.recipe["demodulation_hz"])
     for reconstructor in reconstructors:
         if reconstructor.demodulation_hz not in (None, demodulation_hz):
-            raise ValueError(
+            raise InputError(
                 f"The network '{reconstructor.name}' was made for a demodulation of {reconstructor.demodulation_hz:g} "
                 f"Hz, the set in {data.folder} with {demodulation_hz:g} Hz."
             )

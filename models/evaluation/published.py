@@ -1,6 +1,6 @@
 """What papers report, to stand beside what was measured here."""
 
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = ["PUBLISHED", "SOURCE"]
 
@@ -40,7 +40,7 @@ _TABLE = {
 }
 
 PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
-    network: {metric: dict(zip(PARAMETERS, values, strict=True)) for metric, values in metrics.items()}
+    network: {metric: dict(zip(WATER_FAT.names, values, strict=True)) for metric, values in metrics.items()}
     for network, metrics in _TABLE.items()
 }
-"""Network -> metric -> map -> mean over subjects."""
+"""Network -> metric -> map -> mean over subjects; the paper's five maps in its order."""

@@ -11,8 +11,10 @@ from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference
+from spokestream.gadgets.scan.context import ScanContext
 from spokestream.models.archives import archive_path
-from spokestream.simulator.physics.dictionaries.water_fat import Dictionary
+from spokestream.simulator.physics.dictionaries.match import Dictionary
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["MATCHING", "Reconstructor", "reconstructor"]
 
@@ -24,16 +26,16 @@ class Reconstructor:
     """One way to get maps."""
 
     name: str
-    make: Callable[[Dictionary], Gadget[Fingerprints, ParameterMaps]]
-    """The gadget, for the sequence of this dictionary."""
+    make: Callable[[ScanContext, TissueModel, Dictionary], Gadget[Fingerprints, ParameterMaps]]
+    """Builds the gadget for a scan of the dictionary's sequence."""
     network: str = ""
-    """Which of the networks of this software it is; empty for matching and networks from elsewhere."""
+    """Name among the networks of this software; empty for matching and networks from elsewhere."""
     learnt: frozenset[int] = frozenset()
-    """Subjects that it has seen, in training or to choose its weights."""
+    """Subjects that it was trained on, or that chose its weights."""
     demodulation_hz: float | None = None
-    """That the node uses for it; None takes any."""
+    """Demodulation that the node uses for it; None takes any."""
     about: dict[str, Any] = field(default_factory=dict)
-    """Digest, precision, how it was trained."""
+    """Digest, precision, and how it was trained."""
 
 
 def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> Reconstructor:
@@ -41,10 +43,10 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
 
     Args:
         what: `matching`, the path of an archive, or the name of one that comes with the software.
-        device: of a network, as in `spokestream.gadgets.network.tiled_network.TiledNetwork`.
-        precision: likewise.
+        device: device of a network, see `TiledNetwork`.
+        precision: precision of a network, see `TiledNetwork`.
 
-    Raises ValueError for anything else.
+    Raises InputError or FileError for anything else.
 
     """
     if what == MATCHING:
@@ -55,7 +57,7 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
     training = contract.training
     return Reconstructor(
         contract.name,
-        lambda _: NetworkInference(network),
+        lambda scan, model, dictionary: NetworkInference(scan, network),
         training.get("settings", {}).get("network", ""),
         frozenset(seed for part in ("learnt", "validated") for seed in training.get(part, ())),
         contract.demodulation_hz,

@@ -115,7 +115,7 @@ def _ranking(found: dict[str, Any], condition: str) -> str:
 def _strata(found: dict[str, Any], condition: str) -> str:
     about = found["conditions"][condition]
     parts = []
-    for name in (n for n in found["maps"] if n != "t1fat"):
+    for name in _stratified(found, condition):
         rows = []
         for reconstructor, verdict in about["reconstructors"].items():
             errors = verdict["errors"].get(name, {})
@@ -242,6 +242,13 @@ def _spread(value: Mapping[str, Any] | None, digits: str) -> str:
 def _title(found: Mapping[str, Any], name: str) -> str:
     title, unit = found["maps"][name]["title"], found["maps"][name]["unit"]
     return title if unit == "1" else f"{title} ({unit})"
+
+
+def _stratified(found: Mapping[str, Any], condition: str) -> list[str]:
+    """The maps whose errors are separated by strata."""
+    about = found["conditions"][condition]
+    errors = [verdict["errors"] for verdict in about["reconstructors"].values()]
+    return [n for n in found["maps"] if any(s in e.get(n, {}) for e in errors for s in about["strata"])]
 
 
 def _bounds(name: str, low: float | None, high: float | None) -> str:

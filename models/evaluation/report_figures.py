@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from spokestream.models.evaluation.evaluating import TRUTH, Condition
 from spokestream.models.evaluation.metrics import bland_altman
-from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, RANKED, Verdict
-from spokestream.simulator.physics.quantities import MAP_KINDS
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
+from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, Verdict, masked
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["blur_figure", "calibration_figure", "condition_figures", "maps_figure", "regions_figure"]
 
@@ -37,23 +36,26 @@ def condition_figures(condition: Condition) -> dict[str, Figure]:
 
 def maps_figure(condition: Condition) -> Figure:
     """The middle slice of the first subject: the truth, then maps and errors of every reconstructor, a row each."""
+    parameters = condition.model.parameters
     tissue, truth = condition.tissue, condition.truth.example
     crop = _box(tissue)
     height, width = tissue[crop].shape
     rows = _with_truth(condition)
-    figure = Figure(figsize=(2 * 2 * len(PARAMETERS), 2 * height / width * len(rows) + 1), layout="compressed")
-    axes = figure.subplots(len(rows), 2 * len(PARAMETERS), squeeze=False)
-    for name, columns in zip(PARAMETERS, axes.T.reshape(len(PARAMETERS), 2, len(rows)), strict=True):
-        kind = MAP_KINDS[name]
-        assert kind.high is not None
-        reach = ERROR_REACH * (kind.high - kind.low)
-        judged = RANKED[name].of(tissue, truth["ff"])
+    figure = Figure(figsize=(2 * 2 * len(parameters), 2 * height / width * len(rows) + 1), layout="compressed")
+    axes = figure.subplots(len(rows), 2 * len(parameters), squeeze=False)
+    for parameter, columns in zip(parameters, axes.T.reshape(len(parameters), 2, len(rows)), strict=True):
+        name, quantity = parameter.name, parameter.quantity
+        assert quantity.high is not None
+        reach = ERROR_REACH * (quantity.high - quantity.low)
+        judged = masked(quantity.where, tissue, truth)
         for (_, verdict), left, right in zip(rows, *columns, strict=True):
             found = verdict.example.get(name, np.full(tissue.shape, np.nan, np.float32))
-            picture = _show(left, np.where(tissue, found, np.nan)[crop], kind.colours, (kind.low, kind.high))
+            picture = _show(
+                left, np.where(tissue, found, np.nan)[crop], quantity.colours, (quantity.low, quantity.high)
+            )
             difference = np.where(judged, found - truth[name], np.nan)
             error = _show(right, difference[crop], "coolwarm", (-reach, reach))
-        columns[0, 0].set_title(_label(name), color=INK)
+        columns[0, 0].set_title(quantity.label, color=INK)
         columns[1, 0].set_visible(False)  # the truth has no error
         columns[1, 1].set_title("error", color=INK)
         for shown, column in zip((picture, error), columns, strict=True):
@@ -65,11 +67,11 @@ def maps_figure(condition: Condition) -> Figure:
 
 def regions_figure(verdict: Verdict) -> Figure:
     """Means of regions: reconstructed against true ones above, differences with their limits below (Bland, Altman)."""
-    figure, axes = _panels(2)
-    for (above, below), name in zip(axes.T, PARAMETERS, strict=True):
-        pairs = verdict.scores[TRUTH].regions.get(name, [])
+    figure, axes = _panels(verdict.model, 2)
+    for (above, below), parameter in zip(axes.T, verdict.model.parameters, strict=True):
+        pairs = verdict.against(TRUTH).regions.get(parameter.name, [])
         prediction, truth = np.hstack([np.zeros((2, 0)), *pairs])
-        above.set_title(_label(name), color=INK, fontsize=10)
+        above.set_title(parameter.quantity.label, color=INK, fontsize=10)
         if not prediction.size:
             continue
         for axis, y in ((above, prediction), (below, prediction - truth)):
@@ -87,17 +89,17 @@ def regions_figure(verdict: Verdict) -> Figure:
 
 
 def blur_figure(condition: Condition) -> Figure:
-    """Share of energy beyond a spatial frequency, mean and standard deviation over slices; lower is smoother."""
-    figure, axes = _panels(1)
-    for axis, name in zip(axes[0], PARAMETERS, strict=True):
+    """Fraction of energy beyond a spatial frequency, mean and standard deviation over slices; lower is smoother."""
+    figure, axes = _panels(condition.model, 1)
+    for axis, parameter in zip(axes[0], condition.model.parameters, strict=True):
         for (label, verdict), colour in zip(_with_truth(condition), chain([INK], cycle(COLOURS)), strict=False):
-            curves = np.array(verdict.blur.get(name, np.zeros((0, len(BLUR_THRESHOLDS)))))
+            curves = np.array(verdict.blur.get(parameter.name, np.zeros((0, len(BLUR_THRESHOLDS)))))
             if not len(curves):
                 continue
             mean, deviation = curves.mean(axis=0), curves.std(axis=0)
             axis.plot(100 * BLUR_THRESHOLDS, mean, color=colour, linewidth=1.2, label=label)
             axis.fill_between(100 * BLUR_THRESHOLDS, mean - deviation, mean + deviation, color=colour, alpha=0.15, lw=0)
-        axis.set_title(MAP_KINDS[name].title, color=INK, fontsize=10)
+        axis.set_title(parameter.quantity.title, color=INK, fontsize=10)
         axis.set_xlabel("threshold, % of the highest frequency", color=INK, fontsize=8)
         axis.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("energy beyond", color=INK)
@@ -107,9 +109,10 @@ def blur_figure(condition: Condition) -> Figure:
 
 def calibration_figure(condition: Condition) -> Figure:
     """Errors against the standard deviation that was expected of them; on the line, they are what was expected."""
-    figure, axes = _panels(1)
-    for axis, name in zip(axes[0], PARAMETERS, strict=True):
-        axis.set_title(_label(name), color=INK, fontsize=10)
+    figure, axes = _panels(condition.model, 1)
+    for axis, parameter in zip(axes[0], condition.model.parameters, strict=True):
+        name = parameter.name
+        axis.set_title(parameter.quantity.label, color=INK, fontsize=10)
         seen = []
         for (label, verdict), colour in zip(condition.verdicts.items(), cycle(COLOURS), strict=False):
             if name in verdict.calibration and (result := verdict.calibration[name].result())["expected"]:
@@ -135,9 +138,9 @@ def _with_truth(condition: Condition) -> Sequence[tuple[str, Verdict]]:
     return [(TRUTH, condition.truth), *condition.verdicts.items()]
 
 
-def _panels(rows: int) -> tuple[Figure, NDArray[Any]]:
-    figure = Figure(figsize=(2.6 * len(PARAMETERS), 2.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, len(PARAMETERS), squeeze=False)
+def _panels(model: TissueModel, rows: int) -> tuple[Figure, NDArray[Any]]:
+    figure = Figure(figsize=(2.6 * len(model.parameters), 2.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, len(model.parameters), squeeze=False)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(colors=INK, labelsize=7)
@@ -150,11 +153,6 @@ def _show(axis: Axes, values: NDArray[np.float32], colours: str, limits: tuple[f
     axis.spines[:].set_visible(False)
     low, high = limits
     return axis.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-
-
-def _label(name: str) -> str:
-    kind = MAP_KINDS[name]
-    return kind.title if kind.unit == "1" else f"{kind.title} ({kind.unit})"
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -12,9 +12,7 @@ from spokestream.models.evaluation.evaluating import TRUTH, Condition, Evaluatio
 from spokestream.models.evaluation.metrics import bland_altman, line
 from spokestream.models.evaluation.published import PUBLISHED, SOURCE
 from spokestream.models.evaluation.reconstructors import MATCHING
-from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, RANKED, Score, Verdict
-from spokestream.simulator.physics.quantities import MAP_KINDS
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
+from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, Score, Verdict, ranked_over
 
 __all__ = ["results"]
 
@@ -23,12 +21,13 @@ PACKAGES = ("numpy", "scipy", "torch")
 
 def results(evaluation: Evaluation) -> dict[str, Any]:
     """Everything but the pictures; what could not be measured is None."""
+    model = evaluation.conditions[0].model
     table = {
         "versions": {"spokestream": __version__, **{package: version(package) for package in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cpus": os.cpu_count()},
         "threads": evaluation.threads,
-        "maps": {name: {"title": MAP_KINDS[name].title, "unit": MAP_KINDS[name].unit} for name in PARAMETERS},
-        "ranked": {name: RANKED[name].name for name in PARAMETERS},
+        "maps": {p.name: {"title": p.quantity.title, "unit": p.quantity.unit} for p in model.parameters},
+        "ranked": {p.name: ranked_over(p) for p in model.parameters},
         "blur_thresholds": BLUR_THRESHOLDS.tolist(),
         "reconstructors": {
             r.name: {**r.about, "learnt_subjects": sorted(r.learnt), "published": PUBLISHED.get(r.network)}

@@ -17,7 +17,7 @@ from spokestream.models.training.inputs.augmentation import Augmentation
 from spokestream.models.training.inputs.patches import Patches
 from spokestream.models.training.precision import autocast, in_bfloat16
 from spokestream.models.training.processes import Processes
-from spokestream.models.training.recipes import Recipe, recipe
+from spokestream.models.training.recipes import Recipe, recipe, trained_parameters
 from spokestream.models.training.tensorboard_log import Board
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall, validate
@@ -97,10 +97,11 @@ class Training:
     """A run: its network, its data, and how far it is."""
 
     def __init__(self, folder: Path, data: Path, settings: TrainingSettings, processes: Processes) -> None:
-        self.folder, self.settings, self.recipe, self.processes = folder, settings, recipe(settings), processes
+        self.folder, self.settings, self.processes = folder, settings, processes
         learn, self.held_out = split(data, settings)
+        self.recipe, parameters = recipe(settings, learn.tissue_model), trained_parameters(settings, learn.tissue_model)
         torch.manual_seed(settings.seed)
-        self.normalisation, self.network = self.recipe.make(learn.basis, learn.sequence, len(settings.ranges))
+        self.normalisation, self.network = self.recipe.make(learn.basis, learn.sequence, len(parameters))
         if self.recipe.patch % self.network.step:
             raise ValueError(
                 f"A patch of {settings.network} is a multiple of {self.network.step} pixels, not {self.recipe.patch}."
@@ -111,7 +112,7 @@ class Training:
         self.steps = nn.ModuleList(steps).to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.shared = [processes.share(step) for step in steps]
         self.patches = Patches(
-            learn, self.normalisation, settings.ranges, self.recipe.patch, self.network.border,
+            learn, self.normalisation, parameters, self.recipe.patch, self.network.border,
             self.recipe.per_slice, self.recipe.batch, settings.seed, Augmentation(), (processes.rank, processes.size),
         )  # fmt: skip
         self.optimiser = torch.optim.Adam(self.steps.parameters(), lr=self.recipe.learning_rate)

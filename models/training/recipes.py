@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.networks.cohen2018 import Cohen2018
@@ -24,9 +25,9 @@ from spokestream.models.training.losses import (
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 
-__all__ = ["RECIPES", "Recipe", "recipe"]
+__all__ = ["RECIPES", "Recipe", "recipe", "trained_parameters"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Recipe:
     source: str
     """Paper, or page of this software."""
     build: Callable[[int, int], Network]
-    """From the number of images and of maps."""
+    """Makes the network, given the number of images and of maps."""
     normalisation: type[Normalisation]
     loss: Loss
     learning_rate: float
@@ -44,30 +45,30 @@ class Recipe:
     patch: int
     """Pixels of a side that leave the network; 1 for networks that see single fingerprints."""
     per_slice: int
-    """Patches of a slice and epoch."""
+    """Patches that are taken of a slice in an epoch."""
     batch: int
-    """Patches."""
+    """Patches of a step."""
     decay: str = "none"
-    """Of the learning rate, one of `DECAYS`."""
+    """How the learning rate falls, one of `DECAYS`."""
     first_step: Callable[[Any], Network] | None = None
-    """Of a two-step training: what is trained at first, sharing layers with the network."""
+    """What a two-step training trains first, sharing layers with the network."""
     first_epochs: int = 0
-    """How long."""
+    """Epochs of the first step."""
     with_std: bool = False
     """Whether it predicts standard deviations."""
-    told: bool = False
-    """Whether it is told the efficiency of the inversion, which takes all maps to find."""
+    conditioned: bool = False
+    """Whether it is conditioned on the inversion efficiency, which is estimated from the maps of all parameters."""
     largest_gradient: float = float("inf")
     """Norm to which gradients are clipped."""
 
     @property
     def words(self) -> dict[str, Any]:
-        """Its numbers, and the names of what else it holds, for a run to be told from others."""
+        """All fields as numbers and names, which identify a run."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: getattr(value, "__name__", value) for name, value in values.items()}
 
     def make(self, basis: TemporalBasis, sequence: PulseSequence, n_maps: int) -> tuple[Normalisation, Network]:
-        """What turns coefficients of the basis into the network's channels, and the network, not yet trained."""
+        """The normalisation from coefficients of the basis to the network's channels, and the untrained network."""
         normalisation = self.normalisation.of(basis, sequence)
         return normalisation, self.build(normalisation.n_images, n_maps)
 
@@ -76,7 +77,7 @@ RECIPES: dict[str, Recipe] = {
     "ours": Recipe(
         "docs/networks.md", Ours, CoefficientRms, gaussian_likelihood,
         learning_rate=2e-3, epochs=24, patch=64, per_slice=4, batch=16, decay="cosine", with_std=True,
-        told=True, largest_gradient=1.0,
+        conditioned=True, largest_gradient=1.0,
     ),
     "balsiger2020": Recipe(
         "Balsiger et al., Med Image Anal 64 (2020) 101741", Balsiger2020, FrameZScore, mean_squared,
@@ -107,31 +108,43 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=1e-2, epochs=50, patch=1, per_slice=2000, batch=4000, decay="tenfold",
     ),
 }  # fmt: skip
-"""By name. Where a paper is silent, batches and patches are ours."""
+"""Recipes by name. Where a paper is silent, batches and patches are ours."""
 
 
-def recipe(settings: TrainingSettings) -> Recipe:
-    """The recipe of a run's network, with what its settings set otherwise.
+def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[Parameter, ...]:
+    """The parameters of a tissue model that a run trains, in the model's order.
 
-    Raises ValueError for a network without the maps that it needs, a first step where there is none, and a run that
+    Raises InputError for a map that is no parameter of the model.
+    """
+    names = settings.maps.split(",") if settings.maps else model.names
+    if unknown := [name for name in names if name not in model.names]:
+        raise InputError(f"There is no map '{unknown[0][:40]}' to train; there are {', '.join(model.names)}.")
+    return tuple(parameter for parameter in model.parameters if parameter.name in names)
+
+
+def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
+    """The recipe of a run's network, with what the settings change.
+
+    Raises InputError for a network without the maps that it needs, a first step where there is none, and a run that
     ends before its second one.
     """
     published = RECIPES[settings.network]
-    names = {f.name for f in fields(published)}
-    told = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in names}
-    silent = {f.name: f.default for f in fields(settings)}
-    chosen = replace(published, **{name: value for name, value in told.items() if value != silent[name]})
-    lacking = [name for name in PARAMETERS if name not in settings.maps.split(",")]
-    if chosen.told and lacking:
-        raise ValueError(
-            f"{settings.network} is told the efficiency of the inversion, which all of its maps are needed to find; "
-            f"the maps to learn lack {', '.join(lacking)}."
+    known = {f.name for f in fields(published)}
+    asked = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in known}
+    default = {f.name: f.default for f in fields(settings)}
+    chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
+    trained = trained_parameters(settings, model)
+    lacking = [parameter.name for parameter in model.parameters if parameter not in trained]
+    if chosen.conditioned and lacking:
+        raise InputError(
+            f"{settings.network} is conditioned on the inversion efficiency, which is estimated from all parameters; "
+            f"the maps to train lack {', '.join(lacking)}."
         )
     if settings.first_epochs and chosen.first_step is None:
-        raise ValueError(f"{settings.network} learns in one step; it has no epochs of a first one.")
+        raise InputError(f"{settings.network} is trained in one step; it has no epochs of a first one.")
     if chosen.first_epochs >= chosen.epochs:
-        raise ValueError(
-            f"{settings.network} learns its features alone for {chosen.first_epochs} epochs; a run takes more than "
+        raise InputError(
+            f"{settings.network} trains its features alone for {chosen.first_epochs} epochs; a run takes more than "
             f"those, not {chosen.epochs}."
         )
     return chosen

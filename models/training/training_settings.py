@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from spokestream.models.training.map_ranges import T1FF_MAPS, MapRange
 from spokestream.settings import check_settings, setting
 
 __all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
@@ -21,7 +20,7 @@ class TrainingSettings:
     """A training run. Raises ValueError, in one sentence, for what cannot be."""
 
     network: str = setting("ours", "", "Which one.", choices=NETWORKS)
-    maps: str = setting(",".join(m.name for m in T1FF_MAPS), "", "Maps to learn, with commas.")
+    maps: str = setting("", "", "Maps to train, with commas; by default all of the set's tissue model.")
     seed: int = setting(0, "", "Of the first weights and of all that is drawn.", 0, 2**31)
     validation: int = setting(10, "subjects", "The last of the set, held out to choose the best weights.", 1, 100_000)
     subjects: int = setting(0, "", "Subjects to learn from, the first of the set; 0 takes all others.", 0, 1_000_000)
@@ -44,12 +43,3 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        known = [m.name for m in T1FF_MAPS]
-        if unknown := [name for name in self.maps.split(",") if name not in known]:
-            raise ValueError(f"There is no map '{unknown[0][:40]}' to learn; there are {', '.join(known)}.")
-
-    @property
-    def ranges(self) -> tuple[MapRange, ...]:
-        """Of the maps to learn."""
-        names = self.maps.split(",")
-        return tuple(m for m in T1FF_MAPS if m.name in names)

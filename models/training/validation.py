@@ -1,4 +1,4 @@
-"""How well a network does on whole slices of people that it never learnt from."""
+"""How well a network does on whole slices of subjects that it was not trained on."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -6,25 +6,27 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from spokestream.gadgets.network.channels import interleaved
+from spokestream.errors import InputError
+from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.precision import autocast
+from spokestream.models.training.recipes import trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 
 __all__ = ["overall", "predict", "validate"]
 
 
 def predict(network: Callable[[Tensor], Tensor], x: Tensor, border: int, step: int) -> Tensor:
-    """(planes, y, x) of a whole normalised slice (channels, y, x), as if it lay in nothing.
+    """Outputs (planes, y, x) for a whole normalised slice (channels, y, x), which is padded with zeros.
 
     Args:
-        network: or its archive.
+        network: the network, or its archive.
         x: the slice.
-        border: that the network eats on every side.
-        step: of which its tiles' sides are multiples.
+        border: pixels that the network crops on every side.
+        step: sides of its tiles are multiples of so many pixels.
 
     """
     y, x_size = x.shape[1:]
@@ -40,12 +42,13 @@ def validate(
 ) -> dict[str, float]:
     """Normalised root-mean-square error of every map, over the tissue of every subject's middle slice.
 
-    The error of a slice is divided by the range of the slice's true map; returned is the mean over slices. A slice
-    whose voxels do not show a map, or all alike, says nothing of it; a map that none shows is left out.
+    The error of a slice is divided by the range of the slice's true map, and averaged over slices. A slice in which no
+    voxel counts for a map, or all have the same value, is left out for that map; so is a map without any slice.
 
-    Raises ValueError where that leaves none.
+    Raises InputError where that leaves none.
     """
-    errors: dict[str, list[float]] = {m.name: [] for m in settings.ranges}
+    parameters = trained_parameters(settings, data.tissue_model)
+    errors: dict[str, list[float]] = {parameter.name: [] for parameter in parameters}
     network.eval()
     with torch.inference_mode():
         for item in _middle_slices(data):
@@ -55,25 +58,24 @@ def validate(
             device = next(network.parameters()).device
             with autocast(settings.precision, device):
                 predicted = predict(network, x.to(device), network.border, network.step).cpu()
-            for map_, plane, truth, weight in zip(
-                settings.ranges, predicted, *targets(item, settings.ranges), strict=False
+            for parameter, plane, truth, weight in zip(
+                parameters, predicted, *targets(item, data.tissue_model, parameters), strict=False
             ):
                 shown = truth[weight > 0]
                 if len(shown) and (span := float(shown.max() - shown.min())) > 0:
                     wrong = plane.clamp(0, 1)[weight > 0] - shown
-                    errors[map_.name].append(float(wrong.square().mean().sqrt()) / span)
+                    errors[parameter.name].append(float(wrong.square().mean().sqrt()) / span)
     nrmse = {name: sum(values) / len(values) for name, values in errors.items() if values}
     if not nrmse:
-        raise ValueError(f"The validation subjects show none of {', '.join(errors)}, or the same value everywhere.")
+        raise InputError(f"The validation subjects show none of {', '.join(errors)}, or the same value everywhere.")
     return nrmse
 
 
 def overall(nrmse: dict[str, float]) -> float:
-    """The geometric mean: a tenth less error counts alike in every map.
+    """The geometric mean of the maps' errors, in which ten percent less error counts the same in every map.
 
-    Fat T1 spans so little of its range that its normalised error is ten times that of other maps: in an arithmetic
-    mean it alone would choose the weights.
-
+    A map that spans little of its range, as fat T1 does, has a normalised error ten times that of other maps: in an
+    arithmetic mean it alone would choose the weights.
     """
     return math.prod(nrmse.values()) ** (1 / len(nrmse))
 

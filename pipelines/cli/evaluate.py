@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spokestream.gadgets.network.arithmetic import DEVICES, PRECISIONS
+from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.pipelines.cli.progress import counting_progress
 
 if TYPE_CHECKING:

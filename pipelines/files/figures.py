@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from spokestream.simulator.physics.quantities import MAP_KINDS, MapKind
+from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
 
 __all__ = ["comparison_figure", "overview_figure"]
 
@@ -36,13 +36,13 @@ def overview_figure(path: Path, maps: Mapping[str, Volume], pixel_aspect: float 
     crop = _crop(foreground)
     figure, axes = _panels(len(rows), len(maps), foreground[0][crop].shape, pixel_aspect)
     for column, (name, volume) in enumerate(maps.items()):
-        kind = MAP_KINDS[name]
-        limits = _limits(kind, volume[foreground])
+        quantity = QUANTITIES[name]
+        limits = _limits(quantity, volume[foreground])
         for row, z in enumerate(rows):
             shown = np.where(foreground[z], volume[z], np.nan)[crop]
-            picture = _show(axes[row, column], shown, kind.colours, limits, pixel_aspect)
-        axes[0, column].set_title(kind.title, color=INK, fontsize=11, pad=7)
-        _colour_bar(figure, picture, axes[:, column], kind)
+            picture = _show(axes[row, column], shown, quantity.colours, limits, pixel_aspect)
+        axes[0, column].set_title(quantity.title, color=INK, fontsize=11, pad=7)
+        _colour_bar(figure, picture, axes[:, column], quantity)
     if n_slices > 1:
         for row, z in enumerate(rows):
             axes[row, 0].set_ylabel(f"slice {z + 1}", color=INK, fontsize=10)
@@ -68,28 +68,28 @@ def comparison_figure(
         pixel_aspect: height over width of a pixel.
 
     """
-    names = [name for name in MAP_KINDS if name in maps and name in truth and name in judged]
+    names = [name for name in QUANTITIES if name in maps and name in truth and name in judged]
     z = slice(slice_index, slice_index + 1)
     foreground = np.any([judged[name][z] for name in names], axis=0)
     crop = _crop(foreground)
     figure, axes = _panels(len(names), 3, foreground[0][crop].shape, pixel_aspect, bars=1.4)  # inches beside
     for row, name in enumerate(names):
-        kind = MAP_KINDS[name]
-        limits = _limits(kind, truth[name][z][foreground])
+        quantity = QUANTITIES[name]
+        limits = _limits(quantity, truth[name][z][foreground])
         reach = (limits[1] - limits[0]) / 5
         inside = judged[name][slice_index]
         error = maps[name][slice_index] - truth[name][slice_index]
         for column, (values, mask, colours, span) in enumerate(
             (
-                (maps[name][slice_index], inside, kind.colours, limits),
-                (truth[name][slice_index], inside, kind.colours, limits),
+                (maps[name][slice_index], inside, quantity.colours, limits),
+                (truth[name][slice_index], inside, quantity.colours, limits),
                 (error, inside, "coolwarm", (-reach, reach)),
             )
         ):
             picture = _show(axes[row, column], np.where(mask, values, np.nan)[crop], colours, span, pixel_aspect)
             if column:
-                _colour_bar(figure, picture, axes[row, column], kind, location="right")
-        axes[row, 0].set_ylabel(kind.title, color=INK, fontsize=10)
+                _colour_bar(figure, picture, axes[row, column], quantity, location="right")
+        axes[row, 0].set_ylabel(quantity.title, color=INK, fontsize=10)
     for column, title in enumerate(("reconstructed", "truth", "error")):
         axes[0, column].set_title(title, color=INK, fontsize=11, pad=7)
     figure.savefig(path, facecolor=PAPER, dpi=DPI, bbox_inches="tight", pad_inches=0.15)
@@ -119,21 +119,21 @@ def _show(axes: Axes, values: Volume, colours: str, limits: tuple[float, float],
     return axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
 
 
-def _colour_bar(figure: Figure, picture: Any, axes: Any, kind: MapKind, location: str = "bottom") -> None:
+def _colour_bar(figure: Figure, picture: Any, axes: Any, quantity: Quantity, location: str = "bottom") -> None:
     bar = figure.colorbar(picture, ax=axes, location=location, shrink=0.85, aspect=28, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=8, length=2)
     bar.locator = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 3, 4, 5, 10])
     bar.update_ticks()
-    if kind.unit != "1":
-        bar.set_label(kind.unit, color=INK, fontsize=9)
+    if quantity.unit != "1":
+        bar.set_label(quantity.unit, color=INK, fontsize=9)
 
 
-def _limits(kind: MapKind, values: NDArray[np.float32]) -> tuple[float, float]:
-    if kind.high is not None:
-        return kind.low, kind.high
+def _limits(quantity: Quantity, values: NDArray[np.float32]) -> tuple[float, float]:
+    if quantity.high is not None:
+        return quantity.low, quantity.high
     high = float(np.percentile(values, 99.5)) if values.size else 1.0
-    return kind.low, high if high > kind.low else kind.low + 1
+    return quantity.low, high if high > quantity.low else quantity.low + 1
 
 
 def _crop(foreground: NDArray[np.bool_]) -> tuple[slice, slice]:

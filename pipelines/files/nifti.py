@@ -9,8 +9,8 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.gadgets.map_images import stored_to_physical
-from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.gadgets.stored_maps.levels import stored_to_physical
+from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["slice_affine", "split_into_volumes", "write_nifti"]
 
@@ -29,11 +29,11 @@ def write_nifti(directory: Path, images: Sequence[ismrmrd.Image]) -> list[Path]:
         data = np.stack([stored_to_physical(image)[2].T for image in volume], axis=-1)  # (x, y, z)
         nifti: Any = nibabel.Nifti1Image(data, _stack_affine(volume))  # type: ignore[no-untyped-call]
         nifti.header.set_xyzt_units("mm")
-        kind = MAP_KINDS.get(name)
-        if kind is not None:
-            nifti.header["descrip"] = f"{kind.title} [{unit}]"
-            nifti.header["cal_min"] = kind.low
-            nifti.header["cal_max"] = np.max(data) if kind.high is None else kind.high
+        quantity = QUANTITIES.get(name)
+        if quantity is not None:
+            nifti.header["descrip"] = f"{quantity.title} [{unit}]"
+            nifti.header["cal_min"] = quantity.low
+            nifti.header["cal_max"] = np.max(data) if quantity.high is None else quantity.high
         path = directory / (f"{name}.nii.gz" if len(volumes) == 1 else f"{name}-{i + 1}.nii.gz")
         nibabel.save(nifti, path)
         paths.append(path)

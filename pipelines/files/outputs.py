@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream import __version__
-from spokestream.gadgets.map_images import stored_to_physical
+from spokestream.errors import FileError
+from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.figures import overview_figure
 from spokestream.pipelines.files.nifti import write_nifti
-from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["Report", "map_volumes", "write_map_images", "write_outputs"]
 
@@ -51,7 +52,7 @@ class Report:
 def write_outputs(directory: str | Path, images: Sequence[ismrmrd.Image], header_xml: str, report: Report) -> Report:
     """Write `maps.h5`, one NIfTI a map, `overview.png` and `report.json`; returns the report, completed.
 
-    Raises ValueError for images that are not maps, OSError when the directory cannot be written.
+    Raises FileError for images that are not maps, OSError when the directory cannot be written.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -79,7 +80,7 @@ def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: st
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:
     """Name -> (slices, y, x) in the map's unit, slices by their index, maps in their documented order.
 
-    Raises ValueError for images that are not maps.
+    Raises FileError for images that are not maps.
     """
     return {
         name: np.stack([stored_to_physical(image)[2] for image in of_one_map])
@@ -91,9 +92,9 @@ def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     by_name: dict[str, list[ismrmrd.Image]] = {}
     for image in sorted(images, key=lambda image: (image.image_series_index, image.slice)):
         by_name.setdefault(stored_to_physical(image)[0], []).append(image)
-    unknown = by_name.keys() - MAP_KINDS.keys()
+    unknown = by_name.keys() - QUANTITIES.keys()
     if unknown:
-        raise ValueError(f"maps of unknown kind: {', '.join(sorted(unknown))}")
+        raise FileError(f"Maps of unknown kind: {', '.join(sorted(unknown))}.")
     return by_name
 
 

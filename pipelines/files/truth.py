@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from spokestream.errors import FileError, InputError
 from spokestream.pipelines.files.figures import comparison_figure, shown_foreground
-from spokestream.simulator.physics.quantities import MAP_KINDS
+from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.simulator.physics.tissue_models.registry import model_of_maps
 
 __all__ = ["Deviation", "Truth", "compare", "deviation_table", "read_truth", "write_comparison"]
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-FATTY = 0.7
-"""Fat fraction from which a voxel counts as fat, and its water T1 no longer means anything."""
-SOME_FAT = 0.3
-"""Fat fraction above which the fat's T1 means something."""
+SOFT_TISSUE_PD = 0.3
+"""Least proton density of soft tissue; cortical bone and partial volume with air have less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,61 +46,64 @@ class Deviation:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """The truth beside a simulated scan. Raises ValueError when the file is missing or no truth file."""
+    """The truth beside a simulated scan. Raises FileError when the file is missing or no truth file."""
     try:
         with h5py.File(path) as file:
             label = file["label"][()]
             names = json.loads(file["label"].attrs["names"])
-            maps = {name: file[name][()] for name in MAP_KINDS if name in file}
+            maps = {name: file[name][()] for name in QUANTITIES if name in file}
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not the truth of a simulated scan ({error}).") from None
+        raise FileError(f"{path} is not the truth of a simulated scan ({error}).") from None
     bony = [i for i, name in enumerate(names) if "bone" in name]
     return Truth(maps, label > 0, np.isin(label, bony))
 
 
 def compare(maps: Mapping[str, Volume], truth: Truth) -> list[Deviation]:
-    """Bias and RMSE of every map in muscle and in fat, over voxels that both reconstruction and truth show.
+    """Bias and RMSE of every parameter in every region of its tissue model, over voxels that both sides show.
 
-    Muscle is tissue outside bone with fat fraction below 0.7 and proton density above 0.3. Proton density itself is
-    not judged: it carries the coils' shading and a scale of its own.
+    Regions of soft tissue are without bone and without voxels of low proton density. Proton density itself is not
+    compared: it carries the coils' shading and a scale of its own.
 
-    Raises ValueError when maps and truth differ in shape.
+    Raises InputError when maps and truth differ in shape.
     """
     judged = judged_voxels(maps, truth)
-    muscle = ~truth.bone & (truth.maps["ff"] < FATTY) & (truth.maps["pd"] > 0.3)
+    soft = ~truth.bone & (truth.maps["pd"] > SOFT_TISSUE_PD)
     rows = []
     for name, mask in judged.items():
-        for tissue, region in (("muscle", muscle), ("fat", truth.maps["ff"] >= FATTY)):
-            error = (maps[name] - truth.maps[name])[mask & region].astype(np.float64)
+        for region in model_of_maps(truth.maps).regions:
+            voxels = mask & region.where.mask(truth.maps) & (soft if region.soft_tissue else True)
+            error = (maps[name] - truth.maps[name])[voxels].astype(np.float64)
             bias, rmse = (float(np.mean(error)), float(np.sqrt(np.mean(error**2)))) if error.size else (np.nan, np.nan)
-            rows.append(Deviation(name, MAP_KINDS[name].unit, tissue, bias, rmse, error.size))
+            rows.append(Deviation(name, QUANTITIES[name].unit, region.name, bias, rmse, error.size))
     return rows
 
 
 def judged_voxels(maps: Mapping[str, Volume], truth: Truth) -> dict[str, Mask]:
-    """Map name -> (slices, y, x): where the map means something and both sides show tissue."""
+    """Name of a parameter -> (slices, y, x): where it means something and both sides show tissue."""
     shapes = {volume.shape for volume in (*maps.values(), *truth.maps.values())}
     if len(shapes) != 1:
-        raise ValueError(f"maps and truth differ in shape: {sorted(shapes)}.")
+        raise InputError(f"Maps and truth differ in shape: {sorted(shapes)}.")
     both = shown_foreground(maps) & truth.tissue
-    ff = truth.maps["ff"]
-    meaningful = {"t1h2o": ff < FATTY, "t1fat": ff > SOME_FAT}
-    names = [name for name in MAP_KINDS if name in maps and name in truth.maps and name != "pd"]
-    return {name: both & meaningful.get(name, True) for name in names}
+    judged = {}
+    for parameter in model_of_maps(truth.maps).parameters:
+        if parameter.name in maps and parameter.name in truth.maps:
+            where = parameter.quantity.where
+            judged[parameter.name] = both & (where.mask(truth.maps) if where else True)
+    return judged
 
 
 def deviation_table(rows: Sequence[Deviation]) -> Table:
-    """For the console: one line a map, bias and RMSE in muscle and in fat."""
+    """A table for the console: one line per map, bias and RMSE in every region."""
     table = Table(title="Maps against the truth", title_style="bold", header_style="bold")
     table.add_column("map")
-    for tissue in ("muscle", "fat"):
+    for tissue in dict.fromkeys(row.tissue for row in rows):
         table.add_column(f"bias, {tissue}", justify="right")
         table.add_column(f"RMSE, {tissue}", justify="right")
     for name in dict.fromkeys(row.name for row in rows):
-        kind = MAP_KINDS[name]
-        cells = [kind.title if kind.unit == "1" else f"{kind.title} ({kind.unit})"]
+        quantity = QUANTITIES[name]
+        cells = [quantity.label]
         for row in (row for row in rows if row.name == name):
-            digits = ".3f" if kind.unit == "1" else ".1f"
+            digits = quantity.digits
             cells += ["–", "–"] if not row.voxels else [f"{row.bias:+{digits}}", f"{row.rmse:{digits}}"]
         table.add_row(*cells)
     return table

@@ -1,77 +1,152 @@
-"""The kinds of map that leave the stream: units, stable series numbers, how they are stored and shown."""
+"""Every quantity that is mapped, declared once: unit, ranges, how it is stored, shown and named in files."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-__all__ = ["MAP_KINDS", "MapKind", "fit_to_scan"]
+__all__ = ["QUANTITIES", "Bids", "Quantity", "Spread", "Where", "declare"]
 
 
 @dataclass(frozen=True)
-class MapKind:
-    """One kind of map. Integer images store round((value - offset) / slope).
+class Where:
+    """A rule that selects voxels by the value of one quantity."""
 
-    With the slopes below the whole physical range fits 0..4095, the 12 bits of a scanner's images, in steps
-    finer than the maps are precise (water T1 is good to tens of ms, fat fraction to a percent or so). The
-    standard deviation that a network expects of its map `<name>` is the map `<name>_std`.
+    quantity: str
+    above: float = -math.inf
+    below: float = math.inf
+
+    def mask(self, values: Mapping[str, Any]) -> Any:
+        """Boolean array of the voxels that follow the rule.
+
+        Args:
+            values: name of a quantity -> its map, arrays or tensors of one shape; must hold the rule's quantity.
+
+        """
+        value = values[self.quantity]
+        return (value > self.above) & (value < self.below)
+
+    def __str__(self) -> str:
+        bounds = [f"> {self.above:g}"] * math.isfinite(self.above) + [f"< {self.below:g}"] * math.isfinite(self.below)
+        return f"{QUANTITIES[self.quantity].symbol} {' and '.join(bounds)}"
+
+
+@dataclass(frozen=True)
+class Bids:
+    """Name and unit of a quantity in the Brain Imaging Data Structure, version 1.9 (qMRI)."""
+
+    suffix: str
+    unit: str
+    per_unit: float = 1.0
+    """BIDS value of one unit of ours: 0.001 for ms, which BIDS gives in s."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the map of a quantity's standard deviation is stored and shown; its unit is the quantity's."""
+
+    series: int
+    high: float
+    slope: float
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity. Integer images store round((value - offset) / slope).
+
+    With the slopes below, the whole physical range fits 0..4095, the 12 bits of a scanner's images, in steps that are
+    finer than the maps are precise: water T1 is good to tens of ms, the fat fraction to about one percent.
     """
 
     name: str
-    """In `ParameterMaps`, in the metadata (`spokestream_map`) and in file names."""
+    """Key in `ParameterMaps`, in the metadata (`spokestream_map`) and in file names."""
     title: str
     unit: str
-    """"1" is dimensionless."""
-    series: int
-    """`image_series_index`, never reused: high, so that no series of the scanner is overwritten."""
+    """The unit; "1" is dimensionless."""
+    series: int | None
+    """`image_series_index`, never reused: high, so that no series of the scanner is overwritten. None is no image."""
     low: float
     """Lower end of the display window, in `unit`."""
     high: float | None
     """Upper end of the display window; None where the scale is the scan's own."""
     slope: float | None
-    """Physical step of one stored unit; None where the scale is the scan's own, see `fit_to_scan`."""
+    """Physical step of one stored unit; None where the scale is the scan's own."""
     offset: float
     """Physical value that is stored as 0."""
-    gadgetron_role: str
+    role: str
+    """Gadgetron's `DataRole`."""
     colours: str
-    """Matplotlib colour map of figures."""
+    """Matplotlib's colour map for figures."""
     lut: str = ""
-    """Colour table on a FIRE scanner; none shows grey."""
+    """Colour table on a FIRE scanner; grey if empty."""
+    symbol: str = ""
+    """Short form in tables, where the title is too long."""
+    where: Where | None = None
+    """Where the quantity means something; None is everywhere in tissue."""
+    spread: Spread | None = None
+    """The map of its standard deviation, `<name>_std`; None if there is none."""
+    bids: Bids | None = None
+
+    @property
+    def label(self) -> str:
+        """Title with unit, for axes and tables."""
+        return self.title if self.unit == "1" else f"{self.title} ({self.unit})"
+
+    @property
+    def digits(self) -> str:
+        """Format of its values in tables of errors."""
+        return ".3f" if self.unit == "1" else ".1f"
+
+    @property
+    def standard_deviation(self) -> "Quantity | None":
+        """The quantity that is its standard deviation."""
+        if self.spread is None:
+            return None
+        return replace(
+            self, name=f"{self.name}_std", title=f"{self.title}, sd", series=self.spread.series, low=0.0,
+            high=self.spread.high, slope=self.spread.slope, offset=0.0, role="Image_Other", colours="cividis", lut="",
+            symbol="", spread=None, bids=None,
+        )  # fmt: skip
+
+
+QUANTITIES: dict[str, Quantity] = {}
+"""All quantities by name, standard deviations included."""
+
+
+def declare(quantity: Quantity) -> Quantity:
+    """Make a quantity, and its standard deviation, known under its name; returns it.
+
+    Raises ValueError when the name or the series number belongs to another quantity: that is a programming error.
+    """
+    for one in (quantity, quantity.standard_deviation):
+        if one is None:
+            continue
+        taken = {q.series for q in QUANTITIES.values() if q.series is not None}
+        if one.name in QUANTITIES or one.series in taken:
+            raise ValueError(f"the quantity '{one.name}' or its series {one.series} is already declared")
+        QUANTITIES[one.name] = one
+    return quantity
 
 
 _HOT = "MicroDeltaHotMetal.pal"
 
-MAP_KINDS: dict[str, MapKind] = {
-    kind.name: kind
-    for kind in (
-        MapKind("ff", "Fat fraction", "1", 101, 0, 1, 0.00025, 0, "FATFRACTION", "magma", _HOT),
-        MapKind("t1h2o", "Water T1", "ms", 102, 500, 2300, 1, 0, "T1", "viridis", _HOT),
-        MapKind("t1fat", "Fat T1", "ms", 103, 200, 500, 1, 0, "T1", "viridis", _HOT),
-        MapKind("deltaf", "Off-resonance", "Hz", 104, -120, 120, 0.125, -256, "FREQMAP", "coolwarm"),
-        MapKind("b1", "B1", "1", 105, 0.3, 1.3, 0.0005, 0, "B1MAP", "plasma"),
-        MapKind("pd", "Proton density", "a.u.", 106, 0, None, None, 0, "PD", "gray"),
-        MapKind("phase", "Phase", "rad", 107, -math.pi, math.pi, 0.002, -4, "Phase", "twilight"),
-        MapKind("correlation", "Match quality", "1", 108, 0.5, 1, 0.00025, 0, "Image_Other", "viridis"),
-        MapKind("residual", "Unexplained signal", "1", 109, 0, 0.5, 0.00025, 0, "Image_Other", "viridis"),
-        MapKind("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno"),
-        MapKind("ff_std", "Fat fraction, sd", "1", 111, 0, 0.2, 0.00025, 0, "Image_Other", "cividis"),
-        MapKind("t1h2o_std", "Water T1, sd", "ms", 112, 0, 300, 1, 0, "Image_Other", "cividis"),
-        MapKind("t1fat_std", "Fat T1, sd", "ms", 113, 0, 150, 0.25, 0, "Image_Other", "cividis"),
-        MapKind("deltaf_std", "Off-resonance, sd", "Hz", 114, 0, 40, 0.0625, 0, "Image_Other", "cividis"),
-        MapKind("b1_std", "B1, sd", "1", 115, 0, 0.2, 0.00025, 0, "Image_Other", "cividis"),
-    )
-}
-"""By name, in the order in which the maps of a slice leave."""
-
-
-def fit_to_scan(kind: MapKind, values: NDArray[np.float32]) -> MapKind:
-    """Choose slope and window of a map without a scale of its own, from (n,) values of the first slice.
-
-    The 99th percentile is stored between 512 and 1024: steps of 0.2 % or finer, and room for slices four times
-    as bright. A power of two keeps the slope exact in any precision.
-    """
-    bright = float(np.percentile(values, 99)) if values.size else 0.0
-    exponent = math.frexp(bright)[1] if bright > 0 else 10
-    slope = math.ldexp(1.0, exponent - 10)
-    return replace(kind, slope=slope, high=1024 * slope)
+for _quantity in (
+    Quantity("ff", "Fat fraction", "1", 101, 0, 1, 0.00025, 0, "FATFRACTION", "magma", _HOT, "FF",
+             spread=Spread(111, 0.2, 0.00025), bids=Bids("FFmap", "percent", 100)),
+    Quantity("t1h2o", "Water T1", "ms", 102, 500, 2300, 1, 0, "T1", "viridis", _HOT, "T1w",
+             where=Where("ff", below=0.7), spread=Spread(112, 300, 1), bids=Bids("T1map", "s", 0.001)),
+    Quantity("t1fat", "Fat T1", "ms", 103, 200, 500, 1, 0, "T1", "viridis", _HOT, "T1f",
+             where=Where("ff", above=0.3), spread=Spread(113, 150, 0.25), bids=Bids("T1map", "s", 0.001)),
+    Quantity("deltaf", "Off-resonance", "Hz", 104, -120, 120, 0.125, -256, "FREQMAP", "coolwarm", symbol="df",
+             spread=Spread(114, 40, 0.0625), bids=Bids("B0map", "Hz")),
+    Quantity("b1", "B1", "1", 105, 0.3, 1.3, 0.0005, 0, "B1MAP", "plasma", symbol="B1",
+             spread=Spread(115, 0.2, 0.00025), bids=Bids("TB1map", "1")),
+    Quantity("pd", "Proton density", "a.u.", 106, 0, None, None, 0, "PD", "gray", symbol="PD",
+             bids=Bids("PDmap", "arbitrary")),
+    Quantity("phase", "Phase", "rad", 107, -math.pi, math.pi, 0.002, -4, "Phase", "twilight"),
+    Quantity("correlation", "Match quality", "1", 108, 0.5, 1, 0.00025, 0, "Image_Other", "viridis"),
+    Quantity("residual", "Unexplained signal", "1", 109, 0, 0.5, 0.00025, 0, "Image_Other", "viridis"),
+    Quantity("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno"),
+    Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "viridis", symbol="T2w"),
+):  # fmt: skip
+    declare(_quantity)

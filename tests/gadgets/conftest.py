@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from small_scan import MATRIX, short_sequence
 
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import compressed_basis

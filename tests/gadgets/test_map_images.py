@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spokestream.errors import ScanError
-from spokestream.gadgets.map_images import MapImages, stored_to_physical, to_stored
+from spokestream.errors import FileError, InputError, ScanError
+from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.messages import Geometry, ParameterMaps
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
-from spokestream.simulator.physics.quantities import MAP_KINDS, fit_to_scan
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.stored_maps.levels import fit_to_scan, stored_to_physical, to_stored
+from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 SHAPE = (5, 7)
@@ -43,12 +45,11 @@ def parameter_maps(slice_index=0, **maps):
         ranges = {"correlation": (0, 1), "ff": (0, 1), "t1h2o": (100, 4000), "t1fat": (50, 700), "deltaf": (-250, 250)}
         ranges |= {"b1": (0.1, 2), "phase": (-math.pi, math.pi), "pd": (0, 3e-4)}
         maps = {name: rng.uniform(*r, SHAPE).astype(np.float32) for name, r in ranges.items()}
-    return ParameterMaps(maps, slice_index, GEOMETRY, np.ones(SHAPE, bool), {"missing": 3})
+    return ParameterMaps(maps, slice_index, GEOMETRY, np.ones(SHAPE, bool))
 
 
 def images_of(scan, *messages, dtype="uint16"):
-    gadget = MapImages(dtype)
-    gadget.start(scan)
+    gadget = MapImages(scan, dtype)
     images = [image for message in messages for image in gadget.feed(message)]
     gadget.close()
     return images
@@ -70,7 +71,7 @@ def test_values_survive_the_wire_to_half_a_step(scan, dtype):
         received = ismrmrd.Image.from_bytes(image.to_bytes())
         name, unit, values = stored_to_physical(received)
         assert received.data.dtype == dtype
-        assert unit == MAP_KINDS[name].unit
+        assert unit == QUANTITIES[name].unit
         assert values.shape == SHAPE
         assert values.dtype == np.float32
         tolerance = 0 if dtype == "float32" else 0.5001 * steps.get(name, 0.00025)
@@ -86,7 +87,7 @@ def test_stored_integers_follow_the_contract(scan):
     assert image.data.tolist() == [[[[0, 2048, 2049]]]]
 
 
-@pytest.mark.parametrize("kind", [k for k in MAP_KINDS.values() if k.slope], ids=lambda k: k.name)
+@pytest.mark.parametrize("kind", [k for k in QUANTITIES.values() if k.series and k.slope], ids=lambda k: k.name)
 def test_the_whole_window_of_every_kind_fits_twelve_bits(kind):
     assert kind.offset <= kind.low < kind.high <= kind.offset + 4095 * kind.slope
     assert (kind.high - kind.low) / kind.slope >= 300  # finer than the eye and the noise
@@ -153,7 +154,7 @@ def test_proton_density_keeps_one_slope_for_the_whole_scan(scan):
 
 @pytest.mark.parametrize("scale", [1e-12, 0.7, 1.0, 3e7])
 def test_a_fitted_slope_uses_the_bits_whatever_the_scale(scale):
-    kind = fit_to_scan(MAP_KINDS["pd"], np.full(50, scale, np.float32))
+    kind = fit_to_scan(QUANTITIES["pd"], np.full(50, scale, np.float32))
     assert 512 <= np.float32(scale) / kind.slope < 1024
     assert math.frexp(kind.slope)[0] == 0.5
 
@@ -202,11 +203,11 @@ def test_both_dialects_say_the_same(scan):
         assert meta["GADGETRON_WindowWidth"] == meta["WindowWidth"]
         low = (int(meta["WindowCenter"]) - int(meta["WindowWidth"]) / 2) * slope + intercept
         high = (int(meta["WindowCenter"]) + int(meta["WindowWidth"]) / 2) * slope + intercept
-        kind = MAP_KINDS[meta["spokestream_map"]]
+        kind = QUANTITIES[meta["spokestream_map"]]
         assert low == pytest.approx(kind.low, abs=slope)
         if kind.high is not None:
             assert high == pytest.approx(kind.high, abs=slope)
-        assert meta["GADGETRON_DataRole"] == kind.gadgetron_role
+        assert meta["GADGETRON_DataRole"] == kind.role
         assert meta["DataRole"] == "Quantitative"
         assert meta["Keep_image_geometry"] == "1"
         assert [float(x) for x in meta["ImageRowDir"]] == [0.6, 0.8, 0.0]
@@ -224,6 +225,7 @@ def test_floats_carry_no_window_and_no_rescaling(scan):
 
 def test_provenance_and_integrity_travel_and_nothing_depends_on_the_clock(scan):
     scan.provenance["protocol"] = "thigh\x00 <1>\n"
+    scan.integrity.record(0, "missing", 3)
     first, second = (images_of(scan, parameter_maps())[0] for _ in range(2))
     assert first.to_bytes() == second.to_bytes()
     meta = ismrmrd.Image.from_bytes(first.to_bytes()).meta
@@ -236,17 +238,17 @@ def test_provenance_and_integrity_travel_and_nothing_depends_on_the_clock(scan):
 def test_an_unknown_map_or_pixel_type_is_refused_in_words(scan):
     with pytest.raises(ScanError, match="unknown kind 't9'"):
         images_of(scan, parameter_maps(t9=np.zeros(SHAPE, np.float32)))
-    with pytest.raises(ValueError, match="uint16, int16, float32"):
-        MapImages("uint8")
+    with pytest.raises(InputError, match="uint16, int16, float32"):
+        MapImages(scan, "uint8")
 
 
 def test_foreign_images_are_not_taken_for_maps(scan):
     image = images_of(scan, parameter_maps())[0]
     foreign = ismrmrd.Image(head=image.getHead())
-    with pytest.raises(ValueError, match="not a map of spokestream"):
+    with pytest.raises(FileError, match="not a map of spokestream"):
         stored_to_physical(foreign)
     image.meta["RescaleSlope"] = "steep"
-    with pytest.raises(ValueError, match="not a map of spokestream"):
+    with pytest.raises(FileError, match="not a map of spokestream"):
         stored_to_physical(image)
 
 

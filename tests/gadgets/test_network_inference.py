@@ -8,7 +8,7 @@ import torch
 from small_scan import MATRIX, complex_normal, short_sequence
 from toy_network import OUTPUTS, toy_contract, toy_module
 
-from spokestream.errors import ScanError
+from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry
 from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.device import choose_precision, repeat_exactly
@@ -27,7 +27,7 @@ def slice_of(contract, rng, shape=MATRIX, share=0.4):
     coefficients = complex_normal(rng, len(contract.basis.te_ms), *shape)
     foreground = rng.random(shape) < share
     foreground[2, -1] = foreground[-1, 1] = True
-    return Fingerprints(coefficients, contract.basis, foreground, 3, GEOMETRY, {"missing": 5})
+    return Fingerprints(coefficients, contract.basis, foreground, 3, GEOMETRY)
 
 
 def whole_image(archive, message):
@@ -120,7 +120,7 @@ def test_a_device_takes_as_many_tiles_at_once_as_it_had_memory_for_at_the_start(
     assert network._most_at_once() == 16
     assert network._forward.sizes == [64, 32, 16]
     network._forward.room = 0
-    with pytest.raises(ValueError, match="no memory for a single tile"):
+    with pytest.raises(InputError, match="no memory for a single tile"):
         network._most_at_once()
 
 
@@ -128,8 +128,7 @@ def test_no_room_for_a_single_tile_ends_the_scan_with_a_sentence(rng, scan):
     archive = toy_archive()
     network = TiledNetwork(archive, "cpu", "float32")
     network._forward = Forgetful(network._forward, 0, MemoryError())
-    gadget = NetworkInference(network)
-    gadget.start(scan)
+    gadget = NetworkInference(scan, network)
     with pytest.raises(ScanError, match="not even one tile"):
         list(gadget.feed(slice_of(archive.contract, rng)))
 
@@ -138,8 +137,7 @@ def test_no_room_for_the_normalised_slice_ends_the_scan_with_a_sentence(rng, sca
     archive = toy_archive()
     network = TiledNetwork(archive, "cpu", "float32")
     network._normalise = Forgetful(None, 0, torch.OutOfMemoryError("CUDA out of memory."))
-    gadget = NetworkInference(network)
-    gadget.start(scan)
+    gadget = NetworkInference(scan, network)
     with pytest.raises(ScanError, match="normalised slice does not fit"):
         list(gadget.feed(slice_of(archive.contract, rng)))
 
@@ -185,13 +183,12 @@ def test_the_gadget_gives_maps_with_what_they_were_made_from(rng, scan):
         yield
         turns.append("given back")
 
-    gadget = NetworkInference(TiledNetwork(archive, "cpu", "float32"), turn)
-    gadget.start(scan)
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"), turn)
     message = slice_of(archive.contract, rng)
     (maps,) = gadget.feed(message)
     assert turns == ["taken", "given back"]
     assert maps.fingerprints is message
-    assert (maps.slice, maps.geometry, maps.integrity) == (3, GEOMETRY, {"missing": 5})
+    assert (maps.slice, maps.geometry) == (3, GEOMETRY)
     assert not any(values[~message.foreground].any() for values in maps.maps.values())
     expected = whole_image(archive, message)[0]
     np.testing.assert_allclose(maps.maps["ff"][message.foreground], expected[message.foreground], atol=2e-6)
@@ -200,8 +197,7 @@ def test_the_gadget_gives_maps_with_what_they_were_made_from(rng, scan):
 
 def test_a_slice_without_tissue_gives_empty_maps(rng, scan):
     archive = toy_archive()
-    gadget = NetworkInference(TiledNetwork(archive, "cpu", "float32"))
-    gadget.start(scan)
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
     message = slice_of(archive.contract, rng)
     (maps,) = gadget.feed(replace(message, foreground=np.zeros(MATRIX, bool)))
     assert maps.maps["ff"].shape == MATRIX
@@ -212,8 +208,7 @@ def test_a_slice_that_lacks_frames_is_completed_and_the_client_told(rng, scan, c
     archive = toy_archive()
     contract = archive.contract
     scan.log.propagate = True
-    gadget = NetworkInference(TiledNetwork(archive, "cpu", "float32"))
-    gadget.start(scan)
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
     message = slice_of(contract, rng)
     with caplog.at_level(logging.WARNING):
         (maps,) = gadget.feed(replace(message, basis=contract.basis.without([1])))
@@ -224,8 +219,7 @@ def test_a_slice_that_lacks_frames_is_completed_and_the_client_told(rng, scan, c
 
 def test_another_basis_is_refused(rng, scan):
     archive = toy_archive()
-    gadget = NetworkInference(TiledNetwork(archive, "cpu", "float32"))
-    gadget.start(scan)
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
     message = slice_of(archive.contract, rng)
     other = replace(message.basis, weights=message.basis.weights * 1.1)
     with pytest.raises(ScanError, match="another temporal basis"):
@@ -235,28 +229,27 @@ def test_another_basis_is_refused(rng, scan):
 def test_another_sequence_is_refused_at_the_start(scan):
     sequence = short_sequence()
     other = replace(sequence, flip_angle_deg=1.1 * sequence.flip_angle_deg)
-    gadget = NetworkInference(TiledNetwork(toy_archive(), "cpu", "float32"))
     with pytest.raises(ScanError, match=r"another sequence than this scan's: flip_angle_deg of spoke 0"):
-        gadget.start(replace(scan, sequence=other))
+        NetworkInference(replace(scan, sequence=other), TiledNetwork(toy_archive(), "cpu", "float32"))
 
 
 def test_another_field_is_refused_at_the_start(scan):
-    gadget = NetworkInference(TiledNetwork(toy_archive(), "cpu", "float32"))
+    network = TiledNetwork(toy_archive(), "cpu", "float32")
     with pytest.raises(ScanError, match=r"made for 2.89 T, not for this scan's 1.5 T"):
-        gadget.start(replace(scan, header=replace(scan.header, field_strength_t=1.5)))
-    gadget.start(replace(scan, header=replace(scan.header, field_strength_t=3.0)))
+        NetworkInference(replace(scan, header=replace(scan.header, field_strength_t=1.5)), network)
+    NetworkInference(replace(scan, header=replace(scan.header, field_strength_t=3.0)), network)
 
 
 def test_devices_and_precisions_are_refused_by_name():
-    with pytest.raises(ValueError, match="one of auto, cpu, cuda"):
+    with pytest.raises(InputError, match="one of auto, cpu, cuda"):
         TiledNetwork(toy_archive(), "tpu")
-    with pytest.raises(ValueError, match="one of auto, float32"):
+    with pytest.raises(InputError, match="one of auto, float32"):
         choose_precision("int8", torch.device("cpu"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="no CUDA device"):
+    with pytest.raises(InputError, match="no CUDA device"):
         TiledNetwork(toy_archive(), "cuda")
 
 

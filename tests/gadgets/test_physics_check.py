@@ -9,11 +9,14 @@ import torch
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry, ParameterMaps
-from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck, compare
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.model_fit.misfit import explained
+from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.simulator.physics.signal import voxel_signal
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis, frame_means
-from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
+from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
 SHAPE = (41, 53)
 GEOMETRY = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (53, 41, 8))
@@ -54,14 +57,14 @@ def test_any_voxel_s_coefficients_are_the_closed_form_s(dictionary, make_basis):
     basis = make_basis(dictionary.sequence, dictionary.atoms)
     tissue = random_tissue(np.random.default_rng(1), 300)
     wanted = exact(dictionary.sequence, tissue, basis)
-    found, _ = ClosedForm(dictionary.sequence, basis).at(*tensors(tissue))
+    found, _ = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
     error = np.linalg.norm(found.numpy() - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
     assert error.max() < 1e-3
 
 
 def test_slopes_are_the_difference_quotients_of_the_closed_form(dictionary, basis):
     tissue = random_tissue(np.random.default_rng(2), 200)
-    _, slopes = ClosedForm(dictionary.sequence, basis).at(*tensors(tissue))
+    _, slopes = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
     per_log = {"t1h2o": tissue["t1h2o"], "t1fat": tissue["t1fat"]}
     for i, (name, step) in enumerate({"ff": 0.01, "t1h2o": 2.0, "t1fat": 1.0, "deltaf": 0.05, "b1": 0.002}.items()):
         ahead, behind = (
@@ -77,11 +80,11 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
     rng = np.random.default_rng(3)
     n, k = 20_000, len(basis.te_ms)
     tissue = {name: np.full(n, v) for name, v in zip(NAMES, (0.4, 1200.0, 340.0, 20.0, 0.8), strict=True)}
-    signal, slopes = ClosedForm(dictionary.sequence, basis).at(*tensors(tissue))
+    signal, slopes = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
     sigma = 1e-3 * signal.abs().mean().item()
     noise = sigma * (rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k)))
     rho = 2.5 * np.exp(0.7j)
-    found = compare((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, slopes[:, :5])
+    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, slopes[:, :5])
     assert found.rho.mean().numpy() == pytest.approx(rho, rel=1e-4)
     # means of chi-square distributions with 5 and 2K - 7 degrees of freedom, to four standard errors
     assert found.noise.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))
@@ -112,13 +115,14 @@ def measured(dictionary, basis, maps, foreground, rng, noise=1.0):
     signal = signal + sigma * (rng.standard_normal(signal.shape) + 1j * rng.standard_normal(signal.shape))
     data = np.zeros((len(basis.te_ms), *SHAPE), np.complex64)
     data[:, foreground] = ((signal * 30 * np.exp(1.1j)) @ basis.weights).T
-    return Fingerprints(data, basis, foreground, 2, GEOMETRY, {"missing": 0})
+    return Fingerprints(data, basis, foreground, 2, GEOMETRY)
 
 
 def checked(scan, dictionary, maps, fingerprints, foreground):
-    gadget = PhysicsCheck(ClosedForm(dictionary.sequence, fingerprints.basis))
-    gadget.start(scan)
-    message = ParameterMaps(maps, 2, GEOMETRY, foreground, fingerprints.integrity, fingerprints)
+    """The checked maps; the counts of the check are in the scan's ledger."""
+    scan.integrity = IntegrityLedger()
+    gadget = PhysicsCheck(scan, WaterFatSignal(dictionary.sequence, fingerprints.basis))
+    message = ParameterMaps(maps, 2, GEOMETRY, foreground, fingerprints)
     (found,) = gadget.feed(message)
     gadget.close()
     return found
@@ -132,9 +136,10 @@ def test_made_up_maps_are_flagged_and_honest_ones_are_not(scan, dictionary, basi
     def rate(**changes):
         changed = {**maps, **{name: maps[name] + np.float32(change) for name, change in changes.items()}}
         found = checked(scan, dictionary, changed, fingerprints, foreground)
-        assert found.integrity["foreground"] == foreground.sum()
-        assert found.integrity["flagged"] == np.sum(found.maps["misfit"] > FLAGGED_ABOVE)
-        return found.integrity["flagged"] / found.integrity["foreground"]
+        counts = scan.integrity.counts(2)
+        assert counts["foreground"] == foreground.sum()
+        assert counts["flagged"] == np.sum(found.maps["misfit"] > FLAGGED_ABOVE)
+        return counts["flagged"] / counts["foreground"]
 
     assert rate() < 0.01
     assert not caplog.records
@@ -166,7 +171,6 @@ def test_proton_density_and_phase_are_those_of_the_signal(scan, dictionary, basi
         assert found.maps[name].dtype == np.float32
         assert not found.maps[name][~foreground].any()
     assert 0 < found.maps["residual"][foreground].min() < found.maps["residual"][foreground].max() < 1
-    assert found.integrity["missing"] == 0
 
 
 def test_frames_that_are_missing_are_missing_in_the_closed_form_too(scan, dictionary, basis):
@@ -197,7 +201,8 @@ def test_a_pool_without_a_t1_does_not_condemn_a_voxel(scan, dictionary, basis):
     fingerprints = measured(dictionary, basis, maps, foreground, rng)
     maps["t1fat"][maps["ff"] < 0.05] = 0
     maps["t1h2o"][maps["ff"] > 0.95] = 0
-    assert checked(scan, dictionary, maps, fingerprints, foreground).integrity["flagged"] < 0.02 * foreground.sum()
+    checked(scan, dictionary, maps, fingerprints, foreground)
+    assert scan.integrity.counts(2)["flagged"] < 0.02 * foreground.sum()
 
 
 def test_values_that_are_no_numbers_and_signals_that_are_nothing_do_no_harm(scan, dictionary, basis):
@@ -211,23 +216,22 @@ def test_values_that_are_no_numbers_and_signals_that_are_nothing_do_no_harm(scan
     assert all(np.isfinite(found.maps[name]).all() for name in ("pd", "phase", "residual", "misfit"))
     assert (found.maps["residual"][10:13, 25] == 1).all()
     assert (found.maps["pd"][20, 20:25] == 0).all()
-    assert 3 <= found.integrity["flagged"] < 0.02 * foreground.sum()
+    assert 3 <= scan.integrity.counts(2)["flagged"] < 0.02 * foreground.sum()
 
 
 def test_a_slice_without_tissue_passes(scan, dictionary, basis):
     empty = np.zeros(SHAPE, bool)
     maps = {name: np.zeros(SHAPE, np.float32) for name in NAMES}
     fingerprints = Fingerprints(np.zeros((len(basis.te_ms), *SHAPE), np.complex64), basis, empty, 2, GEOMETRY)
-    found = checked(scan, dictionary, maps, fingerprints, empty)
-    assert (found.integrity["flagged"], found.integrity["foreground"]) == (0, 0)
+    checked(scan, dictionary, maps, fingerprints, empty)
+    assert scan.integrity.counts(2) == {"flagged": 0, "foreground": 0}
 
 
 def test_what_it_is_not_told_it_leaves_alone(scan, dictionary, basis):
     rng = np.random.default_rng(11)
     maps, foreground = thigh(rng)
     fingerprints = measured(dictionary, basis, maps, foreground, rng)
-    gadget = PhysicsCheck(ClosedForm(dictionary.sequence, basis))
-    gadget.start(scan)
+    gadget = PhysicsCheck(scan, WaterFatSignal(dictionary.sequence, basis))
     for message in (
         ParameterMaps(maps, 0, GEOMETRY, foreground),
         ParameterMaps({"ff": maps["ff"]}, 0, GEOMETRY, foreground, fingerprints=fingerprints),
@@ -242,15 +246,15 @@ def test_what_it_is_not_told_it_leaves_alone(scan, dictionary, basis):
 def test_another_sequence_is_refused(scan, dictionary, basis):
     scan.sequence = replace(dictionary.sequence, recovery_ms=1234.0)
     with pytest.raises(ScanError, match="checked for another sequence"):
-        PhysicsCheck(ClosedForm(dictionary.sequence, basis)).start(scan)
+        PhysicsCheck(scan, WaterFatSignal(dictionary.sequence, basis))
 
 
 def test_a_train_that_is_not_ideally_spoiled_is_refused(dictionary, basis):
     with pytest.raises(ScanError, match="ideally spoiled trains; this one's is gradient"):
-        ClosedForm(replace(dictionary.sequence, spoiling="gradient"), basis)
+        WaterFatSignal(replace(dictionary.sequence, spoiling="gradient"), basis)
 
 
 def test_too_few_images_are_refused(dictionary, basis):
     few = replace(basis, weights=basis.weights[:, :3], te_ms=basis.te_ms[:3], noise=basis.noise[:3])
     with pytest.raises(ScanError, match="3 temporal images leave nothing to check"):
-        ClosedForm(dictionary.sequence, few)
+        WaterFatSignal(dictionary.sequence, few)

@@ -1,6 +1,7 @@
 """Readout: the trajectory's source, and every irregularity of a slice."""
 
 import logging
+from dataclasses import replace
 
 import ismrmrd
 import numpy as np
@@ -9,7 +10,10 @@ from small_scan import complex_normal
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.messages import SliceEnd, Spoke
-from spokestream.gadgets.readout import Readout, demodulate, embedded_trajectory
+from spokestream.gadgets.readout import Readout
+from spokestream.gadgets.readouts.demodulation import demodulate
+from spokestream.gadgets.readouts.trajectory import embedded_trajectory
+from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 N_SAMPLES, CENTER = 38, 17  # k = 0 need not lie in the middle
@@ -38,8 +42,7 @@ def spoke_k(angle):
 
 
 def run(scan, readouts, **settings):
-    gadget = Readout(**settings)
-    gadget.start(scan)
+    gadget = Readout(scan, **settings)
     messages = [m for readout in readouts for m in gadget.feed(readout)]
     messages += gadget.finish()
     return [m for m in messages if isinstance(m, Spoke)], [m for m in messages if isinstance(m, SliceEnd)]
@@ -62,7 +65,7 @@ def test_golden_angle_from_the_index_with_center_sample_and_oversampling(scan, r
     expected = spoke_k(golden_angles(5))
     np.testing.assert_allclose(spokes[5].k, expected, atol=1e-5)
     assert not spokes[5].k[CENTER].any()
-    assert end.integrity == {}
+    assert scan.integrity.counts(0) == {}
     assert end.geometry.position_mm == (1.0, 2.0, 3.0)
     assert scan.provenance["trajectory"].startswith("golden angle")
 
@@ -110,7 +113,7 @@ def test_readouts_that_are_no_spokes_are_left_out(scan, readouts):
         readouts[i].set_flag(flag)
     spokes, (end,) = run(scan, readouts)
     assert len(spokes) == len(readouts) - 3
-    assert end.integrity == {"missing": 3}
+    assert scan.integrity.counts(end.slice) == {"missing": 3}
 
 
 def damage(readouts, what):
@@ -142,16 +145,17 @@ def test_irregular_spokes_are_counted_and_said(scan, readouts, caplog, what):
     damage(readouts, what)
     with caplog.at_level(logging.WARNING):
         spokes, (end,) = run(scan, readouts)
-    assert end.integrity == EXPECTED[what]
+    counts = scan.integrity.counts(end.slice)
+    assert counts == EXPECTED[what]
     assert "irregular spokes" in caplog.text
-    assert len({s.index for s in spokes}) == len(spokes) == len(scan.sequence) - end.integrity.get("missing", 0)
+    assert len({s.index for s in spokes}) == len(spokes) == len(scan.sequence) - counts.get("missing", 0)
 
 
 @pytest.mark.parametrize("what", EXPECTED)
 def test_strict_refuses_them_in_a_sentence(scan, readouts, what):
     damage(readouts, what)
     with pytest.raises(ScanError, match=r"^Slice 1: .* strict\.$"):
-        run(scan, readouts, integrity="strict")
+        run(replace(scan, integrity=IntegrityLedger(strict=True)), readouts)
 
 
 def test_too_many_missing_spokes_are_refused(scan, readouts):
@@ -164,8 +168,7 @@ def test_a_slice_ends_when_all_spokes_are_there_or_another_begins(scan, readouts
     second = [ismrmrd.Acquisition(r.getHead(), r.data) for r in readouts]
     for readout in second:
         readout.idx.slice = 4
-    gadget = Readout()
-    gadget.start(scan)
+    gadget = Readout(scan)
     ends = [
         (i, m.slice) for i, r in enumerate(readouts[:-2] + second) for m in gadget.feed(r) if isinstance(m, SliceEnd)
     ]
@@ -206,7 +209,7 @@ def test_demodulation_stops_a_spin_of_that_frequency_and_leaves_the_centre(rng):
 def test_values_that_would_overflow_are_no_signal(scan, readouts):
     readouts[30].data[0, 0] = 1e25
     _, (end,) = run(scan, readouts)
-    assert end.integrity == {"missing": 1, "not_finite": 1}
+    assert scan.integrity.counts(end.slice) == {"missing": 1, "not_finite": 1}
 
 
 def test_a_dwell_time_that_is_no_number_is_refused(scan, readouts):

@@ -29,8 +29,7 @@ def correlated(rng, n_coils, n_samples):
 
 def test_whitened_noise_has_unit_covariance(scan, rng):
     samples = correlated(rng, 5, 40000)
-    gadget = NoiseWhitening()
-    gadget.start(scan)
+    gadget = NoiseWhitening(scan)
     assert list(gadget.feed(readout(samples[:, :20000], noise=True))) == []
     (out,) = gadget.feed(readout(samples[:, 20000:]))
     covariance = out.data @ out.data.conj().T / 20000
@@ -47,8 +46,7 @@ def test_noise_is_scaled_by_dwell_time_and_bandwidth():
 
 
 def test_without_noise_readouts_data_pass_and_the_provenance_says_so(scan, rng):
-    gadget = NoiseWhitening()
-    gadget.start(scan)
+    gadget = NoiseWhitening(scan)
     acquisition = readout(complex_normal(rng, 3, 7))
     assert list(gadget.feed(acquisition)) == [acquisition]
     assert scan.provenance["noise"].startswith("none")
@@ -64,8 +62,7 @@ def test_without_noise_readouts_data_pass_and_the_provenance_says_so(scan, rng):
     ],
 )
 def test_noise_that_cannot_whiten_is_refused_in_a_sentence(scan, rng, noise, sentence):
-    gadget = NoiseWhitening()
-    gadget.start(scan)
+    gadget = NoiseWhitening(scan)
     with pytest.raises(ScanError, match=sentence):
         [list(gadget.feed(r)) for r in (readout(noise, noise=True), readout(complex_normal(rng, 3, 7)))]
 
@@ -84,8 +81,7 @@ def test_compression_keeps_the_signal_of_few_sources_and_the_whiteness_of_noise(
 
 
 def test_compression_holds_back_only_the_calibration(scan, rng):
-    gadget = CoilCompression(n_coils=2, calibration_spokes=4)
-    gadget.start(scan)
+    gadget = CoilCompression(scan, n_coils=2, calibration_spokes=4)
     out = [len(list(gadget.feed(spoke(rng, i, n_coils=5)))) for i in range(6)]
     assert out == [0, 0, 0, 4, 1, 1]
     assert list(gadget.feed(SliceEnd(0, HERE)))[-1] == SliceEnd(0, HERE)
@@ -97,8 +93,7 @@ def test_compression_holds_back_only_the_calibration(scan, rng):
 
 
 def test_frames_leave_when_complete_whatever_the_order(scan, rng):
-    gadget = SpokeAccumulation()
-    gadget.start(scan)
+    gadget = SpokeAccumulation(scan)
     spokes = [spoke(rng, i) for i in range(16)]
     order = [1, 0, 2, 3, 4, 5, 6, 8, 7, 9, 10, 11, 12, 13, 15]
     blocks = [(i, block) for i in order for block in gadget.feed(spokes[i])]
@@ -113,7 +108,6 @@ def test_frames_leave_when_complete_whatever_the_order(scan, rng):
 
 def test_a_last_frame_may_be_shorter(scan, rng):
     scan.sequence.__dict__["spokes_per_frame"] = 12  # 80 spokes: 6 frames of 12 and one of 8
-    gadget = SpokeAccumulation()
-    gadget.start(scan)
+    gadget = SpokeAccumulation(scan)
     blocks = [block for i in range(80) for block in gadget.feed(spoke(rng, i))]
     assert [len(block.indices) for block in blocks] == [12] * 6 + [8]

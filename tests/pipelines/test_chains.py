@@ -3,7 +3,7 @@ import logging
 import pytest
 from toy_network import write_toy_archive
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, ScanError
 from spokestream.gadgets.readout import Readout
 from spokestream.pipelines.chains import PIPELINES, configure, select, start_scan, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
@@ -55,7 +55,7 @@ def test_warming_up_loads_the_operators_archive_and_says_when_it_cannot(tmp_path
     path = write_toy_archive(tmp_path / "mine.pt")
     warm_up(T1FFNetSettings(archive=str(path), device="cpu", precision="float32"))
     assert (path.resolve(), "cpu", "float32") in MODEL_POOL._loaded
-    with pytest.raises(ValueError, match="no network archive"):
+    with pytest.raises(FileError, match="no network archive"):
         warm_up(T1FFNetSettings(archive=str(tmp_path / "absent.pt")))
 
 

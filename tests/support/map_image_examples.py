@@ -4,7 +4,8 @@ import numpy as np
 
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.messages import Geometry, ParameterMaps
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 SHAPE = (9, 14)  # y, x
@@ -24,8 +25,8 @@ def example_maps(slice_index=0):
 def example_images(n_slices=1, gap_mm=20.0, order=None, dtype="uint16", positions=None):
     """Images of all slices; slice z lies at (5, -6, 7) + z * gap along the normal, or at the given positions."""
     header = ScanHeader("<xml/>", (28, 28, 1), (560, 560, 8), (14, 9, 1), FOV)
-    gadget = MapImages(dtype)
-    gadget.start(ScanContext(header, load_sequence("t1ff-2d-1400"), provenance={"trajectory": "embedded"}))
+    scan = ScanContext(header, load_sequence("t1ff-2d-1400"), provenance={"trajectory": "embedded"})
+    gadget = MapImages(scan, dtype)
     images = []
     for z in order or range(n_slices):
         position = np.array((5.0, -6.0, 7.0)) + z * gap_mm * np.array(NORMAL)
@@ -33,5 +34,6 @@ def example_images(n_slices=1, gap_mm=20.0, order=None, dtype="uint16", position
             position = positions[z]
         geometry = Geometry(tuple(position), READ, PHASE, NORMAL, (0.0, 0.0, 0.0), FOV)
         maps, inside = example_maps(z)
-        images += gadget.feed(ParameterMaps(maps, z, geometry, inside, {"missing": z}))
+        scan.integrity.record(z, "missing", z)
+        images += gadget.feed(ParameterMaps(maps, z, geometry, inside))
     return images

@@ -6,8 +6,9 @@ from small_scan import short_sequence
 from torch import Tensor, nn
 
 from spokestream.gadgets.network.archive import save_archive
-from spokestream.gadgets.network.contract import Contract, Output, Where
+from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
+from spokestream.simulator.physics.quantities import Where
 from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 OUTPUTS = (

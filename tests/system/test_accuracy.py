@@ -56,8 +56,8 @@ def test_errors_fall_to_the_spacing_of_the_grid():
         torch.from_numpy(np.ascontiguousarray(gridded[:, inside].T)), TwoPoolAtoms(dictionary, basis)
     )
     axes = dictionary.grid
-    found = {"ff": match.ff, "t1h2o_ms": axes.t1h2o_ms[match.t1h2o], "b1": axes.b1[match.b1]}
-    found |= {"deltaf_hz": axes.deltaf_hz[match.deltaf], "t1fat_ms": axes.t1fat_ms[match.t1fat]}
+    found = {"ff": match.fraction, "t1h2o_ms": axes.t1h2o_ms[match.index["t1h2o"]], "b1": axes.b1[match.index["b1"]]}
+    found |= {"deltaf_hz": axes.deltaf_hz[match.index["deltaf"]], "t1fat_ms": axes.t1fat_ms[match.index["t1fat"]]}
     # B1 is known to 0.05; errors of half a step of B1 and of off-resonance pass on to FF and T1
     limits = {"ff": 0.015, "t1h2o_ms": 35, "t1fat_ms": 30, "deltaf_hz": 5, "b1": 0.025}
     for name, limit in limits.items():

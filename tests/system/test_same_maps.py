@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gadgetron_host import module_process
 
-from spokestream.gadgets.map_images import stored_to_physical
+from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines import wire
 from spokestream.pipelines.chains import select, start_scan
 from spokestream.pipelines.client import send_scan

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_means
+from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["CoefficientRms", "FrameEnergy", "FrameZScore", "Normalisation", "expansion"]
 
@@ -84,7 +84,7 @@ class FrameNormalisation(Normalisation):
     @classmethod
     def of(cls, basis: TemporalBasis, sequence: PulseSequence) -> Self:
         """Frames as tissue has them that the sequence's dictionary holds."""
-        return cls(expansion(basis, build_dictionary(sequence).atoms))
+        return cls(expansion(basis, model_of_sequence(sequence).dictionary(sequence).atoms))
 
     def _unit(self, coefficients: Tensor) -> Tensor:
         """(K, 2, y, x) real and imaginary parts of the coefficients whose frames have energy 1 and phase 0."""

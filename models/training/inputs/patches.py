@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from spokestream.gadgets.network.crop import around, normalised
+from spokestream.gadgets.network.network_input import crop_around, normalised_crop
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, vary
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
-from spokestream.models.training.map_ranges import MapRange
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter
 
 __all__ = ["Patches"]
 
@@ -46,7 +46,7 @@ class Patches:
     """
 
     def __init__(
-        self, data: TrainingSet, normalisation: Normalisation, maps: tuple[MapRange, ...], size: int, border: int,
+        self, data: TrainingSet, normalisation: Normalisation, maps: tuple[Parameter, ...], size: int, border: int,
         per_slice: int, batch: int, seed: int, augmentation: Augmentation | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:  # fmt: skip
@@ -89,12 +89,12 @@ class Patches:
             fingerprints = vary(fingerprints, foreground, self.augmentation, rng)
         efficiency = float(item["inversion_efficiency"]) + rng.normal(0, EFFICIENCY_ERROR)
         reach = self.size // 2 + self.border
-        window = around(foreground.numpy(), reach)
-        channels = normalised(self.normalisation, fingerprints, foreground, efficiency, window)
-        target, weight = (pad(t, (self.size // 2,) * 4) for t in targets(item, self.maps))
+        crop = crop_around(foreground.numpy(), reach)
+        channels = normalised_crop(self.normalisation, fingerprints, foreground, efficiency, crop)
+        target, weight = (pad(t, (self.size // 2,) * 4) for t in targets(item, self.data.tissue_model, self.maps))
         tissue = torch.nonzero(foreground)
         for row, column in tissue[rng.integers(len(tissue), size=self.per_slice)[numbers]].tolist():
-            top, left = (i - reach - side.start for i, side in zip((row, column), window, strict=True))
+            top, left = (i - reach - side.start for i, side in zip((row, column), crop, strict=True))
             seen = self.size + 2 * self.border
             given = slice(row, row + self.size), slice(column, column + self.size)
             yield channels[:, top : top + seen, left : left + seen], target[:, *given], weight[:, *given]

@@ -1,25 +1,33 @@
-"""What networks learn: true maps as the networks give them, and which voxels count."""
+"""What networks are trained to give: true maps on the scale of the networks, and the weight of every voxel."""
 
 import torch
 from torch import Tensor
 
 from spokestream.models.datasets.shards import tissue
-from spokestream.models.training.map_ranges import ABSENT, MapRange
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 
 __all__ = ["targets"]
 
 
-def targets(item: dict[str, Tensor], maps: tuple[MapRange, ...]) -> tuple[Tensor, Tensor]:
-    """Normalised true maps and how much every voxel counts, both (maps, y, x) float32, from a training item.
+def targets(item: dict[str, Tensor], model: TissueModel, parameters: tuple[Parameter, ...]) -> tuple[Tensor, Tensor]:
+    """Normalised true maps and the weight of every voxel, both (maps, y, x) float32, from a training item.
 
-    Air, voxels without a map's pool, and values that are beyond the map's range and clipped to it weigh 0.
+    A voxel is weighted by its fraction of the pool whose property the map is. Background, voxels without the pool, and
+    values beyond the range, which are clipped to it, have weight 0.
+
+    Args:
+        item: a slice of a training set.
+        model: the tissue model of the set.
+        parameters: those of its parameters that the network is trained on.
+
     """
     foreground = tissue(item)
-    share = {"": torch.ones_like(item["ff"]), "water": 1 - item["ff"], "fat": item["ff"]}
+    fractions = model.pool_fractions(item)
     values, weights = [], []
-    for map_ in maps:
-        value = (item[map_.name] - map_.low) / (map_.high - map_.low)
-        counts = foreground & (share[map_.pool] >= ABSENT) & (value >= 0) & (value <= 1)
+    for parameter in parameters:
+        value = (item[parameter.name] - parameter.low) / (parameter.high - parameter.low)
+        fraction = fractions[parameter.pool]
+        counts = foreground & (fraction >= model.least_fraction) & (value >= 0) & (value <= 1)
         values.append(value.clamp(0, 1))
-        weights.append(share[map_.pool] * counts)
+        weights.append(fraction * counts)
     return torch.stack(values), torch.stack(weights)

@@ -7,16 +7,19 @@ table: 1,830 real atoms stand for the 7 million of the full grid (Slioussarenko 
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import FileError, InputError
+from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel, pool_signal
 
-__all__ = ["Dictionary", "Grid", "build_dictionary", "load_dictionary", "save_dictionary"]
+__all__ = ["Grid", "WaterFatDictionary", "build_dictionary", "load_dictionary", "save_dictionary"]
 
 Axis = NDArray[np.float64]
 
@@ -39,7 +42,7 @@ class Grid:
 
 
 @dataclass(frozen=True, eq=False)
-class Dictionary:
+class WaterFatDictionary:
     """Atoms of one sequence, at every spoke and per unit of proton density."""
 
     sequence: PulseSequence
@@ -57,6 +60,20 @@ class Dictionary:
         return np.vstack([self.water.reshape(-1, n), self.fat.reshape(-1, n)])
 
     @property
+    def axes(self) -> dict[str, Axis]:
+        """The grid by quantity: what both pools share, the phase of each echo time, then the pools' own."""
+        grid = self.grid
+        return {"b1": grid.b1, "deltaf": grid.deltaf_hz, "t1h2o": grid.t1h2o_ms, "t1fat": grid.t1fat_ms}
+
+    def values(self, match: Match) -> dict[str, NDArray[Any]]:
+        """Matched values. Where a pool is absent (FF of exactly 1 or 0) its T1 is 0: it has none."""
+        ff = match.fraction
+        assert ff is not None
+        found = {name: axis[match.index[name]] for name, axis in self.axes.items()}
+        found["t1h2o"], found["t1fat"] = np.where(ff < 1, found["t1h2o"], 0), np.where(ff > 0, found["t1fat"], 0)
+        return {"ff": ff, **found}
+
+    @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that name these atoms, for provenance."""
         state = hashlib.sha256()
@@ -65,19 +82,21 @@ class Dictionary:
         return state.hexdigest()[:12]
 
 
-def build_dictionary(sequence: PulseSequence, grid: Grid | None = None, spectrum: FatModel | None = None) -> Dictionary:
+def build_dictionary(
+    sequence: PulseSequence, grid: Grid | None = None, spectrum: FatModel | None = None
+) -> WaterFatDictionary:
     """All atoms of a grid in closed form; a tenth of a second for the published one.
 
-    Raises ValueError for a train that is not ideally spoiled: no echo time would factor out of it.
+    Raises InputError for a train that is not ideally spoiled: no echo time would factor out of it.
     """
     if sequence.spoiling != "ideal":
-        raise ValueError(
+        raise InputError(
             f"Water and fat are told apart in ideally spoiled trains; the spoiling of '{sequence.name}' is "
             f"{sequence.spoiling}."
         )
     grid, spectrum = grid or Grid(), spectrum or FatModel()
     b1 = grid.b1[:, None]
-    return Dictionary(
+    return WaterFatDictionary(
         sequence,
         grid,
         water=pool_signal(sequence, grid.t1h2o_ms, b1, WATER_T2_MS),
@@ -86,7 +105,7 @@ def build_dictionary(sequence: PulseSequence, grid: Grid | None = None, spectrum
     )
 
 
-def save_dictionary(path: Path, dictionary: Dictionary, software: str = "") -> None:
+def save_dictionary(path: Path, dictionary: WaterFatDictionary, software: str = "") -> None:
     """Write grid, atoms, fat spectrum and the sequence that they belong to as HDF5."""
     grid = dictionary.grid
     with h5py.File(path, "w") as file:
@@ -100,21 +119,21 @@ def save_dictionary(path: Path, dictionary: Dictionary, software: str = "") -> N
         file["atoms/fat"] = dictionary.fat.astype(np.float32)
 
 
-def load_dictionary(path: Path) -> Dictionary:
-    """Read what `save_dictionary` wrote. Raises ValueError, in one sentence, for anything else."""
+def load_dictionary(path: Path) -> WaterFatDictionary:
+    """Read what `save_dictionary` wrote. Raises FileError, in one sentence, for anything else."""
     try:
         with h5py.File(path, "r") as file:
-            dictionary = Dictionary(
+            dictionary = WaterFatDictionary(
                 read_sequence(file),
                 Grid(**{name: file[f"grid/{name}"][()] for name in ("t1h2o_ms", "t1fat_ms", "b1", "deltaf_hz")}),
                 water=file["atoms/water"][()].astype(np.float64),
                 fat=file["atoms/fat"][()].astype(np.float64),
                 spectrum=FatModel(file["fat/frequency_hz"][()], file["fat/amplitude"][()]),
             )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no dictionary file of spokestream ({error}).") from None
+    except (OSError, KeyError, TypeError, ValueError, InputError) as error:
+        raise FileError(f"{path} is no dictionary file of spokestream ({error}).") from None
     grid, n = dictionary.grid, len(dictionary.sequence)
     expected = ((len(grid.b1), len(grid.t1h2o_ms), n), (len(grid.b1), len(grid.t1fat_ms), n))
     if (dictionary.water.shape, dictionary.fat.shape) != expected:
-        raise ValueError(f"{path} holds atoms of another shape than its own grid and sequence.")
+        raise FileError(f"{path} holds atoms of another shape than its own grid and sequence.")
     return dictionary

@@ -1,75 +1,138 @@
-"""Fingerprints of any tissue by the closed form, through a temporal basis, and what measured ones leave of them."""
+"""Water and fat: the tissue model of MRF T1-FF.
+
+Two pools that mix by the fat fraction, each with a T1 of its own; off-resonance is one phase per echo time and B1
+scales the flip angles. Signal of a voxel at spoke j (Marty and Carlier, Magn Reson Med 2020;83:621):
+rho exp(i phi) [(1 - FF) w_j(T1w, B1) + FF f_j(T1f, B1) F(TE_j)] exp(-2 pi i deltaf TE_j).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import ScanError
+from spokestream.simulator.physics.dictionaries.water_fat import (
+    WaterFatDictionary,
+    build_dictionary,
+    load_dictionary,
+)
+from spokestream.simulator.physics.quantities import Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel
+from spokestream.simulator.physics.signal import FAT_T2_MS, REFERENCE_FIELD_T, WATER_T2_MS, FatModel
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.pool_polynomials import PoolPolynomials
+from spokestream.simulator.physics.tissue_models.tissue_model import FREE, Parameter, Region, TissueModel
 
-__all__ = ["PARAMETERS", "ClosedForm", "columns"]
-
-PARAMETERS = ("ff", "t1h2o", "t1fat", "deltaf", "b1")
-"""The maps that shape a fingerprint."""
-UNTOLD_T1_MS = {"t1h2o": 1000.0, "t1fat": 350.0}
-"""Of a pool so small that a map leaves its T1 at 0."""
+__all__ = ["WATER_FAT", "WaterFat", "WaterFatSignal"]
 
 
-class ClosedForm:
-    """Fingerprints of any water and fat in one scan, and how they change with the five parameters.
+class WaterFat(TissueModel):
+    """Fat fraction, water T1, fat T1, off-resonance and B1."""
+
+    name = "water_fat"
+    title = "water and fat"
+    # ranges and the mask of water T1 are those of Balsiger et al. 2020, section 3
+    parameters = (
+        Parameter("ff", 0, 1),
+        Parameter("t1h2o", 0, 2300, pool="water", usual=1000.0, compared=Where("ff", below=0.7)),
+        Parameter("t1fat", 0, 475, pool="fat", usual=350.0, compared=Where("ff", above=0.05)),
+        Parameter("deltaf", -120, 120),
+        Parameter("b1", 0, 1),
+    )
+    regions = (
+        Region("muscle", Where("ff", below=0.7), soft_tissue=True),
+        Region("fat", Where("ff", above=0.7)),
+    )
+    fraction = "ff"
+    least_fraction = 0.05
+    strata = ((-np.inf, 0.3), (0.3, 0.5), (0.5, 0.7))
+
+    def refusal(self, sequence: PulseSequence) -> str | None:
+        """Echo times separate fat from off-resonance, and they factor out of ideally spoiled trains only."""
+        if sequence.spoiling != "ideal":
+            return (
+                f"Water and fat are told apart in ideally spoiled trains; the spoiling of '{sequence.name}' is "
+                f"{sequence.spoiling}."
+            )
+        if len(sequence.echo_times_ms) < 2:
+            return "The sequence has one echo time, which cannot tell fat from off-resonance."
+        return None
+
+    def dictionary(self, sequence: PulseSequence, field_t: float | None = None) -> WaterFatDictionary:
+        """The grid of Balsiger et al. 2020 in closed form; field strength sets the fat spectrum."""
+        return build_dictionary(sequence, spectrum=_spectrum(field_t))
+
+    def load_dictionary(self, path: Path) -> WaterFatDictionary:
+        """Read a file that `spokestream dictionary` made."""
+        return load_dictionary(path)
+
+    def closed_form(
+        self, sequence: PulseSequence, basis: TemporalBasis, field_t: float | None = None
+    ) -> "WaterFatSignal":
+        """The closed form, interpolated in T1 and B1."""
+        return WaterFatSignal(sequence, basis, _spectrum(field_t))
+
+    def pool_fractions(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Water and fat of every voxel, and 1 for what belongs to no pool."""
+        ff = values["ff"]
+        return {"": ff * 0 + 1, "water": 1 - ff, "fat": ff}
+
+    def presence(self, pool: str) -> Where | None:
+        """Where there is enough water, or fat, for it to have a T1."""
+        return {"water": Where("ff", below=1 - self.least_fraction), "fat": Where("ff", above=self.least_fraction)}.get(
+            pool
+        )
+
+
+def _spectrum(field_t: float | None) -> FatModel:
+    return FatModel().at(field_t or REFERENCE_FIELD_T)
+
+
+class WaterFatSignal:
+    """Fingerprints of any water and fat in one scan, and their derivatives; T1 enters by its logarithm.
 
     Args:
-        sequence: of the scan.
-        basis: its frames are the sequence's.
-        spectrum: of fat, at the scan's field; the default is that of `REFERENCE_FIELD_T`.
+        sequence: the scan's pulse sequence.
+        basis: a temporal basis whose frames are the sequence's.
+        spectrum: the fat spectrum at the scan's field; the default is that of `REFERENCE_FIELD_T`.
 
     Raises ScanError for a basis of too few images and a train that is not ideally spoiled.
 
     """
 
     def __init__(self, sequence: PulseSequence, basis: TemporalBasis, spectrum: FatModel | None = None) -> None:
+        self.model: TissueModel = WATER_FAT
         self.sequence, self.basis, self.spectrum = sequence, basis, spectrum or FatModel()
         if sequence.spoiling != "ideal":
             raise ScanError(f"Maps explain the signal of ideally spoiled trains; this one's is {sequence.spoiling}.")
-        if 2 * len(basis.te_ms) <= len(PARAMETERS) + 2:
+        if 2 * len(basis.te_ms) <= len(self.model.parameters) + FREE:
             raise ScanError(f"{len(basis.te_ms)} temporal images leave nothing to check the maps with.")
         self._water = PoolPolynomials(sequence, basis, WATER_T2_MS)
         self._fat = PoolPolynomials(sequence, basis, FAT_T2_MS)
         self._phasor = torch.tensor(self.spectrum.phasor(basis.te_ms), dtype=torch.complex64)
-        self._turn = torch.tensor(-2e-3 * np.pi * basis.te_ms, dtype=torch.float32)
+        self._phase_per_hz = torch.tensor(-2e-3 * np.pi * basis.te_ms, dtype=torch.float32)
 
-    def through(self, basis: TemporalBasis) -> "ClosedForm":
-        """The same fingerprints through another basis, that of a slice which lacks frames for instance."""
-        return self if basis is self.basis else ClosedForm(self.sequence, basis, self.spectrum)
+    def through(self, basis: TemporalBasis) -> "WaterFatSignal":
+        """The same fingerprints through another basis, for instance of a slice that lacks frames."""
+        return self if basis is self.basis else WaterFatSignal(self.sequence, basis, self.spectrum)
 
-    def at(
-        self, ff: Tensor, t1h2o_ms: Tensor, t1fat_ms: Tensor, deltaf_hz: Tensor, b1: Tensor, *, efficiency: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """Coefficients (voxels, K) over their noise, per unit of proton density; their derivatives (voxels, 6, K).
-
-        The derivatives are in the five parameters, T1 in its logarithm, and in the efficiency of the inversion. T1 and
-        B1 outside the polynomials' range are taken at its ends.
-        """
+    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+        """See `ClosedForm.at`. T1 and B1 outside the polynomials' range are taken at its ends."""
+        ff, t1h2o_ms, t1fat_ms, deltaf_hz, b1 = parameters
         water, water_t1, water_b1, water_e = self._water.at(t1h2o_ms, b1, efficiency)
         fat, fat_t1, fat_b1, fat_e = (self._phasor * part for part in self._fat.at(t1fat_ms, b1, efficiency))
-        share = ff[:, None]
-        signal = (1 - share) * water + share * fat
-        slopes = [
-            fat - water, (1 - share) * water_t1, share * fat_t1, 1j * self._turn * signal,
-            (1 - share) * water_b1 + share * fat_b1, (1 - share) * water_e + share * fat_e,
+        fraction = ff[:, None]
+        signal = (1 - fraction) * water + fraction * fat
+        derivatives = [
+            fat - water, (1 - fraction) * water_t1, fraction * fat_t1, 1j * self._phase_per_hz * signal,
+            (1 - fraction) * water_b1 + fraction * fat_b1, (1 - fraction) * water_e + fraction * fat_e,
         ]  # fmt: skip
-        angle = deltaf_hz[:, None] * self._turn
-        turn = torch.polar(torch.ones_like(angle), angle)
-        return signal * turn, torch.stack(slopes, dim=1) * turn[:, None]
+        angle = deltaf_hz[:, None] * self._phase_per_hz
+        phase = torch.polar(torch.ones_like(angle), angle)
+        return signal * phase, torch.stack(derivatives, dim=1) * phase[:, None]
 
 
-def columns(maps: dict[str, NDArray[np.float32]], there: NDArray[np.bool_]) -> list[Tensor]:
-    """The five parameters of some voxels (y, x), each (voxels,); a T1 that a map leaves at 0 gets a usual value."""
-    values = {name: maps[name][there] for name in PARAMETERS}
-    for name, t1_ms in UNTOLD_T1_MS.items():
-        values[name] = np.where(values[name] > 0, values[name], np.float32(t1_ms))
-    return [torch.from_numpy(values[name]) for name in PARAMETERS]
+WATER_FAT = WaterFat()

@@ -74,10 +74,10 @@ def test_bounded_search_agrees_with_exhaustive_search(dictionary, noise):
         np.concatenate(column)
         for column in zip(*(exhaustive(part, dictionary, basis) for part in np.array_split(y, 40)), strict=True)
     )
-    same = (match.b1 == b1) & (match.deltaf == deltaf)
+    same = (match.index["b1"] == b1) & (match.index["deltaf"] == deltaf)
     # an absent pool has no T1 to agree on
-    same &= (match.t1h2o == t1h2o) | (match.ff == 1)
-    same &= (match.t1fat == t1fat) | (match.ff == 0)
+    same &= (match.index["t1h2o"] == t1h2o) | (match.fraction == 1)
+    same &= (match.index["t1fat"] == t1fat) | (match.fraction == 0)
     assert same.mean() >= 0.999
 
 
@@ -88,8 +88,8 @@ def test_frames_and_compressed_basis_agree(dictionary):
     _, y = fingerprints(dictionary.sequence, 300, 0.1, rng, frames)
     a = match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, frames))
     b = match_two_pools(torch.from_numpy((y @ small.weights).astype(np.complex64)), TwoPoolAtoms(dictionary, small))
-    np.testing.assert_allclose(a.ff, b.ff, atol=2e-3)
-    assert (a.b1 == b.b1).mean() > 0.99
+    np.testing.assert_allclose(a.fraction, b.fraction, atol=2e-3)
+    assert (a.index["b1"] == b.index["b1"]).mean() > 0.99
 
 
 def test_without_noise_errors_are_those_of_the_grid(dictionary):
@@ -98,9 +98,9 @@ def test_without_noise_errors_are_those_of_the_grid(dictionary):
     truth, y = fingerprints(dictionary.sequence, 400, 0.0, rng, basis)
     match = match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, basis))
     grid = dictionary.grid
-    assert np.abs(grid.deltaf_hz[match.deltaf] - truth["deltaf_hz"]).max() <= 10  # spacing 10 Hz
-    assert np.sqrt(np.mean((grid.b1[match.b1] - truth["b1"]) ** 2)) < 0.025  # spacing 0.05
-    assert np.sqrt(np.mean((match.ff - truth["ff"]) ** 2)) < 0.015
+    assert np.abs(grid.deltaf_hz[match.index["deltaf"]] - truth["deltaf_hz"]).max() <= 10  # spacing 10 Hz
+    assert np.sqrt(np.mean((grid.b1[match.index["b1"]] - truth["b1"]) ** 2)) < 0.025  # spacing 0.05
+    assert np.sqrt(np.mean((match.fraction - truth["ff"]) ** 2)) < 0.015
     assert (match.correlation > 0.998).all()
 
 
@@ -115,11 +115,11 @@ def test_values_on_the_grid_are_found_exactly(dictionary):
     basis = frame_basis(dictionary.sequence)
     frames = 2.5 * np.exp(0.7j) * (frame_means(signal.real, 8) + 1j * frame_means(signal.imag, 8))
     match = match_two_pools(torch.from_numpy(frames), TwoPoolAtoms(dictionary, basis))
-    np.testing.assert_array_equal(match.t1h2o, place["t1h2o_ms"])
-    np.testing.assert_array_equal(match.t1fat, place["t1fat_ms"])
-    np.testing.assert_array_equal(match.deltaf, place["deltaf_hz"])
-    np.testing.assert_array_equal(match.b1, place["b1"])
-    np.testing.assert_allclose(match.ff, ff, atol=1e-6)
+    np.testing.assert_array_equal(match.index["t1h2o"], place["t1h2o_ms"])
+    np.testing.assert_array_equal(match.index["t1fat"], place["t1fat_ms"])
+    np.testing.assert_array_equal(match.index["deltaf"], place["deltaf_hz"])
+    np.testing.assert_array_equal(match.index["b1"], place["b1"])
+    np.testing.assert_allclose(match.fraction, ff, atol=1e-6)
     np.testing.assert_allclose(match.rho, 2.5 * np.exp(0.7j), rtol=1e-5)
 
 
@@ -147,7 +147,7 @@ def test_a_coarse_grid_and_a_single_echo_time_work_too(sequence, rng):
     basis = frame_basis(sequence)
     y = basis.project(dictionary.water[1, 1])[None].astype(np.complex64)
     match = match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, basis))
-    assert (match.b1[0], match.t1h2o[0], match.ff[0]) == (1, 1, 0)
+    assert (match.index["b1"][0], match.index["t1h2o"][0], match.fraction[0]) == (1, 1, 0)
 
 
 def test_values_that_are_not_finite_are_refused(dictionary):
@@ -163,7 +163,7 @@ def test_values_that_are_not_finite_are_refused(dictionary):
 def test_no_voxel_at_all(dictionary):
     basis = frame_basis(dictionary.sequence)
     match = match_two_pools(torch.zeros((0, 175), dtype=torch.complex64), TwoPoolAtoms(dictionary, basis))
-    assert match.ff.shape == (0,)
+    assert match.fraction.shape == (0,)
 
 
 def test_frames_that_are_missing_are_missing_from_the_atoms_too(dictionary):
@@ -175,6 +175,6 @@ def test_frames_that_are_missing_are_missing_from_the_atoms_too(dictionary):
     frames[:, missing] = 0
     y = torch.from_numpy((frames @ basis.weights).astype(np.complex64))
     match = match_two_pools(y, TwoPoolAtoms(dictionary, basis.without(missing)))
-    assert dictionary.grid.t1h2o_ms[match.t1h2o[0]] == 1200
-    assert dictionary.grid.b1[match.b1[0]] == pytest.approx(0.8)
-    assert match.ff[0] == pytest.approx(0.3, abs=1e-3)
+    assert dictionary.grid.t1h2o_ms[match.index["t1h2o"][0]] == 1200
+    assert dictionary.grid.b1[match.index["b1"][0]] == pytest.approx(0.8)
+    assert match.fraction[0] == pytest.approx(0.3, abs=1e-3)

@@ -12,11 +12,12 @@ from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference, sample
-from spokestream.gadgets.scan.header import ScanContext, ScanHeader
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel
 from spokestream.simulator.physics.temporal_basis import frame_means
-from spokestream.simulator.physics.tissue_models.water_fat import ClosedForm
+from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
 SHAPE = (83, 91)
 T1_MS, FAT_T1_MS, B1 = (1150.0, 1300.0, 1500.0), 340.0, (0.65, 0.85)
@@ -24,7 +25,7 @@ T1_MS, FAT_T1_MS, B1 = (1150.0, 1300.0, 1500.0), 340.0, (0.65, 0.85)
 
 @pytest.fixture(scope="module")
 def closed_form(dictionary, basis):
-    return ClosedForm(dictionary.sequence, basis)
+    return WaterFatSignal(dictionary.sequence, basis)
 
 
 def exam(dictionary, basis, efficiency, rng):
@@ -113,7 +114,7 @@ def test_no_more_voxels_are_taken_than_suffice(dictionary, basis, monkeypatch):
     coefficients, maps = exam(dictionary, basis, 0.93, np.random.default_rng(7))
     taken = []
 
-    class Counting(ClosedForm):
+    class Counting(WaterFatSignal):
         def at(self, ff, *others, **settings):
             taken.append(len(ff))
             return super().at(ff, *others, **settings)
@@ -143,15 +144,15 @@ class Oracle(torch.nn.Module):
 
 
 def slice_and_oracle(dictionary, basis, efficiency, known):
-    """A slice with that efficiency, and the gadget with an oracle that knows such a range; started."""
+    """A slice with that efficiency, and the gadget with an oracle that knows such a range."""
     coefficients, maps = exam(dictionary, basis, efficiency, np.random.default_rng(5))
     outputs = tuple(Output(name, float(low), float(high), name == "deltaf") for name, (low, high) in RANGES.items())
     contract = Contract("oracle", dictionary.sequence, basis, 6, 0, 1, 16, outputs, known)
     archive = NetworkArchive(contract, torch.jit.script(Oracle(maps).eval()), "0123456789ab")
-    gadget = NetworkInference(TiledNetwork(archive, "cpu", "float32"))
     ny, nx = SHAPE
     header = ScanHeader("", (2 * nx, 2 * ny, 1), (2.0 * nx, 2.0 * ny, 8.0), (nx, ny, 1), (1.0 * nx, 1.0 * ny, 8.0))
-    gadget.start(ScanContext(header, dictionary.sequence, threads=1, log=logging.getLogger("test")))
+    scan = ScanContext(header, dictionary.sequence, threads=1, log=logging.getLogger("test"))
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
     geometry = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (nx, ny, 8))
     return Fingerprints(coefficients, basis, np.ones(SHAPE, bool), 4, geometry), gadget
 

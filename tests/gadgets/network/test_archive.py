@@ -10,9 +10,11 @@ import pytest
 import torch
 from toy_network import FIVE_MAPS, toy_contract, toy_module, write_toy_archive
 
+from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive, save_archive
-from spokestream.gadgets.network.contract import Output, Where
+from spokestream.gadgets.network.contract import Output
 from spokestream.gadgets.network.contract_json import contract_json, parse_contract
+from spokestream.simulator.physics.quantities import Where
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,8 @@ def test_the_archive_has_the_layout_that_others_read(path):
     torch.jit.load(path, _extra_files=files)
     table = json.loads(files["contract.json"])
     assert set(table) == {
-        "format", "name", "description", "input", "field_t", "outputs", "sequence", "training", "metrics", "versions",
+        "format", "name", "description", "input", "field_t", "tissue_model", "outputs", "sequence", "training", "metrics",
+        "versions",
     }  # fmt: skip
     assert table["outputs"][1] == {
         "map": "t1h2o", "unit": "ms", "low": 0.0, "high": 2300.0, "std": False, "where": {"map": "ff", "below": 0.55},
@@ -135,19 +138,19 @@ def test_the_digest_names_the_file(path, tmp_path):
 )
 def test_an_impossible_contract_is_refused_in_one_sentence(path, tmp_path, keys, value, sentence):
     broken = with_contract(path, tmp_path / "broken.pt", changed(toy_contract(), *keys, value=value))
-    with pytest.raises(ValueError, match=sentence) as error:
+    with pytest.raises(FileError, match=sentence) as error:
         load_archive(broken)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"format": NaN}', "\x00", "\ud800"])
 def test_what_is_no_contract_is_refused(text):
-    with pytest.raises(ValueError, match="contract"):
+    with pytest.raises(FileError, match="contract"):
         parse_contract(text)
 
 
 def test_a_contract_cannot_be_written_that_could_not_be_read():
-    with pytest.raises(ValueError, match="depends on 'b1'"):
+    with pytest.raises(FileError, match="depends on 'b1'"):
         toy_contract(outputs=(Output("ff", 0, 1, where=Where("b1", above=0.5)),))
 
 
@@ -162,7 +165,7 @@ def foreign_zip():
 def test_a_foreign_or_hostile_file_is_refused_in_one_sentence(tmp_path, make):
     path = tmp_path / "foreign.pt"
     path.write_bytes(make())
-    with pytest.raises(ValueError, match="is no network archive of spokestream") as error:
+    with pytest.raises(FileError, match="is no network archive of spokestream") as error:
         load_archive(path)
     assert "\n" not in str(error.value)
 
@@ -171,7 +174,7 @@ def test_a_file_that_unpacks_to_more_than_is_allowed_is_refused_before_it_is_unp
     monkeypatch.setattr("spokestream.gadgets.network.archive.LARGEST_FILE", 1 << 20)
     with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("toy/extra/contract.json", bytes(2 << 20))
-    with pytest.raises(ValueError, match="unpacked it is larger than 1 MB"):
+    with pytest.raises(FileError, match="unpacked it is larger than 1 MB"):
         load_archive(tmp_path / "bomb.pt")
 
 
@@ -182,7 +185,7 @@ def test_a_contract_that_cannot_be_unpacked_is_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[80:120] = bytes(40 * [255])
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"is no network archive of spokestream \(Error -3 while decompressing"):
+    with pytest.raises(FileError, match=r"is no network archive of spokestream \(Error -3 while decompressing"):
         load_archive(path)
 
 
@@ -195,12 +198,12 @@ def test_a_contract_that_ends_before_it_says_is_refused(tmp_path):
     start = data.rindex(b"PK\x05\x06")
     end = data[start : start + 16] + struct.pack("<I", 100) + data[start + 20 :]
     path.write_bytes(data[:100] + data[directory:start] + end)
-    with pytest.raises(ValueError, match="is no network archive of spokestream"):
+    with pytest.raises(FileError, match="is no network archive of spokestream"):
         load_archive(path)
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no network archive"):
+    with pytest.raises(FileError, match="no network archive"):
         load_archive(tmp_path / "absent.pt")
 
 
@@ -209,7 +212,7 @@ def test_an_archive_cut_short_anywhere_is_refused(path, tmp_path):
     cut = tmp_path / "cut.pt"
     for share in (0.1, 0.5, 0.9, 0.999):
         cut.write_bytes(data[: int(share * len(data))])
-        with pytest.raises(ValueError, match="is no network archive"):
+        with pytest.raises(FileError, match="is no network archive"):
             load_archive(cut)
 
 
@@ -218,7 +221,7 @@ def test_a_damaged_program_is_refused(path, tmp_path):
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(damaged, "w") as new:
         for member in old.infolist():
             new.writestr(member, b"def forward(" if "/code/" in member.filename else old.read(member))
-    with pytest.raises(ValueError, match="is no network archive"):
+    with pytest.raises(FileError, match="is no network archive"):
         load_archive(damaged)
 
 
@@ -248,12 +251,12 @@ class Stubborn(Wrong):
     ],
 )
 def test_a_module_that_does_not_keep_its_contract_is_not_written(tmp_path, module, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(FileError, match=sentence):
         save_archive(tmp_path / "wrong.pt", torch.jit.script(module().eval()), toy_contract())
     assert not (tmp_path / "wrong.pt").exists()
 
 
 def test_a_contract_for_another_network_than_the_archives_is_refused(path, tmp_path):
     text = changed(toy_contract(), "input", "channels", value=4)
-    with pytest.raises(ValueError, match=r"does not run|does not give"):
+    with pytest.raises(FileError, match=r"does not run|does not give"):
         load_archive(with_contract(path, tmp_path / "other.pt", text))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from small_scan import short_sequence
 
+from spokestream.errors import ScanError
 from spokestream.gadgets.network.missing_frames import missing_frames, refill
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -58,7 +59,7 @@ def test_refilling_does_not_amplify_noise_that_it_cannot_see_through(thigh):
 def test_an_echo_time_without_any_frame_cannot_be_refilled():
     sequence = short_sequence()
     atoms = build_dictionary(sequence, Grid()).atoms
-    with pytest.raises(ValueError, match=r"every frame with the echo time 4.63 ms is missing"):
+    with pytest.raises(ScanError, match=r"every frame with the echo time 4.63 ms is missing"):
         refill(compressed_basis(sequence, atoms), [8, 9], atoms)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from spokestream.errors import ScanError
-from spokestream.gadgets.scan.header import ScanHeader, sequence_from_header
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.scan_files.protocol import Protocol, header_xml

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.models.archives.exporting import export
@@ -122,7 +123,7 @@ def test_an_archive_that_differs_is_refused_and_leaves_no_file(error, training_s
 
     monkeypatch.setattr("spokestream.models.archives.exporting.fold_batch_norm", spoil)
     for name in ("new.pt", "old.pt"):
-        with pytest.raises(ValueError, match="differ from the network's"):
+        with pytest.raises(FileError, match="differ from the network's"):
             export(tmp_path / "run", training_set, tmp_path / name)
     assert {path.name for path in tmp_path.iterdir()} == {"run", "old.pt"}
     assert (tmp_path / "old.pt").read_text() == "an older archive"
@@ -131,14 +132,14 @@ def test_an_archive_that_differs_is_refused_and_leaves_no_file(error, training_s
 def test_a_run_is_exported_with_its_own_data_alone(training_set, settings, tmp_path):
     from spokestream.models.datasets.making import make_training_set
 
-    with pytest.raises(ValueError, match="holds no trained network"):
+    with pytest.raises(FileError, match="holds no trained network"):
         export(tmp_path, training_set, tmp_path / "a.pt")
     run(tmp_path, training_set, "cohen2018")
     make_training_set(tmp_path / "other", replace(settings, first_seed=3, subjects=1), "synchronous")
-    with pytest.raises(ValueError, match="is not the training set"):
+    with pytest.raises(FileError, match="is not the training set"):
         export(tmp_path, tmp_path / "other", tmp_path / "a.pt")
     shutil.copytree(training_set, tmp_path / "turned")
     with h5py.File(tmp_path / "turned" / "basis.h5", "r+") as file:
         file["basis/weights"][:, 0] *= -1
-    with pytest.raises(ValueError, match="is not the training set"):
+    with pytest.raises(FileError, match="is not the training set"):
         export(tmp_path, tmp_path / "turned", tmp_path / "a.pt")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from toy_network import toy_contract, toy_module
 
+from spokestream.errors import InputError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import save_archive
@@ -23,7 +24,7 @@ from spokestream.models.evaluation.results import results
 from spokestream.models.evaluation.scores import Score, thirds
 from spokestream.pipelines.cli import evaluate as evaluate_command
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
-from spokestream.simulator.physics.tissue_models.water_fat import PARAMETERS
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT, WaterFat
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +45,14 @@ class Oracle(Gadget[Fingerprints, ParameterMaps]):
     def feed(self, message):
         item = self.data[self.index]
         self.index += 1
-        maps = {name: item[name].numpy() + np.float32(self.offsets.get(name, 0)) for name in PARAMETERS}
+        maps = {name: item[name].numpy() + np.float32(self.offsets.get(name, 0)) for name in WATER_FAT.names}
         for name, deviation in self.deviations.items():
             maps[f"{name}_std"] = np.full(message.foreground.shape, deviation, np.float32)
-        yield ParameterMaps(maps, message.slice, message.geometry, message.foreground, {}, message)
+        yield ParameterMaps(maps, message.slice, message.geometry, message.foreground, message)
 
 
 def oracle(name, folder, offsets=None, deviations=None, **fields):
-    return Reconstructor(name, lambda _: Oracle(TrainingSet(folder), offsets or {}, deviations or {}), **fields)
+    return Reconstructor(name, lambda *_: Oracle(TrainingSet(folder), offsets or {}, deviations or {}), **fields)
 
 
 def test_errors_that_are_known_are_found(folder):
@@ -64,7 +65,7 @@ def test_errors_that_are_known_are_found(folder):
     )
     assert steps == [(n, 8) for n in range(1, 9)]
     found = results(evaluation)["conditions"]["held-out"]["reconstructors"]
-    for name in PARAMETERS:
+    for name in WATER_FAT.names:
         assert found["right"]["errors"][name]["ranked"]["rmse"] == 0
         assert found["right"]["against_truth"]["ssim"][name]["mean"] == pytest.approx(1)
         assert found["right"]["against_truth"]["nrmse"][name]["mean"] == 0
@@ -89,7 +90,7 @@ def test_strata_are_of_the_true_fat_fraction(folder):
     assert errors["t1h2o"]["ranked"]["voxels"] == np.sum(ff < 0.7)
     assert errors["t1fat"]["ranked"]["voxels"] == np.sum(ff >= 0.3)
     assert errors["b1"]["FF 0.3 to 0.5"]["voxels"] == np.sum((ff >= 0.3) & (ff < 0.5))
-    counts = [errors["t1h2o"][stratum.name]["voxels"] for stratum in thirds(ff)]
+    counts = [errors["t1h2o"][stratum.name]["voxels"] for stratum in thirds(WATER_FAT, ff)]
     assert sum(counts) == np.sum(ff < 0.7)
     assert max(counts) - min(counts) <= 2
 
@@ -97,13 +98,13 @@ def test_strata_are_of_the_true_fat_fraction(folder):
 def test_scores_are_taken_where_a_map_means_something():
     rng = np.random.default_rng(1)
     shape = (2, 15, 17)
-    truth = {name: rng.uniform(1, 2, shape).astype(np.float32) for name in PARAMETERS}
+    truth = {name: rng.uniform(1, 2, shape).astype(np.float32) for name in WATER_FAT.names}
     truth["ff"] = rng.uniform(0, 1, shape).astype(np.float32)
     tissue = rng.random(shape) < 0.8
     maps = {name: values + rng.normal(0, 0.1, shape).astype(np.float32) for name, values in truth.items()}
     maps["t1h2o"][truth["ff"] >= 0.7] = 99  # of no consequence
     labels = rng.integers(0, 4, shape).astype(np.uint8)
-    score = Score()
+    score = Score(WATER_FAT)
     score.add(maps, truth, tissue, labels, [1, 3])
     lean = tissue & (truth["ff"] < 0.7)
     assert score.by_subject["nrmse"]["t1h2o"] == [nrmse(maps["t1h2o"], truth["t1h2o"], lean)]
@@ -121,19 +122,19 @@ def test_regions_are_muscles_where_an_anatomy_has_them():
 
 def test_subjects_that_a_network_has_learnt_from_are_refused(folder):
     known = oracle("parrot", folder, learnt=frozenset((3, 41)))
-    with pytest.raises(ValueError, match=r"'parrot' has learnt from subject 41 of .*held-out"):
+    with pytest.raises(InputError, match=r"'parrot' was trained on subject 41 of .*held-out"):
         evaluate([folder], [known])
 
 
 def test_a_set_of_another_demodulation_than_a_networks_is_refused(folder):
-    with pytest.raises(ValueError, match=r"'tuned' was made for a demodulation of 0 Hz, the set in .* with 200 Hz"):
+    with pytest.raises(InputError, match=r"'tuned' was made for a demodulation of 0 Hz, the set in .* with 200 Hz"):
         evaluate([folder], [oracle("tuned", folder, demodulation_hz=0.0)])
 
 
 def test_names_that_occur_twice_are_refused(folder):
-    with pytest.raises(ValueError, match="Two of the reconstructors are called 'right'"):
+    with pytest.raises(InputError, match="Two of the reconstructors are called 'right'"):
         evaluate([folder], [oracle("right", folder), oracle("right", folder)])
-    with pytest.raises(ValueError, match="Two of the folders are called 'held-out'"):
+    with pytest.raises(InputError, match="Two of the folders are called 'held-out'"):
         evaluate([folder, folder / "." / ".." / "held-out"], [oracle("right", folder)])
 
 
@@ -160,18 +161,18 @@ def test_an_archive_says_what_it_has_learnt_from(archive):
 
 @pytest.mark.parametrize("what", ["no-such-network", "missing.pt", "../evaluation"])
 def test_a_network_that_is_not_there_is_one_sentence(what):
-    with pytest.raises(ValueError, match="There is no network"):
+    with pytest.raises(InputError, match="There is no network"):
         reconstructor(what)
 
 
-def coarse_dictionary(sequence):
+def coarse_dictionary(model, sequence, field_t=None):
     """Of so short a train, matching over the whole grid takes long."""
     axes = np.arange(600, 2001, 100), np.array([250, 350]), np.arange(0.3, 1.05, 0.1), np.arange(-100, 101, 20)
     return build_dictionary(sequence, Grid(*(axis.astype(float) for axis in axes)))
 
 
 def test_the_command_writes_one_page_and_all_numbers(folder, archive, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("spokestream.models.evaluation.evaluating.build_dictionary", coarse_dictionary)
+    monkeypatch.setattr(WaterFat, "dictionary", coarse_dictionary)
     parser = argparse.ArgumentParser()
     evaluate_command.options(parser)
     output = tmp_path / "report"
@@ -192,7 +193,7 @@ def test_the_command_writes_one_page_and_all_numbers(folder, archive, tmp_path, 
     assert not is_worse(found, "held-out", MATCHING, "ff")
     assert error_text(found, "held-out", "toy", "b1") == "–"
     page = (output / "report.html").read_text()
-    assert page.count("▲</td>") == sum(is_worse(found, "held-out", "toy", name) for name in PARAMETERS)
+    assert page.count("▲</td>") == sum(is_worse(found, "held-out", "toy", name) for name in WATER_FAT.names)
     pictures = {"maps", "regions-matching", "regions-toy", "blurriness", "calibration"}
     assert {path.name for path in output.glob("*.png")} == {f"held-out-{name}.png" for name in pictures}
     assert '<td class="text">7.25</td>' in page
@@ -231,9 +232,10 @@ def test_the_report_puts_the_papers_order_beside_its_own(folder, tmp_path, monke
     monkeypatch.setattr(
         "spokestream.models.evaluation.report.condition_figures", lambda condition: {}
     )  # they take seconds
+    about = {"training": {"epochs": 5}}
     worst_first = [
-        oracle("a", folder, dict.fromkeys(PARAMETERS, 0.2), network="balsiger2020"),
-        oracle("b", folder, dict.fromkeys(PARAMETERS, 0.1), network="hoppe2017", about={"training": {"epochs": 5}}),
+        oracle("a", folder, dict.fromkeys(WATER_FAT.names, 0.2), network="balsiger2020"),
+        oracle("b", folder, dict.fromkeys(WATER_FAT.names, 0.1), network="hoppe2017", about=about),
     ]
     write_report(tmp_path / "both", evaluate([folder], worst_first, threads=1))
     page = (tmp_path / "both" / "report.html").read_text()
@@ -246,5 +248,5 @@ def test_the_report_puts_the_papers_order_beside_its_own(folder, tmp_path, monke
 def test_the_command_takes_threads_from_one(folder):
     parser = argparse.ArgumentParser()
     evaluate_command.options(parser)
-    with pytest.raises(ValueError, match="one thread or more, not 0"):
+    with pytest.raises(InputError, match="one thread or more, not 0"):
         evaluate_command.run(parser.parse_args([str(folder), "--threads", "0"]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spokestream.gadgets.network.channels import interleaved
+from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.networks.ours import ComplexFilters, LastLayer, Ours, invariants
 from spokestream.models.training.inputs.normalisation import CoefficientRms
 

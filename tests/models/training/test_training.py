@@ -11,6 +11,7 @@ import h5py
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.training import recipes
@@ -18,11 +19,11 @@ from spokestream.models.training.checkpoint import Best, read_best, read_progres
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.loop import learning_rate, split, train
 from spokestream.models.training.losses import mean_squared
-from spokestream.models.training.map_ranges import T1FF_MAPS
 from spokestream.models.training.processes import Processes
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 ROOT = Path(__file__).parents[3]
 SHORT = {
@@ -54,22 +55,22 @@ def mean_predictor(training_set):
     learn, held_out = TrainingSet(training_set, range(3)), TrainingSet(training_set, [3])
     values, weights = (torch.cat(t) for t in zip(*[_flat(learn[i]) for i in range(len(learn))], strict=True))
     means = (values * weights).sum(0) / weights.sum(0)
-    truth, there = targets(held_out[1], T1FF_MAPS)
+    truth, there = targets(held_out[1], WATER_FAT, WATER_FAT.parameters)
     errors = {}
-    for map_, mean, values, weight in zip(T1FF_MAPS, means, truth, there, strict=True):
+    for map_, mean, values, weight in zip(WATER_FAT.parameters, means, truth, there, strict=True):
         values = values[weight > 0]
         errors[map_.name] = float((values - mean).square().mean().sqrt() / (values.max() - values.min()))
     return errors
 
 
 def _flat(item):
-    values, weights = targets(item, T1FF_MAPS)
+    values, weights = targets(item, WATER_FAT, WATER_FAT.parameters)
     return values.flatten(1).T, weights.flatten(1).T
 
 
 @pytest.mark.parametrize("network", RECIPES)
 def test_a_short_training_beats_the_mean(network, training_set, tmp_path):
-    learnt = {} if RECIPES[network].told else {"maps": "ff"}
+    learnt = {} if RECIPES[network].conditioned else {"maps": "ff"}
     best = train(tmp_path / "run", training_set, settings(network, **learnt))
     assert best.nrmse["ff"] < 0.9 * mean_predictor(training_set)["ff"]
 
@@ -226,7 +227,7 @@ def test_learning_rates_fall_as_the_papers_say():
         [1e-2, 1e-2, 1e-3, 1e-4, 1e-6]
     )
     assert learning_rate(RECIPES["balsiger2020"], 0.9) == 1e-3
-    short = recipes.recipe(settings("balsiger2020", decay="cosine"))
+    short = recipes.recipe(settings("balsiger2020", decay="cosine"), WATER_FAT)
     assert learning_rate(short, 1.0) == pytest.approx(0, abs=1e-12)
 
 
@@ -247,19 +248,19 @@ def test_the_best_weights_are_those_of_the_whole_network(training_set, tmp_path)
 
 def test_what_cannot_be_trained_is_refused_at_the_start(training_set, tmp_path):
     for wrong, why in [
-        (settings("ours", maps="ff,b1"), "the maps to learn lack t1h2o, t1fat, deltaf"),
+        (settings("ours", maps="ff,b1"), "the maps to train lack t1h2o, t1fat, deltaf"),
         (settings("fang2019", epochs=2), "features alone for 2 epochs; a run takes more than those, not 2"),
         (settings("fang2019", patch=20), "a multiple of 8 pixels, not 20"),
-        (settings("ours", first_epochs=2), "ours learns in one step"),
+        (settings("ours", first_epochs=2), "ours is trained in one step"),
     ]:
-        with pytest.raises(ValueError, match=why):
+        with pytest.raises((InputError, ValueError), match=why):
             train(tmp_path, training_set, wrong)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_maps_are_refused():
-    with pytest.raises(ValueError, match="no map 't2' to learn"):
-        TrainingSettings(maps="ff,t2")
+    with pytest.raises(InputError, match="no map 't2' to train"):
+        recipes.trained_parameters(TrainingSettings(maps="ff,t2"), WATER_FAT)
 
 
 def test_one_network_a_property(training_set, tmp_path):

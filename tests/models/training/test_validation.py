@@ -6,6 +6,7 @@ import torch
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import validate
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
 class Answers(Network):
@@ -23,6 +24,7 @@ class Slices:
     """One slice of every subject."""
 
     recipe = {"slices": 1}  # noqa: RUF012
+    tissue_model = WATER_FAT
 
     def __init__(self, *items):
         self.items, self.seeds = items, range(len(items))

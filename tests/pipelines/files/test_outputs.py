@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from map_image_examples import FOV, NORMAL, PHASE, READ, SHAPE, example_images, example_maps
 
-from spokestream.gadgets.map_images import stored_to_physical
+from spokestream.errors import FileError
+from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.nifti import slice_affine
 from spokestream.pipelines.files.outputs import Report, map_volumes, write_outputs
 
@@ -119,7 +120,7 @@ def test_the_overview_shows_at_most_five_slices_and_an_empty_scan(tmp_path):
 def test_foreign_images_are_refused_in_words(tmp_path):
     image = example_images()[0]
     image.meta["spokestream_map"] = "t9"
-    with pytest.raises(ValueError, match="unknown kind: t9"):
+    with pytest.raises(FileError, match="unknown kind: t9"):
         write_outputs(tmp_path, [image], "<x/>", report())
 
 

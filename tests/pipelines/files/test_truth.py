@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, InputError, ScanError
 from spokestream.pipelines.cli.demo import run_demo
 from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
@@ -84,7 +84,7 @@ def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simula
 
 def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
     truth = read_truth(truth_file)
-    with pytest.raises(ValueError, match="differ in shape"):
+    with pytest.raises(InputError, match="differ in shape"):
         compare({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
-    with pytest.raises(ValueError, match="not the truth"):
+    with pytest.raises(FileError, match="not the truth"):
         read_truth(tmp_path / "none.h5")

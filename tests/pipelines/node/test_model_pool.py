@@ -4,6 +4,7 @@ import time
 import pytest
 from toy_network import write_toy_archive
 
+from spokestream.errors import FileError
 from spokestream.pipelines.node.model_pool import ModelPool, Turns
 
 
@@ -73,6 +74,6 @@ def test_a_broken_archive_is_told_to_everyone_and_blocks_nobody(path, tmp_path):
     pool, broken = ModelPool(), tmp_path / "broken.pt"
     broken.write_bytes(b"PK")
     for _ in range(2):
-        with pytest.raises(ValueError, match="is no network archive"):
+        with pytest.raises(FileError, match="is no network archive"):
             pool.share(broken, "cpu")
     pool.share(path, "cpu")

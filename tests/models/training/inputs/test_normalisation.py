@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spokestream.gadgets.network.channels import interleaved
+from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.training.inputs.normalisation import CoefficientRms, FrameEnergy, FrameZScore, expansion
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence

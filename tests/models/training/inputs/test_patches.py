@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from spokestream.gadgets.network.channels import interleaved
+from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, radial_noise, vary
 from spokestream.models.training.inputs.normalisation import CoefficientRms
 from spokestream.models.training.inputs.patches import Patches
 from spokestream.models.training.inputs.targets import targets
-from spokestream.models.training.map_ranges import T1FF_MAPS
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
 def patches(training_set, seed=0, augmentation=None, share=(0, 1), per_slice=2, batch=8):
     data = TrainingSet(training_set, range(3))
     normalise = CoefficientRms(len(data.basis.te_ms))
-    return Patches(data, normalise, T1FF_MAPS, 8, 3, per_slice, batch, seed, augmentation, share)
+    return Patches(data, normalise, WATER_FAT.parameters, 8, 3, per_slice, batch, seed, augmentation, share)
 
 
 def equal(one, other):
@@ -71,7 +71,7 @@ def test_inputs_reach_a_border_further_than_targets(training_set):
     for item in (data[i] for i in range(len(data))):
         normalise = CoefficientRms(len(data.basis.te_ms))
         whole = normalise(interleaved(item["fingerprints"]), item["foreground"], 0.95)[:-1]
-        slices.append((whole, *targets(item, T1FF_MAPS), item["foreground"]))
+        slices.append((whole, *targets(item, WATER_FAT, WATER_FAT.parameters), item["foreground"]))
     for patch in zip(x[:, :-1], target, weight, strict=True):
         assert sum(_is_of(patch, slice_) for slice_ in slices) == 1
 
@@ -91,8 +91,8 @@ def test_pools_that_are_absent_do_not_count():
     item = {name: torch.zeros(1, 3) for name in ("t1h2o", "t1fat", "deltaf", "b1")}
     item |= {"ff": torch.tensor([[0.0, 0.25, 1.0]]), "pd": torch.tensor([[1.0, 1.0, 1.0]])}
     item["foreground"] = torch.ones(1, 3, dtype=torch.bool)
-    _, weight = targets(item, T1FF_MAPS)
-    by_name = {m.name: w[0].tolist() for m, w in zip(T1FF_MAPS, weight, strict=True)}
+    _, weight = targets(item, WATER_FAT, WATER_FAT.parameters)
+    by_name = {m.name: w[0].tolist() for m, w in zip(WATER_FAT.parameters, weight, strict=True)}
     assert by_name == {
         "ff": [1, 1, 1], "t1h2o": [1, 0.75, 0], "t1fat": [0, 0.25, 1], "deltaf": [1, 1, 1], "b1": [1, 1, 1]
     }  # fmt: skip
@@ -102,7 +102,7 @@ def test_targets_span_their_ranges():
     item = {"ff": torch.tensor([[0.5]]), "t1h2o": torch.tensor([[1150.0]]), "t1fat": torch.tensor([[475.0]])}
     item |= {"deltaf": torch.tensor([[-60.0]]), "b1": torch.tensor([[0.0]]), "pd": torch.tensor([[1.0]])}
     item["foreground"] = torch.ones(1, 1, dtype=torch.bool)
-    values, weights = targets(item, T1FF_MAPS)
+    values, weights = targets(item, WATER_FAT, WATER_FAT.parameters)
     torch.testing.assert_close(values.flatten(), torch.tensor([0.5, 0.5, 1.0, 0.25, 0.0]))
     torch.testing.assert_close(weights.flatten(), torch.tensor([1, 0.5, 0.5, 1, 1]))
 
@@ -110,7 +110,8 @@ def test_targets_span_their_ranges():
 def test_values_beyond_their_range_do_not_count():
     beyond = {"ff": 0.5, "t1h2o": 2301.0, "t1fat": 480.0, "deltaf": -120.5, "b1": 1.4, "pd": 1.0}
     item = {name: torch.tensor([[value]]) for name, value in beyond.items()}
-    values, weights = targets(item | {"foreground": torch.ones(1, 1, dtype=torch.bool)}, T1FF_MAPS)
+    item["foreground"] = torch.ones(1, 1, dtype=torch.bool)
+    values, weights = targets(item, WATER_FAT, WATER_FAT.parameters)
     assert values.flatten().tolist() == [0.5, 1, 1, 0, 1]
     assert weights.flatten().tolist() == [1, 0, 0, 0, 0]
 

@@ -1,0 +1,49 @@
+"""Search of the best single atom: the largest normalised inner product (Ma et al., Nature 2013;495:187)."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.dictionaries.match import Match
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+__all__ = ["OnePoolAtoms"]
+
+CHUNK = 1024
+"""Voxels that are compared with all atoms at once; bounds memory."""
+
+
+class OnePoolAtoms:
+    """A dictionary of one pool seen through a temporal basis."""
+
+    def __init__(self, dictionary: OnePoolDictionary, basis: TemporalBasis) -> None:
+        self.dictionary = dictionary
+        atoms = torch.from_numpy(basis.project(dictionary.atoms) / basis.noise).to(torch.complex128)
+        self._noise = torch.from_numpy(basis.noise.astype(np.float64))
+        self._norm = torch.linalg.vector_norm(atoms, dim=1)
+        self._unit = (atoms / self._norm.clamp_min(1e-30)[:, None]).to(torch.complex64)
+
+    def match(self, y: Tensor, threads: int = 1) -> Match:
+        """The atom with the largest normalised inner product for every voxel; of equal ones the first.
+
+        Args:
+            y: (voxels, K) complex coefficients.
+            threads: CPU threads; the result does not depend on their number.
+
+        """
+        with workers(threads) as pool:
+            parts = list(pool.map(self._search, torch.split(y, CHUNK)))
+        place, rho, correlation = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        shape = tuple(len(axis) for axis in self.dictionary.axes.values())
+        index = dict(zip(self.dictionary.axes, np.unravel_index(place, shape), strict=True))
+        return Match(index, None, rho, correlation)
+
+    def _search(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        white = y / self._noise
+        norm = torch.linalg.vector_norm(white, dim=1)
+        product = white.to(torch.complex64) @ self._unit.mH
+        place = product.abs().argmax(dim=1)
+        best = product.gather(1, place[:, None])[:, 0]
+        return place, best / self._norm[place], (best.abs() / norm.clamp_min(1e-30)).clamp(max=1)

@@ -1,0 +1,1 @@
+"""How maps are stored as images: levels of integers, and the metadata that make them quantitative."""

@@ -1,0 +1,65 @@
+"""Physical values to the whole numbers of an image, and back."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import ismrmrd
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.errors import FileError, ScanError
+from spokestream.gadgets.messages import Float
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.simulator.physics.quantities import Quantity
+
+__all__ = ["fit_to_scan", "stored_ceiling", "stored_to_physical", "to_stored"]
+
+
+def stored_ceiling(header: ScanHeader, dtype: np.dtype[Any]) -> int:
+    """Largest stored integer: 4095, unless the header's user parameter `BitsStored` gives more room.
+
+    Raises ScanError unless it is 12 to 16.
+    """
+    text = header.user.get("BitsStored", "12")
+    try:
+        bits = round(float(text))
+    except (ValueError, OverflowError):
+        bits = 0
+    if not 12 <= bits <= 16:
+        raise ScanError(f"The header asks for images of {text[:20]} bits; maps need 12 to 16.")
+    return min(2**bits - 1, np.iinfo(dtype).max) if dtype.kind in "iu" else 0
+
+
+def to_stored(values: Float, slope: float, offset: float, ceiling: int) -> tuple[NDArray[np.float64], int]:
+    """Whole numbers 0..ceiling for finite physical values, and how many did not fit and were clipped."""
+    levels = np.rint((values.astype(np.float64) - offset) / slope)
+    clipped = np.clip(levels, 0, ceiling)
+    return clipped, int(np.sum(clipped != levels))
+
+
+def stored_to_physical(image: ismrmrd.Image) -> tuple[str, str, Float]:
+    """Name, unit and (y, x) physical values of a map, as its metadata say.
+
+    Raises FileError when the image is not one of our maps.
+    """
+    try:
+        name, unit = str(image.meta["spokestream_map"]), str(image.meta["spokestream_unit"])
+        slope, offset = float(image.meta["RescaleSlope"]), float(image.meta["RescaleIntercept"])
+    except (KeyError, TypeError, ValueError):
+        raise FileError("the image is not a map of spokestream: its metadata lack name, unit or slope") from None
+    if image.data.shape[:2] != (1, 1) or np.iscomplexobj(image.data):
+        raise FileError(f"the map '{name[:40]}' is not one real slice")
+    return name, unit, (image.data[0, 0].astype(np.float64) * slope + offset).astype(np.float32)
+
+
+def fit_to_scan(quantity: Quantity, values: NDArray[np.float32]) -> Quantity:
+    """Choose slope and window of a quantity without a scale of its own, from (n,) values of the first slice.
+
+    The 99th percentile is stored between 512 and 1024: steps of 0.2 % or finer, and room for slices four times
+    as bright. A power of two keeps the slope exact in any precision.
+    """
+    bright = float(np.percentile(values, 99)) if values.size else 0.0
+    exponent = math.frexp(bright)[1] if bright > 0 else 10
+    slope = math.ldexp(1.0, exponent - 10)
+    return replace(quantity, slope=slope, high=1024 * slope)
