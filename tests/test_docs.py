@@ -13,7 +13,6 @@ from spokestream.models.training.training_settings import NETWORKS
 from spokestream.pipelines.chains import select
 from spokestream.pipelines.cli.commands import COMMANDS
 from spokestream.pipelines.cli.options import add_options
-from spokestream.pipelines.wire import MessageId
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -98,8 +97,3 @@ def test_the_table_of_maps_is_the_one_in_the_code():
     assert {(int(series), name) for series, name in rows} == {
         (k.series, k.name) for k in QUANTITIES.values() if k.series
     }
-
-
-def test_the_ids_of_messages_that_the_protocol_page_names():
-    page = (ROOT / "docs/protocol.md").read_text()
-    assert f"ERROR (id {MessageId.ERROR.value})" in page

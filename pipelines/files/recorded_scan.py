@@ -8,7 +8,7 @@ import ismrmrd
 
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
-from spokestream.pipelines.node.parameters import read_parameters
+from spokestream.pipelines.node.client_texts import read_parameters
 from spokestream.pipelines.node.recording import MAGIC, read_recording
 
 __all__ = ["RecordedScan", "is_recording"]

@@ -15,9 +15,8 @@ import ismrmrd
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.channel import Channel
+from spokestream.pipelines.node.client_texts import answer, read_parameters
 from spokestream.pipelines.node.inbox import Inbox
-from spokestream.pipelines.node.parameters import read_parameters
-from spokestream.pipelines.node.queries import answer
 from spokestream.pipelines.node.recording import Recorder, recording_path
 from spokestream.pipelines.node.scan_worker import ScanWorker, TellClient
 from spokestream.pipelines.run_chain import RunningChain

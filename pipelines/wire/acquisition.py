@@ -1,17 +1,21 @@
-"""Body of an acquisition: 340-byte header, trajectory (sample, dimension), samples (channel, sample)."""
+"""Acquisitions: the samples of one readout in all channels, with its trajectory.
+
+Body: 340-byte header, trajectory (sample, dimension) in float32, samples (channel, sample) in complex64.
+"""
 
 import ctypes
 
 import ismrmrd
 import numpy as np
 
-from spokestream.pipelines.wire.control import U32
+from spokestream.pipelines.wire.data import Data
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
-from spokestream.pipelines.wire.fill import Buffer, Fill, as_buffer, take, take_array, take_number
+from spokestream.pipelines.wire.fields import U32, Buffer, Fill, as_buffer, take, take_array, take_number
 from spokestream.pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.message_kind import MessageKind
 from spokestream.pipelines.wire.nhlbi import decompress
 
-__all__ = ["read_acquisition", "write_acquisition"]
+__all__ = ["ACQUISITION", "KINDS"]
 
 HEADER_BYTES = ctypes.sizeof(ismrmrd.AcquisitionHeader)
 NHLBI = 1 << (ismrmrd.ACQ_COMPRESSION2 - 1)
@@ -20,10 +24,11 @@ COMPRESSIONS = {
     1 << (ismrmrd.ACQ_COMPRESSION3 - 1): "an unknown scheme (flag 55)",
     1 << (ismrmrd.ACQ_COMPRESSION4 - 1): "an unknown scheme (flag 56)",
 }
+"""Flags of the compression schemes that are not supported."""
 
 
-def read_acquisition(limits: Limits) -> Fill[ismrmrd.Acquisition]:
-    """Read an acquisition; NHLBI-compressed samples are unpacked and the flag that says so is cleared."""
+def _read(limits: Limits) -> Fill[Data]:
+    """NHLBI-compressed samples are unpacked, and the flag that marks them as compressed is cleared."""
     header = ismrmrd.AcquisitionHeader.from_buffer((yield from take(HEADER_BYTES)))
     channels, samples, dims = header.active_channels, header.number_of_samples, header.trajectory_dimensions
     for flag, scheme in COMPRESSIONS.items():
@@ -34,21 +39,19 @@ def read_acquisition(limits: Limits) -> Fill[ismrmrd.Acquisition]:
     )
     trajectory = yield from take_array((samples, dims), "<f4")
     if header.flags & NHLBI:
-        # at most 31 bits a number: compressed is never longer than plain, but for the blob's own header
+        # a number has at most 31 bits, so that only the blob's own header makes it longer than plain samples
         size = bounded((yield from take_number(U32)), 8 * channels * samples + 64, "compressed samples")
         packed = yield from take(size)
         data = decompress(packed, 2 * channels * samples).view(np.complex64).reshape(channels, samples)
         header.flags &= ~NHLBI
     else:
         data = yield from take_array((channels, samples), "<c8")
-    return ismrmrd.Acquisition(header, data, trajectory)
+    return Data(ismrmrd.Acquisition(header, data, trajectory))
 
 
-def write_acquisition(acquisition: ismrmrd.Acquisition) -> list[Buffer]:
-    """Mirror of `read_acquisition`, never compressed.
-
-    Raises LocalProtocolError when header and arrays disagree: the reader would lose its place in the stream.
-    """
+def _write(event: Data) -> list[Buffer]:
+    """Samples are never compressed. The header must agree with the arrays, or the reader loses its place."""
+    acquisition = event.item
     header = acquisition.getHead()
     shapes = (
         (header.active_channels, header.number_of_samples),
@@ -62,3 +65,8 @@ def write_acquisition(acquisition: ismrmrd.Acquisition) -> list[Buffer]:
     if header.flags & (NHLBI | sum(COMPRESSIONS)):
         raise LocalProtocolError("The acquisition's flags say compressed, its samples are not.")
     return [bytes(header), as_buffer(acquisition.traj, "<f4"), as_buffer(acquisition.data, "<c8")]
+
+
+ACQUISITION = MessageKind(1008, "ACQUISITION", Data, _read, _write, item=ismrmrd.Acquisition)
+
+KINDS = (ACQUISITION,)

@@ -1,27 +1,24 @@
-"""One end of a connection, without the connection: bytes in, events out; events in, bytes out."""
+"""The protocol without the network: received bytes become events, and events become bytes to be sent."""
 
-import struct
 from collections.abc import Generator
+from typing import Any
 
-from spokestream.pipelines.wire.codec import encode, read_body
+from spokestream.pipelines.wire.codec import encode, kind_of_id
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError, RemoteProtocolError
-from spokestream.pipelines.wire.events import Event
-from spokestream.pipelines.wire.fill import Buffer, take_number
-from spokestream.pipelines.wire.ids import REFUSED, MessageId
+from spokestream.pipelines.wire.fields import U16, Buffer, take_number
 from spokestream.pipelines.wire.limits import Limits
+from spokestream.pipelines.wire.message_kind import Event, MessageKind
 from spokestream.pipelines.wire.states import FIRST_STATE, PEER, Role, State, next_state
 
 __all__ = ["Connection"]
 
-U16 = struct.Struct("<H")
-KNOWN = frozenset(MessageId)
-
 
 class Connection:
-    """The protocol as one of its four roles sees it. It does no I/O: a shell feeds it and sends what it returns.
+    """The protocol as one of its four roles sees it.
 
-    After a RemoteProtocolError nothing more can be read, as no message is framed; sending still works, so that
-    the peer can be told.
+    It does no I/O: the caller passes it the bytes that were received, and sends the bytes that it returns.
+    After a RemoteProtocolError nothing more can be read, because nothing marks where the next message begins. Sending
+    still works, so that the peer can be told.
     """
 
     def __init__(self, role: Role, limits: Limits | None = None) -> None:
@@ -30,16 +27,16 @@ class Connection:
         self.our_state = FIRST_STATE[role]
         self.their_state = FIRST_STATE[PEER[role]]
         self.message_index = 0
-        """Messages understood."""
+        """Number of messages read so far."""
         self.offset = 0
-        """Bytes understood."""
+        """Number of bytes read so far."""
         self._events: list[Event] = []
         self._filled = 0
         self._parser = self._parse()
         self._target = next(self._parser)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """The events completed by these bytes; `b""` says that the peer hung up.
+        """The events that these bytes complete. Empty bytes mean that the peer hung up.
 
         Raises RemoteProtocolError, and nothing else, whatever the bytes are.
         """
@@ -55,16 +52,16 @@ class Connection:
         return events
 
     def send(self, event: Event) -> list[Buffer]:
-        """The event as buffers to be written in turn; they share memory with the event's arrays.
+        """The event as buffers, to be sent one after the other; they share memory with the event's arrays.
 
-        Raises LocalProtocolError when role, state or content forbid it; then nothing was said.
+        Raises LocalProtocolError when role, state or content forbid the message; the connection is then unchanged.
         """
-        message_id, body = encode(event)
-        state = next_state(self.role, self.our_state, message_id)
+        kind, body = encode(event)
+        state = next_state(self.role, self.our_state, kind)
         if state is None:
-            raise LocalProtocolError(f"A {self.role.name} cannot send {message_id.name} {self.our_state.value}.")
+            raise LocalProtocolError(f"A {self.role.name} cannot send {kind.name} {self.our_state.value}.")
         self.our_state = state
-        return [U16.pack(message_id), *body]
+        return [U16.pack(kind.id), *body]
 
     def _consume(self, view: memoryview) -> None:
         while view:
@@ -77,7 +74,7 @@ class Connection:
                 raise MalformedError(f"{len(view)} bytes came after CLOSE")
 
     def _advance(self) -> None:
-        """Let the parser go on whenever it has what it asked for, which may be nothing."""
+        """Continue the parser whenever the memory that it asked for is full; it may have asked for none."""
         while self._filled == len(self._target):
             self.offset += self._filled
             self._filled = 0
@@ -85,24 +82,20 @@ class Connection:
 
     def _parse(self) -> Generator[memoryview, None, None]:
         while True:
-            message_id = self._legal((yield from take_number(U16)))
-            event = yield from read_body(message_id, self.limits)
+            kind, state = self._expect((yield from take_number(U16)))
+            event = yield from kind.read(self.limits)
             self._events.append(event)
             self.message_index += 1
-            state = next_state(PEER[self.role], self.their_state, message_id)
-            assert state is not None
             self.their_state = state
 
-    def _legal(self, number: int) -> MessageId:
-        if number in REFUSED:
-            raise MalformedError(f"a {REFUSED[number]} (id {number}) has no place in this stream")
-        if number not in KNOWN:
-            raise MalformedError(f"{number} is no message id")
-        message_id = MessageId(number)
-        speaker = PEER[self.role]
-        if next_state(speaker, self.their_state, message_id) is None:
-            raise MalformedError(f"a {speaker.name} does not send {message_id.name} {self.their_state.value}")
-        return message_id
+    def _expect(self, number: int) -> tuple[MessageKind[Any], State]:
+        """The kind of message that an id announces, and the peer's state after it. Raises MalformedError."""
+        kind = kind_of_id(number)
+        sender = PEER[self.role]
+        state = next_state(sender, self.their_state, kind)
+        if state is None:
+            raise MalformedError(f"a {sender.name} does not send {kind.name} {self.their_state.value}")
+        return kind, state
 
     def _hang_up(self) -> list[Event]:
         if self.their_state is State.CLOSED:

@@ -1,22 +1,24 @@
-"""Who broke the protocol.
+"""Errors of the protocol.
 
-ProtocolError
-├── LocalProtocolError   we tried to say what our role or the state of the connection does not allow
-└── RemoteProtocolError  the peer sent what cannot be read; the stream cannot be resumed
+ProtocolError            one sentence, like every SpokestreamError
+├── LocalProtocolError   we tried to send a message that our role, the state or the content does not allow
+└── RemoteProtocolError  the peer sent something unreadable, or hung up early; reading cannot be resumed
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from spokestream.errors import SpokestreamError
+
 __all__ = ["LocalProtocolError", "MalformedError", "ProtocolError", "RemoteProtocolError"]
 
 
-class ProtocolError(Exception):
-    """The protocol was broken; the message is one sentence."""
+class ProtocolError(SpokestreamError):
+    """One end of the connection broke the protocol."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We are at fault: the event may not or cannot be sent."""
+    """We are at fault: the event is not allowed here, or it cannot be written."""
 
 
 class RemoteProtocolError(ProtocolError):
@@ -25,12 +27,12 @@ class RemoteProtocolError(ProtocolError):
     def __init__(self, sentence: str, *, message: int, offset: int, events: Sequence[Any] = ()) -> None:
         super().__init__(f"{sentence} (message {message}, byte {offset})")
         self.message = message
-        """Index of the offending message, from 0."""
+        """Index of the faulty message; the first has index 0."""
         self.offset = offset
-        """Bytes of the stream that had been understood."""
+        """Number of bytes that were read before the fault."""
         self.events = list(events)
-        """What the peer had properly said before, in the same call of `receive_data`."""
+        """The correct messages before the fault that the same call of `receive_data` completed."""
 
 
-class MalformedError(ValueError):
-    """A body cannot be read. Never leaves the codec: the connection adds where in the stream it was."""
+class MalformedError(Exception):
+    """A message cannot be read. It stays inside `wire`: the connection adds the place in the stream."""

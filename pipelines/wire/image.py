@@ -1,44 +1,46 @@
-"""Body of an image: 198-byte header, uint64 length, attributes, pixels (channel, z, y, x)."""
+"""Images of eight pixel types, and the old kinds of images, where the id of the message stands for the pixel type.
+
+Body: 198-byte header, uint64 length, attributes as XML, pixels (channel, z, y, x). Four of the old kinds have neither
+the length nor the attributes.
+"""
 
 import ctypes
 import math
 import xml.etree.ElementTree as ET
+from functools import partial
 from typing import Any
 
 import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.pipelines.wire.control import U64
+from spokestream.pipelines.wire.data import Data
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
-from spokestream.pipelines.wire.fill import Buffer, Fill, as_buffer, encoded, take, take_array, take_text
-from spokestream.pipelines.wire.ids import OLD_IMAGES, MessageId
+from spokestream.pipelines.wire.fields import U64, Buffer, Fill, as_buffer, encoded, take, take_array, take_text
 from spokestream.pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.message_kind import MessageKind
 
-__all__ = ["read_image", "read_old_image", "write_image"]
+__all__ = ["IMAGE", "KINDS", "OLD_IMAGES"]
 
 DTYPES = {1: "<u2", 2: "<i2", 3: "<u4", 4: "<i4", 5: "<f4", 6: "<f8", 7: "<c8", 8: "<c16"}
+"""Pixel type, as in `ImageHeader.data_type` -> numpy's name of it."""
 DATA_TYPES = {np.dtype(dtype): data_type for data_type, dtype in DTYPES.items()}
 
 
-def read_image(limits: Limits) -> Fill[ismrmrd.Image]:
-    """Read an image of any of the eight pixel types."""
+def _read(limits: Limits) -> Fill[Data]:
     header = yield from _take_header()
     return (yield from _take_rest(header, limits, has_attributes=True))
 
 
-def read_old_image(message_id: MessageId, limits: Limits) -> Fill[ismrmrd.Image]:
-    """Read an image of the days when the id told the pixel type and attributes were optional."""
+def _read_old(data_type: int, has_attributes: bool, limits: Limits) -> Fill[Data]:
     header = yield from _take_header()
-    header.data_type, has_attributes = OLD_IMAGES[message_id]
+    header.data_type = data_type
     return (yield from _take_rest(header, limits, has_attributes))
 
 
-def write_image(image: ismrmrd.Image) -> list[Buffer]:
-    """Mirror of `read_image`; pixel type, matrix and channels are those of the array, whatever the header says.
-
-    Raises LocalProtocolError for pixels that no image type can hold and metadata that is not text.
-    """
+def _write(event: Data) -> list[Buffer]:
+    """Pixel type, matrix and channels are those of the array, even if the header disagrees."""
+    image = event.item
     pixels, header = image.data, image.getHead()
     if pixels.dtype not in DATA_TYPES or pixels.ndim != 4 or max(pixels.shape) > 0xFFFF:
         raise LocalProtocolError(f"An image cannot hold {pixels.dtype} pixels of shape {pixels.shape}.")
@@ -57,7 +59,7 @@ def _take_header() -> Fill[Any]:
     return ismrmrd.ImageHeader.from_buffer((yield from take(ctypes.sizeof(ismrmrd.ImageHeader))))
 
 
-def _take_rest(header: Any, limits: Limits, has_attributes: bool) -> Fill[ismrmrd.Image]:
+def _take_rest(header: Any, limits: Limits, has_attributes: bool) -> Fill[Data]:
     dtype = DTYPES.get(header.data_type)
     if dtype is None:
         raise MalformedError(f"an image has the unknown pixel type {header.data_type}")
@@ -67,11 +69,11 @@ def _take_rest(header: Any, limits: Limits, has_attributes: bool) -> Fill[ismrmr
     if has_attributes:
         attributes = yield from take_text(U64, limits.attributes, "image attributes")
     meta = _parse_meta(attributes)
-    return _assemble(header, meta, (yield from take_array(shape, dtype)))
+    return Data(_assemble(header, meta, (yield from take_array(shape, dtype))))
 
 
 def _assemble(header: Any, meta: ismrmrd.Meta, pixels: NDArray[Any]) -> ismrmrd.Image:
-    # by hand, because ismrmrd's constructor takes the data type int32 for numpy's int64
+    # assembled here because ismrmrd's constructor confuses the data type int32 with numpy's int64
     image = ismrmrd.Image(meta=meta)
     image._head = header
     image._Image__data = pixels
@@ -79,14 +81,14 @@ def _assemble(header: Any, meta: ismrmrd.Meta, pixels: NDArray[Any]) -> ismrmrd.
 
 
 def _parse_meta(attributes: str) -> ismrmrd.Meta:
-    """Metadata by name: a value, or a list of them. Empty values stay empty, where ismrmrd makes them "None"."""
+    """Metadata by name: one value, or a list of several. An empty value stays empty; ismrmrd would make it "None"."""
     meta = ismrmrd.Meta()
     if not attributes.strip():
         return meta
     if "<!DOCTYPE" in attributes or "<!ENTITY" in attributes:
         raise MalformedError("image attributes declare XML entities, which is refused")
     try:
-        root = ET.fromstring(attributes)  # noqa: S314  entities are refused above, the size is bounded
+        root = ET.fromstring(attributes)  # noqa: S314  entities are refused above, and the size is bounded
     except (ET.ParseError, ValueError) as error:
         raise MalformedError(f"image attributes are not XML ({error})") from None
     for entry in root.iterfind("{*}meta"):
@@ -96,3 +98,21 @@ def _parse_meta(attributes: str) -> ismrmrd.Meta:
             values = [*(meta[name] if isinstance(meta[name], list) else [meta[name]]), *values]
         meta[name] = values[0] if len(values) == 1 else values
     return meta
+
+
+IMAGE = MessageKind(1022, "IMAGE", Data, _read, _write, item=ismrmrd.Image)
+OLD_IMAGES = tuple(
+    MessageKind(number, name, Data, partial(_read_old, data_type, has_attributes), write=None, item=ismrmrd.Image)
+    for number, name, data_type, has_attributes in (
+        (1009, "IMAGE_COMPLEX_FLOAT", 7, False),
+        (1010, "IMAGE_FLOAT", 5, False),
+        (1011, "IMAGE_USHORT", 1, False),
+        (1020, "IMAGE_SHORT", 2, False),
+        (1015, "IMAGE_COMPLEX_FLOAT_WITH_ATTRIBUTES", 7, True),
+        (1016, "IMAGE_FLOAT_WITH_ATTRIBUTES", 5, True),
+        (1017, "IMAGE_USHORT_WITH_ATTRIBUTES", 1, True),
+        (1021, "IMAGE_SHORT_WITH_ATTRIBUTES", 2, True),
+    )
+)
+
+KINDS = (IMAGE, *OLD_IMAGES)

@@ -1,7 +1,7 @@
-"""Samples packed into a fixed number of bits, the lossy compression of Gadgetron's clients and of FIRE.
+"""NHLBI compression: samples stored with a fixed number of bits. Gadgetron's clients and FIRE use it; it is lossy.
 
 Layout: uint64 number of floats, float32 scale, uint8 bits; then the integers round(value * scale) in two's complement,
-bit after bit, least significant first.
+one after the other without gaps, least significant bit first.
 """
 
 import struct
@@ -15,18 +15,18 @@ __all__ = ["decompress"]
 
 LAYOUT = struct.Struct("<QfB")
 BLOCK = 1 << 16
-"""Numbers unpacked at once; a multiple of 8, so that blocks begin at whole bytes."""
+"""Numbers unpacked at once. It is a multiple of 8, so that each block begins at a whole byte."""
 
 
 def decompress(packed: bytes | bytearray, n_expected: int) -> NDArray[np.float32]:
-    """The `n_expected` floats in a compressed blob. Raises MalformedError when the blob holds anything else."""
+    """The `n_expected` floats in a compressed blob. Raises MalformedError when the blob does not hold exactly these."""
     if len(packed) < LAYOUT.size:
         raise MalformedError(f"compressed samples of {len(packed)} bytes lack their header of {LAYOUT.size}")
     n, scale, bits = LAYOUT.unpack_from(packed)
     if not 1 <= bits <= 31 or not scale > 0:
         raise MalformedError(f"compressed samples declare {bits} bits and a scale of {scale:g}")
     n_bytes = LAYOUT.size + -(-n * bits // 8)
-    # not "unequal": Gadgetron rounds the length in float32, which adds a few bytes to long readouts
+    # the blob may be longer: Gadgetron rounds the length in float32, which adds a few bytes to long readouts
     if n != n_expected or len(packed) < n_bytes:
         raise MalformedError(
             f"compressed samples declare {n} numbers in {n_bytes} bytes; the header says {n_expected}, "
@@ -43,7 +43,7 @@ def decompress(packed: bytes | bytearray, n_expected: int) -> NDArray[np.float32
 
 def _integers(raw: NDArray[np.uint8], n: int, bits: int) -> NDArray[np.float32]:
     words = np.zeros((n, 32), np.uint8)
-    # in the upper bits of each word, so that the arithmetic shift back extends the sign
+    # each number goes to the upper bits of its word, so that the arithmetic shift back extends the sign
     words[:, 32 - bits :] = np.unpackbits(raw, count=n * bits, bitorder="little").reshape(n, bits)
     signed = np.packbits(words, axis=1, bitorder="little").view("<i4").ravel()
     return (signed >> (32 - bits)).astype(np.float32)

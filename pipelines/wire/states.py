@@ -1,17 +1,23 @@
-"""The grammar of the stream: who may say what, and when."""
+"""The grammar of the stream: who may send which message, and when."""
 
 from enum import Enum, auto
+from typing import Any
 
-from spokestream.pipelines.wire.ids import OLD_IMAGES, MessageId
+from spokestream.pipelines.wire import acquisition, dicom, image, waveform
+from spokestream.pipelines.wire.codec import KIND_BY_ID
+from spokestream.pipelines.wire.message_kind import MessageKind
+from spokestream.pipelines.wire.opening import CLOSE, CONFIG_FILE, CONFIG_TEXT, HEADER
+from spokestream.pipelines.wire.questions import DEPENDENCY_REPLY, QUERY, RESPONSE
+from spokestream.pipelines.wire.text import ERROR, TEXT
 
-__all__ = ["FIRST_STATE", "MAY_SAY", "PEER", "Role", "State", "next_state"]
+__all__ = ["FIRST_STATE", "MAY_SEND", "PEER", "Role", "State", "next_state"]
 
 
 class Role(Enum):
-    """The two ends of the two legs."""
+    """The two ends of the two legs: client and server, Gadgetron and its external module."""
 
     SERVER = auto()
-    """Reconstructs; the peer is a scanner or another client."""
+    """The reconstruction server; its peer is a scanner or another client."""
     CLIENT = auto()
     CHILD = auto()
     """A Gadgetron external module."""
@@ -20,7 +26,7 @@ class Role(Enum):
 
 
 class State(Enum):
-    """What one end has yet to say."""
+    """How far one end of the connection has come. The values complete the sentences of errors."""
 
     EXPECT_CONFIG = "before the configuration"
     EXPECT_HEADER = "before the header"
@@ -37,45 +43,44 @@ FIRST_STATE = {
     Role.SERVER: State.STREAMING,
     Role.CHILD: State.STREAMING,
 }
-"""Only those who ask for a reconstruction introduce it; those who answer have nothing to say first."""
+"""Clients and Gadgetron send a configuration and a header first; servers and modules have neither to send."""
 
-DATA = frozenset({MessageId.ACQUISITION, MessageId.IMAGE, MessageId.WAVEFORM, *OLD_IMAGES})
-OPENING = frozenset({MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER, MessageId.CLOSE, *DATA})
-DICOMS = frozenset({MessageId.DICOM, MessageId.DICOM_WITH_NAME})
+DATA = (*acquisition.KINDS, *image.KINDS, *waveform.KINDS)
+SCAN: tuple[MessageKind[Any], ...] = (CONFIG_FILE, CONFIG_TEXT, HEADER, *DATA, CLOSE)
 
-MAY_SAY = {
-    Role.CLIENT: OPENING | {MessageId.TEXT, MessageId.QUERY} | DICOMS,
-    Role.PARENT: OPENING | {MessageId.TEXT},
-    Role.SERVER: DATA | DICOMS | {MessageId.TEXT, MessageId.RESPONSE, MessageId.DEPENDENCY_REPLY, MessageId.CLOSE},
-    Role.CHILD: DATA | DICOMS | {MessageId.ERROR, MessageId.CLOSE},
+MAY_SEND: dict[Role, frozenset[MessageKind[Any]]] = {
+    Role.CLIENT: frozenset({*SCAN, *dicom.KINDS, TEXT, QUERY}),
+    Role.PARENT: frozenset({*SCAN, TEXT}),
+    Role.SERVER: frozenset({*DATA, *dicom.KINDS, TEXT, RESPONSE, DEPENDENCY_REPLY, CLOSE}),
+    Role.CHILD: frozenset({*DATA, *dicom.KINDS, ERROR, CLOSE}),
 }
-"""Clients die of an ERROR from a server, Gadgetron of a TEXT from a module."""
+"""An ERROR from a server crashes clients, and a TEXT from a module ends Gadgetron's session."""
 
-ANY_TIME = frozenset({MessageId.TEXT, MessageId.QUERY})
+AFTER_HEADER = frozenset(KIND_BY_ID.values()) - {CONFIG_FILE, CONFIG_TEXT, HEADER, CLOSE}
 
-TRANSITIONS = {
+TRANSITIONS: dict[State, dict[MessageKind[Any], State]] = {
     State.EXPECT_CONFIG: {
-        MessageId.CONFIG_FILE: State.EXPECT_HEADER,
-        MessageId.CONFIG_TEXT: State.EXPECT_HEADER,
-        **dict.fromkeys(ANY_TIME, State.EXPECT_CONFIG),
-        MessageId.CLOSE: State.CLOSED,
+        CONFIG_FILE: State.EXPECT_HEADER,
+        CONFIG_TEXT: State.EXPECT_HEADER,
+        TEXT: State.EXPECT_CONFIG,
+        QUERY: State.EXPECT_CONFIG,
+        CLOSE: State.CLOSED,
     },
     State.EXPECT_HEADER: {
-        MessageId.HEADER: State.STREAMING,
-        **dict.fromkeys(ANY_TIME, State.EXPECT_HEADER),
-        MessageId.CLOSE: State.CLOSED,
+        HEADER: State.STREAMING,
+        TEXT: State.EXPECT_HEADER,
+        QUERY: State.EXPECT_HEADER,
+        CLOSE: State.CLOSED,
     },
     State.STREAMING: {
-        **dict.fromkeys(
-            set(MessageId) - {MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER}, State.STREAMING
-        ),
-        MessageId.CLOSE: State.CLOSED,
+        **dict.fromkeys(AFTER_HEADER, State.STREAMING),
+        CLOSE: State.CLOSED,
     },
     State.CLOSED: {},
     State.ERROR: {},
 }
 
 
-def next_state(speaker: Role, state: State, message_id: MessageId) -> State | None:
-    """Where the speaker stands after this message; None when the grammar does not have it."""
-    return TRANSITIONS[state].get(message_id) if message_id in MAY_SAY[speaker] else None
+def next_state(sender: Role, state: State, kind: MessageKind[Any]) -> State | None:
+    """The sender's state after this message; None when the grammar does not allow the message."""
+    return TRANSITIONS[state].get(kind) if kind in MAY_SEND[sender] else None

@@ -1,26 +1,30 @@
-"""Body of a waveform: 40-byte header, uint32 samples (channel, sample)."""
+"""Waveforms: physiological and other signals recorded during the scan.
+
+Body: 40-byte header, samples (channel, sample) in uint32.
+"""
 
 import ctypes
 
 import ismrmrd
 
+from spokestream.pipelines.wire.data import Data
 from spokestream.pipelines.wire.errors import LocalProtocolError
-from spokestream.pipelines.wire.fill import Buffer, Fill, as_buffer, take, take_array
+from spokestream.pipelines.wire.fields import Buffer, Fill, as_buffer, take, take_array
 from spokestream.pipelines.wire.limits import Limits, bounded
+from spokestream.pipelines.wire.message_kind import MessageKind
 
-__all__ = ["read_waveform", "write_waveform"]
+__all__ = ["KINDS", "WAVEFORM"]
 
 
-def read_waveform(limits: Limits) -> Fill[ismrmrd.Waveform]:
-    """Read a waveform."""
+def _read(limits: Limits) -> Fill[Data]:
     header = ismrmrd.WaveformHeader.from_buffer((yield from take(ctypes.sizeof(ismrmrd.WaveformHeader))))
     channels, samples = header.channels, header.number_of_samples
     bounded(4 * channels * samples, limits.body, f"a waveform ({channels} channels, {samples} samples)")
-    return ismrmrd.Waveform(header, (yield from take_array((channels, samples), "<u4")))
+    return Data(ismrmrd.Waveform(header, (yield from take_array((channels, samples), "<u4"))))
 
 
-def write_waveform(waveform: ismrmrd.Waveform) -> list[Buffer]:
-    """Mirror of `read_waveform`. Raises LocalProtocolError when header and samples disagree."""
+def _write(event: Data) -> list[Buffer]:
+    waveform = event.item
     header = waveform.getHead()
     if waveform.data.shape != (header.channels, header.number_of_samples):
         raise LocalProtocolError(
@@ -28,3 +32,8 @@ def write_waveform(waveform: ismrmrd.Waveform) -> list[Buffer]:
             f"its samples are {waveform.data.shape}."
         )
     return [bytes(header), as_buffer(waveform.data, "<u4")]
+
+
+WAVEFORM = MessageKind(1026, "WAVEFORM", Data, _read, _write, item=ismrmrd.Waveform)
+
+KINDS = (WAVEFORM,)

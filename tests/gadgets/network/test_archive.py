@@ -66,8 +66,8 @@ def test_the_archive_has_the_layout_that_others_read(path):
     torch.jit.load(path, _extra_files=files)
     table = json.loads(files["contract.json"])
     assert set(table) == {
-        "format", "name", "description", "input", "field_t", "tissue_model", "outputs", "sequence", "training", "metrics",
-        "versions",
+        "format", "name", "description", "input", "field_t", "tissue_model", "outputs", "sequence", "training",
+        "metrics", "versions",
     }  # fmt: skip
     assert table["outputs"][1] == {
         "map": "t1h2o", "unit": "ms", "low": 0.0, "high": 2300.0, "std": False, "where": {"map": "ff", "below": 0.55},

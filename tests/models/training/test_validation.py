@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import validate
@@ -67,5 +68,5 @@ def test_a_slice_says_nothing_of_maps_that_it_does_not_show():
     assert nrmse(whole, constant)["t1h2o"] == nrmse(whole, fat)["t1h2o"] == nrmse(whole)["t1h2o"]
     assert nrmse(whole, constant)["ff"] == pytest.approx((nrmse(whole)["ff"] + nrmse(constant)["ff"]) / 2)
     assert list(nrmse(constant)) == ["ff"]
-    with pytest.raises(ValueError, match="show none of ff, t1h2o"):
+    with pytest.raises(InputError, match="show none of ff, t1h2o"):
         nrmse(air)

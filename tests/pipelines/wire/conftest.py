@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def make_acquisition():
-    """A random readout with every header field set to something of its own."""
+    """Makes a random readout with values other than the defaults in many header fields."""
 
     def make(channels=3, samples=7, dims=2, seed=0, flags=0):
         rng = np.random.default_rng(seed)
@@ -25,7 +25,7 @@ def make_acquisition():
 
 @pytest.fixture
 def make_image():
-    """An image of any of the eight pixel types, built through the header, as `ismrmrd` cannot hold int32."""
+    """Makes an image of any of the eight pixel types. The pixels are set directly, because `ismrmrd` refuses int32."""
 
     def make(dtype=np.float32, shape=(1, 1, 5, 3), meta=None):
         rng = np.random.default_rng(1)

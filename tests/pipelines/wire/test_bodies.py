@@ -1,4 +1,4 @@
-"""Bodies, field by field, against layouts written by hand and against the `ismrmrd` package."""
+"""Message bodies, compared field by field with layouts written by hand and with the `ismrmrd` package."""
 
 import ctypes
 import io
@@ -11,7 +11,7 @@ import pytest
 from spokestream.pipelines import wire
 from spokestream.pipelines.wire import Connection, RemoteProtocolError, Role
 
-# offsets as the ISMRMRD C headers have them
+# offsets in the C headers of ISMRMRD
 ACQUISITION_OFFSETS = {"flags": 2, "scan_counter": 14, "number_of_samples": 34, "center_sample": 172, "user_float": 308}
 IMAGE_OFFSETS = {
     "data_type": 2,
@@ -68,7 +68,7 @@ def test_acquisitions_agree_with_ismrmrd_both_ways(make_acquisition):
     assert sent(wire.Data(acquisition)) == theirs.getvalue()
     item = received(theirs.getvalue()).item
     assert item == acquisition
-    item.data[0, 0] = 1  # a gadget owns what it is fed
+    item.data[0, 0] = 1  # a gadget may write to the samples that it receives
     (read,) = ismrmrd.ProtocolDeserializer(io.BytesIO(sent(wire.Data(acquisition)) + b"\4\0")).deserialize()
     assert read == acquisition
 
@@ -190,7 +190,7 @@ def test_dicom_with_and_without_a_name():
 
 
 def nhlbi(acquisition, bits):
-    """Compress as Gadgetron's client does, with integers of arbitrary length instead of its machine words."""
+    """A message as Gadgetron's client compresses it, and its scale. One long Python integer holds all numbers."""
     floats = acquisition.data.view(np.float32).ravel()
     scale = (2 ** (bits - 1) - 1) / float(np.abs(floats).max())
     packed = 0
@@ -212,7 +212,7 @@ def test_compressed_acquisitions_are_unpacked_within_half_a_step(make_acquisitio
     step = 0.5 / scale + 4 * np.finfo(np.float32).eps * np.abs(acquisition.data).max()
     assert np.abs((read.data - acquisition.data).view(np.float32)).max() <= step
     np.testing.assert_array_equal(read.traj, acquisition.traj)
-    assert read.flags == 1 << 7  # no longer compressed
+    assert read.flags == 1 << 7  # the flag for compression is cleared
     assert len(Connection(Role.SERVER).send(wire.Data(read))) == 4
 
 

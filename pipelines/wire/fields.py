@@ -1,7 +1,8 @@
-"""Parsers as generators: they yield the memory that they want filled, and go on when it is.
+"""The fields that message bodies are made of: numbers, texts and arrays, read from the stream or made into bytes.
 
-Bytes are copied once, from the chunk in which they came into the array that keeps them; nothing else is buffered,
-so that it does not matter how the stream is cut.
+Readers are generators. A reader yields the memory that it wants filled and continues when the memory is full. Each
+byte is copied once, from the received chunk into the array that keeps it, and nothing else is buffered. The result
+therefore does not depend on how the stream is cut into chunks.
 """
 
 import struct
@@ -14,41 +15,52 @@ from numpy.typing import DTypeLike, NDArray
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.limits import bounded
 
+__all__ = [
+    "U16", "U32", "U64", "Buffer", "Fill", "as_buffer", "decoded", "encoded", "take", "take_array", "take_number",
+    "take_text",
+]  # fmt: skip
+
 T = TypeVar("T")
 Fill: TypeAlias = Generator[memoryview, None, T]
+"""A reader that yields memory to be filled and returns a value of type T."""
 Buffer: TypeAlias = bytes | memoryview
 
-__all__ = ["Buffer", "Fill", "as_buffer", "decoded", "encoded", "take", "take_array", "take_number", "take_text"]
+U16 = struct.Struct("<H")
+U32 = struct.Struct("<I")
+U64 = struct.Struct("<Q")
 
 
 def take(n_bytes: int) -> Fill[bytearray]:
-    """The next `n_bytes`."""
+    """Read the next `n_bytes`."""
     buffer = bytearray(n_bytes)
     yield memoryview(buffer)
     return buffer
 
 
 def take_array(shape: tuple[int, ...], dtype: DTypeLike) -> Fill[NDArray[Any]]:
-    """The next bytes as an array of its own."""
+    """Read an array. It has memory of its own, so that the receiver may write to it."""
     array = np.empty(shape, dtype)
     yield array.reshape(-1).view(np.uint8).data
     return array
 
 
 def take_number(layout: struct.Struct) -> Fill[int]:
-    """One unsigned integer."""
+    """Read one unsigned integer."""
     (number,) = layout.unpack((yield from take(layout.size)))
     return int(number)
 
 
 def take_text(length: struct.Struct, limit: int, what: str) -> Fill[str]:
-    """A length and that many bytes of UTF-8."""
+    """Read a length and a UTF-8 text of that many bytes. `what` names the text in errors.
+
+    Raises MalformedError when the text is longer than `limit` bytes or is not UTF-8.
+    """
     n_bytes = bounded((yield from take_number(length)), limit, what)
     return decoded((yield from take(n_bytes)), what)
 
 
 def decoded(raw: bytes | bytearray, what: str) -> str:
-    """Text without the NULs that some writers append and count."""
+    """The text without the NULs that some writers append and count. Raises MalformedError if it is not UTF-8."""
     try:
         return raw.rstrip(b"\0").decode()
     except UnicodeDecodeError as error:
@@ -56,7 +68,7 @@ def decoded(raw: bytes | bytearray, what: str) -> str:
 
 
 def encoded(text: str, length: struct.Struct) -> bytes:
-    """A length and the text in UTF-8."""
+    """The length of the text and the text in UTF-8. Raises LocalProtocolError when one of them cannot be encoded."""
     try:
         raw = text.encode()
         return length.pack(len(raw)) + raw
@@ -65,5 +77,5 @@ def encoded(text: str, length: struct.Struct) -> bytes:
 
 
 def as_buffer(array: NDArray[Any], dtype: DTypeLike) -> memoryview:
-    """The array's bytes, without a copy where its layout allows."""
+    """The bytes of the array, without a copy if its layout allows."""
     return np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8).data

@@ -1,0 +1,43 @@
+"""The two texts from clients that the node understands: JSON parameters, and queries about the node itself."""
+
+import json
+import platform
+from importlib.metadata import version
+
+from spokestream import __version__
+
+__all__ = ["answer", "read_parameters"]
+
+
+def read_parameters(text: str) -> dict[str, str] | None:
+    """The values in `{"parameters": {name: value, ...}}` as text; None when the text is anything else.
+
+    A scanner's console sends them in a TEXT after the header. `config`, if it is not empty, names another pipeline.
+    `customconfig`, which the operator types, takes precedence over it and is returned as `config`.
+    """
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    parameters = message.get("parameters") if isinstance(message, dict) else None
+    if not isinstance(parameters, dict):
+        return None
+    values = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    listed, typed = values.pop("config", ""), values.pop("customconfig", "")
+    return values | ({"config": typed or listed} if typed or listed else {})
+
+
+def answer(query: str) -> str:
+    """The answer to a query of a Gadgetron client (`gadgetron_ismrmrd_client -Q`); "Unknown query" for any other."""
+    match query.strip():
+        case "ismrmrd::version":
+            return version("ismrmrd")
+        case "gadgetron::version" | "gadgetron::build":
+            return f"spokestream {__version__}"
+        case "gadgetron::info":
+            packages = (f"{package} {version(package)}" for package in ("torch", "finufft", "numpy", "ismrmrd"))
+            python = f"Python {platform.python_version()}"
+            return "\n".join([f"spokestream {__version__}", *packages, python, platform.platform()])
+        case "gadgetron::info::python":
+            return platform.python_version()
+    return "Unknown query"
