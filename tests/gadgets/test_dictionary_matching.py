@@ -1,0 +1,91 @@
+"""The gadget of dictionary matching: what it refuses, and that the search gets what the stream brought."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_scan import MATRIX, short_sequence
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
+from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
+from spokestream.simulator.physics.signal import voxel_signal
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_means
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
+
+GRID = Grid(*(np.array(axis) for axis in ([600.0, 900, 1300, 1800], [250.0, 400], [0.5, 0.75, 1], [-20.0, 0, 20])))
+
+
+@pytest.fixture
+def small_dictionary(sequence):
+    return build_dictionary(sequence, GRID)
+
+
+def test_values_of_the_grid_are_found_where_there_is_tissue(scan, sequence, small_dictionary):
+    basis = compressed_basis(sequence, small_dictionary.atoms, tolerance=1e-10)
+    tissue = {"ff": 0.4, "t1h2o_ms": 1300.0, "t1fat_ms": 400.0, "deltaf_hz": -20.0, "b1": 0.75}
+    signal = 7 * np.exp(0.6j) * voxel_signal(sequence, **tissue)
+    mask = np.zeros(MATRIX, bool)
+    mask[3:9, 4:11] = True
+    data = np.zeros((len(basis.te_ms), *MATRIX), np.complex64)
+    data[:, mask] = (frame_means(signal, sequence.spokes_per_frame) @ basis.weights)[:, None]
+    gadget = DictionaryMatching(scan, WATER_FAT, small_dictionary, "toy.h5")
+    (found,) = gadget.feed(Fingerprints(data, basis, mask, 3, NOWHERE))
+    expected = {"ff": 0.4, "t1h2o": 1300, "t1fat": 400, "deltaf": -20, "b1": 0.75, "pd": 7, "phase": 0.6}
+    for name, value in expected.items():
+        np.testing.assert_allclose(found.maps[name][mask], value, rtol=1e-3, err_msg=name)
+        assert not found.maps[name][~mask].any()
+    np.testing.assert_allclose(found.maps["correlation"][mask], 1, atol=1e-5)
+    assert scan.provenance["dictionary"] == f"toy.h5, {small_dictionary.digest}"
+
+
+def test_atoms_lack_the_frames_that_a_slice_lacks(scan, sequence, small_dictionary):
+    basis = compressed_basis(sequence, small_dictionary.atoms, tolerance=1e-10)
+    signal = voxel_signal(sequence, 0.2, 900.0, 250.0, 20.0, 1.0)
+    lacking = basis.without([0, 4])
+    data = (frame_means(signal, sequence.spokes_per_frame) @ lacking.weights).astype(np.complex64)[:, None, None]
+    mask = np.ones((1, 1), bool)
+    gadget = DictionaryMatching(scan, WATER_FAT, small_dictionary)
+    (found,) = gadget.feed(Fingerprints(data, lacking, mask, 0, NOWHERE))
+    assert found.maps["t1h2o"][0, 0] == 900
+    assert found.maps["correlation"][0, 0] == pytest.approx(1, abs=1e-5)
+
+
+def with_train(sequence, **changes):
+    return replace(sequence, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda s: with_train(s, recovery_ms=1.0), "another sequence than this scan's: recovery_ms"),
+        (lambda s: with_train(s, flip_angle_deg=1.5 * s.flip_angle_deg), "another sequence than this scan's: flip"),
+    ],
+)
+def test_a_dictionary_of_another_sequence_is_refused(scan, sequence, small_dictionary, change, sentence):
+    with pytest.raises(ScanError, match=sentence):
+        DictionaryMatching(replace(scan, sequence=change(sequence)), WATER_FAT, small_dictionary)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "sentence"),
+    [
+        (replace(short_sequence(), te_ms=np.full(80, 2.39)), "one echo time, which cannot tell fat"),
+        (short_sequence(spokes_per_frame=16), "has 5 frames; 5 maps need 8 at least"),
+        (
+            replace(short_sequence(4), te_ms=np.repeat(np.linspace(2, 4, 20), 4)),
+            "20 echo times; matching takes up to 16",
+        ),
+    ],
+    ids=["one echo time", "few frames", "many echo times"],
+)
+def test_a_sequence_that_does_not_encode_the_maps_is_refused(scan, sequence, sentence):
+    with pytest.raises(ScanError, match=sentence):
+        DictionaryMatching(replace(scan, sequence=sequence), WATER_FAT, build_dictionary(sequence, GRID))
+
+
+def test_a_train_that_is_not_ideally_spoiled_is_refused(scan, small_dictionary):
+    spoiled = replace(scan.sequence, spoiling="gradient")
+    with pytest.raises(ScanError, match="told apart in ideally spoiled trains; the spoiling of 'short' is gradient"):
+        DictionaryMatching(replace(scan, sequence=spoiled), WATER_FAT, replace(small_dictionary, sequence=spoiled))

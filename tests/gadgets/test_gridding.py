@@ -1,0 +1,130 @@
+"""Gridding against the exact non-uniform Fourier sum, in both kinds of temporal basis, and what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_scan import MATRIX, complex_normal
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.messages import NOWHERE, SliceEnd, SpokeBlock
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
+
+SAMPLES, CENTER, OVERSAMPLING = 38, 17, 2.0
+TOLERANCE = 1e-3
+
+
+@pytest.fixture
+def bases(sequence):
+    atoms = build_dictionary(sequence).atoms
+    return {"frames": frame_basis(sequence, atoms), "compressed": compressed_basis(sequence, atoms)}
+
+
+def blocks(rng, sequence, n_coils, weights=None, skip=()):
+    """The frames of one slice; with weights (coils,) every coil receives the same spokes, weighted."""
+    m = sequence.spokes_per_frame
+    for frame in range(sequence.n_frames):
+        indices = np.arange(frame * m, (frame + 1) * m)
+        k = radial_spokes(golden_angles(indices), SAMPLES, CENTER, OVERSAMPLING).astype(np.float32)
+        if weights is None:
+            data = complex_normal(rng, n_coils, m, SAMPLES)
+        else:
+            data = (weights[:, None, None] * complex_normal(rng, m, SAMPLES)).astype(np.complex64)
+        if frame not in skip:
+            yield SpokeBlock(data, k, indices, frame, 0)
+
+
+def exact(block):
+    """(coils, y, x): sum over samples of density x data x exp(2 pi i k.r), over the number of pixels."""
+    ny, nx = MATRIX
+    y, x = (np.arange(n) - n // 2 for n in MATRIX)
+    k = block.k.astype(float)
+    # the samples of m spokes share the half turn evenly: each stands for pi / m x |k| x dk, k = 0 for a disc
+    dk = 1 / OVERSAMPLING
+    radius = np.abs(np.arange(SAMPLES) - CENTER) / OVERSAMPLING
+    density = np.pi / len(k) * dk * np.maximum(radius, dk / 4)
+    along_y = np.exp(2j * np.pi * k[..., 1, None] * y / ny)
+    along_x = np.exp(2j * np.pi * k[..., 0, None] * x / nx)
+    return np.einsum("cms,msy,msx->cyx", block.data * density, along_y, along_x, optimize=True) / (ny * nx)
+
+
+def gridded(scan, basis, messages):
+    gadget = Gridding(scan, basis, TOLERANCE)
+    for message in messages:
+        assert list(gadget.feed(message)) == []
+    (found,) = gadget.feed(SliceEnd(0, NOWHERE))
+    gadget.close()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["frames", "compressed"])
+def test_images_of_one_coil_are_the_exact_sum(scan, sequence, bases, rng, kind):
+    basis, messages = bases[kind], list(blocks(rng, sequence, 1))
+    frames = np.stack([exact(block)[0] for block in messages])
+    expected = np.einsum("fk,fyx->kyx", basis.weights, frames)
+    found = gridded(scan, basis, messages)
+    assert found.data.shape == (basis.weights.shape[1], *MATRIX)
+    # the adjoint's relative error is up to twice the kernel's tolerance; rounding to single precision is far below
+    for image, wanted in zip(found.data, expected, strict=True):
+        assert np.linalg.norm(image - wanted) < 2 * TOLERANCE * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("kind", ["frames", "compressed"])
+def test_coils_that_receive_the_same_are_combined_to_their_norm(scan, sequence, bases, rng, kind):
+    weights = np.array([0.5 - 1j, 2.0, -0.3j, 1.1 + 0.2j])
+    messages = list(blocks(rng, sequence, 4, weights))
+    single = [replace(block, data=block.data[1:2] / np.float32(2)) for block in messages]
+    combined, alone = (np.abs(gridded(scan, bases[kind], these).data) for these in (messages, single))
+    difference = np.linalg.norm(combined - np.linalg.norm(weights) * alone)
+    assert difference < 1e-5 * np.linalg.norm(combined)  # single precision, summed over 80 spokes of 38 samples
+
+
+@pytest.mark.parametrize("kind", ["frames", "compressed"])
+def test_frames_that_never_came_are_missing_in_the_basis_too(scan, sequence, bases, rng, kind):
+    basis = bases[kind]
+    found = gridded(scan, basis, blocks(rng, sequence, 2, skip=(3, 7)))
+    missing = ~found.basis.weights.any(axis=1)
+    assert np.flatnonzero(missing).tolist() == [3, 7]
+    np.testing.assert_array_equal(found.basis.weights[~missing], basis.weights[~missing])
+
+
+@pytest.mark.parametrize("kind", ["frames", "compressed"])
+def test_a_second_slice_knows_nothing_of_the_first(scan, sequence, bases, rng, kind):
+    first, second = (list(blocks(rng, sequence, 2)) for _ in range(2))
+    gadget = Gridding(scan, bases[kind], TOLERANCE)
+    for message in (*first, SliceEnd(0, NOWHERE), *second):
+        list(gadget.feed(message))
+    (after,) = gadget.feed(SliceEnd(1, NOWHERE))
+    gadget.close()
+    np.testing.assert_array_equal(after.data, gridded(scan, bases[kind], second).data)
+
+
+def test_a_slice_without_frames_gives_nothing(scan, bases):
+    assert list(Gridding(scan, bases["frames"]).feed(SliceEnd(0, NOWHERE))) == []
+
+
+def test_a_basis_of_another_train_is_refused(scan, bases):
+    longer = replace(bases["compressed"], weights=np.vstack([bases["compressed"].weights] * 2))
+    with pytest.raises(ScanError, match="made for 20 frames, the sequence has 10"):
+        Gridding(scan, longer)
+
+
+def test_a_number_of_coils_that_changes_within_a_slice_is_refused(scan, sequence, bases, rng):
+    gadget = Gridding(scan, bases["compressed"])
+    three, two = (next(blocks(rng, sequence, n)) for n in (3, 2))
+    list(gadget.feed(three))
+    with pytest.raises(ScanError, match="changes to 2 within slice 1"):
+        list(gadget.feed(two))
+    gadget.close()
+
+
+def test_more_memory_than_a_slice_may_take_is_refused_before_it_is_taken(scan, sequence, bases, rng):
+    large = replace(scan, header=replace(scan.header, recon_matrix=(1024, 1024, 1)))
+    gadget = Gridding(large, bases["compressed"])
+    coils = (4 << 30) // (13 * bases["compressed"].weights.shape[1] * 1024**2) + 1
+    with pytest.raises(ScanError, match=r"need \d+ GB; compress to fewer coils"):
+        list(gadget.feed(next(blocks(rng, sequence, coils))))
+    gadget.close()
