@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Chain, Gadget
@@ -169,7 +169,7 @@ def start_scan(selection: Selection, header_xml: str, log: logging.Logger) -> Ch
     scan.provenance["sequence"] = f"{scan.sequence.name}, {len(scan.sequence)} spokes"
     try:
         chain = PIPELINES[selection.name](scan, settings)
-    except ValueError as error:
+    except (ValueError, FileError, InputError) as error:
         raise ScanError(str(error)) from None
     try:
         chain.start(scan)

@@ -24,7 +24,7 @@ class Exam:
     Every source of chance (subject, coils, noise, imperfections) has a stream of random numbers of its own, so that
     switching one on leaves the others as they are. The noise level is set on the middle slice.
 
-    Raises ValueError for settings that cannot be scanned.
+    Raises InputError for settings that cannot be scanned.
     """
 
     def __init__(self, settings: SimulationSettings) -> None:

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 from rich.progress import Progress
 
+from spokestream.errors import FileError
 from spokestream.simulator.acquisition.imperfections import corrupt, drift_phase, lose_and_repeat
 from spokestream.simulator.acquisition.noise import add_noise
 from spokestream.simulator.acquisition.scanner import acquire
@@ -32,11 +33,11 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
 
     The noise readouts come first, unless there is no noise.
 
-    Raises ValueError for settings that cannot be scanned or a folder that does not exist.
+    Raises InputError for settings that cannot be scanned, and FileError for a folder that does not exist.
     """
     protocol = settings.protocol()
     if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} to write the scan to.")
+        raise FileError(f"There is no folder {path.parent} to write the scan to.")
     exam = Exam(settings)
     receiver, losses, spikes = exam.rng(1), exam.rng(4), exam.rng(5)
     task = progress.add_task("Simulating", total=settings.slices) if progress else None

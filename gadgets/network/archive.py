@@ -16,6 +16,7 @@ import ismrmrd  # noqa: F401  turns all warnings on when it is imported, so that
 import torch
 from torch.jit import ScriptModule
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.contract_json import contract_json, parse_contract
 
@@ -73,7 +74,9 @@ def load_archive(path: Path) -> NetworkArchive:
         _check(module, contract)
     except FileNotFoundError:
         raise ValueError(f"There is no network archive {path}.") from None
-    except (OSError, ValueError, RuntimeError, torch.jit.Error, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError, ValueError, RuntimeError, torch.jit.Error, EOFError, zipfile.BadZipFile, zlib.error, InputError
+    ) as error:  # fmt: skip
         raise ValueError(f"{path} is no network archive of spokestream ({_first_line(error)}).") from None
     return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, InputError, ScanError
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
@@ -153,7 +153,7 @@ def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
         named = default
     try:
         preset = load_sequence(named)
-    except ValueError as error:
+    except (FileError, InputError) as error:
         raise ScanError(str(error)) from None
     lengths = {len(values) for values in trains.values() if len(values) > 1}
     if len(lengths) > 1:
@@ -188,7 +188,7 @@ def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
             spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]  # checked there
             inversion=header.user.get("mrf_inversion", str(preset.inversion)).lower() != "false",
         )
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, InputError) as error:
         raise ScanError(f"The header's MRF sequence is impossible: {error}.") from None
 
 

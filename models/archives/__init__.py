@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from spokestream.errors import InputError
+
 __all__ = ["archive_path", "shipped_networks"]
 
 FOLDER = Path(__file__).parent
@@ -13,8 +15,8 @@ def shipped_networks() -> dict[str, Path]:
 
 
 def archive_path(network: str) -> Path:
-    """Where the network of that name lies. Raises ValueError, which lists the names, for one that does not come."""
+    """Where the network of that name lies. Raises InputError, which lists the names, for one that does not come."""
     shipped = shipped_networks()
     if network not in shipped:
-        raise ValueError(f"There is no network '{network[:64]}'; known are {', '.join(shipped) or 'none'}.")
+        raise InputError(f"There is no network '{network[:64]}'; known are {', '.join(shipped) or 'none'}.")
     return shipped[network]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spokestream.errors import InputError
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
@@ -59,7 +60,8 @@ def make_training_set(
     Returns:
         Subjects that were made now; the others were there.
 
-    Raises ValueError for settings that cannot be scanned, a folder made with others, and when Dask is missing.
+    Raises InputError for settings that cannot be scanned and when Dask is missing, and FileError for a folder that was
+    made with other settings.
 
     """
     settings.exam(settings.first_seed).protocol()
@@ -151,7 +153,7 @@ def _completed(make: Callable[[int], int], seeds: list[int], scheduler: str | No
 
         distributed: Any = import_module("distributed")
     except ImportError:
-        raise ValueError("Training sets are made with Dask; install spokestream[train].") from None
+        raise InputError("Training sets are made with Dask; install spokestream[train].") from None
     room = distributed.system.MEMORY_LIMIT // WORKER_BYTES
     local = partial(
         distributed.LocalCluster,

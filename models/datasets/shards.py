@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.errors import FileError, InputError
 from spokestream.models.atomic_write import draft_of
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.phantoms import MAP_UNITS
@@ -50,7 +51,7 @@ def claim(
     The basis is made once and kept: singular vectors are theirs to choose of sign and, where two are alike, of
     direction, so that another machine may find others.
 
-    Raises ValueError, with what differs, for a folder that was made with another recipe or another sequence.
+    Raises FileError, with what differs, for a folder that was made with another recipe or another sequence.
     """
     index, file = folder / INDEX, folder / BASIS
     recipe = json.loads(json.dumps(recipe))
@@ -62,13 +63,13 @@ def claim(
     theirs = _read(index)
     different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
     if different:
-        raise ValueError(
+        raise FileError(
             f"The training set in {folder} was made with other settings ({', '.join(different)}); "
             "take another folder, or those settings."
         )
     old, basis = _read_basis(file)
     if difference := old.difference(sequence):
-        raise ValueError(f"The training set in {folder} was made with another sequence: {difference}.")
+        raise FileError(f"The training set in {folder} was made with another sequence: {difference}.")
     return basis
 
 
@@ -104,7 +105,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         folder: of the training set.
         seeds: of the subjects to take, so that none is both learnt from and tested on; None takes all.
 
-    Raises ValueError for a folder without a training set, and for a subject that is not in it.
+    Raises FileError for a folder without a training set, and for a subject that is not in it.
 
     """
 
@@ -115,7 +116,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         there = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
         missing = sorted(set(seeds or ()) - there)
         if missing:
-            raise ValueError(f"Subject {missing[0]} is not in the training set {self.folder}.")
+            raise FileError(f"Subject {missing[0]} is not in the training set {self.folder}.")
         self.seeds = sorted(there if seeds is None else seeds)
         self._files: dict[int, Any] = {}
 
@@ -165,8 +166,8 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
 def _read(index: Path) -> dict[str, Any]:
     try:
         recipe = json.loads(index.read_text())
-    except (OSError, json.JSONDecodeError):
-        raise ValueError(f"{index.parent} holds no training set.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        raise FileError(f"{index.parent} holds no training set.") from None
     return dict(recipe)
 
 
@@ -187,8 +188,8 @@ def _read_basis(path: Path) -> tuple[PulseSequence, TemporalBasis]:
                 group["weights"][()], group["te_ms"][()], int(group.attrs["spokes_per_frame"]), group["noise"][()]
             )
             return read_sequence(file), basis
-    except (OSError, KeyError):
-        raise ValueError(f"{path.parent} has lost the basis of its training set.") from None
+    except (OSError, KeyError, TypeError, ValueError, InputError):
+        raise FileError(f"{path.parent} has lost the basis of its training set.") from None
 
 
 def tissue(item: dict[str, Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ NOISE = 8
 
 
 class WhitenedExam(Exam):
-    """An exam whose noise covariance is known exactly. Raises ValueError for settings that cannot be scanned."""
+    """An exam whose noise covariance is known exactly. Raises InputError for settings that cannot be scanned."""
 
     def __init__(self, settings: SimulationSettings) -> None:
         super().__init__(settings)

@@ -64,8 +64,8 @@ def architecture(
         n_images: complex images, frames or coefficients.
         n_maps: outputs.
 
-    Raises ValueError for an even receptive field, blocks without a temporal layer, and a number of parameters that is
-    too small for the spatial convolutions, whose channels are fixed.
+    Raises ValueError, a programming error, for an even receptive field, blocks without a temporal layer, and a number
+    of parameters that is too small for the spatial convolutions, whose channels are fixed.
 
     """
     if receptive_field < 1 or receptive_field % 2 == 0:
@@ -101,7 +101,7 @@ def architecture(
 class Balsiger2020(Network):
     """(2 · images, h + R - 1, w + R - 1) to (maps, h, w), R the receptive field.
 
-    Raises ValueError as `architecture` does.
+    Raises ValueError, a programming error, as `architecture` does.
     """
 
     def __init__(

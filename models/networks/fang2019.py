@@ -25,7 +25,7 @@ WIDTHS = (64, 128, 256, 512)
 class Fang2019(Network):
     """(2 · images, h + 64, w + 64) to (maps, h, w), h and w multiples of 8.
 
-    Raises ValueError for less than one feature.
+    Raises ValueError, a programming error, for less than one feature.
     """
 
     def __init__(self, n_images: int, n_maps: int = 1, n_features: int = 46) -> None:

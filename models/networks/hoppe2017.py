@@ -8,6 +8,7 @@ maps) that Balsiger et al. (Med Image Anal 2020, table 3) count; they do not pri
 
 from torch import Tensor, nn
 
+from spokestream.errors import InputError
 from spokestream.models.networks.layers import FingerprintNetwork, initialise_rectified
 
 __all__ = ["Hoppe2017"]
@@ -20,7 +21,7 @@ STRIDES = (5, 3, 2)
 class Hoppe2017(FingerprintNetwork):
     """(2 · images, h, w) to (maps, h, w).
 
-    Raises ValueError for fewer images than the convolutions need.
+    Raises InputError for fewer images than the convolutions need.
     """
 
     def __init__(self, n_images: int, n_maps: int) -> None:
@@ -29,7 +30,7 @@ class Hoppe2017(FingerprintNetwork):
         for kernel, stride in zip(reversed(KERNELS), reversed(STRIDES), strict=True):
             fewest = (fewest - 1) * stride + kernel
         if n_images < fewest:
-            raise ValueError(f"This network needs at least {fewest} images, not {n_images}; let it have the frames.")
+            raise InputError(f"This network needs at least {fewest} images, not {n_images}; let it have the frames.")
         self.layers = nn.Sequential()
         for width, kernel, stride in zip(WIDTHS, KERNELS, STRIDES, strict=True):
             self.layers.extend([nn.Conv1d(channels, width, kernel, stride), nn.ReLU()])

@@ -16,7 +16,7 @@ class Network(nn.Module):
     imaginary part of image t, and returns (n, outputs, h, w), each map normalised to 0..1 over its range. Where h and
     w and the corners of patches are multiples of `step`, patches give what the whole image gives.
 
-    Raises ValueError for less than one image or map.
+    Raises ValueError, a programming error, for less than one image or map.
     """
 
     def __init__(self, n_images: int, n_maps: int, border: int = 0, step: int = 1) -> None:

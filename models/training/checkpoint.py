@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from spokestream.errors import FileError
 from spokestream.models.atomic_write import draft_of
 
 __all__ = ["Best", "Progress", "read_best", "read_progress", "write_best", "write_progress"]
@@ -62,14 +63,14 @@ def write_best(folder: Path, best: Best) -> None:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """The last checkpoint, if there is one. Raises ValueError for a file that is none."""
+    """The last checkpoint, if there is one. Raises FileError for a file that is none."""
     return _read(folder / PROGRESS, Progress) if (folder / PROGRESS).exists() else None
 
 
 def read_best(folder: Path) -> Best:
-    """The best weights. Raises ValueError for a folder without any, and a file that holds none."""
+    """The best weights. Raises FileError for a folder without any, and a file that holds none."""
     if not (folder / BEST).exists():
-        raise ValueError(f"{folder} holds no trained network; train one with 'spokestream train'.")
+        raise FileError(f"{folder} holds no trained network; train one with 'spokestream train'.")
     return _read(folder / BEST, Best)
 
 
@@ -85,4 +86,4 @@ def _read(path: Path, kind: type[State]) -> State:
     try:
         return kind(**torch.load(path, "cpu", weights_only=True))
     except (RuntimeError, UnpicklingError, EOFError, TypeError):
-        raise ValueError(f"{path} is damaged, or not of this version; move it away.") from None
+        raise FileError(f"{path} is damaged, or not of this version; move it away.") from None

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spokestream.errors import FileError, InputError
 from spokestream.gadgets.network.device import repeat_exactly
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
@@ -61,7 +62,7 @@ def train(
     Returns:
         The weights that did best on the validation subjects, in the first process; None in the others.
 
-    Raises ValueError for a folder with another run, data that do not suffice, and settings that cannot be.
+    Raises FileError for a folder with another run, and InputError for data that do not suffice and impossible settings.
 
     """
     repeat_exactly()
@@ -73,12 +74,12 @@ def train(
 
 
 def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet]:
-    """Subjects to learn from and, the last of the set, those to validate with. Raises ValueError for too few."""
+    """Subjects to learn from and, the last of the set, those to validate with. Raises InputError for too few."""
     seeds = TrainingSet(data).seeds
     learn, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
     wanted = settings.subjects or len(learn)
     if not learn or wanted > len(learn):
-        raise ValueError(
+        raise InputError(
             f"{data} has {len(seeds)} subjects; {settings.validation} for validation leave {len(learn)} to learn from."
         )
     return TrainingSet(data, learn[:wanted]), TrainingSet(data, held_out)
@@ -102,7 +103,7 @@ class Training:
         torch.manual_seed(settings.seed)
         self.normalisation, self.network = self.recipe.make(learn.basis, learn.sequence, len(settings.ranges))
         if self.recipe.patch % self.network.step:
-            raise ValueError(
+            raise InputError(
                 f"A patch of {settings.network} is a multiple of {self.network.step} pixels, not {self.recipe.patch}."
             )
         steps = (
@@ -174,7 +175,7 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.steps.parameters(), self.recipe.largest_gradient)
         self.optimiser.step()
         if not math.isfinite(value := float(loss.detach())):
-            raise ValueError(f"The loss is no longer a number after {self.batch} batches of epoch {self.epoch + 1}.")
+            raise InputError(f"The loss is no longer a number after {self.batch} batches of epoch {self.epoch + 1}.")
         return value
 
     def _compare(self, nrmse: dict[str, float]) -> None:
@@ -206,7 +207,7 @@ class Training:
         if last is None:
             return
         if last.about != self.about or _shapes(last.weights) != _shapes(self.steps.state_dict()):
-            raise ValueError(f"{self.folder} holds another run; take another folder, or its settings and data.")
+            raise FileError(f"{self.folder} holds another run; take another folder, or its settings and data.")
         self.steps.load_state_dict(last.weights)
         self.optimiser.load_state_dict(last.optimiser)
         _set_random_states(last.random_states, self.processes.device)

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from spokestream.errors import InputError
+
 __all__ = ["Processes"]
 
 
 class Processes:
-    """Which process among those of `torchrun`; use as a context. Raises ValueError for more of them than GPUs."""
+    """Which process among those of `torchrun`; use as a context. Raises InputError for more of them than GPUs."""
 
     def __init__(self) -> None:
         self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -18,7 +20,7 @@ class Processes:
         if torch.cuda.is_available():
             local, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
             if local >= gpus:
-                raise ValueError(f"Each process takes a GPU of its own: there can be {gpus} here, not {local + 1}.")
+                raise InputError(f"Each process takes a GPU of its own: there can be {gpus} here, not {local + 1}.")
             self.device = torch.device("cuda", local)
 
     def __enter__(self) -> "Processes":

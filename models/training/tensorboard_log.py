@@ -4,11 +4,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from spokestream.errors import InputError
+
 __all__ = ["Board"]
 
 
 class Board:
-    """Curves in a folder; use as a context. Raises ValueError when TensorBoard is missing.
+    """Curves in a folder; use as a context. Raises InputError when TensorBoard is missing.
 
     Args:
         folder: of the run, None shows nothing.
@@ -21,7 +23,7 @@ class Board:
             try:
                 tensorboard = import_module("torch.utils.tensorboard")
             except ImportError:
-                raise ValueError("Training writes curves with TensorBoard; install spokestream[train].") from None
+                raise InputError("Training writes curves with TensorBoard; install spokestream[train].") from None
             self._writer = tensorboard.SummaryWriter(str(folder))
 
     def __enter__(self) -> "Board":

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.simulator.acquisition.sampling import Sampling
 from spokestream.simulator.expansion.signal_expansion import TissueRange, TrainSignal, expand, signal_terms
 from spokestream.simulator.phantoms import Phantom
@@ -50,11 +51,11 @@ def mean_frame_signal(
 ) -> float:
     """Mean over tissue and frames of |s|, the fully sampled, whitened frame combined with unit-norm coil weights.
 
-    Raises ValueError when the phantom is empty.
+    Raises InputError when the phantom is empty.
     """
     voxels = np.argwhere(phantom.pd > FOREGROUND * phantom.pd.max())
     if not voxels.size:
-        raise ValueError("The phantom holds no tissue, so that noise cannot be set relative to its signal.")
+        raise InputError("The phantom holds no tissue, so that noise cannot be set relative to its signal.")
     chosen = np.zeros(phantom.pd.shape, bool)
     chosen[tuple(voxels[:: -(-len(voxels) // VOXELS)].T)] = True
     few = replace(phantom, pd=np.where(chosen, phantom.pd, 0))

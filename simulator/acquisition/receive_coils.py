@@ -32,7 +32,7 @@ def receive_array(
     Returns:
         (coils, y, x), the centre in pixel matrix // 2.
 
-    Raises ValueError when there is no coil, no pixel or no field of view.
+    Raises ValueError, a programming error, when there is no coil, no pixel or no field of view.
 
     """
     if n_coils < 1 or matrix < 1 or not fov_mm > 0:
@@ -80,7 +80,7 @@ def noise_covariance(n_coils: int, seed: int = 0) -> NDArray[np.complex128]:
     Neighbours on the ring see the same tissue and share about a third of their noise, which falls off
     exponentially around the ring; gains differ by some 20 %.
 
-    Raises ValueError when there is no coil.
+    Raises ValueError, a programming error, when there is no coil.
     """
     if n_coils < 1:
         raise ValueError("An array needs at least one coil.")

@@ -56,7 +56,7 @@ def acquire(
     Returns:
         (coils, spokes, samples)
 
-    Raises ValueError when shapes do not fit each other, and for balanced trains.
+    Raises InputError for balanced trains, and ValueError, a programming error, when shapes do not fit each other.
 
     """
     if sensitivities.ndim != 3 or sensitivities.shape[1:] != phantom.pd.shape:

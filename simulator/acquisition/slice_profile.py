@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
+
 __all__ = ["PROFILES", "slice_profile"]
 
 Real = NDArray[np.float64]
@@ -20,7 +22,7 @@ def slice_profile(name: str, time_bandwidth: float = 4, sub_slices: int = 61) ->
     For small flip angles it is the Fourier transform of the pulse: of a Hann-windowed sinc with this time-bandwidth
     product, or of a Gaussian. The signal of the slice is the mean over the places (`simulator/physics/fingerprint.py`).
 
-    Raises ValueError for a name that is not one of `PROFILES`.
+    Raises InputError for a name that is not one of `PROFILES`.
     """
     if name == "rectangular":
         return np.ones(1)
@@ -31,4 +33,4 @@ def slice_profile(name: str, time_bandwidth: float = 4, sub_slices: int = 61) ->
         pulse = np.sinc(time_bandwidth / 2 * time) * (1 + np.cos(np.pi * time)) / 2
         place = np.linspace(-THICKNESSES, THICKNESSES, sub_slices)
         return np.asarray(np.cos(np.pi * time_bandwidth * np.outer(place, time)) @ pulse / pulse.sum())
-    raise ValueError(f"A slice profile is one of {', '.join(PROFILES)}, not '{name}'.")
+    raise InputError(f"A slice profile is one of {', '.join(PROFILES)}, not '{name}'.")

@@ -45,7 +45,7 @@ class PointSpread:
             None takes all of it.
         progress: told the share of the work that has just been done, adding up to 1.
 
-    Raises ValueError for complex trains, and weights that mix echo times in one coefficient.
+    Raises ValueError, a programming error, for complex trains and for weights that mix echo times in one coefficient.
 
     """
 
@@ -97,7 +97,7 @@ class PointSpread:
         Returns:
             (K, coils, y, x) complex64 of the box, on the scale of the phantom.
 
-        Raises ValueError when an array is not of the box's size.
+        Raises ValueError, a programming error, when an array does not have the size of the box.
 
         """
         ny, nx = self.box

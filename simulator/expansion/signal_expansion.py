@@ -18,6 +18,7 @@ import torch
 from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms import Phantom
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import FAT_T2_MS, FatModel
@@ -102,7 +103,7 @@ class _Pool:
         return _Pool(self.spans, self.polynomials[..., spokes] @ trains.conj().T, self.is_fat)
 
     def at(self, t1_ms: Real, t2_ms: Real, b1: Real) -> Trains:
-        """(trains, voxels). Raises ValueError for tissue outside the range."""
+        """(trains, voxels). Raises InputError for tissue outside the range."""
         degrees = [n - 1 for n in self.polynomials.shape[:3]]
         powers = []
         for what, value, span, degree in zip(
@@ -110,7 +111,7 @@ class _Pool:
         ):
             place = (value - np.mean(span)) / max(np.ptp(span) / 2, 1e-9) if degree else np.zeros_like(value)
             if np.abs(place).max() > 1 + 1e-4:
-                raise ValueError(f"The {what} of some tissue lies outside the range that the signal was expanded for.")
+                raise InputError(f"The {what} of some tissue lies outside the range that the signal was expanded for.")
             powers.append(chebvander(place, degree))
         t1, t2, scale = powers
         products = (t1[:, :, None, None] * t2[:, None, :, None] * scale[:, None, None, :]).reshape(len(t1), -1)
@@ -165,11 +166,11 @@ def signal_terms(
         tolerance: what may be left out, of the root mean square over all tissue in the range.
         receiver_hz: frequency of the receiver during the readout, below that of water.
 
-    Raises ValueError for balanced trains.
+    Raises InputError for balanced trains.
 
     """
     if sequence.spoiling == "balanced":
-        raise ValueError(
+        raise InputError(
             f"Balanced trains band with off-resonance, which scans do not model; '{sequence.name}' cannot be scanned."
         )
     resolved = RESOLVED[sequence.spoiling]
@@ -209,7 +210,7 @@ def signal_terms(
 def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     """The image of every term, for each echo time: a list of (terms, voxels), complex.
 
-    Voxels are those where `phantom.pd > 0`, in the order of the array. Raises ValueError for tissue outside the
+    Voxels are those where `phantom.pd > 0`, in the order of the array. Raises InputError for tissue outside the
     range that the terms were made for.
     """
     tissue = phantom.pd > 0

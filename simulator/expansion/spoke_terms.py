@@ -93,7 +93,7 @@ class SpokeTerms:
     def images(self, phantom: Phantom, efficiency: float, delays: tuple[float, float]) -> list[NDArray[np.complex64]]:
         """The image of every term, for each echo time: a list of (terms, voxels).
 
-        Voxels are those where `phantom.pd > 0`; delays (x, y) are in samples. Raises ValueError for tissue that no
+        Voxels are those where `phantom.pd > 0`; delays (x, y) are in samples. Raises InputError for tissue that no
         person has.
         """
         ny, nx = phantom.pd.shape

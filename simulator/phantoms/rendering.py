@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms.anatomies.abdomen import ABDOMEN
 from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy
 from spokestream.simulator.phantoms.anatomies.brain import BRAIN
@@ -49,18 +50,18 @@ def render(
         matrix: pixels along y and x.
         fov_mm: field of view; by default that of `DEFAULT_FOV_MM`.
 
-    Raises ValueError for an unknown anatomy, an empty matrix, a field of view that is not positive or a level
+    Raises InputError for an unknown anatomy, an empty matrix, a field of view that is not positive or a level
     outside -1..1.
 
     """
     if anatomy not in MODELS:
-        raise ValueError(f"There is no anatomy '{anatomy}'; there are {', '.join(MODELS)}.")
+        raise InputError(f"There is no anatomy '{anatomy}'; there are {', '.join(MODELS)}.")
     model = MODELS[anatomy]
     fov_mm = model.fov_mm if fov_mm is None else fov_mm
     if matrix < 1 or not 0 < fov_mm < np.inf:
-        raise ValueError(f"A phantom needs a positive matrix and field of view, got {matrix} and {fov_mm:g} mm.")
+        raise InputError(f"A phantom needs a positive matrix and field of view, got {matrix} and {fov_mm:g} mm.")
     if not -1 <= level <= 1:
-        raise ValueError(f"The level along the body lies between -1 and 1, got {level:g}.")
+        raise InputError(f"The level along the body lies between -1 and 1, got {level:g}.")
     fine = _axis(matrix, fov_mm, SUPERSAMPLING)
     section = model.cross_section(subject, level, fine)
     place = level * model.level_mm / LEVEL_MM

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spokestream.errors import InputError
+
 __all__ = ["POPULATIONS", "Subject", "draw_subject"]
 
 PATTERNS = ("dystrophy", "myositis", "neuropathy")
@@ -72,12 +74,12 @@ class Subject:
 def draw_subject(population: str, seed: int) -> Subject:
     """The person number `seed` of a population; the same one every time.
 
-    Raises ValueError for an unknown population or a negative seed.
+    Raises InputError for an unknown population or a negative seed.
     """
     if population not in POPULATIONS:
-        raise ValueError(f"There is no population '{population}'; there are {', '.join(POPULATIONS)}.")
+        raise InputError(f"There is no population '{population}'; there are {', '.join(POPULATIONS)}.")
     if seed < 0:
-        raise ValueError(f"The seed of a subject must not be negative, got {seed}.")
+        raise InputError(f"The seed of a subject must not be negative, got {seed}.")
     people = POPULATIONS[population]
     rng = _rng(population, seed, "anatomy")
     sex = ("female", "male")[rng.integers(2)]

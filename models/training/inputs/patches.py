@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.crop import around, normalised
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, vary
@@ -41,7 +42,7 @@ class Patches:
         augmentation: None leaves slices as they are.
         share: which of how many processes; each takes as many patches of a batch, and makes them from their slices.
 
-    Raises ValueError for batches that are not of whole slices, cannot be shared evenly, or are larger than the set.
+    Raises InputError for batches that are not of whole slices, cannot be shared evenly, or are larger than the set.
 
     """
 
@@ -51,11 +52,11 @@ class Patches:
         share: tuple[int, int] = (0, 1),
     ) -> None:  # fmt: skip
         if batch % per_slice:
-            raise ValueError(f"A batch is of whole slices: {batch} patches are no multiple of {per_slice} a slice.")
+            raise InputError(f"A batch is of whole slices: {batch} patches are no multiple of {per_slice} a slice.")
         if batch % share[1]:
-            raise ValueError(f"The {batch} patches of a batch cannot be shared evenly by {share[1]} processes.")
+            raise InputError(f"The {batch} patches of a batch cannot be shared evenly by {share[1]} processes.")
         if batch // per_slice > len(data):
-            raise ValueError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
+            raise InputError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
         self.data, self.normalisation, self.maps = data, normalisation, maps
         self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
         self.slices, self.augmentation = batch // per_slice, augmentation

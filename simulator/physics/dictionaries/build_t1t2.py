@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries.singular_vectors import (
     check_compression,
     leading_vectors,
@@ -51,18 +52,18 @@ def build_t1t2_dictionary(
         software: version that is written into the file.
         progress: see `Progress`.
 
-    Raises ValueError for an ideally spoiled sequence, for a number that is neither share nor count, and when `path`
-    or its unfinished part belongs to another sequence, grid or software.
+    Raises InputError for an ideally spoiled sequence and for a number that is neither fraction nor count; FileError
+    when the folder does not exist, or `path` or its unfinished part belongs to another sequence, grid or software.
 
     """
     if sequence.spoiling == "ideal":
-        raise ValueError(
+        raise InputError(
             f"T2 cannot be told by '{sequence.name}': under ideal spoiling it only scales the signal, by exp(-TE/T2)."
         )
     if compress is not None:
         check_compression(compress, len(sequence))
     if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} to write the dictionary to.")
+        raise FileError(f"There is no folder {path.parent} to write the dictionary to.")
     identity = _identity(sequence, grid, software)
     if path.exists():
         return _finished(path, identity, compress)
@@ -104,11 +105,11 @@ def _append_missing(
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"Another process is making {partial}; wait for it, or write to another file.") from None
+            raise FileError(f"Another process is making {partial}; wait for it, or write to another file.") from None
         file.seek(0)
         found = file.read(len(identity))
         if not identity.startswith(found):
-            raise ValueError(
+            raise FileError(
                 f"{partial} was begun for another sequence, grid or version; remove it, or write to another file."
             )
         file.write(identity[len(found) :])
@@ -156,5 +157,5 @@ def _finished(path: Path, identity: bytes, compress: float | None) -> T1T2Dictio
     with h5py.File(path, "r") as file:
         same = (file.attrs.get("identity"), file.attrs.get("compress")) == (identity.hex(), float(compress or 0))
     if not same:
-        raise ValueError(f"{path} holds another dictionary; remove it, or write to another file.")
+        raise FileError(f"{path} holds another dictionary; remove it, or write to another file.")
     return dictionary

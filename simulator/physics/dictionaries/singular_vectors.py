@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
+
 __all__ = ["check_compression", "leading_vectors", "normalised_gram"]
 
 
@@ -20,6 +22,8 @@ def normalised_gram(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
 
     Args:
         blocks: (atoms, spokes) each, real or complex, at least one.
+
+    Raises ValueError, a programming error, when there is no block.
 
     """
     total: NDArray[Any] | None = None
@@ -44,7 +48,7 @@ def leading_vectors(gram: NDArray[Any], energy_or_rank: float) -> tuple[NDArray[
     Returns:
         (spokes, K), orthonormal columns, strongest first; and the energy kept, 0..1.
 
-    Raises ValueError for any other number.
+    Raises InputError for any other number.
 
     """
     check_compression(energy_or_rank, len(gram))
@@ -56,10 +60,10 @@ def leading_vectors(gram: NDArray[Any], energy_or_rank: float) -> tuple[NDArray[
 
 
 def check_compression(energy_or_rank: float, spokes: int) -> None:
-    """Raise ValueError unless a signal of this many spokes can be compressed so; see `leading_vectors`."""
+    """Raise InputError unless a signal of this many spokes can be compressed so; see `leading_vectors`."""
     rank = isinstance(energy_or_rank, int) and 1 <= energy_or_rank <= spokes
     if not (rank or 0 < energy_or_rank < 1):
-        raise ValueError(
+        raise InputError(
             f"Compress to a share of the energy between 0 and 1, or to 1 to {spokes} vectors; "
             f"{energy_or_rank} is neither."
         )

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence
 
@@ -93,11 +94,11 @@ class T1T2Dictionary:
 
 
 def load_t1t2_dictionary(path: Path) -> T1T2Dictionary:
-    """Read what `build_t1t2_dictionary` wrote. Raises ValueError, in one sentence, for anything else."""
+    """Read what `build_t1t2_dictionary` wrote. Raises FileError, in one sentence, for anything else."""
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("kind") != KIND:
-                raise ValueError("its kind is another")
+                raise FileError(f"{path} is no T1/T2 dictionary file of spokestream (its kind is another).")
             dictionary = T1T2Dictionary(
                 read_sequence(file),
                 T1T2Grid(str(file["grid"].attrs["name"]), file["grid/t1_ms"][()], file["grid/t2_ms"][()]),
@@ -105,10 +106,10 @@ def load_t1t2_dictionary(path: Path) -> T1T2Dictionary:
                 basis=file["basis"][()] if "basis" in file else None,
                 energy=float(file["atoms"].attrs["energy"]),
             )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no T1/T2 dictionary file of spokestream ({error}).") from None
+    except (OSError, KeyError, TypeError, ValueError, InputError) as error:
+        raise FileError(f"{path} is no T1/T2 dictionary file of spokestream ({error}).") from None
     spokes, basis = len(dictionary.sequence), dictionary.basis
     columns = spokes if basis is None else basis.shape[-1]
     if dictionary.atoms.shape != (len(dictionary.grid), columns) or (basis is not None and len(basis) != spokes):
-        raise ValueError(f"{path} holds atoms of another shape than its own grid and sequence.")
+        raise FileError(f"{path} holds atoms of another shape than its own grid and sequence.")
     return dictionary

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel, pool_signal
@@ -68,10 +69,10 @@ class Dictionary:
 def build_dictionary(sequence: PulseSequence, grid: Grid | None = None, spectrum: FatModel | None = None) -> Dictionary:
     """All atoms of a grid in closed form; a tenth of a second for the published one.
 
-    Raises ValueError for a train that is not ideally spoiled: no echo time would factor out of it.
+    Raises InputError for a train that is not ideally spoiled: no echo time would factor out of it.
     """
     if sequence.spoiling != "ideal":
-        raise ValueError(
+        raise InputError(
             f"Water and fat are told apart in ideally spoiled trains; the spoiling of '{sequence.name}' is "
             f"{sequence.spoiling}."
         )
@@ -101,7 +102,7 @@ def save_dictionary(path: Path, dictionary: Dictionary, software: str = "") -> N
 
 
 def load_dictionary(path: Path) -> Dictionary:
-    """Read what `save_dictionary` wrote. Raises ValueError, in one sentence, for anything else."""
+    """Read what `save_dictionary` wrote. Raises FileError, in one sentence, for anything else."""
     try:
         with h5py.File(path, "r") as file:
             dictionary = Dictionary(
@@ -111,10 +112,10 @@ def load_dictionary(path: Path) -> Dictionary:
                 fat=file["atoms/fat"][()].astype(np.float64),
                 spectrum=FatModel(file["fat/frequency_hz"][()], file["fat/amplitude"][()]),
             )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no dictionary file of spokestream ({error}).") from None
+    except (OSError, KeyError, TypeError, ValueError, InputError) as error:
+        raise FileError(f"{path} is no dictionary file of spokestream ({error}).") from None
     grid, n = dictionary.grid, len(dictionary.sequence)
     expected = ((len(grid.b1), len(grid.t1h2o_ms), n), (len(grid.b1), len(grid.t1fat_ms), n))
     if (dictionary.water.shape, dictionary.fat.shape) != expected:
-        raise ValueError(f"{path} holds atoms of another shape than its own grid and sequence.")
+        raise FileError(f"{path} holds atoms of another shape than its own grid and sequence.")
     return dictionary

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
+
 __all__ = ["SCALARS", "TRAINS", "PulseSequence", "Spoiling"]
 
 Trains = NDArray[np.float64]
@@ -31,7 +33,7 @@ class PulseSequence:
 
     A spoke is whatever is read out after one excitation: a radial spoke, a spiral arm, an echo-planar image.
 
-    Raises ValueError, in words, for trains of unequal length and impossible times or angles.
+    Raises InputError, in words, for trains of unequal length and impossible times or angles.
     """
 
     name: str
@@ -61,24 +63,24 @@ class PulseSequence:
             object.__setattr__(self, "rf_phase_deg", np.zeros(len(self.te_ms)))
         n = {len(self.flip_angle_deg), len(self.te_ms), len(self.tr_ms), len(self.rf_phase_deg)}
         if len(n) != 1 or 0 in n:
-            raise ValueError(f"flip angle, RF phase, TE and TR trains must have one length, got {sorted(n)}")
+            raise InputError(f"flip angle, RF phase, TE and TR trains must have one length, got {sorted(n)}")
         for what, values in (("TE", self.te_ms), ("TR", self.tr_ms)):
             if not np.all(np.isfinite(values)) or np.any(np.asarray(values) <= 0):
-                raise ValueError(f"{what} must be finite and positive")
+                raise InputError(f"{what} must be finite and positive")
         if not np.all(np.isfinite(self.flip_angle_deg)) or np.any(np.asarray(self.flip_angle_deg) < 0):
-            raise ValueError("flip angles must be finite and not negative")
+            raise InputError("flip angles must be finite and not negative")
         if not np.any(self.flip_angle_deg):
-            raise ValueError("at least one flip angle must be positive")
+            raise InputError("at least one flip angle must be positive")
         if not np.all(np.isfinite(self.rf_phase_deg)):
-            raise ValueError("RF phases must be finite")
+            raise InputError("RF phases must be finite")
         if self.spoiling not in get_args(Spoiling):
-            raise ValueError(f"spoiling is one of {', '.join(get_args(Spoiling))}, not '{self.spoiling}'")
+            raise InputError(f"spoiling is one of {', '.join(get_args(Spoiling))}, not '{self.spoiling}'")
         if np.any(self.te_ms >= self.tr_ms):
-            raise ValueError("TE must be shorter than TR")
+            raise InputError("TE must be shorter than TR")
         if not (np.isfinite([self.ti_ms, self.recovery_ms]).all() and self.ti_ms >= 0 and self.recovery_ms >= 0):
-            raise ValueError("inversion time and recovery must be finite and not negative")
+            raise InputError("inversion time and recovery must be finite and not negative")
         if self.repetitions < 1 or self.spokes_per_frame < 1:
-            raise ValueError("repetitions and spokes per frame must be at least 1")
+            raise InputError("repetitions and spokes per frame must be at least 1")
 
     def __len__(self) -> int:
         return len(self.te_ms)

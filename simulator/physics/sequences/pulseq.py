@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
 __all__ = ["sequence_from_pulseq"]
@@ -46,9 +47,9 @@ def sequence_from_pulseq(path: Path) -> PulseSequence:
     the one before it; what the file goes on for after that is recovery. Gradients that leave no dephasing from pulse
     to pulse are `balanced`, all others are taken to dephase a voxel by a full turn (`gradient`).
 
-    Raises ValueError, in one sentence, without pypulseq, for what is no Pulseq file, and for sequences of another form:
-    more than one inversion, refocusing pulses, not one readout for each excitation, a receiver that does not follow
-    the phase of the pulses.
+    Raises InputError, in one sentence, without pypulseq, and FileError for a file that is no Pulseq file and for
+    sequences of another form: more than one inversion, refocusing pulses, not one readout for each excitation, a
+    receiver that does not follow the phase of the pulses.
     """
     played = _read(_pypulseq(), path)
     pulses, end_s = _pulses(played)
@@ -78,19 +79,19 @@ def _pypulseq() -> ModuleType:
     try:
         return import_module("pypulseq")
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "Pulseq files are read by pypulseq; install it with 'pip install spokestream[pulseq]'."
         ) from None
 
 
 def _read(pypulseq: ModuleType, path: Path) -> Any:
     if not path.is_file():
-        raise ValueError(f"There is no sequence file {path}.")
+        raise FileError(f"There is no sequence file {path}.")
     played = pypulseq.Sequence()
     try:
         played.read(str(path))
     except Exception as error:  # noqa: BLE001 the reader raises whatever the broken line led to
-        raise ValueError(f"{path} is no Pulseq file that pypulseq can read ({error}).") from None
+        raise FileError(f"{path} is no Pulseq file that pypulseq can read ({error}).") from None
     return played
 
 
@@ -122,21 +123,21 @@ def _integral(rf: Any) -> complex:
 
 def _check(name: str, preparing: list[Pulse], train: list[Pulse]) -> None:
     if not train:
-        raise ValueError(f"{name} excites nothing.")
+        raise FileError(f"{name} excites nothing.")
     if len(preparing) > 1 or (preparing and preparing[0].time_s > train[0].time_s):
-        raise ValueError(f"{name} has {len(preparing)} inversions; one is allowed, before the train.")
+        raise FileError(f"{name} has {len(preparing)} inversions; one is allowed, before the train.")
     for number, pulse in enumerate(train):
         if pulse.use == "refocusing":
-            raise ValueError(f"Pulse {number} of {name} refocuses; only trains of excitations are known.")
+            raise FileError(f"Pulse {number} of {name} refocuses; only trains of excitations are known.")
         if len(pulse.readouts) != 1:
-            raise ValueError(f"Excitation {number} of {name} has {len(pulse.readouts)} readouts; it must have one.")
+            raise FileError(f"Excitation {number} of {name} has {len(pulse.readouts)} readouts; it must have one.")
     lag = np.array([pulse.readouts[0][1] - pulse.phase_deg for pulse in train])
     if np.abs(np.exp(1j * np.deg2rad(lag - lag[0])) - 1).max() > 1e-3:
-        raise ValueError(f"The receiver of {name} does not follow the phase of its pulses.")
+        raise FileError(f"The receiver of {name} does not follow the phase of its pulses.")
 
 
 def _balanced(name: str, played: Any, borders_s: Any) -> bool:
-    """Whether no TR dephases; raises ValueError when some do and some do not."""
+    """Whether no TR dephases; raises FileError when some do and some do not."""
     dephasing = np.zeros(len(borders_s) - 1)
     for waveform in played.get_gradients():
         if waveform is not None:
@@ -145,5 +146,5 @@ def _balanced(name: str, played: Any, borders_s: Any) -> bool:
             dephasing += np.diff(area(np.clip(borders_s, first, last))) ** 2
     dephases = np.sqrt(dephasing[:-1] if len(dephasing) > 1 else dephasing) > BALANCED_PER_M
     if dephases.any() and not dephases.all():
-        raise ValueError(f"{name} dephases in some TRs and not in others; spoiling must be one of the two.")
+        raise FileError(f"{name} dephases in some TRs and not in others; spoiling must be one of the two.")
     return not dephases.any()

@@ -19,7 +19,11 @@ def write_sequence(file: Any, sequence: PulseSequence) -> None:
 
 
 def read_sequence(file: Any) -> PulseSequence:
-    """Read what `write_sequence` wrote. Raises KeyError for what is missing, ValueError for an impossible sequence."""
+    """Read what `write_sequence` wrote.
+
+    Raises KeyError, TypeError or ValueError for what is missing or is of another type, and InputError for an impossible
+    sequence; who reads a file says which file it is.
+    """
     group = file["sequence"]
     fields: dict[str, Any] = {name: kind(group.attrs[name]) for name, kind in ATTRIBUTES.items()}
     return PulseSequence(**fields, **{name: group[name][()] for name in TRAINS})

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import FileError
+
 __all__ = ["ramp", "sine", "smooth", "through", "train_values"]
 
 Train = NDArray[np.float64]
@@ -41,13 +43,13 @@ def sine(spokes: int, levels: list[float], phase_deg: list[float] | None = None)
 def through(spokes: int, knots: list[list[float]]) -> Train:
     """Through knots (spoke, value), level at each and half a cosine between two: (spokes,).
 
-    Raises ValueError unless knots go from the first spoke (0) to the last, in order.
+    Raises FileError unless knots go from the first spoke (0) to the last, in order.
     """
     if not isinstance(knots, list) or len(knots) < 2:
-        raise ValueError("through takes at least two knots [spoke, value]")
+        raise FileError("through takes at least two knots [spoke, value]")
     where, value = np.array([_numbers(knot, 2, "a knot of through") for knot in knots]).T
     if where[0] != 0 or where[-1] != spokes - 1 or np.any(np.diff(where) <= 0):
-        raise ValueError(f"the knots of through must go in order from spoke 0 to {spokes - 1}")
+        raise FileError(f"the knots of through must go in order from spoke 0 to {spokes - 1}")
     spoke = np.arange(spokes)
     piece = np.clip(np.searchsorted(where, spoke, side="right") - 1, 0, len(where) - 2)
     part = (spoke - where[piece]) / (where[piece + 1] - where[piece])
@@ -62,10 +64,10 @@ def smooth(spokes: int, limits: list[float], seed: int = 0, swing_spokes: float 
     """
     low, high = _numbers(limits, 2, "smooth")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ValueError("the seed of smooth must be a whole number, not negative")
+        raise FileError("the seed of smooth must be a whole number, not negative")
     (swing,) = _numbers([swing_spokes], 1, "swing_spokes")
     if swing <= 0:
-        raise ValueError("swing_spokes must be positive")
+        raise FileError("swing_spokes must be positive")
     rng = np.random.default_rng(seed)
     waves = 1 / (swing * np.arange(1, 9))
     phase = 2 * np.pi * rng.random(len(waves))
@@ -86,29 +88,29 @@ PATTERNS: dict[str, tuple[Callable[..., Train], tuple[str, ...]]] = {
 def train_values(written: Any, spokes: int) -> Train:
     """The values (spokes,) that a number, a list or a pattern's table stands for.
 
-    Raises ValueError, in words, for anything else.
+    Raises FileError, in words, for anything else.
     """
     if isinstance(written, list):
         if len(written) != spokes:
-            raise ValueError(f"a list must have one value for each of {spokes} spokes, not {len(written)}")
+            raise FileError(f"a list must have one value for each of {spokes} spokes, not {len(written)}")
         return np.array(_numbers(written, spokes, "a list"))
     if not isinstance(written, dict):
         return np.full(spokes, _numbers([written], 1, "it")[0])
     names = [name for name in written if name in PATTERNS]
     if len(names) != 1:
-        raise ValueError(f"a pattern is one of {', '.join(PATTERNS)}, not {sorted(written)}")
+        raise FileError(f"a pattern is one of {', '.join(PATTERNS)}, not {sorted(written)}")
     pattern, settings = PATTERNS[names[0]]
     rest = {key: value for key, value in written.items() if key != names[0]}
     if not rest.keys() <= set(settings):
-        raise ValueError(f"{names[0]} takes {' and '.join(settings) or 'nothing'} besides, not {sorted(rest)}")
+        raise FileError(f"{names[0]} takes {' and '.join(settings) or 'nothing'} besides, not {sorted(rest)}")
     return pattern(spokes, written[names[0]], **rest)
 
 
 def _numbers(values: Any, count: int, what: str) -> list[float]:
     if not isinstance(values, list) or len(values) != count:
-        raise ValueError(f"{what} takes {count} numbers, not {values!r:.60}")
+        raise FileError(f"{what} takes {count} numbers, not {values!r:.60}")
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        raise ValueError(f"{what} takes numbers, not {values!r:.60}")
+        raise FileError(f"{what} takes numbers, not {values!r:.60}")
     if not all(abs(v) < LARGEST for v in values):
-        raise ValueError(f"{what} takes finite numbers, not {values!r:.60}")
+        raise FileError(f"{what} takes finite numbers, not {values!r:.60}")
     return [float(v) for v in values]

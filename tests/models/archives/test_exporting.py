@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.models.archives.exporting import export
@@ -131,7 +132,7 @@ def test_an_archive_that_differs_is_refused_and_leaves_no_file(error, training_s
 def test_a_run_is_exported_with_its_own_data_alone(training_set, settings, tmp_path):
     from spokestream.models.datasets.making import make_training_set
 
-    with pytest.raises(ValueError, match="holds no trained network"):
+    with pytest.raises(FileError, match="holds no trained network"):
         export(tmp_path, training_set, tmp_path / "a.pt")
     run(tmp_path, training_set, "cohen2018")
     make_training_set(tmp_path / "other", replace(settings, first_seed=3, subjects=1), "synchronous")

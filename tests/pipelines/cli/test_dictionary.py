@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.pipelines.cli.dictionary import options, run
 from spokestream.simulator.physics.dictionaries.t1t2 import load_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.water_fat import load_dictionary
@@ -67,7 +68,7 @@ def test_a_share_of_the_energy_chooses_the_rank(tmp_path, capsys, decays):
     ],
 )
 def test_impossible_combinations_are_refused_in_a_sentence(tmp_path, arguments, words):
-    with pytest.raises(ValueError, match=words) as refusal:
+    with pytest.raises((InputError, ValueError), match=words) as refusal:
         dictionary(tmp_path / "d.h5", *arguments)
     assert "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []

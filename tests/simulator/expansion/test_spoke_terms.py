@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from direct_sum import SHAPE, random_phantom, short_sequence
 
+from spokestream.errors import InputError
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
 from spokestream.simulator.physics.signal import FatModel, pool_signal
 from spokestream.simulator.physics.trajectory import golden_angles
@@ -68,5 +69,5 @@ def test_without_delays_the_angle_of_a_spoke_does_not_matter():
 def test_tissue_that_nobody_has_is_refused():
     phantom = random_phantom()
     phantom.b1[9, 9] = 1.5
-    with pytest.raises(ValueError, match="B1 of some tissue lies outside"):
+    with pytest.raises(InputError, match="B1 of some tissue lies outside"):
         terms().images(phantom, 1.0, (0, 0))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.channels import interleaved
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, radial_noise, vary
@@ -54,11 +55,11 @@ def test_processes_share_the_patches_of_a_batch(training_set, per_slice, process
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(training_set):
-    with pytest.raises(ValueError, match="shared evenly by 3 processes"):
+    with pytest.raises(InputError, match="shared evenly by 3 processes"):
         patches(training_set, share=(0, 3))
-    with pytest.raises(ValueError, match="no multiple of 3 a slice"):
+    with pytest.raises(InputError, match="no multiple of 3 a slice"):
         patches(training_set, per_slice=3)
-    with pytest.raises(ValueError, match="takes 8 slices; the training set has 6"):
+    with pytest.raises(InputError, match="takes 8 slices; the training set has 6"):
         patches(training_set, batch=16)
 
 

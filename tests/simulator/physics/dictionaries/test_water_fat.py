@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries.water_fat import (
     Grid,
     build_dictionary,
@@ -42,16 +43,16 @@ def test_a_file_gives_back_atoms_grid_and_every_field_of_the_sequence(tmp_path, 
 
 
 def test_trains_that_keep_transverse_magnetisation_are_refused(dictionary):
-    with pytest.raises(ValueError, match="ideally spoiled trains; the spoiling of 't1ff-3d-760' is gradient"):
+    with pytest.raises(InputError, match="ideally spoiled trains; the spoiling of 't1ff-3d-760' is gradient"):
         build_dictionary(dataclasses.replace(dictionary.sequence, spoiling="gradient"), GRID)
 
 
 def test_files_of_another_form_are_refused(tmp_path, dictionary):
-    with pytest.raises(ValueError, match="is no dictionary file"):
+    with pytest.raises(FileError, match="is no dictionary file"):
         load_dictionary(tmp_path / "gone.h5")
     save_dictionary(tmp_path / "d.h5", dictionary)
     with h5py.File(tmp_path / "d.h5", "a") as file:
         del file["atoms/fat"]
         file["atoms/fat"] = np.zeros((2, 2))
-    with pytest.raises(ValueError, match="atoms of another shape"):
+    with pytest.raises(FileError, match="atoms of another shape"):
         load_dictionary(tmp_path / "d.h5")
