@@ -31,9 +31,9 @@ class Exam:
         self.settings = settings
         self.protocol = settings.protocol()
         self.sequence = self.protocol.sequence
-        self.told = self.protocol.readout()
+        self.nominal = self.protocol.readout()
         """Where the file says that the samples lie."""
-        self.true = self._true_readout()
+        self.actual = self._actual_readout()
         """Where they do."""
         self.signal: TrainSignal = partial(
             fingerprint,
@@ -65,11 +65,11 @@ class Exam:
     def drift_hz(self, index: int) -> NDArray[np.float64]:
         """(spokes,) how far the field has drifted at every spoke of a slice."""
         start_ms = index * self.sequence.duration_ms + self.sequence.ti_ms
-        share = (start_ms + np.cumsum(self.sequence.tr_ms)) / (self.settings.slices * self.sequence.duration_ms)
-        return np.asarray(self.settings.drift_hz * share)
+        fraction = (start_ms + np.cumsum(self.sequence.tr_ms)) / (self.settings.slices * self.sequence.duration_ms)
+        return np.asarray(self.settings.drift_hz * fraction)
 
-    def _true_readout(self) -> Sampling:
-        readout = delay_gradients(self.told, self.settings.delays) if any(self.settings.delays) else self.told
+    def _actual_readout(self) -> Sampling:
+        readout = delay_gradients(self.nominal, self.settings.delays) if any(self.settings.delays) else self.nominal
         if self.settings.trajectory_error:
             readout = distort_trajectory(readout, self.settings.trajectory_error, self.rng(2))
         return readout
@@ -86,5 +86,5 @@ class Exam:
             return 0.0
         middle = self._still(self.settings.slices // 2)
         mean = mean_frame_signal(middle, self.sensitivities, self.sequence, self.signal, self.covariance)
-        gain = frame_noise_gain(self.told, self.sequence.spokes_per_frame, middle.pd.shape)
+        gain = frame_noise_gain(self.nominal, self.sequence.spokes_per_frame, middle.pd.shape)
         return noise_sigma(self.settings.noise, mean, gain)

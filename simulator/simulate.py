@@ -42,9 +42,9 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
     receiver, losses, spikes = exam.rng(1), exam.rng(4), exam.rng(5)
     task = progress.add_task("Simulating", total=settings.slices) if progress else None
 
-    def advance(share: float) -> None:
+    def advance(fraction: float) -> None:
         if progress and task is not None:
-            progress.advance(task, share)
+            progress.advance(task, fraction)
 
     with h5py.File(path, "w") as scan, h5py.File(truth_path(path), "w") as truth:
         create_scan(scan, protocol)
@@ -58,9 +58,9 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
             if index == 0:
                 create_truth(truth, protocol, phantom.label_names, asdict(settings))
             write_truth(truth, index, phantom)
-            kspace = acquire(phantom, exam.sensitivities, exam.sequence, exam.true, exam.signal, advance)
+            kspace = acquire(phantom, exam.sensitivities, exam.sequence, exam.actual, exam.signal, progress=advance)
             if settings.drift_hz:
-                kspace *= drift_phase(exam.drift_hz(index), exam.sequence.te_ms, exam.true.time_ms)
+                kspace *= drift_phase(exam.drift_hz(index), exam.sequence.te_ms, exam.actual.time_ms)
             if exam.sigma:
                 kspace = add_noise(kspace, exam.covariance, exam.sigma, receiver)
             if settings.corrupted:

@@ -71,10 +71,20 @@ class SimulationSettings:
         """The scanner's protocol. Raises InputError for an unknown or too quick sequence, or too much data."""
         sequence = load_sequence(self.sequence)
         protocol = Protocol(
-            sequence, self.matrix, self.coils, self.slices, self.oversampling, self.dwell_us, self.trajectory,
-            self.arms, self.center_shift, self.fov_mm or DEFAULT_FOV_MM[self.anatomy],
-            slice_spacing_mm=self.slice_spacing_mm, tilt_deg=self.tilt_deg, name=f"MRF, simulated {self.anatomy}",
-        )  # fmt: skip
+            sequence=sequence,
+            matrix=self.matrix,
+            n_coils=self.coils,
+            n_slices=self.slices,
+            oversampling=self.oversampling,
+            dwell_us=self.dwell_us,
+            trajectory=self.trajectory,
+            arms=self.arms,
+            center_shift=self.center_shift,
+            fov_mm=self.fov_mm or DEFAULT_FOV_MM[self.anatomy],
+            slice_spacing_mm=self.slice_spacing_mm,
+            tilt_deg=self.tilt_deg,
+            name=f"MRF, simulated {self.anatomy}",
+        )
         if sequence.spoiling == "balanced":
             raise InputError(f"Scans do not model the banding of balanced trains, as '{sequence.name}' is.")
         if len(sequence) > MOST_SPOKES:

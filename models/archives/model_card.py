@@ -56,8 +56,8 @@ def _runs(seeds: list[int]) -> list[range]:
 
 
 def _arithmetic(training: dict[str, Any]) -> str:
-    told = training.get("arithmetic")
-    return f" in {told['precision']} on {told['processes']} x {told['device']}" if told else ""
+    used = training.get("arithmetic")
+    return f" in {used['precision']} on {used['processes']} x {used['device']}" if used else ""
 
 
 def _figure(nrmse: float | None) -> str:

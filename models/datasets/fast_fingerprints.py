@@ -55,15 +55,21 @@ class FastGridding:
     """
 
     def __init__(
-        self, terms: SpokeTerms, basis: TemporalBasis, readout: Sampling, matrix: int, virtual_coils: int,
+        self,
+        terms: SpokeTerms,
+        basis: TemporalBasis,
+        readout: Sampling,
+        *,
+        matrix: int,
+        virtual_coils: int,
         tolerance: float = 1e-3,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._terms, self._basis, self._readout = terms, basis, readout
         self._matrix, self._virtual_coils, self._tolerance = (matrix, matrix), virtual_coils, tolerance
         frame_of = np.arange(len(readout)) // basis.spokes_per_frame
-        self._share = 1 / np.bincount(frame_of)[frame_of]
+        self._spoke_fraction = 1 / np.bincount(frame_of)[frame_of]
         """(spokes,) of its frame that each spoke is."""
-        self._weights = basis.weights[frame_of] * self._share[:, None]
+        self._weights = basis.weights[frame_of] * self._spoke_fraction[:, None]
         self._banks: dict[tuple[int, int], PointSpread] = {}
         self._grids: dict[int, RadialGrid] = {}
         self._coefficients = torch.empty(0)
@@ -108,8 +114,8 @@ class FastGridding:
         n = min(CALIBRATION_SPOKES, len(exam.sequence))
         trains = {name: getattr(exam.sequence, name)[:n] for name in TRAINS}
         first = acquire(
-            phantom, coils, replace(exam.sequence, **trains), exam.true.part(spokes=slice(n)),
-            lambda *tissue: exam.signal(*tissue)[..., :n], tolerance=CALIBRATION_TOLERANCE, threads=1,
+            phantom, coils, replace(exam.sequence, **trains), exam.actual.part(spokes=slice(n)),
+            lambda t1, t2, *, b1: exam.signal(t1, t2, b1=b1)[..., :n], tolerance=CALIBRATION_TOLERANCE, threads=1,
         )  # fmt: skip
         matrix, _ = compression_matrix(first.transpose(1, 0, 2), self._virtual_coils)
         return np.tensordot(matrix, coils, 1)
@@ -121,22 +127,22 @@ class FastGridding:
         radius = np.linalg.norm(self._readout.k[0], axis=-1)
         inside = np.flatnonzero(radius < RADIUS + MARGIN)
         centre = slice(inside[0], inside[-1] + 1)
-        told, true = self._readout.part(samples=centre), exam.true.part(samples=centre)
-        kspace = acquire(phantom, coils, exam.sequence, true, exam.signal, tolerance=CALIBRATION_TOLERANCE, threads=1)
-        receiver = np.exp(2e-3j * np.pi * self._terms.receiver_hz * told.time_ms)
-        weighed = (kspace * (receiver * told.density) * self._share[:, None]).astype(np.complex64)
+        nominal, actual = self._readout.part(samples=centre), exam.actual.part(samples=centre)
+        kspace = acquire(phantom, coils, exam.sequence, actual, exam.signal, tolerance=CALIBRATION_TOLERANCE, threads=1)
+        receiver = np.exp(2e-3j * np.pi * self._terms.receiver_hz * nominal.time_ms)
+        weighted = (kspace * (receiver * nominal.density) * self._spoke_fraction[:, None]).astype(np.complex64)
         spread = grid.empty()
         window = WINDOW_FRAMES * self._basis.spokes_per_frame
-        for first in range(0, len(told), window):
+        for first in range(0, len(nominal), window):
             spokes = slice(first, first + window)
-            grid.spread(weighed[:, spokes], told.k[spokes].astype(np.float32), out=spread)
+            grid.spread(weighted[:, spokes], nominal.k[spokes].astype(np.float32), out=spread)
             calibration.add(first // self._basis.spokes_per_frame, spread)
 
     def _noise(self, calibration: CoilCalibration, grid: RadialGrid, exam: WhitenedExam, index: int) -> Tensor:
         """(K, coils, grid y, grid x) of noise, which also disturbs the calibration."""
         per_frame, weights = self._basis.spokes_per_frame, torch.from_numpy(self._basis.weights)
         k = self._readout.k.astype(np.float32)
-        density = (self._share[:, None] * self._readout.density).astype(np.float32)
+        density = (self._spoke_fraction[:, None] * self._readout.density).astype(np.float32)
         noise = exam.noise(index, grid.shape[0])
         if self._coefficients.shape[1:] != grid.shape:
             self._coefficients = torch.from_numpy(grid.empty(weights.shape[1]))

@@ -22,18 +22,19 @@ def full_images(
     exam: WhitenedExam,
     index: int,
     basis: TemporalBasis,
+    *,
     virtual_coils: int,
     demodulation_hz: float,
     tolerance: float = 1e-3,
 ) -> NDArray[np.complex64]:
     """(K, y, x) coil-combined coefficients of one slice."""
-    kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.true, exam.signal, threads=1)
+    kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.actual, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
     chain = Chain([CoilCompression(virtual_coils), SpokeAccumulation(), Gridding(basis, tolerance)])
     protocol = exam.protocol
     chain.start(ScanContext(ScanHeader.from_xml(header_xml(protocol)), exam.sequence, threads=1))
     try:
-        for spoke, k in enumerate(exam.told.k.astype(np.float32)):
+        for spoke, k in enumerate(exam.nominal.k.astype(np.float32)):
             data = kspace[:, spoke] + noise.spokes(1)[:, 0]
             data = demodulate(data, demodulation_hz, protocol.dwell_us, protocol.center_sample)
             for _ in chain.feed(Spoke(data, k, spoke, index, NOWHERE)):

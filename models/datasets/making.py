@@ -17,7 +17,7 @@ from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
 from spokestream.models.datasets.full_fingerprints import full_images
-from spokestream.models.datasets.shards import Slice, claim, shard_path, write_shard
+from spokestream.models.datasets.shards import Slice, open_or_create, shard_path, write_shard
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
@@ -66,7 +66,7 @@ def make_training_set(
     """
     settings.exam(settings.first_seed).protocol()
     sequence = load_sequence(settings.sequence)
-    basis = claim(
+    basis = open_or_create(
         folder, settings.recipe, sequence, lambda: compressed_basis(sequence, build_dictionary(sequence).atoms)
     )
     anywhere = replace(settings, sequence=_absolute(settings.sequence))  # workers have folders of their own
@@ -107,8 +107,8 @@ def tissue_box(phantoms: list[Phantom]) -> Box:
     tissue = np.any([phantom.pd > 0 for phantom in phantoms], axis=0)
     sides = []
     for n, across in zip(tissue.shape, (1, 0), strict=True):
-        there = np.flatnonzero(tissue.any(axis=across))
-        first, end = (int(there[0]), int(there[-1]) + 1) if there.size else (0, 1)
+        occupied = np.flatnonzero(tissue.any(axis=across))
+        first, end = (int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else (0, 1)
         size = min(n, -(-(end - first) // BOX_STEP) * BOX_STEP)
         start = min(max((first + end - size) // 2, 0), n - size)
         sides.append(slice(start, start + size))
@@ -117,7 +117,9 @@ def tissue_box(phantoms: list[Phantom]) -> Box:
 
 def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, basis: TemporalBasis) -> Slice:
     if settings.path == "full":
-        images = full_images(exam, index, basis, settings.virtual_coils, settings.demodulation_hz)
+        images = full_images(
+            exam, index, basis, virtual_coils=settings.virtual_coils, demodulation_hz=settings.demodulation_hz
+        )
     else:
         images = _fast_gridding(exam, settings, basis).images(exam, index, box)
     phantom = exam.phantoms[index]
@@ -136,10 +138,18 @@ def _fast_gridding(exam: WhitenedExam, settings: DataSettings, basis: TemporalBa
         _kept.clear()
         protocol = exam.protocol
         terms = SpokeTerms(
-            exam.sequence, exam.told.time_ms, 1 / protocol.samples_per_pixel, settings.inversion_efficiency,
-            settings.delays, settings.demodulation_hz, TOLERANCE, slice_profile(settings.slice_profile),
-        )  # fmt: skip
-        _kept[key] = FastGridding(terms, basis, exam.told, settings.matrix, settings.virtual_coils)
+            exam.sequence,
+            exam.nominal.time_ms,
+            dk=1 / protocol.samples_per_pixel,
+            efficiencies=settings.inversion_efficiency,
+            most_delay=settings.delays,
+            receiver_hz=settings.demodulation_hz,
+            tolerance=TOLERANCE,
+            profile=slice_profile(settings.slice_profile),
+        )
+        _kept[key] = FastGridding(
+            terms, basis, exam.nominal, matrix=settings.matrix, virtual_coils=settings.virtual_coils
+        )
     return _kept[key]
 
 

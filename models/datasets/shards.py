@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import FileError, InputError
-from spokestream.models.atomic_write import draft_of
+from spokestream.models.atomic_write import atomic_write
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.phantoms import MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["Slice", "TrainingSet", "claim", "shard_path", "tissue", "write_shard"]
+__all__ = ["Slice", "TrainingSet", "open_or_create", "shard_path", "tissue", "write_shard"]
 
 INDEX = "training_set.json"
 BASIS = "basis.h5"
@@ -43,7 +43,7 @@ class Slice:
     """(y, x)"""
 
 
-def claim(
+def open_or_create(
     folder: Path, recipe: dict[str, Any], sequence: PulseSequence, make_basis: Callable[[], TemporalBasis]
 ) -> TemporalBasis:
     """Make the folder that of a training set, or check that it is; returns its basis.
@@ -56,9 +56,9 @@ def claim(
     index, file = folder / INDEX, folder / BASIS
     recipe = json.loads(json.dumps(recipe))
     if not index.exists():
-        with draft_of(file) as draft:
+        with atomic_write(file) as draft:
             _write_basis(draft, sequence, make_basis())
-        with draft_of(index) as draft:
+        with atomic_write(index) as draft:
             draft.write_text(json.dumps(recipe, indent=2) + "\n")
     theirs = _read(index)
     different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
@@ -80,7 +80,7 @@ def shard_path(folder: Path, seed: int) -> Path:
 
 def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices: list[Slice]) -> None:
     """Write a subject's slices, under another name until all of it is there."""
-    with draft_of(path) as draft, h5py.File(draft, "w") as file:
+    with atomic_write(path) as draft, h5py.File(draft, "w") as file:
         file["fingerprints"] = np.stack([s.fingerprints for s in slices])
         file["foreground"] = np.stack([s.foreground for s in slices])
         for name, unit in MAP_UNITS.items():
@@ -113,11 +113,11 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         self.folder = Path(folder)
         self.recipe = _read(self.folder / INDEX)
         self.sequence, self.basis = _read_basis(self.folder / BASIS)
-        there = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
-        missing = sorted(set(seeds or ()) - there)
+        present = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
+        missing = sorted(set(seeds or ()) - present)
         if missing:
             raise FileError(f"Subject {missing[0]} is not in the training set {self.folder}.")
-        self.seeds = sorted(there if seeds is None else seeds)
+        self.seeds = sorted(present if seeds is None else seeds)
         self._files: dict[int, Any] = {}
 
     @property

@@ -16,14 +16,13 @@ from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
 from spokestream.models.training.inputs.augmentation import Augmentation
 from spokestream.models.training.inputs.patches import Patches
-from spokestream.models.training.precision import autocast, in_bfloat16
-from spokestream.models.training.processes import Processes
+from spokestream.models.training.processes import Processes, autocast, in_bfloat16
 from spokestream.models.training.recipes import Recipe, recipe
 from spokestream.models.training.tensorboard_log import Board
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall, validate
 
-__all__ = ["Report", "Training", "learning_rate", "split", "train"]
+__all__ = ["BatchReport", "Training", "learning_rate", "split", "train"]
 
 SMOOTH = 0.98
 """Of the loss that is shown: a mean over the last fifty batches or so."""
@@ -31,7 +30,7 @@ CHECKPOINT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Report:
+class BatchReport:
     """What can be shown after a batch."""
 
     batch: int
@@ -46,7 +45,7 @@ class Report:
 
 
 def train(
-    folder: Path, data: Path, settings: TrainingSettings, report: Callable[[Report], object] | None = None
+    folder: Path, data: Path, settings: TrainingSettings, report: Callable[[BatchReport], object] | None = None
 ) -> Best | None:
     """Train a network on a training set, or go on where the folder's checkpoint stopped.
 
@@ -110,11 +109,20 @@ class Training:
             [self.network] if self.recipe.first_step is None else [self.network, self.recipe.first_step(self.network)]
         )
         self.steps = nn.ModuleList(steps).to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shared = [processes.share(step) for step in steps]
+        self.distributed = [processes.distribute(step) for step in steps]
         self.patches = Patches(
-            learn, self.normalisation, settings.ranges, self.recipe.patch, self.network.border,
-            self.recipe.per_slice, self.recipe.batch, settings.seed, Augmentation(), (processes.rank, processes.size),
-        )  # fmt: skip
+            learn,
+            self.normalisation,
+            maps=settings.ranges,
+            size=self.recipe.patch,
+            border=self.network.border,
+            per_slice=self.recipe.per_slice,
+            batch=self.recipe.batch,
+            seed=settings.seed,
+            augmentation=Augmentation(),
+            rank=processes.rank,
+            processes=processes.size,
+        )
         self.optimiser = torch.optim.Adam(self.steps.parameters(), lr=self.recipe.learning_rate)
         self.about: dict[str, Any] = {
             "settings": asdict(settings),
@@ -125,7 +133,7 @@ class Training:
         self.best, self.loss, self.seconds = math.inf, math.nan, 0.0
         self._resume()
 
-    def run(self, board: Board, report: Callable[[Report], object] | None = None) -> None:
+    def run(self, board: Board, report: Callable[[BatchReport], object] | None = None) -> None:
         """Train to the end."""
         begin = perf_counter() - self.seconds
         saved = perf_counter()
@@ -139,7 +147,7 @@ class Training:
                 self.seconds = perf_counter() - begin
                 board.show({"loss": loss, "learning rate": rate}, self.done)
                 if report:
-                    report(Report(self.done, total, self.epoch, self.loss, rate))
+                    report(BatchReport(self.done, total, self.epoch, self.loss, rate))
                 if perf_counter() - saved > CHECKPOINT_SECONDS:
                     self._keep()
                     saved = perf_counter()
@@ -151,7 +159,7 @@ class Training:
             if nrmse:
                 if report:
                     rate = learning_rate(self.recipe, self.done / total)
-                    report(Report(self.done, total, self.epoch - 1, self.loss, rate, nrmse))
+                    report(BatchReport(self.done, total, self.epoch - 1, self.loss, rate, nrmse))
                 self._compare(nrmse)
             self._keep()
         self.processes.wait()
@@ -166,7 +174,7 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         x, target, weight = x.to(device, memory_format=torch.channels_last), target.to(device), weight.to(device)
-        network = self.shared[-1 if self.epoch < self.recipe.first_epochs else 0].train()
+        network = self.distributed[-1 if self.epoch < self.recipe.first_epochs else 0].train()
         with autocast(self.settings.precision, device):
             prediction = network(x)
         loss = self.recipe.loss(prediction.float(), target, weight, self.processes.total)

@@ -1,14 +1,16 @@
 """The processes that train together: one alone, or those that `torchrun` started, each with a GPU if there are any."""
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 from spokestream.errors import InputError
+from spokestream.gadgets.network.device import multiplies_bfloat16
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "autocast", "in_bfloat16"]
 
 
 class Processes:
@@ -40,12 +42,12 @@ class Processes:
         """Whether this is the one that writes files and talks."""
         return self.rank == 0
 
-    def share(self, network: nn.Module) -> nn.Module:
+    def distribute(self, network: nn.Module) -> nn.Module:
         """The network, with gradients that are means over all processes."""
         return nn.parallel.DistributedDataParallel(network) if self.size > 1 else network
 
     def total(self, part: Tensor) -> Tensor:
-        """The sum over all processes. What is made of it must be the same in all; its slopes suit those of `share`."""
+        """The sum over all processes, which all must use alike; its derivatives suit those of `distribute`."""
         if self.size == 1:
             return part
         whole: Tensor = _Total.apply(part, self.size)  # type: ignore[no-untyped-call]
@@ -58,7 +60,7 @@ class Processes:
 
 
 class _Total(torch.autograd.Function):
-    """A sum over processes. Its slope is multiplied by their number, by which the mean of all gradients divides."""
+    """A sum over processes. Its gradient is multiplied by their number, by which the mean of all gradients divides."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, size: int) -> Tensor:
@@ -68,5 +70,21 @@ class _Total(torch.autograd.Function):
         return whole
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return slope * ctx.size, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient * ctx.size, None
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """A context for forward passes in mixed precision: products in bfloat16, weights and sums in single precision.
+
+    Args:
+        precision: `float32`, `bfloat16`, or `auto`, which is bfloat16 where the device multiplies it faster.
+        device: where the network is.
+
+    """
+    return torch.autocast(device.type, torch.bfloat16) if in_bfloat16(precision, device) else nullcontext()
+
+
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether products are computed in bfloat16 with this precision on this device."""
+    return precision == "bfloat16" or (precision == "auto" and multiplies_bfloat16(device))

@@ -60,10 +60,10 @@ def drift_phase(offset_hz: NDArray[np.float64], te_ms: NDArray[np.float64], time
     return np.asarray(np.exp(-2j * np.pi * offset_hz[:, None] * since_pulse_s), np.complex64)
 
 
-def corrupt(kspace: Complex, share: float, rng: np.random.Generator) -> Complex:
-    """K-space (coils, spokes, samples) in which this share of the spokes holds a spike in all coils."""
+def corrupt(kspace: Complex, fraction: float, rng: np.random.Generator) -> Complex:
+    """K-space (coils, spokes, samples) in which this fraction of the spokes holds a spike in all coils."""
     kspace = kspace.copy()
-    spokes = np.flatnonzero(rng.random(kspace.shape[1]) < share)
+    spokes = np.flatnonzero(rng.random(kspace.shape[1]) < fraction)
     samples = rng.integers(0, kspace.shape[2], spokes.size)
     kspace[:, spokes, samples] += np.float32(SPIKE * np.abs(kspace).max())
     return kspace

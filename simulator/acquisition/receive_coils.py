@@ -60,9 +60,9 @@ def loop_field(center: Real, radius: float, axis: Real) -> NDArray[np.complex128
     """
     normal = -center / np.hypot(*center)
     tangent = np.array([-normal[1], normal[0]])
-    turn = np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
-    corner = center + radius * np.cos(turn)[:, None] * tangent
-    height = radius * np.sin(turn)
+    bearing = np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
+    corner = center + radius * np.cos(bearing)[:, None] * tangent
+    height = radius * np.sin(bearing)
     field = np.zeros((axis.size, axis.size), np.complex128)
     for k in range(SEGMENTS):
         (dx, dy), dz = corner[k + 1] - corner[k], height[k + 1] - height[k]

@@ -28,6 +28,7 @@ def acquire(
     sequence: PulseSequence,
     readout: Sampling,
     signal: TrainSignal | None = None,
+    *,
     progress: Callable[[float], object] | None = None,
     tolerance: float = EXPANSION_TOLERANCE,
     threads: int = 2,

@@ -8,10 +8,9 @@ readout (its off-resonance, the fat spectrum). Over all tissue both span few dim
 A term costs one transform per coil, however many spokes and samples there are.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,8 +29,13 @@ Complex = NDArray[np.complex128]
 Span = tuple[float, float]
 Trains = NDArray[np.float64] | NDArray[np.complex128]
 
-TrainSignal = Callable[[Any, Any, Any], Any]
-"""T1 (ms), T2 (ms), B1 -> (*shape, spokes): `spokestream.simulator.physics.fingerprint` of one sequence."""
+
+class TrainSignal(Protocol):
+    """The signal of one pool at every spoke: `spokestream.simulator.physics.fingerprint` of one sequence."""
+
+    def __call__(self, t1_ms: Any, t2_ms: Any, /, *, b1: Any) -> Any:
+        """(*shape, spokes) of T1 (ms), T2 (ms) and B1, whose shapes broadcast."""
+
 
 NODES = (10, 8, 10)
 """Chebyshev nodes of log T1, log T2 and B1 to begin with; a wide range of tissue takes more."""
@@ -57,8 +61,8 @@ class TissueRange:
         """The range of one slice; a pool that is nowhere gets any T1 and T2."""
         tissue = phantom.pd > 0
 
-        def span(values: NDArray[np.float32], there: NDArray[np.bool_]) -> Span:
-            chosen = values[there & tissue]
+        def span(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> Span:
+            chosen = values[mask & tissue]
             return (float(chosen.min()), float(chosen.max())) if chosen.size else (300.0, 300.0)
 
         everywhere, water, fat = np.ones_like(tissue), phantom.ff < 1, phantom.ff > 0
@@ -87,7 +91,7 @@ class _Pool:
         while True:
             nodes = [chebpts1(n) for n in counts]
             t1, t2, scale = (np.mean(span) + np.ptp(span) / 2 * x for span, x in zip(spans, nodes, strict=True))
-            values = signal(np.exp(t1)[:, None, None], np.exp(t2)[:, None], scale)
+            values = signal(np.exp(t1)[:, None, None], np.exp(t2)[:, None], b1=scale)
             inverse = [np.linalg.inv(chebvander(x, len(x) - 1)) for x in nodes]
             polynomials = np.einsum("ai,bj,ck,ijks->abcs", *inverse, values, optimize=True)
             coarse = [
@@ -184,12 +188,12 @@ def signal_terms(
         spokes = np.flatnonzero(sequence.echo_group == group)
         atoms = [trains[..., spokes].reshape(-1, spokes.size) for trains in (water_trains, fat_trains)]
         trains = _span(atoms, tolerance)
-        turns = [_turns(deltaf, time_ms, receiver_hz)]
-        turns.append(turns[0] * FatModel().phasor(te_ms + time_ms))
-        evolutions = np.real(_span([part for pool in turns for part in (pool.real, pool.imag)], tolerance))
+        phasors = [_phasors(deltaf, time_ms, receiver_hz)]
+        phasors.append(phasors[0] * FatModel().phasor(te_ms + time_ms))
+        evolutions = np.real(_span([part for pool in phasors for part in (pool.real, pool.imag)], tolerance))
         products = [
-            np.outer(_energy(pool @ trains.conj().T), _energy(turning @ evolutions.T))
-            for pool, turning in zip(atoms, turns, strict=True)
+            np.outer(_energy(pool @ trains.conj().T), _energy(phasor @ evolutions.T))
+            for pool, phasor in zip(atoms, phasors, strict=True)
         ]
         energy = np.sum(products, axis=0)
         order = np.argsort(energy, axis=None)
@@ -220,9 +224,9 @@ def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     images = [np.zeros((len(group.pairs), pd.size), complex) for group in terms]
     for image, group in zip(images, terms, strict=True):
         for pool, (density, t1_ms, t2_ms) in zip(group.pools, tissues, strict=True):
-            there = np.flatnonzero(density > 0)  # a pool that is not there may have no T1
-            for start in range(0, there.size, CHUNK):
-                voxels = there[start : start + CHUNK]
+            present = np.flatnonzero(density > 0)  # a pool that is not there may have no T1
+            for start in range(0, present.size, CHUNK):
+                voxels = present[start : start + CHUNK]
                 trains = pool.at(t1_ms[voxels], t2_ms[voxels], b1[voxels]) * density[voxels]
                 if not pool.knows_t2:
                     trains = trains * np.exp(group.te_ms * (1 / pool.reference_t2_ms - 1 / t2_ms[voxels]))
@@ -232,7 +236,7 @@ def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     return images
 
 
-def _turns(deltaf_hz: Real, time_ms: Real, receiver_hz: float) -> Complex:
+def _phasors(deltaf_hz: Real, time_ms: Real, receiver_hz: float) -> Complex:
     return np.asarray(np.exp(-2j * np.pi * 1e-3 * np.outer(deltaf_hz - receiver_hz, time_ms)))
 
 
@@ -243,10 +247,11 @@ def _evolutions(deltaf_hz: Real, group: EchoTerms, is_fat: bool) -> Complex:
     """
     steps = 3 + int(400 * 1e-3 * np.ptp(deltaf_hz) * np.abs(group.te_ms + group.time_ms).max())
     nodes = np.linspace(deltaf_hz.min(), deltaf_hz.max(), steps)
-    turns = _turns(nodes, group.time_ms, group.receiver_hz) * np.exp(-2j * np.pi * 1e-3 * group.te_ms * nodes)[:, None]
+    phasors = _phasors(nodes, group.time_ms, group.receiver_hz)
+    phasors = phasors * np.exp(-2j * np.pi * 1e-3 * group.te_ms * nodes)[:, None]
     if is_fat:
-        turns = turns * FatModel().phasor(group.te_ms + group.time_ms)
-    return np.stack([np.interp(deltaf_hz, nodes, column) for column in (turns @ group.evolutions.T).T])
+        phasors = phasors * FatModel().phasor(group.te_ms + group.time_ms)
+    return np.stack([np.interp(deltaf_hz, nodes, column) for column in (phasors @ group.evolutions.T).T])
 
 
 def _span(signals: list[Trains], tolerance: float) -> Trains:

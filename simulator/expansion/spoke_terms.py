@@ -57,6 +57,7 @@ class SpokeTerms:
         self,
         sequence: PulseSequence,
         time_ms: Real,
+        *,
         dk: float,
         efficiencies: tuple[float, float],
         most_delay: float,
@@ -72,21 +73,21 @@ class SpokeTerms:
         """For each echo time. Trains are products of trains and functions of the spoke's angle."""
         self._trains: list[Real] = []
         rng = np.random.default_rng(0)
-        tissue, (x, y, *share) = _any_tissue(rng), rng.uniform(-0.5, 0.5, (4, VOXELS))
-        turns = self._turns(x, y, (2 * most_delay * share[0], 2 * most_delay * share[1]))
+        tissue, (x, y, *delay) = _any_tissue(rng), rng.uniform(-0.5, 0.5, (4, VOXELS))
+        factors = self._delay_factors(x, y, (2 * most_delay * delay[0], 2 * most_delay * delay[1]))
         of_angle = self._of_angle()
-        turn_energy = _energy(turns) * np.mean(of_angle**2, axis=1)
+        factor_energy = _energy(factors) * np.mean(of_angle**2, axis=1)
         expansions = [self._of_pools(float(efficiency)) for efficiency in np.unique(np.linspace(*efficiencies, 3))]
         images = [map(_by_pair, terms, expand(tissue, terms)) for terms in expansions]
         for several, coefficients in zip(zip(*expansions, strict=True), zip(*images, strict=True), strict=True):
             trains = _common_trains(several, coefficients, tolerance)
             common = [np.tensordot(trains @ g.trains.T, c, 1) for g, c in zip(several, coefficients, strict=True)]
             energy = np.mean([_energy(c) for c in common], axis=0)  # (trains, evolutions)
-            energy = energy[:, None] * turn_energy[:, None]
+            energy = energy[:, None] * factor_energy[:, None]
             kept = np.argwhere(energy > _threshold(energy, tolerance)).tolist()
             group = several[0]
             products = (trains[:, None] * of_angle[:, group.spokes]).reshape(-1, group.spokes.size)
-            pairs = tuple((train * len(turns) + turn, evolution) for train, turn, evolution in kept)
+            pairs = tuple((train * len(factors) + factor, evolution) for train, factor, evolution in kept)
             self.groups.append(replace(group, trains=products, pairs=pairs))
             self._trains.append(trains)
 
@@ -98,15 +99,15 @@ class SpokeTerms:
         """
         ny, nx = phantom.pd.shape
         rows, columns = np.nonzero(phantom.pd > 0)
-        turns = self._turns((columns - nx // 2) / nx, (rows - ny // 2) / ny, delays)
+        factors = self._delay_factors((columns - nx // 2) / nx, (rows - ny // 2) / ny, delays)
         own = self._of_pools(efficiency)
         out = []
         for group, trains, mine, images in zip(self.groups, self._trains, own, expand(phantom, own), strict=True):
             in_common = np.tensordot(trains @ mine.trains.T, _by_pair(mine, images), 1)
             image = np.empty((len(group.pairs), rows.size), np.complex64)
             for term, (product, evolution) in enumerate(group.pairs):
-                train, turn = divmod(product, len(turns))
-                image[term] = in_common[train, evolution] * turns[turn]
+                train, factor = divmod(product, len(factors))
+                image[term] = in_common[train, evolution] * factors[factor]
             out.append(image)
         return out
 
@@ -117,10 +118,10 @@ class SpokeTerms:
 
     def _of_angle(self) -> Real:
         """(functions of the angle, spokes): 1, cos(n a) and sin(n a)."""
-        turns = np.outer(np.arange(1, self._orders + 1), golden_angles(np.arange(len(self._sequence))))
-        return np.vstack([np.ones(turns.shape[1]), np.cos(turns), np.sin(turns)])
+        angles = np.outer(np.arange(1, self._orders + 1), golden_angles(np.arange(len(self._sequence))))
+        return np.vstack([np.ones(angles.shape[1]), np.cos(angles), np.sin(angles)])
 
-    def _turns(self, x: Real, y: Real, delays: tuple[ArrayLike, ArrayLike]) -> Complex:
+    def _delay_factors(self, x: Real, y: Real, delays: tuple[ArrayLike, ArrayLike]) -> Complex:
         """(functions of the angle, voxels): what multiplies them at (x, y) in fields of view."""
         across, down = (2 * np.pi * self._dk * np.multiply(d, place) for d, place in zip(delays, (x, y), strict=True))
         rho, theta = np.hypot(across, down), np.arctan2(down, across)

@@ -30,8 +30,8 @@ class AirPocket:
         """Its dipole field outside, R^3 (2 z^2 - x^2 - y^2) / r^5 in units of `AIR_HZ`; as at the rim inside."""
         y, x, z = y_mm[:, None] - self.y_mm, x_mm[None, :] - self.x_mm, level * LEVEL_MM - self.z_mm
         r2 = np.maximum(x**2 + y**2 + z**2, np.float32(1e-6))
-        share = np.minimum(self.radius_mm**2 / r2, 1) ** 1.5
-        return np.asarray(AIR_HZ * share * (3 * z**2 / r2 - 1), np.float32)
+        decay = np.minimum(self.radius_mm**2 / r2, 1) ** 1.5
+        return np.asarray(AIR_HZ * decay * (3 * z**2 / r2 - 1), np.float32)
 
 
 @dataclass(frozen=True)

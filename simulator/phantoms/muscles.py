@@ -35,7 +35,7 @@ def muscle_names(muscles: dict[str, Muscle]) -> tuple[str, ...]:
 
 
 def muscle_tissues(muscles: dict[str, Muscle], subject: Subject, level: float) -> tuple[Tissue, ...]:
-    """Tissue of every muscle, in the order of `muscle_names`; the same along a person but for a slope with level."""
+    """Tissue of every muscle, in the order of `muscle_names`; the same along a person except for a trend with level."""
     tissues = []
     for side in SIDES:
         for name, muscle in muscles.items():
@@ -50,10 +50,10 @@ def _muscle(
     """Sides resemble each other. Oedema comes first, then fat; the edges of a muscle are hit harder."""
     stage = subject.severity * (0.35 + 0.9 * both.random() + 0.4 * one.random())
     stage *= 0.15 if both.random() < 0.08 else 1.0  # spared, for no reason known
-    slope, oedema = one.normal(), both.random() * np.sqrt(one.random())
+    trend, oedema = one.normal(), both.random() * np.sqrt(one.random())
     # healthy muscle: fattier with age and in women
     healthy = 0.018 + 0.0006 * (subject.age_years - 20) + 0.006 * (subject.sex == "female") + 0.008 * one.random()
-    grade = float(np.clip(healthy + 1.5 * involvement * stage + 0.08 * slope * level * subject.severity, 0.015, 0.85))
+    grade = float(np.clip(healthy + 1.5 * involvement * stage + 0.08 * trend * level * subject.severity, 0.015, 0.85))
     swollen = subject.activity * oedema * (1 - grade)
     t1 = 1330 + 20 * (subject.sex == "female") - 0.8 * (subject.age_years - 40) + 60 * one.uniform(-1, 1)
     return Tissue(

@@ -32,14 +32,14 @@ def fingerprint(
     sequence: PulseSequence,
     t1_ms: ArrayLike | Tensor,
     t2_ms: ArrayLike | Tensor,
+    *,
     b1: ArrayLike | Tensor = 1.0,
     deltaf_hz: ArrayLike | Tensor = 0.0,
-    *,
     inversion_efficiency: float = 1.0,
     slice_profile: ArrayLike | None = None,
     engine: Engine | None = None,
     orders: int | None = None,
-    turns: float = 1.0,
+    dephasing_cycles: float = 1.0,
     dtype: torch.dtype = torch.float64,
     device: str | torch.device | None = None,
     threads: int | None = None,
@@ -62,7 +62,7 @@ def fingerprint(
         engine: `closed form` for ideal spoiling only, `epg`, or `bloch`; None takes the first of these that can.
         orders: EPG: orders kept; None for an error below 1e-4, as many as all repetitions have spokes for none. Bloch:
             isochromats; None for one more than that.
-        turns: by which a spoiling gradient dephases the voxel; other than 1 takes Bloch.
+        dephasing_cycles: by which a spoiling gradient dephases the voxel; other than 1 takes Bloch.
         dtype: torch.float32 or float64.
         device: to compute on; None is that of the first tensor among the tissue arguments, or else the CPU.
         threads: of the CPU; None is torch's number.
@@ -75,15 +75,15 @@ def fingerprint(
         ValueError: T1 or T2 not positive, anything not finite, an engine that cannot say what the sequence does.
 
     """
-    engine = _engine_for(sequence, engine, turns)
+    engine = _engine_for(sequence, engine, dephasing_cycles)
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype is torch.float32 or torch.float64, not {dtype}")
     if orders is not None and orders < 1:
         raise ValueError(f"at least one order or isochromat must be kept, not {orders}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    if not np.isfinite(turns):
-        raise ValueError("turns of dephasing must be finite")
+    if not np.isfinite(dephasing_cycles):
+        raise ValueError("cycles of dephasing must be finite")
     if not (np.isfinite(inversion_efficiency) and abs(inversion_efficiency) <= 1):
         raise ValueError(f"inversion efficiency lies within -1 and 1, not {inversion_efficiency}")
     given = (t1_ms, t2_ms, b1, deltaf_hz)
@@ -97,7 +97,7 @@ def fingerprint(
     if profile.ndim != 1 or not len(profile) or not bool(profile.isfinite().all()):
         raise ValueError("a slice profile is a list of finite flip-angle factors")
 
-    orders_of_atom, solve = _solver(sequence, tissue, engine, orders, inversion_efficiency, turns)
+    orders_of_atom, solve = _solver(sequence, tissue, engine, orders, inversion_efficiency, dephasing_cycles)
     still = not bool(tissue.deltaf_hz.any())
     traced = tissue.requires_grad  # asked here, since threads have a mind of their own about it
 
@@ -120,12 +120,12 @@ def fingerprint(
     return signal if isinstance(t1_ms, Tensor) else signal.numpy(force=True)
 
 
-def _engine_for(sequence: PulseSequence, engine: Engine | None, turns: float) -> Engine:
+def _engine_for(sequence: PulseSequence, engine: Engine | None, dephasing_cycles: float) -> Engine:
     """The first that can, or the one asked for if it can."""
     can: tuple[Engine, ...] = get_args(Engine)
     if sequence.spoiling != "ideal":
         can = can[1:]
-    if sequence.spoiling == "gradient" and turns != 1:
+    if sequence.spoiling == "gradient" and dephasing_cycles != 1:
         can = ("bloch",)
     if engine is None:
         return can[0]
@@ -144,18 +144,24 @@ def _validate(tissue: Spins) -> None:
 
 
 def _solver(
-    sequence: PulseSequence, tissue: Spins, engine: Engine, orders: int | None, efficiency: float, turns: float
+    sequence: PulseSequence,
+    tissue: Spins,
+    engine: Engine,
+    orders: int | None,
+    efficiency: float,
+    dephasing_cycles: float,
 ) -> tuple[Tensor, Solve]:
     """(atoms,) orders that each needs, and what solves some of them with one number of orders."""
     if engine == "closed form":
         return _all(tissue, 1), lambda part, _: closed_form(sequence, part, efficiency)
     if engine == "bloch":
-        return _all(tissue, orders or len(sequence) * sequence.repetitions + 1), lambda part, n: bloch(
-            sequence, part, efficiency, n, turns
+        isochromats = orders or len(sequence) * sequence.repetitions + 1
+        return _all(tissue, isochromats), lambda part, n: bloch(
+            sequence, part, efficiency, isochromats=n, dephasing_cycles=dephasing_cycles
         )
     real = is_real(sequence, tissue.deltaf_hz)
     needed = orders_needed(sequence, tissue.t2_ms.detach()) if orders is None else _all(tissue, orders)
-    return needed, lambda part, n: epg(sequence, part, efficiency, n, real, trim=orders is None)
+    return needed, lambda part, n: epg(sequence, part, efficiency, orders=n, real=real, trim=orders is None)
 
 
 def _all(tissue: Spins, orders: int) -> Tensor:

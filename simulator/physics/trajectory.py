@@ -35,6 +35,6 @@ def spiral_arms(angle: ArrayLike, n_samples: int, matrix: int, oversampling: flo
     radius = matrix / 2 * np.sqrt(np.arange(n_samples) / max(n_samples - 1, 1))
     # the arm is as long as its samples, evenly spaced, reach: turns * pi * matrix/2 = samples / oversampling
     turns = n_samples / oversampling / (np.pi * matrix / 2)
-    turn = 2 * np.pi * turns * radius / (matrix / 2)
-    bearing = np.asarray(angle)[..., None] + turn
+    along_arm = 2 * np.pi * turns * radius / (matrix / 2)
+    bearing = np.asarray(angle)[..., None] + along_arm
     return np.asarray(radius[..., None] * np.stack([np.cos(bearing), np.sin(bearing)], axis=-1))

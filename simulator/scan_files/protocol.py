@@ -17,7 +17,7 @@ FIELD_STRENGTH_T = 2.89
 PROTON_FREQUENCY_HZ = 123_200_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """What the scanner is set to."""
 

@@ -162,9 +162,9 @@ def test_kspace_of_the_file_is_the_image_of_the_truth(folder, settings):
     tissue = maps["pd"] > 0
     values = {name: values[tissue] for name, values in maps.items()}
     sequence, ff = load_sequence(settings.sequence), values["ff"][:, None]
-    water = fingerprint(sequence, values["t1h2o"], values["t2h2o"], values["b1"], engine="epg")
-    fat = fingerprint(sequence, values["t1fat"], 80.0, values["b1"], engine="epg") * FatModel().phasor(sequence.te_ms)
-    signal = (1 - ff) * water + ff * fat
+    water = fingerprint(sequence, values["t1h2o"], values["t2h2o"], b1=values["b1"], engine="epg")
+    fat = fingerprint(sequence, values["t1fat"], 80.0, b1=values["b1"], engine="epg")
+    signal = (1 - ff) * water + ff * fat * FatModel().phasor(sequence.te_ms)
     signal = signal * np.exp(-2j * np.pi * 1e-3 * values["deltaf"][:, None] * sequence.te_ms)
     coils = receive_array(3, 21, 350.0, settings.seed)[:, tissue]
     expected = coils @ (values["pd"][:, None] * signal)

@@ -93,8 +93,8 @@ class FrameNormalisation(Normalisation):
         parts = coefficients.reshape(-1, 2 * y * x)
         energy = (torch.linalg.qr(self.expand, mode="r").R @ parts).reshape(-1, 2, y, x).square().sum((0, 1))
         whole = (self.expand.sum(0) @ parts).reshape(2, y, x)
-        turn = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-30)) * torch.rsqrt(energy.clamp_min(1e-30))
-        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], turn[0], turn[1]
+        phasor = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-30)) * torch.rsqrt(energy.clamp_min(1e-30))
+        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], phasor[0], phasor[1]
         return torch.stack((real * c + imaginary * s, imaginary * c - real * s), 1)
 
 
@@ -146,5 +146,5 @@ class CoefficientRms(Normalisation):
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """See the class."""
         power = coefficients[:, foreground].square().sum() / (self.n_images * foreground.sum())
-        told = torch.full_like(coefficients[:1], (efficiency - 0.95) / 0.05)
-        return torch.cat((coefficients * torch.rsqrt(power.clamp_min(1e-30)), told))
+        condition = torch.full_like(coefficients[:1], (efficiency - 0.95) / 0.05)
+        return torch.cat((coefficients * torch.rsqrt(power.clamp_min(1e-30)), condition))

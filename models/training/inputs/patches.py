@@ -40,27 +40,37 @@ class Patches:
         batch: patches; a multiple of `per_slice`.
         seed: of all that is drawn.
         augmentation: None leaves slices as they are.
-        share: which of how many processes; each takes as many patches of a batch, and makes them from their slices.
+        rank: number of this process.
+        processes: all of them; each takes as many patches of a batch, and makes them from their slices.
 
     Raises InputError for batches that are not of whole slices, cannot be shared evenly, or are larger than the set.
 
     """
 
     def __init__(
-        self, data: TrainingSet, normalisation: Normalisation, maps: tuple[MapRange, ...], size: int, border: int,
-        per_slice: int, batch: int, seed: int, augmentation: Augmentation | None = None,
-        share: tuple[int, int] = (0, 1),
-    ) -> None:  # fmt: skip
+        self,
+        data: TrainingSet,
+        normalisation: Normalisation,
+        *,
+        maps: tuple[MapRange, ...],
+        size: int,
+        border: int,
+        per_slice: int,
+        batch: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         if batch % per_slice:
             raise InputError(f"A batch is of whole slices: {batch} patches are no multiple of {per_slice} a slice.")
-        if batch % share[1]:
-            raise InputError(f"The {batch} patches of a batch cannot be shared evenly by {share[1]} processes.")
+        if batch % processes:
+            raise InputError(f"The {batch} patches of a batch cannot be shared evenly by {processes} processes.")
         if batch // per_slice > len(data):
             raise InputError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
         self.data, self.normalisation, self.maps = data, normalisation, maps
         self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
         self.slices, self.augmentation = batch // per_slice, augmentation
-        rank, processes = share
         mine = np.arange(rank * batch // processes, (rank + 1) * batch // processes)
         self._slice, self._number = np.divmod(mine, per_slice)  # of every patch: which of the batch, which of it
 

@@ -133,19 +133,19 @@ def _sulci(
     """
     bent = SmoothField(subject.rng("head", "sulci"), 13.0)
     step = np.float32(0.5)
-    here = bent(axis, axis, z)
-    down, right = (bent(axis + step, axis, z) - here) / step, (bent(axis, axis + step, z) - here) / step
+    field = bent(axis, axis, z)
+    down, right = (bent(axis + step, axis, z) - field) / step, (bent(axis, axis + step, z) - field) / step
     bottom = 17 + 5 * SmoothField(subject.rng("head", "depth"), 16.0)(axis, axis, z)
     radius = np.maximum(np.hypot(x, front), 1)
-    turns = np.float32(2 * np.pi / MEDIAL_SULCI_MM)
+    per_mm = np.float32(2 * np.pi / MEDIAL_SULCI_MM)
     around = (SULCI * np.arctan2(front, x), -SULCI * front / radius**2, SULCI * x / radius**2, depth, bottom)
-    along = (turns * front, np.zeros_like(x), np.full_like(x, turns), medial, 0.7 * bottom)
+    along = (per_mm * front, np.zeros_like(x), np.full_like(x, per_mm), medial, 0.7 * bottom)
     strength = np.float32(2.2)
     distances = []
     for count, across, ahead, below, end in (around, along):
-        phase = np.angle(np.exp(1j * (count + strength * here)))
-        slope = np.hypot(across + strength * right, ahead - strength * down)
-        line = np.abs(phase) / np.maximum(slope, 0.05)
+        phase = np.angle(np.exp(1j * (count + strength * field)))
+        steepness = np.hypot(across + strength * right, ahead - strength * down)
+        line = np.abs(phase) / np.maximum(steepness, 0.05)
         distances.append(np.hypot(line, np.maximum(below - end, 0)) - SULCUS_MM)
     return np.asarray(np.minimum(*distances), np.float32)
 

@@ -51,12 +51,12 @@ def is_real(sequence: PulseSequence, deltaf_hz: Tensor) -> bool:
     """
     intervals = distinct_intervals(sequence)
     same_tr = sequence.spoiling == "gradient" and bool(np.ptp(intervals.tr_ms) == 0)
-    half_turns = 2 * _rf_turns(sequence, intervals)
-    return bool(np.abs(half_turns - half_turns.round()).max() < 1e-9) and (same_tr or not bool(deltaf_hz.any()))
+    half_cycles = 2 * _rf_cycles(sequence, intervals)
+    return bool(np.abs(half_cycles - half_cycles.round()).max() < 1e-9) and (same_tr or not bool(deltaf_hz.any()))
 
 
 def epg(
-    sequence: PulseSequence, tissue: Spins, inversion_efficiency: float, orders: int, real: bool, trim: bool
+    sequence: PulseSequence, tissue: Spins, inversion_efficiency: float, *, orders: int, real: bool, trim: bool
 ) -> Tensor:
     """(atoms, spokes) right after each pulse, real or complex.
 
@@ -124,9 +124,9 @@ class _Pulse:
     """Of A until the next pulse, complex; B turns the other way. None for real states."""
 
 
-def _rf_turns(sequence: PulseSequence, intervals: Intervals) -> NDArray[np.float64]:
+def _rf_cycles(sequence: PulseSequence, intervals: Intervals) -> NDArray[np.float64]:
     """(distinct,) from pulse to pulse, less what is common to all where a gradient hides that."""
-    return intervals.rf_turns - (intervals.rf_turns[0] if sequence.spoiling == "gradient" else 0)
+    return intervals.rf_cycles - (intervals.rf_cycles[0] if sequence.spoiling == "gradient" else 0)
 
 
 def _pulses(sequence: PulseSequence, intervals: Intervals, tissue: Spins, real: bool) -> list[_Pulse]:
@@ -138,17 +138,17 @@ def _pulses(sequence: PulseSequence, intervals: Intervals, tissue: Spins, real: 
     e1, e2 = torch.exp(-tr / tissue.t1_ms), torch.exp(-tr / tissue.t2_ms)
     if sequence.spoiling == "ideal":
         e2 = torch.zeros_like(e2)
-    rf_turns = _rf_turns(sequence, intervals)
+    rf_cycles = _rf_cycles(sequence, intervals)
     if real:
-        e2 = e2 * torch.as_tensor(np.cos(np.pi * np.rint(2 * rf_turns))).to(like)[:, None]
+        e2 = e2 * torch.as_tensor(np.cos(np.pi * np.rint(2 * rf_cycles))).to(like)[:, None]
     columns = [(cosine - 1) / 2 * e2, sine * e2, -sine / 2 * e1, cosine * e1, e2, 1 - e1]
     if real:
         phases: list[Tensor | None] = [None] * len(tr)
     else:
         columns = [x.repeat_interleave(2, -1) for x in columns]
         columns[-1] = columns[-1] * torch.tensor([1.0, 0.0]).to(like).repeat(len(tissue))
-        turns = torch.as_tensor(rf_turns, device=like.device)[:, None] + precession(intervals, tissue.deltaf_hz)
-        phase = torch.exp(-2j * torch.pi * turns)
+        cycles = torch.as_tensor(rf_cycles, device=like.device)[:, None] + precession(intervals, tissue.deltaf_hz)
+        phase = torch.exp(-2j * torch.pi * cycles)
         phases = list(phase.to(like.dtype.to_complex()).unbind())
     return [_Pulse(*rows) for rows in zip(*(x.unbind() for x in columns), phases, strict=True)]
 

@@ -21,7 +21,7 @@ class Intervals:
     """(distinct,) nominal."""
     tr_ms: NDArray[np.float64]
     """(distinct,)"""
-    rf_turns: NDArray[np.float64]
+    rf_cycles: NDArray[np.float64]
     """(distinct,) phase of the next pulse over this one's."""
     of_spoke: list[int]
     """Which of them each spoke is."""

@@ -15,7 +15,7 @@ Trains = NDArray[np.float64]
 Spoiling = Literal["ideal", "gradient", "balanced"]
 
 TRAINS = ("flip_angle_deg", "rf_phase_deg", "te_ms", "tr_ms")
-"""Fields of a `Sequence` with a value for every spoke."""
+"""Fields of a `PulseSequence` with a value for every spoke."""
 SCALARS: dict[str, type] = {
     "ti_ms": float,
     "recovery_ms": float,

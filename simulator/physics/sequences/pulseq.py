@@ -103,10 +103,10 @@ def _pulses(played: Any) -> tuple[list[Pulse], float]:
         block = played.get_block(number)
         if block.rf is not None:
             rf = block.rf
-            turns = _integral(rf)
-            phase = np.rad2deg(rf.phase_offset + np.angle(turns) + 2 * np.pi * rf.freq_offset * rf.center)
+            rotation = _integral(rf)
+            phase = np.rad2deg(rf.phase_offset + np.angle(rotation) + 2 * np.pi * rf.freq_offset * rf.center)
             use = getattr(rf, "use", "undefined")
-            pulses.append(Pulse(now + rf.delay + rf.center, 360 * abs(turns), float(phase), use, []))
+            pulses.append(Pulse(now + rf.delay + rf.center, 360 * abs(rotation), float(phase), use, []))
         if block.adc is not None and pulses:
             adc = block.adc
             middle = now + adc.delay + adc.num_samples * adc.dwell / 2

@@ -21,7 +21,7 @@ MAX_SPOKES = 100_000
 
 
 def sequence_fields(data: bytes) -> dict[str, Any]:
-    """The fields of a `Sequence`, but its name, from the bytes of a TOML file.
+    """The fields of a `PulseSequence`, except its name, from the bytes of a TOML file.
 
     Raises KeyError for a key that is missing, and FileError, in words, for whatever else is wrong.
     """

@@ -55,7 +55,7 @@ def test_kspace_of_a_gradient_spoiled_train_is_the_direct_sum_over_tissue_from_m
     nothing = np.zeros(SHAPE, np.float32)
     phantom = replace(phantom, ff=nothing, t1h2o=t1, t2h2o=t2, deltaf=nothing)
     readout, maps = radial_readout(n, 40, 18, 1.5, 4.0), random_sensitivities()
-    trains = fingerprint(sequence, t1[tissue], t2[tissue], phantom.b1[tissue], orders=n)
+    trains = fingerprint(sequence, t1[tissue], t2[tissue], b1=phantom.b1[tissue], orders=n)
     rows, columns = np.nonzero(tissue)
     expected = np.empty((3, n, 40), complex)
     for j in range(n):

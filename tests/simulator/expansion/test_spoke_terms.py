@@ -16,7 +16,10 @@ TOLERANCE = 1e-3
 
 
 def terms(efficiencies=(0.7, 1.0), most_delay=0.5):
-    return SpokeTerms(short_sequence(), TIME_MS, DK, efficiencies, most_delay, RECEIVER_HZ, TOLERANCE)
+    return SpokeTerms(
+        short_sequence(), TIME_MS, dk=DK, efficiencies=efficiencies, most_delay=most_delay, receiver_hz=RECEIVER_HZ,
+        tolerance=TOLERANCE,
+    )  # fmt: skip
 
 
 def written_out(phantom, efficiency, delays):
