@@ -1,4 +1,4 @@
-"""A whole simulated scan: subject, coil array and sequence in; ISMRMRD file with its truth beside it out."""
+"""Simulates a whole scan: an ISMRMRD file, and the file with the true maps beside it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -29,9 +29,9 @@ NOISE_READOUTS = 8
 
 
 def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress | None = None) -> None:
-    """Write a scan of a subject to `path` and the true maps beside it, holding one slice in memory at a time.
+    """Write a scan of a subject to `path`, and the true maps beside it. Only one slice is in memory at a time.
 
-    The noise readouts come first, unless there is no noise.
+    The scan begins with noise readouts, unless there is no noise.
 
     Raises InputError for settings that cannot be scanned, and FileError for a folder that does not exist.
     """

@@ -1,4 +1,4 @@
-"""What can be set for a simulated scan, with unit, meaning and limits of every setting."""
+"""The settings of a simulated scan, with unit, meaning and limits of every setting."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ __all__ = ["SimulationSettings"]
 
 MOST_SPOKES = 65_535
 MOST_BYTES = 2 << 30
-"""Of one slice's k-space, several copies of which are in memory at times."""
+"""Largest k-space of one slice; at times several copies of it are in memory."""
 
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What to simulate. Raises InputError, in one sentence, for what no scanner can do."""
+    """The settings of a simulated scan. Raises InputError, in one sentence, for settings that no scanner can have."""
 
     anatomy: str = setting("thigh", "", "What lies in the scanner.", choices=tuple(ANATOMIES))
     population: str = setting("patients", "", "Whom the subject is drawn from.", choices=tuple(POPULATIONS))
@@ -68,7 +68,7 @@ class SimulationSettings:
             raise InputError("Spiral arms start at k = 0 and need an embedded trajectory.")
 
     def protocol(self) -> Protocol:
-        """The scanner's protocol. Raises InputError for an unknown or too quick sequence, or too much data."""
+        """The protocol of the scanner. Raises InputError for an unknown or too fast sequence, and for too much data."""
         sequence = load_sequence(self.sequence)
         protocol = Protocol(
             sequence=sequence,

@@ -1,4 +1,4 @@
-"""Fingerprints all the way through k-space and the very gadgets of the runtime."""
+"""Fingerprints from simulated k-space, reconstructed by the gadgets of the runtime."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ def full_images(
     demodulation_hz: float,
     tolerance: float = 1e-3,
 ) -> NDArray[np.complex64]:
-    """(K, y, x) coil-combined coefficients of one slice."""
+    """Coil-combined coefficients (K, y, x) of one slice."""
     kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.actual, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
     chain = Chain([CoilCompression(virtual_coils), SpokeAccumulation(), Gridding(basis, tolerance)])

@@ -1,4 +1,4 @@
-"""Training: patches in, weights out, from where it stopped and bit for bit as if it never had."""
+"""The training loop: patches in, weights out. An interrupted run continues bit for bit as if it had not stopped."""
 
 import math
 from collections.abc import Callable
@@ -25,41 +25,41 @@ from spokestream.models.training.validation import overall, validate
 __all__ = ["BatchReport", "Training", "learning_rate", "split", "train"]
 
 SMOOTH = 0.98
-"""Of the loss that is shown: a mean over the last fifty batches or so."""
+"""Smoothing of the loss that is shown, an average over about the last fifty batches."""
 CHECKPOINT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What can be shown after a batch."""
+    """The state of a run after a batch, for display."""
 
     batch: int
-    """Batches so far, in all epochs."""
+    """Batches so far, over all epochs."""
     batches: int
-    """That the run has."""
+    """Batches of the whole run."""
     epoch: int
     loss: float
     learning_rate: float
     nrmse: dict[str, float] | None = None
-    """By map over the validation subjects, after the last batch of an epoch."""
+    """Map name -> normalised error over the validation subjects; only after the last batch of an epoch."""
 
 
 def train(
     folder: Path, data: Path, settings: TrainingSettings, report: Callable[[BatchReport], object] | None = None
 ) -> Best | None:
-    """Train a network on a training set, or go on where the folder's checkpoint stopped.
+    """Train a network on a training set, or continue from the checkpoint in the folder.
 
-    Under `torchrun` every process takes its share of each batch, on a GPU of its own if there are any. CUDA repeats
-    itself exactly from then on, in the whole process.
+    Under `torchrun` every process takes its part of each batch, on its own GPU if there are any. From this call on,
+    CUDA computes reproducibly in the whole process.
 
     Args:
-        folder: of the run; keeps `checkpoint.pt`, `best.pt` and what TensorBoard shows.
+        folder: folder of the run, with `checkpoint.pt`, `best.pt` and TensorBoard's files.
         data: folder of the training set.
         settings: of the run.
-        report: told after every batch, in the first process.
+        report: called after every batch, in the first process.
 
     Returns:
-        The weights that did best on the validation subjects, in the first process; None in the others.
+        The weights with the smallest error on the validation subjects, in the first process; None in the others.
 
     Raises FileError for a folder with another run, and InputError for data that do not suffice and impossible settings.
 
@@ -73,19 +73,19 @@ def train(
 
 
 def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet]:
-    """Subjects to learn from and, the last of the set, those to validate with. Raises InputError for too few."""
+    """Subjects for training, and the last subjects of the set for validation. Raises InputError for too few."""
     seeds = TrainingSet(data).seeds
     learn, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
     wanted = settings.subjects or len(learn)
     if not learn or wanted > len(learn):
         raise InputError(
-            f"{data} has {len(seeds)} subjects; {settings.validation} for validation leave {len(learn)} to learn from."
+            f"{data} has {len(seeds)} subjects; {settings.validation} for validation leave {len(learn)} for training."
         )
     return TrainingSet(data, learn[:wanted]), TrainingSet(data, held_out)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """Learning rate when a share `progress` of the run, 0 to 1, is done."""
+    """The learning rate when the fraction `progress` (0 to 1) of the run is done."""
     if recipe.decay == "cosine":
         return recipe.learning_rate * min(1.0, progress / 0.01 + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
     if recipe.decay == "tenfold":
@@ -94,7 +94,7 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 class Training:
-    """A run: its network, its data, and how far it is."""
+    """A training run: its network, its data, and its progress."""
 
     def __init__(self, folder: Path, data: Path, settings: TrainingSettings, processes: Processes) -> None:
         self.folder, self.settings, self.recipe, self.processes = folder, settings, recipe(settings), processes
@@ -152,7 +152,7 @@ class Training:
                     self._keep()
                     saved = perf_counter()
             nrmse = None
-            if self.epoch >= self.recipe.first_epochs:  # before, the network lacks most of its training
+            if self.epoch >= self.recipe.first_epochs:  # in the first step, most of the network is not yet trained
                 nrmse = validate(self.network, self.normalisation, self.held_out, self.settings)
                 board.show({f"validation NRMSE/{name}": value for name, value in nrmse.items()}, self.done)
             self.epoch, self.batch, self.seconds = self.epoch + 1, 0, perf_counter() - begin
@@ -166,7 +166,7 @@ class Training:
 
     @property
     def done(self) -> int:
-        """Batches so far, in all epochs."""
+        """Batches so far, over all epochs."""
         return self.epoch * len(self.patches) + self.batch
 
     def _step(self, x: Tensor, target: Tensor, weight: Tensor, rate: float) -> float:

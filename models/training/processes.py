@@ -1,4 +1,4 @@
-"""The processes that train together: one alone, or those that `torchrun` started, each with a GPU if there are any."""
+"""The processes that train together, and their arithmetic: one process, or those that `torchrun` started."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +14,10 @@ __all__ = ["Processes", "autocast", "in_bfloat16"]
 
 
 class Processes:
-    """Which process among those of `torchrun`; use as a context. Raises InputError for more of them than GPUs."""
+    """The place of this process among those of `torchrun`, with its own GPU if there are any; use as a context.
+
+    Raises InputError if there are more processes than GPUs.
+    """
 
     def __init__(self) -> None:
         self.rank, self.size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -39,28 +42,28 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes files and talks."""
+        """Whether this is the first process, which writes files and reports."""
         return self.rank == 0
 
     def distribute(self, network: nn.Module) -> nn.Module:
-        """The network, with gradients that are means over all processes."""
+        """The network, with gradients that are averaged over all processes."""
         return nn.parallel.DistributedDataParallel(network) if self.size > 1 else network
 
     def total(self, part: Tensor) -> Tensor:
-        """The sum over all processes, which all must use alike; its derivatives suit those of `distribute`."""
+        """The sum over all processes, differentiable. All processes must compute the same loss from it."""
         if self.size == 1:
             return part
         whole: Tensor = _Total.apply(part, self.size)  # type: ignore[no-untyped-call]
         return whole
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have reached this point."""
         if self.size > 1:
             distributed.barrier()
 
 
 class _Total(torch.autograd.Function):
-    """A sum over processes. Its gradient is multiplied by their number, by which the mean of all gradients divides."""
+    """A sum over processes. The gradient is multiplied by the number of processes, because DDP averages gradients."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor, size: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training run."""
+"""The curves of a training run for TensorBoard."""
 
 from importlib import import_module
 from pathlib import Path
@@ -10,10 +10,10 @@ __all__ = ["Board"]
 
 
 class Board:
-    """Curves in a folder; use as a context. Raises InputError when TensorBoard is missing.
+    """TensorBoard curves in a folder; use as a context. Raises InputError when TensorBoard is not installed.
 
     Args:
-        folder: of the run, None shows nothing.
+        folder: folder of the run; None writes nothing.
 
     """
 
@@ -34,7 +34,7 @@ class Board:
             self._writer.close()
 
     def show(self, values: dict[str, float], batch: int) -> None:
-        """Add a point to each of these curves."""
+        """Add a point to each of these curves, at this number of batches."""
         if self._writer:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, batch)

@@ -1,4 +1,4 @@
-"""Flip angles over the thickness of a slice: no pulse excites a box."""
+"""The profile of flip angles through a slice."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,16 @@ Real = NDArray[np.float64]
 
 PROFILES = ("rectangular", "hann-sinc", "gaussian")
 THICKNESSES = 1.0
-"""How far out of the middle a sinc's profile is followed, in nominal thicknesses."""
+"""The profile of a sinc is computed up to this distance from the middle, in nominal thicknesses."""
 DEVIATIONS = 4
-"""The same of a Gaussian, in standard deviations."""
+"""The profile of a Gaussian is computed up to this distance from the middle, in standard deviations."""
 
 
 def slice_profile(name: str, time_bandwidth: float = 4, sub_slices: int = 61) -> Real:
-    """Flip angle over that of the middle, at evenly spaced places through the slice: (sub_slices,).
+    """The flip angle relative to that in the middle, at evenly spaced positions through the slice: (sub_slices,).
 
-    For small flip angles it is the Fourier transform of the pulse: of a Hann-windowed sinc with this time-bandwidth
-    product, or of a Gaussian. The signal of the slice is the mean over the places (`simulator/physics/fingerprint.py`).
+    For small flip angles it is the Fourier transform of the pulse, which is a Hann-windowed sinc with this
+    time-bandwidth product, or a Gaussian. `simulator/physics/fingerprint.py` averages the signal over the positions.
 
     Raises InputError for a name that is not one of `PROFILES`.
     """

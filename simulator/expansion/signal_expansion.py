@@ -1,11 +1,11 @@
 """The signal of tissue over spokes and samples, as a short sum of products.
 
-At one echo time every voxel's signal is a train over the spokes (its T1, T2, B1) times an evolution along the
-readout (its off-resonance, the fat spectrum). Over all tissue both span few dimensions, so that
+At one echo time, the signal of a voxel is a train over the spokes (from T1, T2 and B1) times an evolution along the
+readout (from off-resonance and the fat spectrum). Over all tissue both span few dimensions, so that
 
     signal(voxel, spoke, sample) = sum over terms of image(voxel) train(spoke) evolution(sample).
 
-A term costs one transform per coil, however many spokes and samples there are.
+Each term costs one transform for every coil, independent of the number of spokes and samples.
 """
 
 from dataclasses import dataclass
@@ -38,17 +38,18 @@ class TrainSignal(Protocol):
 
 
 NODES = (10, 8, 10)
-"""Chebyshev nodes of log T1, log T2 and B1 to begin with; a wide range of tissue takes more."""
+"""Initial numbers of Chebyshev nodes of log T1, log T2 and B1; a wide range of tissue needs more."""
 MOST_NODES = 40
 RESOLVED = {"ideal": 1e-5, "gradient": 2e-4}
-"""Highest polynomials over the largest, below which nodes are enough; phase graphs are not smoother than that."""
+"""The nodes are enough when the highest polynomials, relative to the largest, are below this. For gradient spoiling it
+is the accuracy of the phase graphs."""
 CHUNK = 8192
 """Voxels whose polynomials are computed at once."""
 
 
 @dataclass(frozen=True)
 class TissueRange:
-    """The tissue that an expansion must hold for: lowest and highest values."""
+    """The range of tissue that an expansion must be valid for: lowest and highest values."""
 
     t1h2o_ms: Span
     t2h2o_ms: Span
@@ -58,7 +59,7 @@ class TissueRange:
 
     @classmethod
     def of(cls, phantom: Phantom) -> "TissueRange":
-        """The range of one slice; a pool that is nowhere gets any T1 and T2."""
+        """The range of one slice; a pool that does not occur gets an arbitrary T1 and T2."""
         tissue = phantom.pd > 0
 
         def span(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> Span:
@@ -78,14 +79,14 @@ class _Pool:
 
     spans: tuple[Span, Span, Span]
     polynomials: Trains
-    """(T1, T2, B1, spokes), or of their coefficients in a basis of trains."""
+    """(T1, T2, B1, spokes), or (T1, T2, B1, trains) for coefficients in a basis of trains."""
     is_fat: bool
 
     @classmethod
     def interpolate(
         cls, signal: TrainSignal, t1_ms: Span, t2_ms: Span, b1: Span, resolved: float, is_fat: bool
     ) -> "tuple[_Pool, Trains]":
-        """The pool, and its trains at the nodes."""
+        """Interpolate the signal. Returns the pool, and its trains at the nodes."""
         spans = (_logarithms(t1_ms), _logarithms(t2_ms), b1)
         counts = [n if np.ptp(span) else 1 for n, span in zip(NODES, spans, strict=True)]
         while True:
@@ -103,11 +104,11 @@ class _Pool:
                 counts[axis] = min(MOST_NODES, 3 * counts[axis] // 2)
 
     def onto(self, trains: Trains, spokes: NDArray[np.intp]) -> "_Pool":
-        """Of the trains' coefficients, at these spokes."""
+        """The pool with its trains, at these spokes, replaced by their coefficients in a basis of trains."""
         return _Pool(self.spans, self.polynomials[..., spokes] @ trains.conj().T, self.is_fat)
 
     def at(self, t1_ms: Real, t2_ms: Real, b1: Real) -> Trains:
-        """(trains, voxels). Raises InputError for tissue outside the range."""
+        """The coefficients (trains, voxels) of tissue. Raises InputError for tissue outside the range."""
         degrees = [n - 1 for n in self.polynomials.shape[:3]]
         powers = []
         for what, value, span, degree in zip(
@@ -123,22 +124,22 @@ class _Pool:
 
     @property
     def knows_t2(self) -> bool:
-        """Whether T2 is an axis; if not, it is `reference_t2_ms` everywhere."""
+        """Whether T2 is an axis; if not, all trains have `reference_t2_ms`."""
         return bool(self.polynomials.shape[1] > 1)
 
     @property
     def reference_t2_ms(self) -> float:
-        """T2 of the trains."""
+        """The T2 of the trains."""
         return float(np.exp(np.mean(self.spans[1])))
 
 
 @dataclass(frozen=True, eq=False)
 class EchoTerms:
-    """The terms of all spokes of one echo time."""
+    """The terms of the signal at one echo time."""
 
     te_ms: float
     spokes: NDArray[np.intp]
-    """(spokes,) places in the train."""
+    """(spokes,) numbers of the spokes with this echo time."""
     trains: Trains
     """(trains, spokes) orthonormal."""
     evolutions: Real
@@ -149,7 +150,7 @@ class EchoTerms:
     """(samples,) from the echo."""
     receiver_hz: float
     pools: tuple[_Pool, _Pool]
-    """Coefficients of water's and of fat's trains."""
+    """Coefficients of the trains of water and of fat."""
 
 
 def signal_terms(
@@ -160,25 +161,25 @@ def signal_terms(
     tolerance: float,
     receiver_hz: float = 0.0,
 ) -> list[EchoTerms]:
-    """Trains and evolutions that span the signal of any mixture of water and fat within a range, for each echo time.
+    """The trains and evolutions that span the signal of any mixture of water and fat in a range, for each echo time.
 
     Args:
-        sequence: gives the echo times.
-        signal: of one pool.
-        time_ms: (samples,) from the echo.
-        tissue: what must be spanned.
-        tolerance: what may be left out, of the root mean square over all tissue in the range.
-        receiver_hz: frequency of the receiver during the readout, below that of water.
+        sequence: defines the echo times.
+        signal: the signal of one pool.
+        time_ms: (samples,) time from the echo.
+        tissue: the range of tissue.
+        tolerance: error that is allowed, relative to the root mean square over all tissue in the range.
+        receiver_hz: frequency of the receiver during the readout, counted downwards from that of water.
 
     Raises InputError for balanced trains.
 
     """
     if sequence.spoiling == "balanced":
         raise InputError(
-            f"Balanced trains band with off-resonance, which scans do not model; '{sequence.name}' cannot be scanned."
+            f"Balanced trains show banding, which scans do not model; '{sequence.name}' cannot be scanned."
         )
     resolved = RESOLVED[sequence.spoiling]
-    # where no transverse magnetisation lives on, T2 changes a train's size at one echo time, not its shape
+    # without transverse magnetisation from earlier spokes, T2 scales a train at one echo time and keeps its shape
     t2h2o_ms = tissue.t2h2o_ms if sequence.spoiling != "ideal" else (tissue.t2h2o_ms[0],) * 2
     water, water_trains = _Pool.interpolate(signal, tissue.t1h2o_ms, t2h2o_ms, tissue.b1, resolved, is_fat=False)
     fat, fat_trains = _Pool.interpolate(signal, tissue.t1fat_ms, (FAT_T2_MS,) * 2, tissue.b1, resolved, is_fat=True)
@@ -214,7 +215,7 @@ def signal_terms(
 def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     """The image of every term, for each echo time: a list of (terms, voxels), complex.
 
-    Voxels are those where `phantom.pd > 0`, in the order of the array. Raises InputError for tissue outside the
+    The voxels are those with `phantom.pd > 0`, in the order of the array. Raises InputError for tissue outside the
     range that the terms were made for.
     """
     tissue = phantom.pd > 0
@@ -224,7 +225,7 @@ def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     images = [np.zeros((len(group.pairs), pd.size), complex) for group in terms]
     for image, group in zip(images, terms, strict=True):
         for pool, (density, t1_ms, t2_ms) in zip(group.pools, tissues, strict=True):
-            present = np.flatnonzero(density > 0)  # a pool that is not there may have no T1
+            present = np.flatnonzero(density > 0)  # a pool with no protons may have no T1
             for start in range(0, present.size, CHUNK):
                 voxels = present[start : start + CHUNK]
                 trains = pool.at(t1_ms[voxels], t2_ms[voxels], b1[voxels]) * density[voxels]
@@ -241,9 +242,10 @@ def _phasors(deltaf_hz: Real, time_ms: Real, receiver_hz: float) -> Complex:
 
 
 def _evolutions(deltaf_hz: Real, group: EchoTerms, is_fat: bool) -> Complex:
-    """(evolutions, voxels): coefficients of each voxel's phase over the readout, that at the echo included.
+    """The coefficients (evolutions, voxels) of the phase of each voxel over the readout, including that at the echo.
 
-    They are smooth in the off-resonance, and interpolated: to 1e-6, at steps of a few thousandths of a turn.
+    They are smooth functions of the off-resonance and are interpolated, with an error of 1e-6 at steps of a few
+    thousandths of a cycle.
     """
     steps = 3 + int(400 * 1e-3 * np.ptp(deltaf_hz) * np.abs(group.te_ms + group.time_ms).max())
     nodes = np.linspace(deltaf_hz.min(), deltaf_hz.max(), steps)
@@ -255,14 +257,14 @@ def _evolutions(deltaf_hz: Real, group: EchoTerms, is_fat: bool) -> Complex:
 
 
 def _span(signals: list[Trains], tolerance: float) -> Trains:
-    """(dimensions, points) an orthonormal basis of all rows, to a tenth of the tolerance."""
-    # torch's, since numpy's stalls for seconds where cores are shared
+    """An orthonormal basis (dimensions, points) of all rows, to a tenth of the tolerance."""
+    # torch's decomposition, because numpy's stalls for seconds when cores are shared
     _, singular, basis = torch.linalg.svd(torch.from_numpy(np.vstack(signals)), full_matrices=False)
     return np.asarray(basis[singular > 0.1 * tolerance * singular[0]].numpy())
 
 
 def _tail(polynomials: Trains, axis: int) -> float:
-    """The two highest polynomials of an axis over the largest of all."""
+    """The larger of the two highest polynomials of an axis, relative to the largest of all."""
     size = np.abs(polynomials)
     return float(np.take(size, (-2, -1), axis).max() / size.max())
 

@@ -31,22 +31,22 @@ MODELS: dict[str, Anatomy] = {
     "brain": BRAIN, "nist": NIST, "squares": SQUARES,
 }  # fmt: skip
 ANATOMIES = {name: anatomy.about for name, anatomy in MODELS.items()}
-"""What can be rendered, with a line about each."""
+"""Name -> description of every anatomy."""
 DEFAULT_FOV_MM = {name: anatomy.fov_mm for name, anatomy in MODELS.items()}
-"""Field of view that holds everybody's anatomy."""
+"""Name -> field of view that is large enough for everybody."""
 MM_PER_LEVEL = {name: anatomy.level_mm for name, anatomy in MODELS.items()}
-"""How far along the body one unit of level is."""
+"""Name -> length of one unit of level along the body."""
 
 
 def render(
     anatomy: str, subject: Subject, level: float = 0.0, matrix: int = 350, fov_mm: float | None = None
 ) -> Phantom:
-    """One slice through a person or test object: the same body on every grid.
+    """One slice through a person or test object. The body does not depend on the grid.
 
     Args:
         anatomy: one of `ANATOMIES`.
-        subject: whose body.
-        level: place along the anatomy, -1 (towards the feet) .. 1 (towards the head); bodies vary smoothly with it.
+        subject: the person.
+        level: position along the anatomy, -1 (towards the feet) .. 1 (towards the head); bodies vary smoothly with it.
         matrix: pixels along y and x.
         fov_mm: field of view; by default that of `DEFAULT_FOV_MM`.
 
@@ -89,7 +89,7 @@ def _axis(matrix: int, fov_mm: float, supersampling: int) -> Float:
 
 
 def _parameters(section: CrossSection, subject: Subject, level: float, axis: Float) -> dict[str, Float]:
-    """Parameters of every point: the tissue's mean and fields that vary within it."""
+    """The parameters of every point: the mean of its tissue plus fields that vary within the tissue."""
     table = {name: np.array([getattr(t, name) for t in section.tissues], np.float32) for name in Tissue.__annotations__}
     value = {name: column[section.label] for name, column in table.items()}
     coarse, streaks, water, lipid = (
@@ -97,7 +97,7 @@ def _parameters(section: CrossSection, subject: Subject, level: float, axis: Flo
         for correlation_mm in (12.0, 3.0, 15.0, 40.0)
     )
     ff = value["ff"] + value["ff_spread"] * (0.7 * coarse + 0.7 * streaks)
-    # variation never makes a mixed tissue pure
+    # clipped, so that variation never makes a mixed tissue pure
     return {
         "pd": value["pd"] * (1 + 0.02 * water),
         "ff": np.clip(ff, np.minimum(value["ff"], 0.01), np.maximum(value["ff"], LARGEST_FF)),
@@ -108,7 +108,7 @@ def _parameters(section: CrossSection, subject: Subject, level: float, axis: Flo
 
 
 def _average(label: NDArray[np.uint8], fine: dict[str, Float]) -> dict[str, Float]:
-    """Mean over the points of every pixel: protons for the density and fat fraction, their pool's for T1 and T2."""
+    """The means over the points of every pixel, weighted by proton density; T1 and T2 by that of their own pool."""
     pd, ff = np.where(label == 0, 0, fine["pd"]), fine["ff"]
     water, fat = pd * (1 - ff), pd * ff
 

@@ -1,4 +1,4 @@
-"""Ellipses and arcs that move, grow and end along the body: what anatomy is drawn with."""
+"""The shapes of anatomy: ellipses and arcs that move, grow and end along the body."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Ellipse:
     """Levels between which the shape exists; its ends are rounded."""
 
     def gauge(self, side: Float, front: Float, level: float) -> Float:
-        """Approximate distance to the rim, negative inside, in the units of the coordinates; inf where it has ended."""
+        """The approximate distance to the rim, in units of the coordinates; negative inside, inf outside the span."""
         size = (1 + level * self.growth) * self._taper(level)
         if size <= 0:
             return np.full(np.broadcast_shapes(side.shape, front.shape), np.inf, np.float32)

@@ -39,9 +39,9 @@ NAMES = tuple(TISSUE)
 HALF_WIDTH_MM, HALF_LENGTH_MM, HALF_HEIGHT_MM = 75.0, 94.0, 78.0
 SKIN_MM, SCALP_FAT_MM, TABLE_MM, DIPLOE_MM, FLUID_MM = 2.0, 3.5, 1.6, 3.0, 1.6
 SULCI = 32
-"""Around the brain."""
+"""Number of sulci around the brain."""
 MEDIAL_SULCI_MM = 15.0
-"""From one to the next along the fissure between the hemispheres."""
+"""Distance between sulci along the fissure between the hemispheres."""
 SULCUS_MM = 0.6
 """Half the width of a sulcus."""
 CORTEX_MM = 2.7
@@ -115,7 +115,7 @@ def _cross_section(subject: Subject, level: float, axis: Float) -> CrossSection:
 
 
 def _depth(x: Float, front: Float, level: float, wobble: Float) -> Float:
-    """Depth below the skin in mm, negative outside: the head is an egg, narrower at the front."""
+    """The depth below the skin in mm, negative outside. The head is egg-shaped and narrower at the front."""
     round_off = np.sqrt(1 - (level * REACH_MM / HALF_HEIGHT_MM) ** 2)
     bearing = np.arctan2(front, x)
     outline = 1 / np.hypot(np.cos(bearing) / HALF_WIDTH_MM, np.sin(bearing) / HALF_LENGTH_MM)
@@ -126,10 +126,10 @@ def _depth(x: Float, front: Float, level: float, wobble: Float) -> Float:
 def _sulci(
     x: Float, front: Float, depth: Float, medial: Float, subject: Subject, axis: Float, z: float
 ) -> Float:  # fmt: skip
-    """Distance to the nearest sulcus, negative inside, mm.
+    """The distance to the nearest sulcus in mm, negative inside.
 
-    Sulci are lines of equal phase, where a phase that counts around the brain, or along the fissure between the
-    hemispheres, is bent by a random field; they end some way below the surface.
+    Sulci are lines of equal phase. The phase increases around the brain, or along the fissure between the hemispheres,
+    and is bent by a random field. Sulci end at some depth below the surface.
     """
     bent = SmoothField(subject.rng("head", "sulci"), 13.0)
     step = np.float32(0.5)
@@ -151,7 +151,7 @@ def _sulci(
 
 
 def _middle_fissure(x: Float, front: Float, level: float, wobble: Float) -> Float:
-    """Distance to the fissure between the hemispheres, negative inside, mm; the corpus callosum interrupts it."""
+    """The distance to the fissure between the hemispheres in mm, negative inside; the corpus callosum interrupts it."""
     callosum = 36 * np.sqrt(max(0.0, 1 - (level / 0.6) ** 2))
     return np.asarray(np.hypot(x + 1.5 * wobble, np.maximum(callosum - np.abs(front), 0)) - 0.8, np.float32)
 

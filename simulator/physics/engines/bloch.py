@@ -1,7 +1,7 @@
 """Isochromats: the Bloch equation at points across the voxel, for dephasing of any strength.
 
-Slow and plain: what the extended phase graphs are held against, and what they cannot say, a gradient that dephases by
-no whole turn.
+The method is slow and simple. It is the reference for the extended phase graphs, and also covers gradients that do not
+dephase the voxel by a whole cycle.
 """
 
 import torch
@@ -22,15 +22,16 @@ def bloch(
     isochromats: int,
     dephasing_cycles: float = 1.0,
 ) -> Tensor:
-    """(atoms, spokes) complex: the mean over the voxel right after each pulse.
+    """The mean magnetisation (atoms, spokes) over the voxel immediately after each pulse, complex.
 
     Args:
-        sequence: with gradient spoiling, the isochromats are dephased after every echo; with balanced gradients there
-            is no dephasing, and with ideal spoiling nothing transverse is left.
+        sequence: with gradient spoiling, the isochromats are dephased after every echo. With balanced gradients there
+            is no dephasing, and with ideal spoiling no transverse magnetisation remains.
         tissue: the atoms.
-        inversion_efficiency: 1 turns M into -M.
-        isochromats: evenly spaced over the voxel; for a whole turn, one more than all repetitions have spokes is exact.
-        dephasing_cycles: by which the gradient dephases the voxel in every TR.
+        inversion_efficiency: 1 changes M to -M.
+        isochromats: number of points, evenly spaced over the voxel. For one cycle of dephasing, one point more than all
+            repetitions have spokes is exact.
+        dephasing_cycles: cycles by which the gradient dephases the voxel in every TR.
 
     """
     intervals = distinct_intervals(sequence)

@@ -11,7 +11,7 @@ from spokestream.simulator.physics.sequences.toml_file import sequence_fields
 __all__ = ["load_sequence", "preset_names"]
 
 PRESETS = files("spokestream.simulator.physics.sequences") / "presets"
-"""One TOML file a sequence: its train is a list of runs of equal spokes."""
+"""The folder of the presets, with one TOML file for each sequence."""
 
 
 def preset_names() -> list[str]:
@@ -20,7 +20,7 @@ def preset_names() -> list[str]:
 
 
 def load_sequence(name_or_path: str | Path) -> PulseSequence:
-    """A preset by name, or by path a TOML file of the same form (.toml) or a Pulseq file (.seq).
+    """Load a preset by its name, or a TOML file (.toml) or a Pulseq file (.seq) by its path.
 
     Raises InputError, which lists the known presets, for an unknown name, and FileError, which says what is wrong, for
     a file that cannot be used.

@@ -1,4 +1,4 @@
-"""A sequence as a TOML file writes it: scalars, and trains as runs of spokes (`docs/sequences.md`)."""
+"""The TOML format of sequences: scalars, and trains as runs of spokes (`docs/sequences.md`)."""
 
 import tomllib
 from typing import Any
@@ -15,15 +15,15 @@ __all__ = ["quadratic_phase_deg", "sequence_fields"]
 Trains = NDArray[np.float64]
 
 OPTIONAL = ("rf_phase_deg",)
-"""Of the trains, which are written once for all spokes or in every run."""
+"""The trains that can be left out. All others are written once for all spokes, or in every run."""
 MAX_SPOKES = 100_000
-"""A slip of the pen in a file must not fill the memory."""
+"""Limit that protects the memory from typing errors."""
 
 
 def sequence_fields(data: bytes) -> dict[str, Any]:
     """The fields of a `PulseSequence`, except its name, from the bytes of a TOML file.
 
-    Raises KeyError for a key that is missing, and FileError, in words, for whatever else is wrong.
+    Raises KeyError for a key that is missing, and FileError, in words, for all other errors.
     """
     try:
         table = tomllib.loads(data.decode())
@@ -47,13 +47,13 @@ def sequence_fields(data: bytes) -> dict[str, Any]:
 
 
 def quadratic_phase_deg(spokes: int, increment_deg: float) -> Trains:
-    """RF spoiling: the phase (spokes,) whose steps grow by `increment_deg` from one pulse to the next, in 0..360."""
+    """The phase (spokes,) for RF spoiling, 0..360; its steps increase by `increment_deg` from pulse to pulse."""
     index = np.arange(spokes)
     return np.asarray(increment_deg * (index * (index + 1) // 2) % 360)
 
 
 def _trains(runs: list[dict[str, Any]], common: dict[str, Any]) -> dict[str, Trains]:
-    """All trains, (spokes,) each: put together from the runs, or written once for all of them."""
+    """All trains, (spokes,) each, either joined from the runs or written once for all spokes."""
     spokes = [run["spokes"] for run in runs]
     if not all(type(n) is int and n > 0 for n in spokes) or sum(spokes) > MAX_SPOKES:
         raise FileError(f"the spokes of a run are a positive whole number, and {MAX_SPOKES} at most in all")

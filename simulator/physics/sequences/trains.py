@@ -1,6 +1,6 @@
-"""Values along a train of spokes, from the few words in which a sequence file writes them.
+"""Values along a train of spokes, from the short notation of sequence files.
 
-A number holds for every spoke, a list gives each its own; a table names a pattern and its numbers:
+A number is the value of every spoke, a list has one value for each spoke, and a table names a pattern and its numbers:
 `{ ramp = [5, 20] }`, `{ sine = [5, 35], phase_deg = [0, 180] }`, `{ through = [[0, 5], [99, 20]] }`,
 `{ smooth = [11.5, 14.5], seed = 1, swing_spokes = 50 }`.
 """
@@ -18,13 +18,13 @@ __all__ = ["ramp", "sine", "smooth", "through", "train_values"]
 Train = NDArray[np.float64]
 
 LARGEST = 1e9
-"""No time, angle or spoke comes near."""
+"""Limit of all numbers, far above any time, angle or number of spokes."""
 DECIMALS = 2
-"""Of random values: scanners time gradients to 10 µs."""
+"""Decimals of random values, because scanners time gradients in steps of 10 µs."""
 
 
 def ramp(spokes: int, ends: list[float]) -> Train:
-    """Linear from the first to the last spoke, which have the values `ends`: (spokes,)."""
+    """A line (spokes,) from the first to the last spoke, which have the values `ends`."""
     first, last = _numbers(ends, 2, "ramp")
     return np.linspace(first, last, spokes)
 
@@ -32,8 +32,8 @@ def ramp(spokes: int, ends: list[float]) -> Train:
 def sine(spokes: int, levels: list[float], phase_deg: list[float] | None = None) -> Train:
     """Base + (peak - base) sin(phase), with levels (base, peak): (spokes,).
 
-    The phase goes evenly from that of the first to that of the last spoke, both given in `phase_deg`. Without it,
-    this is half a sine that starts one step above the base and ends on it: lobe joins lobe.
+    The phase is linear between those of the first and the last spoke, which are given in `phase_deg`. Without it, this
+    is half a sine that starts one step above the base and ends at the base, so that lobes can follow each other.
     """
     base, peak = _numbers(levels, 2, "sine")
     first, last = (180 / spokes, 180) if phase_deg is None else _numbers(phase_deg, 2, "phase_deg")
@@ -41,9 +41,9 @@ def sine(spokes: int, levels: list[float], phase_deg: list[float] | None = None)
 
 
 def through(spokes: int, knots: list[list[float]]) -> Train:
-    """Through knots (spoke, value), level at each and half a cosine between two: (spokes,).
+    """A curve (spokes,) through knots (spoke, value), flat at each knot, with half a cosine between two knots.
 
-    Raises FileError unless knots go from the first spoke (0) to the last, in order.
+    Raises FileError unless the knots are in order, from the first spoke (0) to the last.
     """
     if not isinstance(knots, list) or len(knots) < 2:
         raise FileError("through takes at least two knots [spoke, value]")
@@ -57,10 +57,11 @@ def through(spokes: int, knots: list[list[float]]) -> Train:
 
 
 def smooth(spokes: int, limits: list[float], seed: int = 0, swing_spokes: float = 50) -> Train:
-    """A random smooth curve between its limits (lowest, highest), both of which it reaches: (spokes,).
+    """A smooth random curve (spokes,) that reaches both of its limits (lowest, highest).
 
-    A sum of eight waves with random phases, the shortest of which takes `swing_spokes` spokes: what papers call a
-    Perlin noise pattern and do not print. The same on every machine for the same seed: multiples of 0.01.
+    It is a sum of eight waves with random phases, of which the shortest has a period of `swing_spokes` spokes. Papers
+    call it a Perlin noise pattern and do not print it. Values are multiples of 0.01, so that they are equal on every
+    machine for the same seed.
     """
     low, high = _numbers(limits, 2, "smooth")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -82,11 +83,11 @@ PATTERNS: dict[str, tuple[Callable[..., Train], tuple[str, ...]]] = {
     "through": (through, ()),
     "smooth": (smooth, ("seed", "swing_spokes")),
 }
-"""Name -> the pattern and the further numbers that it takes."""
+"""Name -> the pattern and the names of its other parameters."""
 
 
 def train_values(written: Any, spokes: int) -> Train:
-    """The values (spokes,) that a number, a list or a pattern's table stands for.
+    """The values (spokes,) given by a number, a list or the table of a pattern.
 
     Raises FileError, in words, for anything else.
     """

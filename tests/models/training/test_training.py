@@ -157,10 +157,10 @@ def test_a_run_does_not_go_on_with_another_recipe(training_set, tmp_path, monkey
 @pytest.mark.parametrize("name", ["checkpoint.pt", "best.pt"])
 def test_what_is_left_of_a_damaged_file_is_refused(name, tmp_path):
     (tmp_path / name).write_bytes(bytes(99))
-    with pytest.raises(FileError, match=f"{name} is damaged, or not of this version"):
+    with pytest.raises(FileError, match=f"{name} is damaged, or was written by another version"):
         (read_progress if name == "checkpoint.pt" else read_best)(tmp_path)
     torch.save({"weights": {}}, tmp_path / name)
-    with pytest.raises(FileError, match="not of this version"):
+    with pytest.raises(FileError, match="written by another version"):
         (read_progress if name == "checkpoint.pt" else read_best)(tmp_path)
 
 
@@ -213,7 +213,7 @@ def test_two_and_four_processes_can_share_the_batches_of_every_network():
 def test_people_are_either_learnt_from_or_validated_with(training_set):
     learn, held_out = split(training_set, settings(subjects=2))
     assert (learn.seeds, held_out.seeds) == ([0, 1], [3])
-    with pytest.raises(InputError, match="leave 3 to learn from"):
+    with pytest.raises(InputError, match="leave 3 for training"):
         split(training_set, settings(subjects=4))
 
 

@@ -61,7 +61,7 @@ def test_a_share_of_the_energy_chooses_the_rank(tmp_path, capsys, decays):
     [
         (("--sequence", "nope", "--grid", "fang"), "no sequence preset 'nope'"),
         (("--sequence", "fisp-song-1000", "--grid", "t1ff"), "ideally spoiled trains"),
-        (("--sequence", "t1ff-2d-1400", "--grid", "drone"), "T2 cannot be told"),
+        (("--sequence", "t1ff-2d-1400", "--grid", "drone"), "T2 cannot be measured"),
         (("--sequence", "t1ff-2d-1400", "--grid", "t1ff", "--compress", "9"), "leave --compress out"),
         (("--sequence", "epi-cohen-25", "--grid", "song", "--compress", "1.0"), r"1\.0 is neither"),
         (("--sequence", "epi-cohen-25", "--grid", "song", "--compress", "26"), "1 to 25 vectors"),

@@ -170,13 +170,13 @@ def test_atoms_without_signal_do_not_count():
 
 @pytest.mark.parametrize("compress", [0, -0.5, 1.0, 2.5, 42, float("nan")])
 def test_impossible_compressions_are_refused_before_the_work(tmp_path, physics, sequence, compress):
-    with pytest.raises(InputError, match="share of the energy between 0 and 1, or to 1 to 41 vectors"):
+    with pytest.raises(InputError, match="fraction of the energy between 0 and 1, or to 1 to 41 vectors"):
         build_t1t2_dictionary(tmp_path / "d.h5", sequence, GRID, compress)
     assert physics.asked == []
 
 
 def test_trains_that_do_not_tell_t2_and_missing_folders_are_refused(tmp_path, sequence):
-    with pytest.raises(InputError, match="T2 cannot be told by 't1ff-2d-1400'"):
+    with pytest.raises(InputError, match="T2 cannot be measured with 't1ff-2d-1400'"):
         build_t1t2_dictionary(tmp_path / "d.h5", load_sequence("t1ff-2d-1400"), GRID)
     with pytest.raises(FileError, match="There is no folder"):
         build_t1t2_dictionary(tmp_path / "gone" / "d.h5", sequence, GRID)
@@ -193,7 +193,7 @@ def test_files_of_another_kind_are_refused(tmp_path, physics, sequence):
         load_t1t2_dictionary(tmp_path / "d.h5")
     with h5py.File(tmp_path / "d.h5", "a") as file:
         file.attrs["kind"] = "spokestream dictionary"
-    with pytest.raises(FileError, match="its kind is another"):
+    with pytest.raises(FileError, match="it is of another kind"):
         load_t1t2_dictionary(tmp_path / "d.h5")
 
 
