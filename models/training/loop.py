@@ -75,13 +75,14 @@ def train(
 def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet]:
     """Subjects for training, and the last subjects of the set for validation. Raises InputError for too few."""
     seeds = TrainingSet(data).seeds
-    learn, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
-    wanted = settings.subjects or len(learn)
-    if not learn or wanted > len(learn):
+    training, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
+    wanted = settings.subjects or len(training)
+    if not training or wanted > len(training):
         raise InputError(
-            f"{data} has {len(seeds)} subjects; {settings.validation} for validation leave {len(learn)} for training."
+            f"{data} has {len(seeds)} subjects; "
+            f"{settings.validation} for validation leave {len(training)} for training."
         )
-    return TrainingSet(data, learn[:wanted]), TrainingSet(data, held_out)
+    return TrainingSet(data, training[:wanted]), TrainingSet(data, held_out)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -98,9 +99,9 @@ class Training:
 
     def __init__(self, folder: Path, data: Path, settings: TrainingSettings, processes: Processes) -> None:
         self.folder, self.settings, self.recipe, self.processes = folder, settings, recipe(settings), processes
-        learn, self.held_out = split(data, settings)
+        training, self.held_out = split(data, settings)
         torch.manual_seed(settings.seed)
-        self.normalisation, self.network = self.recipe.make(learn.basis, learn.sequence, len(settings.ranges))
+        self.normalisation, self.network = self.recipe.make(training.basis, training.sequence, len(settings.ranges))
         if self.recipe.patch % self.network.step:
             raise InputError(
                 f"A patch of {settings.network} is a multiple of {self.network.step} pixels, not {self.recipe.patch}."
@@ -111,7 +112,7 @@ class Training:
         self.steps = nn.ModuleList(steps).to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distributed = [processes.distribute(step) for step in steps]
         self.patches = Patches(
-            learn,
+            training,
             self.normalisation,
             maps=settings.ranges,
             size=self.recipe.patch,
@@ -127,7 +128,7 @@ class Training:
         self.about: dict[str, Any] = {
             "settings": asdict(settings),
             "recipe": self.recipe.words | asdict(Augmentation()),
-            "data": learn.identity | {"learnt": learn.seeds, "validated": self.held_out.seeds},
+            "data": training.identity | {"learnt": training.seeds, "validated": self.held_out.seeds},
         }
         self.epoch = self.batch = 0
         self.best, self.loss, self.seconds = math.inf, math.nan, 0.0
