@@ -48,7 +48,7 @@ def match(model: PulseSequence, data: NDArray, step: float) -> tuple[float, floa
     """T1 (ms), B1 and correlation of the best atom of the closed form."""
 
     def atoms(t1, b1):
-        return frames(model, fingerprint(model, t1, T2_MS, b1))
+        return frames(model, fingerprint(model, t1, T2_MS, b1=b1))
 
     t1, b1 = np.arange(800, 1801, 200 * step), np.arange(0.3, 1.1, 0.2 * step)
     found = correlation(atoms(t1[:, None], b1), data)
@@ -71,11 +71,11 @@ def studies(sequence: PulseSequence) -> list[tuple[str, PulseSequence, NDArray, 
     """(imperfection, sequence that is matched with, frames, the reference's result)."""
 
     def ideal(t2_ms=T2_MS, **settings):
-        return frames(sequence, fingerprint(sequence, T1_MS, t2_ms, B1, **settings))
+        return frames(sequence, fingerprint(sequence, T1_MS, t2_ms, b1=B1, **settings))
 
     rows = [("none", sequence, ideal(), "")]
     for increment, result in ((50, "T1 +0, B1 up to +.02, r .9998"), (117, "T1 +10, B1 up to +.02, r .9986")):
-        signal = fingerprint(rf_spoiled(sequence, increment), T1_MS, T2_MS, B1)
+        signal = fingerprint(rf_spoiled(sequence, increment), T1_MS, T2_MS, b1=B1)
         rows.append((f"RF spoiling, {increment}°", sequence, frames(sequence, signal), result))
     for efficiency, result in ((0.95, "T1 1,330"), (0.9, "T1 1,270")):
         data = ideal(inversion_efficiency=efficiency)
@@ -90,9 +90,9 @@ def studies(sequence: PulseSequence) -> list[tuple[str, PulseSequence, NDArray, 
     full = replace(sequence, repetitions=1)
     for recovery, result in ((4190, "T1 1,370"), (2000, "T1 1,250"), (1000, "T1 1,100")):
         steady = replace(sequence, recovery_ms=recovery, repetitions=6)
-        data = frames(sequence, fingerprint(steady, T1_MS, T2_MS, B1))
+        data = frames(sequence, fingerprint(steady, T1_MS, T2_MS, b1=B1))
         rows.append((f"recovery of {recovery / 1e3:g} s taken as full", full, data, result))
-    middle = fingerprint(sequence, T1_MS, T2_MS, B1)[sequence.spokes_per_frame // 2 :: sequence.spokes_per_frame]
+    middle = fingerprint(sequence, T1_MS, T2_MS, b1=B1)[sequence.spokes_per_frame // 2 :: sequence.spokes_per_frame]
     rows.append(("mid-point of a frame for its mean", sequence, middle, "none"))
     return rows
 

@@ -39,16 +39,25 @@ def main():
     hz, coils, box = settings.demodulation_hz, settings.virtual_coils, tissue_box(exam.phantoms)
     begin = perf_counter()
     terms = SpokeTerms(
-        exam.sequence, exam.told.time_ms, 1 / exam.protocol.samples_per_pixel, settings.inversion_efficiency,
-        settings.delays, hz, TOLERANCE,
-    )  # fmt: skip
-    gridding = FastGridding(terms, basis, exam.told, settings.matrix, coils)
+        exam.sequence,
+        exam.nominal.time_ms,
+        dk=1 / exam.protocol.samples_per_pixel,
+        efficiencies=settings.inversion_efficiency,
+        most_delay=settings.delays,
+        receiver_hz=hz,
+        tolerance=TOLERANCE,
+    )
+    gridding = FastGridding(terms, basis, exam.nominal, matrix=settings.matrix, virtual_coils=coils)
     fast = gridding.images(exam, 0, box)[:, *box]
     once = perf_counter() - begin
-    full = full_images(exam, 0, basis, coils, hz)[:, *box]
+
+    def through_k_space():
+        return full_images(exam, 0, basis, virtual_coils=coils, demodulation_hz=hz)
+
+    full = through_k_space()[:, *box]
     error = np.linalg.norm(fast - full) / np.linalg.norm(full)
     n_terms = sum(len(group.pairs) for group in terms.groups)
-    methods = {"fast": lambda: gridding.images(exam, 0, box), "full": lambda: full_images(exam, 0, basis, coils, hz)}
+    methods = {"fast": lambda: gridding.images(exam, 0, box), "full": through_k_space}
     seconds = in_turn(methods, arguments.rounds, 1)
     console.print(
         f"{arguments.matrix} pixels, {arguments.coils} coils to {coils}, {n_terms} terms, "

@@ -1,1 +1,1 @@
-"""Networks: training sets of the runtime's own fingerprints, training, archives, and how good they are."""
+"""Networks: training sets of the runtime's own fingerprints, training, archives, and the evaluation of maps."""

@@ -1,17 +1,17 @@
-"""Files that are there in full or not at all."""
+"""Files that are written completely or not at all."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["draft_of"]
+__all__ = ["atomic_write"]
 
 
 @contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
-    """A name to write under; what is written takes the place of `path` at the end, and is gone after an error.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """A temporary path to write to. It replaces `path` at the end, and is deleted after an error.
 
-    Makes the folder if there is none.
+    The folder is made if it does not exist.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.part")

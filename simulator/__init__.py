@@ -1,1 +1,1 @@
-"""The simulator: physics, phantoms, and scans of them. Knows no stream."""
+"""The simulator: physics, phantoms, and scans of phantoms. It does not know the stream of messages."""

@@ -1,4 +1,4 @@
-"""A subject in the scanner: all that is settled before any k-space is sampled."""
+"""A subject in the scanner: everything that is known before k-space is sampled."""
 
 from functools import partial
 
@@ -19,22 +19,22 @@ __all__ = ["Exam"]
 
 
 class Exam:
-    """Subject, array, sequence and sampling of one simulated scan.
+    """Subject, receive array, sequence and sampling of one simulated scan.
 
-    Every source of chance (subject, coils, noise, imperfections) has a stream of random numbers of its own, so that
-    switching one on leaves the others as they are. The noise level is set on the middle slice.
+    Every source of randomness (subject, coils, noise, imperfections) has its own stream of random numbers, so that
+    switching one on does not change the others. The noise level is set from the middle slice.
 
-    Raises ValueError for settings that cannot be scanned.
+    Raises InputError for settings that cannot be scanned.
     """
 
     def __init__(self, settings: SimulationSettings) -> None:
         self.settings = settings
         self.protocol = settings.protocol()
         self.sequence = self.protocol.sequence
-        self.told = self.protocol.readout()
-        """Where the file says that the samples lie."""
-        self.true = self._true_readout()
-        """Where they do."""
+        self.nominal = self.protocol.readout()
+        """The sample positions that the file gives."""
+        self.actual = self._actual_readout()
+        """The positions that are sampled, with gradient delays and trajectory errors."""
         self.signal: TrainSignal = partial(
             fingerprint,
             self.sequence,
@@ -48,14 +48,14 @@ class Exam:
         """(coils, y, x)"""
         self.covariance = noise_covariance(settings.coils, settings.seed)
         self.sigma = self._sigma()
-        """Noise of a whitened sample, per real and imaginary part."""
+        """Standard deviation of noise in a whitened sample, per real and imaginary part."""
 
     def rng(self, *purpose: int) -> np.random.Generator:
-        """Random numbers of the exam for one purpose; the same every time."""
+        """Random numbers of the exam for one purpose; the same in every call."""
         return np.random.default_rng((self.settings.seed, *purpose))
 
     def phantom(self, index: int) -> Phantom:
-        """A slice, when the patient has moved on from slice to slice."""
+        """The phantom of a slice; the patient may have moved between slices."""
         sd_mm = self.settings.motion_mm / np.sqrt(2)
         steps_mm = self.rng(3).normal(0, 1, (self.settings.slices, 2)) * sd_mm
         shift_mm = steps_mm[1 : index + 1].sum(0)
@@ -63,20 +63,20 @@ class Exam:
         return move(self._still(index), (int(pixels[0]), int(pixels[1])))
 
     def drift_hz(self, index: int) -> NDArray[np.float64]:
-        """(spokes,) how far the field has drifted at every spoke of a slice."""
+        """The field drift (spokes,) at every spoke of a slice, in Hz."""
         start_ms = index * self.sequence.duration_ms + self.sequence.ti_ms
-        share = (start_ms + np.cumsum(self.sequence.tr_ms)) / (self.settings.slices * self.sequence.duration_ms)
-        return np.asarray(self.settings.drift_hz * share)
+        fraction = (start_ms + np.cumsum(self.sequence.tr_ms)) / (self.settings.slices * self.sequence.duration_ms)
+        return np.asarray(self.settings.drift_hz * fraction)
 
-    def _true_readout(self) -> Sampling:
-        readout = delay_gradients(self.told, self.settings.delays) if any(self.settings.delays) else self.told
+    def _actual_readout(self) -> Sampling:
+        readout = delay_gradients(self.nominal, self.settings.delays) if any(self.settings.delays) else self.nominal
         if self.settings.trajectory_error:
             readout = distort_trajectory(readout, self.settings.trajectory_error, self.rng(2))
         return readout
 
     def _still(self, index: int) -> Phantom:
         settings, protocol = self.settings, self.protocol
-        # stacks of slices that are longer than the anatomy are spread over it
+        # a stack of slices that is longer than the anatomy is compressed to its length
         reach_mm = max(MM_PER_LEVEL[settings.anatomy], protocol.slice_offset_mm(settings.slices - 1))
         level = protocol.slice_offset_mm(index) / reach_mm
         return render(settings.anatomy, self.subject, level, settings.matrix, protocol.fov_mm)
@@ -86,5 +86,5 @@ class Exam:
             return 0.0
         middle = self._still(self.settings.slices // 2)
         mean = mean_frame_signal(middle, self.sensitivities, self.sequence, self.signal, self.covariance)
-        gain = frame_noise_gain(self.told, self.sequence.spokes_per_frame, middle.pd.shape)
+        gain = frame_noise_gain(self.nominal, self.sequence.spokes_per_frame, middle.pd.shape)
         return noise_sigma(self.settings.noise, mean, gain)

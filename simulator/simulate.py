@@ -1,4 +1,4 @@
-"""A whole simulated scan: subject, coil array and sequence in; ISMRMRD file with its truth beside it out."""
+"""Simulates a whole scan: an ISMRMRD file, and the file with the true maps beside it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 from rich.progress import Progress
 
+from spokestream.errors import FileError
 from spokestream.simulator.acquisition.imperfections import corrupt, drift_phase, lose_and_repeat
 from spokestream.simulator.acquisition.noise import add_noise
 from spokestream.simulator.acquisition.scanner import acquire
@@ -28,22 +29,22 @@ NOISE_READOUTS = 8
 
 
 def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress | None = None) -> None:
-    """Write a scan of a subject to `path` and the true maps beside it, holding one slice in memory at a time.
+    """Write a scan of a subject to `path`, and the true maps beside it. Only one slice is in memory at a time.
 
-    The noise readouts come first, unless there is no noise.
+    The scan begins with noise readouts, unless there is no noise.
 
-    Raises ValueError for settings that cannot be scanned or a folder that does not exist.
+    Raises InputError for settings that cannot be scanned, and FileError for a folder that does not exist.
     """
     protocol = settings.protocol()
     if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} to write the scan to.")
+        raise FileError(f"There is no folder {path.parent} to write the scan to.")
     exam = Exam(settings)
     receiver, losses, spikes = exam.rng(1), exam.rng(4), exam.rng(5)
     task = progress.add_task("Simulating", total=settings.slices) if progress else None
 
-    def advance(share: float) -> None:
+    def advance(fraction: float) -> None:
         if progress and task is not None:
-            progress.advance(task, share)
+            progress.advance(task, fraction)
 
     with h5py.File(path, "w") as scan, h5py.File(truth_path(path), "w") as truth:
         create_scan(scan, protocol)
@@ -57,9 +58,9 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
             if index == 0:
                 create_truth(truth, protocol, phantom.label_names, asdict(settings))
             write_truth(truth, index, phantom)
-            kspace = acquire(phantom, exam.sensitivities, exam.sequence, exam.true, exam.signal, advance)
+            kspace = acquire(phantom, exam.sensitivities, exam.sequence, exam.actual, exam.signal, progress=advance)
             if settings.drift_hz:
-                kspace *= drift_phase(exam.drift_hz(index), exam.sequence.te_ms, exam.true.time_ms)
+                kspace *= drift_phase(exam.drift_hz(index), exam.sequence.te_ms, exam.actual.time_ms)
             if exam.sigma:
                 kspace = add_noise(kspace, exam.covariance, exam.sigma, receiver)
             if settings.corrupted:

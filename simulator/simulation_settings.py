@@ -1,7 +1,8 @@
-"""What can be set for a simulated scan, with unit, meaning and limits of every setting."""
+"""The settings of a simulated scan, with unit, meaning and limits of every setting."""
 
 from dataclasses import dataclass
 
+from spokestream.errors import InputError
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
 from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, POPULATIONS
@@ -12,12 +13,12 @@ __all__ = ["SimulationSettings"]
 
 MOST_SPOKES = 65_535
 MOST_BYTES = 2 << 30
-"""Of one slice's k-space, several copies of which are in memory at times."""
+"""Largest k-space of one slice; at times several copies of it are in memory."""
 
 
 @dataclass(frozen=True)
 class SimulationSettings:
-    """What to simulate. Raises ValueError, in one sentence, for what no scanner can do."""
+    """The settings of a simulated scan. Raises InputError, in one sentence, for settings that no scanner can have."""
 
     anatomy: str = setting("thigh", "", "What lies in the scanner.", choices=tuple(ANATOMIES))
     population: str = setting("patients", "", "Whom the subject is drawn from.", choices=tuple(POPULATIONS))
@@ -64,29 +65,39 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         check_settings(self)
         if self.arms == "spiral" and (self.trajectory != "embedded" or self.center_shift):
-            raise ValueError("Spiral arms start at k = 0 and need an embedded trajectory.")
+            raise InputError("Spiral arms start at k = 0 and need an embedded trajectory.")
 
     def protocol(self) -> Protocol:
-        """The scanner's protocol. Raises ValueError for an unknown or too quick sequence, or too much data."""
+        """The protocol of the scanner. Raises InputError for an unknown or too fast sequence, and for too much data."""
         sequence = load_sequence(self.sequence)
         protocol = Protocol(
-            sequence, self.matrix, self.coils, self.slices, self.oversampling, self.dwell_us, self.trajectory,
-            self.arms, self.center_shift, self.fov_mm or DEFAULT_FOV_MM[self.anatomy],
-            slice_spacing_mm=self.slice_spacing_mm, tilt_deg=self.tilt_deg, name=f"MRF, simulated {self.anatomy}",
-        )  # fmt: skip
+            sequence=sequence,
+            matrix=self.matrix,
+            n_coils=self.coils,
+            n_slices=self.slices,
+            oversampling=self.oversampling,
+            dwell_us=self.dwell_us,
+            trajectory=self.trajectory,
+            arms=self.arms,
+            center_shift=self.center_shift,
+            fov_mm=self.fov_mm or DEFAULT_FOV_MM[self.anatomy],
+            slice_spacing_mm=self.slice_spacing_mm,
+            tilt_deg=self.tilt_deg,
+            name=f"MRF, simulated {self.anatomy}",
+        )
         if sequence.spoiling == "balanced":
-            raise ValueError(f"Scans do not model the banding of balanced trains, as '{sequence.name}' is.")
+            raise InputError(f"Scans do not model the banding of balanced trains, as '{sequence.name}' is.")
         if len(sequence) > MOST_SPOKES:
-            raise ValueError(f"A scan numbers {MOST_SPOKES} spokes at most; '{sequence.name}' has {len(sequence)}.")
+            raise InputError(f"A scan numbers {MOST_SPOKES} spokes at most; '{sequence.name}' has {len(sequence)}.")
         gigabytes = 8 * self.coils * len(sequence) * protocol.n_samples / 2**30
         if gigabytes * 2**30 > MOST_BYTES:
-            raise ValueError(f"One slice would have {gigabytes:.1f} GB of k-space; lower the matrix or the coils.")
+            raise InputError(f"One slice would have {gigabytes:.1f} GB of k-space; lower the matrix or the coils.")
         if protocol.center_sample < 0:
-            raise ValueError(f"The echo cannot come {self.center_shift} samples before the middle of a spoke.")
+            raise InputError(f"The echo cannot come {self.center_shift} samples before the middle of a spoke.")
         before = protocol.center_sample * self.dwell_us * 1e-3
         after = protocol.n_samples * self.dwell_us * 1e-3 - before
         if before > sequence.te_ms.min() or after > (sequence.tr_ms - sequence.te_ms).min():
-            raise ValueError(
+            raise InputError(
                 f"A readout of {before + after:.3g} ms does not fit the echo times of '{sequence.name}'; "
                 "lower the matrix, the oversampling or the dwell time."
             )

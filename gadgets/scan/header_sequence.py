@@ -77,5 +77,5 @@ def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
             spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]  # checked there
             inversion=header.user.get("mrf_inversion", str(preset.inversion)).lower() != "false",
         )
-    except (ValueError, InputError) as error:
+    except InputError as error:
         raise ScanError(f"The header's MRF sequence is impossible: {error}.") from None

@@ -13,7 +13,7 @@ from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive, save_archive
 from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.network.network_input import interleaved
-from spokestream.models.atomic_write import draft_of
+from spokestream.models.atomic_write import atomic_write
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.layers import Network
@@ -96,7 +96,7 @@ def export(run: Path, data: Path, archive: Path, name: str = "") -> tuple[Contra
         versions={"spokestream": __version__, "torch": torch.__version__, "python": platform.python_version()},
     )
     scripted = torch.jit.script(Archived(fold_batch_norm(network), normalisation).eval())
-    with draft_of(archive) as draft:
+    with atomic_write(archive) as draft:
         save_archive(draft, scripted, contract)
         difference = _difference(draft, network, normalisation, held_out)
     return contract, difference

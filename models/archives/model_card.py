@@ -1,4 +1,4 @@
-"""The model card of an archive: what it is, what made it, how good it is."""
+"""The model card of an archive: what the network is, how it was made, and how accurate it is."""
 
 import shlex
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["model_card"]
 
 
 def model_card(contract: Contract) -> str:
-    """Markdown; every number is the archive's own."""
+    """The card as Markdown. Every number is taken from the archive."""
     training, basis = contract.training, contract.basis.weights
     settings = " ".join(f"--{k.replace('_', '-')} {shlex.quote(_text(v))}" for k, v in training["data"].items())
     learnt, validated = training["learnt"], training["validated"]
@@ -49,15 +49,15 @@ against the truth over the range of the true map, middle slices:
 
 
 def _runs(seeds: list[int]) -> list[range]:
-    """The ranges of consecutive numbers that they are made of."""
+    """The seeds, split into ranges of consecutive numbers."""
     first = [seed for seed in seeds if seed - 1 not in seeds]
     last = [seed for seed in seeds if seed + 1 not in seeds]
     return [range(a, b + 1) for a, b in zip(first, last, strict=True)]
 
 
 def _arithmetic(training: dict[str, Any]) -> str:
-    told = training.get("arithmetic")
-    return f" in {told['precision']} on {told['processes']} x {told['device']}" if told else ""
+    used = training.get("arithmetic")
+    return f" in {used['precision']} on {used['processes']} x {used['device']}" if used else ""
 
 
 def _figure(nrmse: float | None) -> str:

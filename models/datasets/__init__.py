@@ -1,1 +1,1 @@
-"""Training sets: the runtime's own fingerprints of a population, and the truth."""
+"""Training sets: the runtime's own fingerprints of a population of subjects, and the true maps."""

@@ -1,8 +1,8 @@
-"""Fingerprints as the runtime makes them, without the k-space: through point spread functions.
+"""Fingerprints as the runtime makes them, computed from point spread functions instead of k-space.
 
-A slice's coefficient images come from FFTs (`simulator/expansion/point_spread.py`). What the runtime estimates
-from the data, the coils' compression and sensitivities, is estimated from the little k-space that it looks at. Noise
-goes through the very gridding, so that its statistics are right.
+The coefficient images of a slice come from FFTs (`simulator/expansion/point_spread.py`). The runtime estimates coil
+compression and coil sensitivities from a small part of k-space; only that part is simulated here. Noise is gridded as
+in the runtime, so that its statistics are right.
 """
 
 from dataclasses import replace
@@ -30,46 +30,52 @@ Complex = NDArray[np.complex64]
 Box = tuple[slice, slice]
 
 TOLERANCE = 1e-3
-"""Of the terms."""
+"""Tolerance of the expansion into terms, see `SpokeTerms`."""
 CALIBRATION_TOLERANCE = 3e-3
-"""Of the k-space that coils are estimated from."""
+"""Tolerance of the k-space that the coils are estimated from."""
 MARGIN = 5
-"""Cycles per field of view by which the gridding kernel reaches beyond the centre that calibration looks at."""
+"""Cycles per field of view that the gridding kernel reaches beyond the centre of k-space used for calibration."""
 BANKS = 2
-"""Point spread functions of so many boxes are kept."""
+"""Point spread functions are kept for this many sizes of the box."""
 BATCH_FRAMES = 8
-"""Frames of noise that are weighed into the coefficients together."""
+"""Frames of noise that are added to the coefficients together."""
 
 
 class FastGridding:
-    """From a slice of an exam to its gridded, coil-combined coefficients.
+    """Computes the gridded, coil-combined coefficients of a slice of an exam.
 
     Args:
-        terms: that hold for the exam.
-        basis: of the coefficients.
-        readout: where the reconstruction takes the samples to lie.
+        terms: the expansion of the signal; it must hold for the exam.
+        basis: temporal basis of the coefficients.
+        readout: nominal sample positions, which the reconstruction assumes.
         matrix: pixels along y and x.
-        virtual_coils: to which the array is compressed.
+        virtual_coils: number of coils that the array is compressed to.
         tolerance: of the gridding.
 
     """
 
     def __init__(
-        self, terms: SpokeTerms, basis: TemporalBasis, readout: Sampling, matrix: int, virtual_coils: int,
+        self,
+        terms: SpokeTerms,
+        basis: TemporalBasis,
+        readout: Sampling,
+        *,
+        matrix: int,
+        virtual_coils: int,
         tolerance: float = 1e-3,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._terms, self._basis, self._readout = terms, basis, readout
         self._matrix, self._virtual_coils, self._tolerance = (matrix, matrix), virtual_coils, tolerance
         frame_of = np.arange(len(readout)) // basis.spokes_per_frame
-        self._share = 1 / np.bincount(frame_of)[frame_of]
-        """(spokes,) of its frame that each spoke is."""
-        self._weights = basis.weights[frame_of] * self._share[:, None]
+        self._spoke_fraction = 1 / np.bincount(frame_of)[frame_of]
+        """(spokes,) the fraction of its frame that each spoke makes up."""
+        self._weights = basis.weights[frame_of] * self._spoke_fraction[:, None]
         self._banks: dict[tuple[int, int], PointSpread] = {}
         self._grids: dict[int, RadialGrid] = {}
         self._coefficients = torch.empty(0)
 
     def images(self, exam: WhitenedExam, index: int, box: Box) -> Complex:
-        """(K, y, x) of the whole field of view: noise everywhere, the image in the box, which must hold all tissue."""
+        """Coefficients (K, y, x) of the whole field of view. The box must hold all tissue; outside it is only noise."""
         phantom, settings = exam.phantoms[index], exam.settings
         coils = self._compressed(exam, phantom)
         grid = self._grid(len(coils))
@@ -101,15 +107,15 @@ class FastGridding:
         return self._banks[size]
 
     def _compressed(self, exam: WhitenedExam, phantom: Phantom) -> Complex:
-        """(virtual coils, y, x) sensitivities, as the slice's first spokes show them to the runtime."""
+        """Sensitivities (virtual coils, y, x) after the compression that the runtime finds in the first spokes."""
         coils = exam.coils
         if len(coils) <= self._virtual_coils:
             return coils
         n = min(CALIBRATION_SPOKES, len(exam.sequence))
         trains = {name: getattr(exam.sequence, name)[:n] for name in TRAINS}
         first = acquire(
-            phantom, coils, replace(exam.sequence, **trains), exam.true.part(spokes=slice(n)),
-            lambda *tissue: exam.signal(*tissue)[..., :n], tolerance=CALIBRATION_TOLERANCE, threads=1,
+            phantom, coils, replace(exam.sequence, **trains), exam.actual.part(spokes=slice(n)),
+            lambda t1, t2, *, b1: exam.signal(t1, t2, b1=b1)[..., :n], tolerance=CALIBRATION_TOLERANCE, threads=1,
         )  # fmt: skip
         matrix, _ = compression_matrix(first.transpose(1, 0, 2), self._virtual_coils)
         return np.tensordot(matrix, coils, 1)
@@ -117,26 +123,26 @@ class FastGridding:
     def _add_centre(
         self, calibration: CoilCalibration, grid: RadialGrid, exam: WhitenedExam, phantom: Phantom, coils: Complex
     ) -> None:
-        """The centre of noise-free k-space."""
+        """Add the centre of noise-free k-space to the calibration."""
         radius = np.linalg.norm(self._readout.k[0], axis=-1)
         inside = np.flatnonzero(radius < RADIUS + MARGIN)
         centre = slice(inside[0], inside[-1] + 1)
-        told, true = self._readout.part(samples=centre), exam.true.part(samples=centre)
-        kspace = acquire(phantom, coils, exam.sequence, true, exam.signal, tolerance=CALIBRATION_TOLERANCE, threads=1)
-        receiver = np.exp(2e-3j * np.pi * self._terms.receiver_hz * told.time_ms)
-        weighed = (kspace * (receiver * told.density) * self._share[:, None]).astype(np.complex64)
+        nominal, actual = self._readout.part(samples=centre), exam.actual.part(samples=centre)
+        kspace = acquire(phantom, coils, exam.sequence, actual, exam.signal, tolerance=CALIBRATION_TOLERANCE, threads=1)
+        receiver = np.exp(2e-3j * np.pi * self._terms.receiver_hz * nominal.time_ms)
+        weighted = (kspace * (receiver * nominal.density) * self._spoke_fraction[:, None]).astype(np.complex64)
         spread = grid.empty()
         window = WINDOW_FRAMES * self._basis.spokes_per_frame
-        for first in range(0, len(told), window):
+        for first in range(0, len(nominal), window):
             spokes = slice(first, first + window)
-            grid.spread(weighed[:, spokes], told.k[spokes].astype(np.float32), out=spread)
+            grid.spread(weighted[:, spokes], nominal.k[spokes].astype(np.float32), out=spread)
             calibration.add(first // self._basis.spokes_per_frame, spread)
 
     def _noise(self, calibration: CoilCalibration, grid: RadialGrid, exam: WhitenedExam, index: int) -> Tensor:
-        """(K, coils, grid y, grid x) of noise, which also disturbs the calibration."""
+        """Gridded noise (K, coils, grid y, grid x). It is also added to the calibration, which it disturbs."""
         per_frame, weights = self._basis.spokes_per_frame, torch.from_numpy(self._basis.weights)
         k = self._readout.k.astype(np.float32)
-        density = (self._share[:, None] * self._readout.density).astype(np.float32)
+        density = (self._spoke_fraction[:, None] * self._readout.density).astype(np.float32)
         noise = exam.noise(index, grid.shape[0])
         if self._coefficients.shape[1:] != grid.shape:
             self._coefficients = torch.from_numpy(grid.empty(weights.shape[1]))

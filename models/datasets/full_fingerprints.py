@@ -1,4 +1,4 @@
-"""Fingerprints all the way through k-space and the very gadgets of the runtime."""
+"""Fingerprints from simulated k-space, reconstructed by the gadgets of the runtime."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,19 @@ def full_images(
     exam: WhitenedExam,
     index: int,
     basis: TemporalBasis,
+    *,
     virtual_coils: int,
     demodulation_hz: float,
     tolerance: float = 1e-3,
 ) -> NDArray[np.complex64]:
-    """(K, y, x) coil-combined coefficients of one slice."""
-    kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.true, exam.signal, threads=1)
+    """Coil-combined coefficients (K, y, x) of one slice."""
+    kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.actual, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
     protocol = exam.protocol
     scan = ScanContext(ScanHeader.from_xml(header_xml(protocol)), exam.sequence, threads=1)
     chain = Chain([CoilCompression(scan, virtual_coils), SpokeAccumulation(scan), Gridding(scan, basis, tolerance)])
     try:
-        for spoke, k in enumerate(exam.told.k.astype(np.float32)):
+        for spoke, k in enumerate(exam.nominal.k.astype(np.float32)):
             data = kspace[:, spoke] + noise.spokes(1)[:, 0]
             data = demodulate(data, demodulation_hz, protocol.dwell_us, protocol.center_sample)
             for _ in chain.feed(Spoke(data, k, spoke, index, NOWHERE)):

@@ -1,4 +1,4 @@
-"""From a population to a training set: one task a subject, one file a task, any number of machines."""
+"""Makes a training set from a population: one task and one file for each subject, on any number of machines."""
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from spokestream.errors import InputError
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
 from spokestream.models.datasets.full_fingerprints import full_images
-from spokestream.models.datasets.shards import Slice, claim, shard_path, write_shard
+from spokestream.models.datasets.shards import Slice, open_or_create, shard_path, write_shard
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
@@ -28,16 +29,17 @@ from spokestream.simulator.physics.tissue_models.registry import model_of_sequen
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
 
 BOX_STEP = 96
-"""Boxes are multiples of so many pixels: few point spread functions serve all subjects."""
+"""The sides of a box are multiples of this many pixels, so that few point spread functions serve all subjects."""
 WORKER_BYTES = 4 << 30
-"""Of a process at 350 pixels: point spread functions and what they work with."""
+"""Memory of a process at 350 pixels: the point spread functions and their working memory."""
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
-"""Dask's own without MALLOC_TRIM_THRESHOLD_: giving memory back after every product takes as long as the products."""
+"""Dask's own settings without MALLOC_TRIM_THRESHOLD_: to return memory after every product takes as long as the
+products."""
 
 Box = tuple[slice, slice]
 
 _alone = Lock()
-"""One subject at a time in a process: what is kept from slice to slice is large, and not made to be shared."""
+"""A process makes one subject at a time: the working memory is large and cannot be shared by threads."""
 _kept: dict[tuple[Any, ...], FastGridding] = {}
 
 
@@ -50,21 +52,22 @@ def make_training_set(
     """Fill a folder with the subjects that it lacks; `TrainingSet` reads it.
 
     Args:
-        folder: made if it does not exist. One that holds a training set goes on where that stopped, or grows.
+        folder: made if it does not exist. An unfinished training set is continued, and a finished one can grow.
         settings: of the set.
-        scheduler: address of a Dask scheduler whose workers see the folder under the same name; None takes as many
-            processes of this machine as its cores and memory allow, `synchronous` this very process.
-        progress: told how many subjects are done and how many are wanted.
+        scheduler: address of a Dask scheduler whose workers see the folder under the same name. None uses as many
+            processes of this machine as its cores and memory allow; `synchronous` uses only the calling process.
+        progress: called with the number of subjects that are done and the number that are wanted.
 
     Returns:
-        Subjects that were made now; the others were there.
+        The number of subjects made by this call; the others existed before.
 
-    Raises ValueError for settings that cannot be scanned, a folder made with others, and when Dask is missing.
+    Raises InputError for settings that cannot be scanned and when Dask is missing, and FileError for a folder that was
+    made with other settings.
 
     """
     settings.exam(settings.first_seed).protocol()
     sequence = load_sequence(settings.sequence)
-    basis = claim(
+    basis = open_or_create(
         folder,
         settings.recipe,
         sequence,
@@ -85,7 +88,7 @@ def make_training_set(
 
 
 def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, seed: int) -> int:
-    """Write the shard of one subject and return its number. On one thread: the same bits every time."""
+    """Write the shard of one subject and return its number. One thread is used, so that the bits are reproducible."""
     with _alone:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -104,12 +107,12 @@ def _absolute(sequence: str) -> str:
 
 
 def tissue_box(phantoms: list[Phantom]) -> Box:
-    """Pixels that hold the tissue of all slices, with air around it where the field of view has some."""
+    """The box of pixels (rows, columns) that holds the tissue of all slices, within the field of view."""
     tissue = np.any([phantom.pd > 0 for phantom in phantoms], axis=0)
     sides = []
     for n, across in zip(tissue.shape, (1, 0), strict=True):
-        there = np.flatnonzero(tissue.any(axis=across))
-        first, end = (int(there[0]), int(there[-1]) + 1) if there.size else (0, 1)
+        occupied = np.flatnonzero(tissue.any(axis=across))
+        first, end = (int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else (0, 1)
         size = min(n, -(-(end - first) // BOX_STEP) * BOX_STEP)
         start = min(max((first + end - size) // 2, 0), n - size)
         sides.append(slice(start, start + size))
@@ -118,7 +121,9 @@ def tissue_box(phantoms: list[Phantom]) -> Box:
 
 def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, basis: TemporalBasis) -> Slice:
     if settings.path == "full":
-        images = full_images(exam, index, basis, settings.virtual_coils, settings.demodulation_hz)
+        images = full_images(
+            exam, index, basis, virtual_coils=settings.virtual_coils, demodulation_hz=settings.demodulation_hz
+        )
     else:
         images = _fast_gridding(exam, settings, basis).images(exam, index, box)
     phantom = exam.phantoms[index]
@@ -131,21 +136,29 @@ def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, bas
 
 
 def _fast_gridding(exam: WhitenedExam, settings: DataSettings, basis: TemporalBasis) -> FastGridding:
-    """The same for all subjects of a set: its point spread functions take seconds to make."""
+    """The `FastGridding` of all subjects of a set; it is kept, because its point spread functions take seconds."""
     key = (*settings.recipe.items(), basis.weights.tobytes())
     if key not in _kept:
         _kept.clear()
         protocol = exam.protocol
         terms = SpokeTerms(
-            exam.sequence, exam.told.time_ms, 1 / protocol.samples_per_pixel, settings.inversion_efficiency,
-            settings.delays, settings.demodulation_hz, TOLERANCE, slice_profile(settings.slice_profile),
-        )  # fmt: skip
-        _kept[key] = FastGridding(terms, basis, exam.told, settings.matrix, settings.virtual_coils)
+            exam.sequence,
+            exam.nominal.time_ms,
+            dk=1 / protocol.samples_per_pixel,
+            efficiencies=settings.inversion_efficiency,
+            most_delay=settings.delays,
+            receiver_hz=settings.demodulation_hz,
+            tolerance=TOLERANCE,
+            profile=slice_profile(settings.slice_profile),
+        )
+        _kept[key] = FastGridding(
+            terms, basis, exam.nominal, matrix=settings.matrix, virtual_coils=settings.virtual_coils
+        )
     return _kept[key]
 
 
 def _completed(make: Callable[[int], int], seeds: list[int], scheduler: str | None) -> Iterator[int]:
-    """Make all subjects, and yield each when it is made."""
+    """Make all subjects; each number is yielded when its subject is finished."""
     if scheduler == "synchronous":
         yield from map(make, seeds)
         return
@@ -154,7 +167,7 @@ def _completed(make: Callable[[int], int], seeds: list[int], scheduler: str | No
 
         distributed: Any = import_module("distributed")
     except ImportError:
-        raise ValueError("Training sets are made with Dask; install spokestream[train].") from None
+        raise InputError("Training sets are made with Dask; install spokestream[train].") from None
     room = distributed.system.MEMORY_LIMIT // WORKER_BYTES
     local = partial(
         distributed.LocalCluster,

@@ -1,4 +1,4 @@
-"""The files of a training set: one HDF5 shard a subject, and one JSON that says what they have in common."""
+"""The files of a training set: one HDF5 shard for each subject, and a JSON file with the settings they share."""
 
 import hashlib
 import json
@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spokestream.models.atomic_write import draft_of
+from spokestream.errors import FileError, InputError
+from spokestream.models.atomic_write import atomic_write
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.phantoms import MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
@@ -22,66 +23,66 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["Slice", "TrainingSet", "claim", "shard_path", "tissue", "write_shard"]
+__all__ = ["Slice", "TrainingSet", "open_or_create", "shard_path", "tissue", "write_shard"]
 
 INDEX = "training_set.json"
 BASIS = "basis.h5"
 MOST_OPEN = 64
-"""Files of subjects; systems allow few hundreds."""
+"""Shards that are open at the same time; operating systems allow a few hundred."""
 
 
 @dataclass(frozen=True, eq=False)
 class Slice:
-    """What the runtime makes of a slice, and the truth."""
+    """The fingerprints that the runtime makes of a slice, and the true maps, all within the box of the subject."""
 
     fingerprints: NDArray[np.complex64]
-    """(K, y, x) of the box"""
+    """(K, y, x) coefficients."""
     foreground: NDArray[np.bool_]
-    """(y, x)"""
+    """(y, x) the mask that the node computes."""
     maps: dict[str, NDArray[np.float32]]
     """Name -> (y, x); units are those of `spokestream.simulator.phantoms.MAP_UNITS`."""
     label: NDArray[np.uint8]
-    """(y, x)"""
+    """(y, x) tissue of each pixel."""
 
 
-def claim(
+def open_or_create(
     folder: Path, recipe: dict[str, Any], sequence: PulseSequence, make_basis: Callable[[], TemporalBasis]
 ) -> TemporalBasis:
-    """Make the folder that of a training set, or check that it is; returns its basis.
+    """Create a training set in a folder, or check that the folder holds this training set. Returns its basis.
 
-    The basis is made once and kept: singular vectors are theirs to choose of sign and, where two are alike, of
-    direction, so that another machine may find others.
+    The basis is computed once and stored: the sign of singular vectors is arbitrary, and so is their direction where
+    two singular values are equal, so that another machine may find other vectors.
 
-    Raises ValueError, with what differs, for a folder that was made with another recipe or another sequence.
+    Raises FileError, which says what differs, for a folder that was made with another recipe or another sequence.
     """
     index, file = folder / INDEX, folder / BASIS
     recipe = json.loads(json.dumps(recipe))
     if not index.exists():
-        with draft_of(file) as draft:
+        with atomic_write(file) as draft:
             _write_basis(draft, sequence, make_basis())
-        with draft_of(index) as draft:
+        with atomic_write(index) as draft:
             draft.write_text(json.dumps(recipe, indent=2) + "\n")
     theirs = _read(index)
     different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
     if different:
-        raise ValueError(
+        raise FileError(
             f"The training set in {folder} was made with other settings ({', '.join(different)}); "
             "take another folder, or those settings."
         )
     old, basis = _read_basis(file)
     if difference := old.difference(sequence):
-        raise ValueError(f"The training set in {folder} was made with another sequence: {difference}.")
+        raise FileError(f"The training set in {folder} was made with another sequence: {difference}.")
     return basis
 
 
 def shard_path(folder: Path, seed: int) -> Path:
-    """Where a subject lies."""
+    """The file of a subject."""
     return folder / f"subject-{seed:06d}.h5"
 
 
 def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices: list[Slice]) -> None:
-    """Write a subject's slices, under another name until all of it is there."""
-    with draft_of(path) as draft, h5py.File(draft, "w") as file:
+    """Write the slices of a subject. The file appears when it is complete."""
+    with atomic_write(path) as draft, h5py.File(draft, "w") as file:
         file["fingerprints"] = np.stack([s.fingerprints for s in slices])
         file["foreground"] = np.stack([s.foreground for s in slices])
         for name, unit in MAP_UNITS.items():
@@ -97,16 +98,17 @@ def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices:
 
 
 class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
-    """The slices of a folder that `make_training_set` filled, for torch's `DataLoader`; files open when needed.
+    """The slices of a training set, for torch's `DataLoader`; files are opened when they are needed.
 
-    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool, the maps, each (y, x) float32, by name,
-    and the number `inversion_efficiency` of the exam. Boxes differ between subjects: take patches, or one item a batch.
+    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool, the maps by name, each (y, x) float32,
+    and the `inversion_efficiency` of the exam. Boxes differ in size between subjects: a batch is made of patches, or of
+    one item.
 
     Args:
-        folder: of the training set.
-        seeds: of the subjects to take, so that none is both learnt from and tested on; None takes all.
+        folder: the training set, filled by `make_training_set`.
+        seeds: numbers of the subjects to use, so that none is used both for training and for testing; None uses all.
 
-    Raises ValueError for a folder without a training set, and for a subject that is not in it.
+    Raises FileError for a folder without a training set, and for a subject that is not in it.
 
     """
 
@@ -114,11 +116,11 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         self.folder = Path(folder)
         self.recipe = _read(self.folder / INDEX)
         self.sequence, self.basis = _read_basis(self.folder / BASIS)
-        there = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
-        missing = sorted(set(seeds or ()) - there)
+        present = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
+        missing = sorted(set(seeds or ()) - present)
         if missing:
-            raise ValueError(f"Subject {missing[0]} is not in the training set {self.folder}.")
-        self.seeds = sorted(there if seeds is None else seeds)
+            raise FileError(f"Subject {missing[0]} is not in the training set {self.folder}.")
+        self.seeds = sorted(present if seeds is None else seeds)
         self._files: dict[int, Any] = {}
 
     @property
@@ -128,7 +130,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells the set from others: its settings, and a digest of its basis and sequence."""
+        """The settings of the set and a digest of its basis and sequence; another training set has another identity."""
         basis, sequence = self.basis, self.sequence
         scalars = [basis.spokes_per_frame, *(getattr(sequence, name) for name in SCALARS)]
         arrays = [basis.weights, basis.noise, basis.te_ms, *(getattr(sequence, name) for name in TRAINS)]
@@ -147,12 +149,12 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         return item | {"inversion_efficiency": torch.tensor(file["exam"].attrs["inversion_efficiency"])}
 
     def labels(self, index: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-        """Which tissue every pixel of a slice is of, (y, x), and the names of the tissues."""
+        """The tissue label (y, x) of every pixel of a slice, and the names of the tissues."""
         file, level = self._place(index)
         return file["label"][level], tuple(json.loads(file["label"].attrs["names"]))
 
     def _place(self, index: int) -> tuple[Any, int]:
-        """File and slice of an item."""
+        """The open file of an item, and the number of its slice in that file."""
         if not 0 <= index < len(self):
             raise IndexError(f"The training set has {len(self)} slices; there is no slice {index}.")
         subject, level = divmod(index, int(self.recipe["slices"]))
@@ -163,7 +165,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
 
     def _file(self, seed: int) -> Any:
         file = self._files.pop(seed, None) or h5py.File(shard_path(self.folder, seed), "r")
-        self._files[seed] = file  # the last one used comes last
+        self._files[seed] = file  # the most recently used file is the last one
         if len(self._files) > MOST_OPEN:
             self._files.pop(next(iter(self._files))).close()
         return file
@@ -172,8 +174,8 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
 def _read(index: Path) -> dict[str, Any]:
     try:
         recipe = json.loads(index.read_text())
-    except (OSError, json.JSONDecodeError):
-        raise ValueError(f"{index.parent} holds no training set.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        raise FileError(f"{index.parent} holds no training set.") from None
     return dict(recipe)
 
 
@@ -194,10 +196,10 @@ def _read_basis(path: Path) -> tuple[PulseSequence, TemporalBasis]:
                 group["weights"][()], group["te_ms"][()], int(group.attrs["spokes_per_frame"]), group["noise"][()]
             )
             return read_sequence(file), basis
-    except (OSError, KeyError):
-        raise ValueError(f"{path.parent} has lost the basis of its training set.") from None
+    except (OSError, KeyError, TypeError, ValueError, InputError):
+        raise FileError(f"{path.parent} has lost the basis of its training set.") from None
 
 
 def tissue(item: dict[str, Tensor]) -> Tensor:
-    """(y, x) pixels of an item that the node takes for tissue and that hold some."""
+    """Mask (y, x) of the pixels that the node takes for tissue and that do hold tissue."""
     return item["foreground"] & (item["pd"] > 0)

@@ -1,1 +1,1 @@
-"""The networks: published ones, and ours."""
+"""The networks: published ones, and our own."""

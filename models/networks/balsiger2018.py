@@ -1,9 +1,10 @@
 """Spatiotemporal reconstruction of a pixel from the 5 × 5 pixels around it.
 
 Balsiger et al., "Magnetic resonance fingerprinting reconstruction via spatiotemporal convolutional neural networks",
-MLMIR 2018: convolutions over time, then two over space side by side, and a last one that gives the maps. How the
-five convolutions share the 256 features of the central pixel is a reading: two over time have 256 each, and each of
-those over space gives half. The paper's own input is 673 sliding windows of 48 frames.
+MLMIR 2018: convolutions over time, then two parallel convolutions over space, and a last one that gives the maps. The
+paper does not say how the five convolutions divide the 256 features of the central pixel. We assume that the two over
+time have 256 each, and that each of the two over space gives half. The paper's input is 673 sliding windows of 48
+frames.
 """
 
 import torch
@@ -30,21 +31,21 @@ class Balsiger2018(Network):
         self.last = nn.Conv2d(FEATURES, n_maps, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of images; see `Network`."""
+        """The maps of the images; see `Network`."""
         x = self.temporal(x)
         x = torch.cat([self.wide(x), self.narrow(x[:, :, 1:-1, 1:-1])], 1)
         x = self.last(x)
         return x
 
     def fold(self) -> None:
-        """Every normalisation goes into the convolution before it."""
+        """Fold every normalisation into the convolution before it."""
         for layer in self.modules():
             if isinstance(layer, Layer):
                 layer.fold()
 
 
 class Layer(nn.Module):
-    """Convolution without padding, dropout, normalised, then rectified."""
+    """A convolution without padding, then dropout, batch normalisation and rectification."""
 
     def __init__(self, channels: int, outputs: int, kernel: int) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Layer(nn.Module):
         return relu(self.norm(self.dropout(self.conv(x))))
 
     def fold(self) -> None:
-        """In evaluation, where nothing drops out, convolution and normalisation are one convolution."""
+        """Fold the normalisation into the convolution, which is exact in evaluation, where dropout does nothing."""
         norm, self.norm = self.norm, nn.Identity()
         assert isinstance(norm, nn.BatchNorm2d)
         self.conv = fuse_conv_bn_eval(self.conv, norm)

@@ -1,12 +1,12 @@
-"""Spatially regularised reconstruction: dense blocks over time in turn with convolutions over space.
+"""Spatially regularised reconstruction: dense blocks over time alternate with convolutions over space.
 
 Balsiger et al., "Spatially regularized parametric map reconstruction for fast magnetic resonance fingerprinting",
-Med Image Anal 64 (2020) 101741. Its Algorithm 1 turns a receptive field and a number of parameters into an
-architecture. Readings, where the paper and its published code differ: there is one number of temporal layers a block
-(the paper prints eight for seven blocks), the first blocks get one more where they do not divide evenly (equation 3
-is printed the other way round from its own example), and the last convolution is linear, as drawn; the code normalises
-its output once more, which would give every training batch the same mean. Parameters are weights and biases of
-convolutions, as counted there.
+Med Image Anal 64 (2020) 101741. Its Algorithm 1 derives an architecture from a receptive field and a number of
+parameters. Where the paper and its published code differ, we choose as follows. Each block has one number of temporal
+layers (the paper prints eight numbers for seven blocks). If the layers cannot be divided evenly, the first blocks get
+one more (equation 3 contradicts the paper's own example). The last convolution is linear, as in the paper's figure; the
+code normalises its output once more, which would give every training batch the same mean. Parameters are the weights
+and biases of the convolutions, as counted in the paper.
 """
 
 from bisect import bisect_left
@@ -22,23 +22,23 @@ from spokestream.models.networks.layers import Network
 __all__ = ["Architecture", "Balsiger2020", "architecture"]
 
 STEP = 32
-"""Channels that each block has fewer than the one before it."""
+"""Each block has this many channels fewer than the block before it."""
 LAST_SPATIAL = 64
 FEWEST_TEMPORAL = 32
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Blocks, each of so many temporal layers and one spatial convolution."""
+    """The blocks of the network, each with several temporal layers and one spatial convolution."""
 
     temporal: tuple[int, ...]
-    """C_T: channels of every temporal layer of a block"""
+    """C_T: channels of every temporal layer, for each block."""
     spatial: tuple[int, ...]
-    """C_S: channels of its spatial convolution"""
+    """C_S: channels of the spatial convolution, for each block."""
     layers: tuple[int, ...]
-    """L: temporal layers"""
+    """L: number of temporal layers, for each block."""
     kernel: int
-    """Pixels along each side of the spatial convolution: 3, or 1 where the receptive field is one pixel"""
+    """Pixels along each side of the spatial convolution: 3, or 1 if the receptive field is one pixel."""
 
     def n_parameters(self, channels: int, outputs: int) -> int:
         """Weights and biases of all convolutions."""
@@ -55,17 +55,17 @@ class Architecture:
 def architecture(
     receptive_field: int, n_parameters: int, n_nonlinearities: int, n_images: int, n_maps: int
 ) -> Architecture:
-    """Algorithm 1: channels such that the number of parameters comes closest to the one asked for.
+    """Algorithm 1: the channels whose number of parameters comes closest to the number asked for.
 
     Args:
-        receptive_field: pixels along each side, odd; every block but that of a single pixel adds two.
+        receptive_field: pixels along each side, odd. Every block adds two, unless the field is a single pixel.
         n_parameters: weights and biases of all convolutions.
         n_nonlinearities: temporal and spatial layers of all blocks together.
-        n_images: complex images, frames or coefficients.
-        n_maps: outputs.
+        n_images: number of complex images, which are frames or coefficients.
+        n_maps: number of outputs.
 
-    Raises ValueError for an even receptive field, blocks without a temporal layer, and a number of parameters that is
-    too small for the spatial convolutions, whose channels are fixed.
+    Raises ValueError, a programming error, for an even receptive field, blocks without a temporal layer, and a number
+    of parameters that is too small for the spatial convolutions, whose channels are fixed.
 
     """
     if receptive_field < 1 or receptive_field % 2 == 0:
@@ -99,9 +99,9 @@ def architecture(
 
 
 class Balsiger2020(Network):
-    """(2 · images, h + R - 1, w + R - 1) to (maps, h, w), R the receptive field.
+    """(2 · images, h + R - 1, w + R - 1) to (maps, h, w), where R is the receptive field.
 
-    Raises ValueError as `architecture` does.
+    Raises ValueError, a programming error, as `architecture` does.
     """
 
     def __init__(
@@ -122,14 +122,14 @@ class Balsiger2020(Network):
         self.last = nn.Conv2d(channels, n_maps, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of images; see `Network`."""
+        """The maps of the images; see `Network`."""
         for block in self.blocks:
             x = block(x)
         x = self.last(x)
         return x
 
     def fold(self) -> None:
-        """Every normalisation goes into the convolutions after it: between them there is no other layer."""
+        """Fold every normalisation into the convolutions after it; there is no other layer between them."""
         before: Affine = (self.last.weight.new_ones(self.channels), self.last.weight.new_zeros(self.channels))
         for block in self.blocks:
             assert isinstance(block, Block)
@@ -138,7 +138,7 @@ class Balsiger2020(Network):
 
 
 class Block(nn.Module):
-    """Temporal layers, each of which sees the block's input and all before it; the spatial one sees everything."""
+    """Temporal layers, then a spatial one. Each sees the input of the block and the outputs of all layers before it."""
 
     def __init__(self, channels: int, temporal: int, layers: int, spatial: int, kernel: int) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class Block(nn.Module):
         return x
 
     def fold(self, before: Affine) -> Affine:
-        """Take in what came before, and hand on what is left to the next block."""
+        """Absorb the normalisation before this block, and return the one that the next block has to absorb."""
         for layer in self.temporal:
             assert isinstance(layer, Layer)
             (scale, shift), (its_scale, its_shift) = before, layer.fold(before)
@@ -162,7 +162,7 @@ class Block(nn.Module):
 
 
 class Layer(nn.Module):
-    """Convolution without padding, rectified, then normalised, with TensorFlow's defaults as in the published code."""
+    """A convolution without padding, rectified, then normalised with TensorFlow's defaults as in the published code."""
 
     def __init__(self, channels: int, outputs: int, kernel: int) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class Layer(nn.Module):
         return x
 
     def fold(self, before: Affine) -> Affine:
-        """Take in what came before; the scale and shift of its own normalisation are left to what follows."""
+        """Absorb the normalisation before this layer, and return its own, which the next layer has to absorb."""
         absorb(self.conv, before)
         norm, self.norm = self.norm, nn.Identity()
         assert isinstance(norm, nn.BatchNorm2d)

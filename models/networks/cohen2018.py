@@ -1,8 +1,8 @@
-"""DRONE: a fully connected network for every fingerprint.
+"""DRONE: a fully connected network that sees single fingerprints.
 
 Cohen, Zhu and Rosen, "MR fingerprinting deep reconstruction network (DRONE)", Magn Reson Med 80 (2018) 885: two hidden
-layers of 300, hyperbolic tangents between them and a sigmoid at the end. Later comparisons (Balsiger et al., Med Image
-Anal 2020, among them) rectify instead and leave the output linear; this is the published one.
+layers of 300 units with hyperbolic tangents, and a sigmoid at the end. Later comparisons, such as Balsiger et al. (Med
+Image Anal 2020), use rectified units and a linear output; this is the network as first published.
 """
 
 from torch import Tensor, nn
@@ -25,6 +25,6 @@ class Cohen2018(Network):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of images; see `Network`."""
+        """The maps of the images; see `Network`."""
         x = self.layers(x)
         return x

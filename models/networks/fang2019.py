@@ -1,10 +1,11 @@
-"""Spatially constrained quantification: features of every fingerprint, then a U-Net over their images.
+"""Spatially constrained quantification: features of every fingerprint, then a U-Net on the feature images.
 
 Fang et al., "Deep learning for fast and spatially constrained tissue quantification from highly accelerated data in
-magnetic resonance fingerprinting", IEEE Trans Med Imaging 38 (2019) 2364. There, one network gives one map, inputs
-have unit energy, the loss is the relative difference, and the features are trained before the U-Net. Its widths are
-those that give the 3,838,573 parameters (five maps, 46 features), 11 non-linearities and 54 pixels of receptive field
-that Balsiger et al. (Med Image Anal 2020, table 3) count: one convolution a level, and no normalisation.
+magnetic resonance fingerprinting", IEEE Trans Med Imaging 38 (2019) 2364. In the paper, one network gives one map,
+inputs have unit energy, the loss is the relative difference, and the features are trained before the U-Net. The paper
+does not give the widths. Ours give the 3,838,573 parameters (five maps, 46 features), 11 non-linearities and 54 pixels
+of receptive field that Balsiger et al. (Med Image Anal 2020, table 3) count: one convolution for each level, and no
+normalisation.
 """
 
 import torch
@@ -16,16 +17,16 @@ from spokestream.models.networks.layers import Network, initialise_rectified
 __all__ = ["Fang2019", "Pretraining"]
 
 BORDER = 32
-"""A multiple of `STEP`. What a pixel sees reaches up to 30 pixels away, depending on its place among the poolings."""
+"""A multiple of `STEP`. A pixel depends on pixels up to 30 away, according to its place in the pooling windows."""
 STEP = 8
 FEATURE_LAYERS = 4
 WIDTHS = (64, 128, 256, 512)
 
 
 class Fang2019(Network):
-    """(2 · images, h + 64, w + 64) to (maps, h, w), h and w multiples of 8.
+    """(2 · images, h + 64, w + 64) to (maps, h, w), where h and w are multiples of 8.
 
-    Raises ValueError for less than one feature.
+    Raises ValueError, a programming error, for less than one feature.
     """
 
     def __init__(self, n_images: int, n_maps: int = 1, n_features: int = 46) -> None:
@@ -39,15 +40,15 @@ class Fang2019(Network):
         initialise_rectified(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of images; see `Network`. What the U-Net pads with zeros is cut off with the border."""
+        """The maps of the images; see `Network`. The border is cropped, and with it the effects of zero padding."""
         x = self.unet(self.features(x))
         return x[:, :, self.border : -self.border, self.border : -self.border]
 
 
 class Pretraining(Network):
-    """First of the two training steps: an output layer right on the features of a network, which it shares.
+    """The first of the two training steps: an output layer directly on the features of a network.
 
-    It takes and gives what that network does.
+    It shares the feature layers with that network, and has the same input and output.
     """
 
     def __init__(self, network: Fang2019) -> None:
@@ -58,14 +59,14 @@ class Pretraining(Network):
         self.last = nn.Conv2d(last.out_channels, network.outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of images, of every fingerprint alone; see `Network`."""
+        """The maps of the images, from single fingerprints; see `Network`."""
         x = x[:, :, self.border : -self.border, self.border : -self.border]
         x = self.last(self.features(x))
         return x
 
 
 class UNet(nn.Module):
-    """Three poolings, one 3 × 3 convolution a level on the way down and up, and a last one; all keep the size."""
+    """A U-Net with three poolings, one 3 × 3 convolution for each level down and up, and a last one; sizes are kept."""
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
@@ -80,7 +81,7 @@ class UNet(nn.Module):
         self.last = nn.Conv2d(WIDTHS[0], outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, h, w) to (n, outputs, h, w), h and w multiples of 8."""
+        """(n, channels, h, w) to (n, outputs, h, w), where h and w are multiples of 8."""
         levels: list[Tensor] = []
         for level, conv in enumerate(self.down):
             x = relu(conv(x if level == 0 else max_pool2d(x, 2)))

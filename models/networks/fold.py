@@ -1,4 +1,4 @@
-"""Batch normalisation of a trained network is a scale and a shift, which its neighbours can do at no cost."""
+"""Batch normalisation of a trained network is a scale and a shift, which neighbouring convolutions can absorb."""
 
 from copy import deepcopy
 from typing import TypeVar
@@ -11,13 +11,13 @@ from spokestream.models.networks.layers import Network
 __all__ = ["Affine", "absorb", "affine", "fold_batch_norm"]
 
 Affine = tuple[Tensor, Tensor]
-"""Scale and shift of every channel, (channels,) each: x becomes scale * x + shift."""
+"""The scale and the shift of every channel, (channels,) each: x becomes scale * x + shift."""
 
 SomeNetwork = TypeVar("SomeNetwork", bound=Network)
 
 
 def fold_batch_norm(network: SomeNetwork) -> SomeNetwork:
-    """A copy for evaluation that has no batch normalisation and gives what the network gives, but for rounding."""
+    """A copy for evaluation without batch normalisation, whose outputs equal the network's up to rounding."""
     folded = deepcopy(network).eval()
     with torch.no_grad():
         folded.fold()
@@ -25,7 +25,7 @@ def fold_batch_norm(network: SomeNetwork) -> SomeNetwork:
 
 
 def affine(norm: nn.BatchNorm2d) -> Affine:
-    """What a trained normalisation does to its channels."""
+    """The scale and shift that a trained normalisation applies to its channels."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
@@ -33,9 +33,9 @@ def affine(norm: nn.BatchNorm2d) -> Affine:
 
 
 def absorb(conv: nn.Conv2d, before: Affine) -> None:
-    """Change a convolution so that it does with x what it did with scale * x + shift.
+    """Change a convolution in place so that its output for x is the former output for scale * x + shift.
 
-    Exact where it pads nothing: what is padded would have to be shifted, too.
+    This is exact for convolutions without padding: padded values would have to be shifted, too.
     """
     scale, shift = before
     assert conv.bias is not None

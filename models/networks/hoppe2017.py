@@ -1,13 +1,14 @@
-"""Convolutions along time, for every fingerprint.
+"""Convolutions along time; the network sees single fingerprints.
 
 Hoppe et al., "Deep learning for magnetic resonance fingerprinting: a new approach for predicting quantitative parameter
 values from time series", Stud Health Technol Inform 243 (2017) 202: three convolutions and a fully connected layer.
-Widths, kernels and strides are one choice that gives the number of parameters (0.05 million, at 175 frames and five
-maps) that Balsiger et al. (Med Image Anal 2020, table 3) count; they do not print them.
+Widths, kernels and strides are not printed. Ours give the number of parameters (0.05 million, at 175 frames and five
+maps) that Balsiger et al. (Med Image Anal 2020, table 3) count.
 """
 
 from torch import Tensor, nn
 
+from spokestream.errors import InputError
 from spokestream.models.networks.layers import FingerprintNetwork, initialise_rectified
 
 __all__ = ["Hoppe2017"]
@@ -20,7 +21,7 @@ STRIDES = (5, 3, 2)
 class Hoppe2017(FingerprintNetwork):
     """(2 · images, h, w) to (maps, h, w).
 
-    Raises ValueError for fewer images than the convolutions need.
+    Raises InputError if there are fewer images than the convolutions need.
     """
 
     def __init__(self, n_images: int, n_maps: int) -> None:
@@ -29,7 +30,7 @@ class Hoppe2017(FingerprintNetwork):
         for kernel, stride in zip(reversed(KERNELS), reversed(STRIDES), strict=True):
             fewest = (fewest - 1) * stride + kernel
         if n_images < fewest:
-            raise ValueError(f"This network needs at least {fewest} images, not {n_images}; let it have the frames.")
+            raise InputError(f"This network needs at least {fewest} images, not {n_images}; give it all frames.")
         self.layers = nn.Sequential()
         for width, kernel, stride in zip(WIDTHS, KERNELS, STRIDES, strict=True):
             self.layers.extend([nn.Conv1d(channels, width, kernel, stride), nn.ReLU()])
@@ -38,6 +39,6 @@ class Hoppe2017(FingerprintNetwork):
         initialise_rectified(self)
 
     def maps(self, fingerprints: Tensor) -> Tensor:
-        """(pixels, outputs) of fingerprints (pixels, 2, images)."""
+        """Maps (pixels, outputs) of fingerprints (pixels, 2, images)."""
         fingerprints = self.layers(fingerprints)
         return fingerprints

@@ -1,4 +1,4 @@
-"""What every network here is: images in, normalised maps out, and how wide a border it eats on the way."""
+"""The base class of all networks: images in, normalised maps out, with a border that is cropped on the way."""
 
 import torch
 from torch import Tensor, nn
@@ -6,17 +6,17 @@ from torch import Tensor, nn
 __all__ = ["FingerprintNetwork", "Network", "initialise_rectified"]
 
 PIXELS_AT_ONCE = 2048
-"""Of a fingerprint network: the hidden states of a whole slice, 175 frames long, would fill gigabytes."""
+"""Pixels that a fingerprint network computes together: hidden states of a whole slice would fill gigabytes."""
 
 
 class Network(nn.Module):
-    """Maps of an image series.
+    """A network that computes maps from a series of images.
 
     `forward` takes (n, channels, h + 2 border, w + 2 border), where channel 2t is the real and channel 2t + 1 the
-    imaginary part of image t, and returns (n, outputs, h, w), each map normalised to 0..1 over its range. Where h and
-    w and the corners of patches are multiples of `step`, patches give what the whole image gives.
+    imaginary part of image t, and returns (n, outputs, h, w), each map normalised to 0..1 over its range. If h, w and
+    the corners of patches are multiples of `step`, patches and the whole image have the same maps.
 
-    Raises ValueError for less than one image or map.
+    Raises ValueError, a programming error, for less than one image or map.
     """
 
     def __init__(self, n_images: int, n_maps: int, border: int = 0, step: int = 1) -> None:
@@ -29,32 +29,33 @@ class Network(nn.Module):
         self.step = step
 
     def fold(self) -> None:
-        """Take the batch normalisation of a trained network out of it, in place; most have none."""
+        """Fold the batch normalisation of a trained network into its convolutions, in place. Most have none."""
 
 
 class FingerprintNetwork(Network):
-    """A network that sees one pixel at a time: a subclass says what it makes of fingerprints, with `maps`."""
+    """A network that sees single pixels; a subclass defines `maps`, which computes maps from fingerprints."""
 
     def __init__(self, n_images: int, n_maps: int) -> None:
         super().__init__(n_images, n_maps)
         self.pixels_at_once = PIXELS_AT_ONCE
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (n, outputs, h, w) of images (n, channels, h, w)."""
+        """The maps (n, outputs, h, w) of images (n, channels, h, w)."""
         n, channels, h, w = x.shape
         fingerprints = x.permute(0, 2, 3, 1).reshape(-1, channels // 2, 2).transpose(1, 2)
         maps = torch.cat([self.maps(some) for some in torch.split(fingerprints, self.pixels_at_once)])
         return maps.reshape(n, h, w, self.outputs).permute(0, 3, 1, 2)
 
     def maps(self, fingerprints: Tensor) -> Tensor:
-        """(pixels, outputs) of fingerprints (pixels, 2, images), real part first."""
+        """Maps (pixels, outputs) of fingerprints (pixels, 2, images), real part first."""
         raise NotImplementedError
 
 
 def initialise_rectified(network: nn.Module) -> None:
-    """Start a network that rectifies and does not normalise: features keep their energy from layer to layer.
+    """Initialise a rectified network without normalisation so that features keep their energy from layer to layer.
 
-    He et al., "Delving deep into rectifiers", ICCV 2015. PyTorch's own start loses five sixths of it in every layer.
+    He et al., "Delving deep into rectifiers", ICCV 2015. With PyTorch's own initialisation, every layer loses five
+    sixths of the energy.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear):

@@ -1,8 +1,8 @@
-"""A recurrent network along time, for every fingerprint.
+"""A recurrent network along time; it sees single fingerprints.
 
 Oksuz et al., "Magnetic resonance fingerprinting using recurrent neural networks", ISBI 2019: gated recurrent units,
-and a fully connected layer on their states at all times. PyTorch keeps two biases a gate: 118,705 parameters at 175
-frames and five maps, 118,405 with one.
+and a fully connected layer on their states at all times. PyTorch has two biases for each gate, which makes 118,705
+parameters at 175 frames and five maps; with one bias there would be 118,405.
 """
 
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ class Oksuz2019(FingerprintNetwork):
         self.last = nn.Linear(n_images * HIDDEN, n_maps)
 
     def maps(self, fingerprints: Tensor) -> Tensor:
-        """(pixels, outputs) of fingerprints (pixels, 2, images)."""
+        """Maps (pixels, outputs) of fingerprints (pixels, 2, images)."""
         states: Tensor = self.gru(fingerprints.transpose(1, 2))[0]
         states = self.last(states.flatten(1))
         return states

@@ -1,4 +1,4 @@
-"""The node's own network: complex filters, a phase that cannot matter, then a few convolutions."""
+"""The node's own network: complex filters, removal of the common phase, then a few convolutions."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from spokestream.models.networks.layers import Network
 __all__ = ["Ours"]
 
 SMALLEST_STD = 1e-3
-"""Of a map's range: no voxel is claimed to be known better, and none outweighs all others in training."""
+"""Smallest standard deviation, relative to the range of a map, so that no voxel outweighs all others in training."""
 QUIET = 1e-4
-"""Power, of the slice's mean, below which a voxel's features fade out."""
+"""Power, relative to the mean of the slice, below which the features of a voxel fade out."""
 
 
 class ComplexFilters(nn.Module):
-    """Complex convolution without bias: multiply the images by exp(i phi), and the outcome is multiplied too."""
+    """A complex convolution without bias: if the images are multiplied by exp(i phi), so is the output."""
 
     def __init__(self, n_images: int, n_filters: int, size: int) -> None:
         super().__init__()
@@ -24,14 +24,14 @@ class ComplexFilters(nn.Module):
         self.imaginary = nn.Parameter(torch.randn(n_filters, n_images, size, size) * scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 2 images, y, x) interleaved to (n, 2 filters, y - size + 1, x - size + 1)."""
+        """(n, 2 images, y, x) to (n, 2 filters, y - size + 1, x - size + 1), real and imaginary parts interleaved."""
         to_real = torch.stack((self.real, -self.imaginary), 2).flatten(1, 2)
         to_imaginary = torch.stack((self.imaginary, self.real), 2).flatten(1, 2)
         return conv2d(x, torch.stack((to_real, to_imaginary), 1).flatten(0, 1))
 
 
 class LastLayer(nn.Module):
-    """A convolution across channels, in single precision always: bfloat16 tells water T1 in steps of 9 ms."""
+    """A convolution across channels, always in single precision: bfloat16 resolves water T1 only in steps of 9 ms."""
 
     def __init__(self, channels: int, outputs: int, start: float) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class LastLayer(nn.Module):
         self.weight, self.bias = conv.weight, nn.Parameter(torch.full((outputs,), start))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, y, x) in any precision to (n, outputs, y, x) in single."""
+        """(n, channels, y, x) in any precision to (n, outputs, y, x) in single precision."""
         if torch.jit.is_scripting():  # type: ignore[attr-defined]
             return self._single(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -50,13 +50,15 @@ class LastLayer(nn.Module):
 
 
 class Residual(nn.Module):
-    """A 3 x 3 convolution and one across channels, added to what came in."""
+    """A residual block: a 3 x 3 convolution and one across channels, added to the input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.spatial = nn.Conv2d(width, width, 3)
         self.across = nn.Conv2d(width, width, 1)
-        for start in self.across.parameters():  # every block begins as the identity: depth does not hinder the start
+        for (
+            start
+        ) in self.across.parameters():  # every block begins as the identity, so that depth does not slow training
             nn.init.zeros_(start)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,23 +70,24 @@ class Residual(nn.Module):
 class Ours(Network):
     """Maps and their standard deviations from the coefficients of a compressed temporal basis.
 
-    Undersampling mixes neighbours linearly, as complex numbers: the first layer is a bank of complex filters over
-    5 x 5 pixels. What comes out is turned by the phase of the first filter and divided by its own magnitude, so that
-    the receive phase does not matter where it is the same over those pixels; the magnitude, relative to the slice's,
-    goes on as one more feature, because it says how much of what follows is noise. Then residual 3 x 3 convolutions.
+    Undersampling mixes neighbouring pixels linearly, as complex numbers, so that the first layer is a bank of complex
+    filters over 5 x 5 pixels. The phase of the first filter is subtracted from all outputs, which are also divided by
+    their magnitude: the receive phase has no effect if it is constant over those pixels. The magnitude relative to the
+    mean of the slice is one more feature, because it tells how strong the noise is. Residual 3 x 3 convolutions follow.
 
-    An inversion that is a few percent less efficient looks like water of another T1. Within a patch the two cannot be
-    told apart, over a slice they can, so that the efficiency is given: it is the last channel.
+    An inversion that is a few percent less efficient looks like water with another T1. The two cannot be distinguished
+    within a patch, but they can over a slice. The network is therefore conditioned on the efficiency: it is the last
+    channel of the input.
 
-    `forward` takes (n, 2 images + 1, y + 14, x + 14), real and imaginary parts interleaved, and gives
-    (n, 2 maps, y, x): the maps and then their standard deviations, both in units of the maps' ranges.
+    `forward` takes (n, 2 images + 1, y + 14, x + 14), real and imaginary parts interleaved, and returns
+    (n, 2 maps, y, x): the maps and then their standard deviations, both in units of the ranges of the maps.
 
     Args:
         n_images: K of the basis.
-        n_maps: that are predicted.
-        filters: of the complex first layer.
+        n_maps: number of maps.
+        filters: number of filters of the complex first layer.
         width: channels of the residual blocks.
-        blocks: number of them; the receptive field is 5 + 2 blocks.
+        blocks: number of residual blocks; the receptive field is 5 + 2 blocks.
 
     """
 
@@ -100,7 +103,7 @@ class Ours(Network):
         self.spread = LastLayer(width, n_maps, start=-2.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """The maps and their standard deviations; shapes are given in the docstring of the class."""
         images, efficiency = x[:, :-1], x[:, -1:, 2:-2, 2:-2]
         features = torch.cat((invariants(self.filters(images)), efficiency), 1)
         features = self.head(self.blocks(self.mix(features)))
@@ -108,16 +111,17 @@ class Ours(Network):
 
 
 def invariants(filtered: Tensor, quiet: float = QUIET) -> Tensor:
-    """What is left of complex images when their common phase and magnitude do not count, and the log magnitude.
+    """The features of complex images that do not depend on their common phase and magnitude, and the log magnitude.
 
     Args:
-        filtered: (n, 2 filters, y, x) interleaved.
+        filtered: (n, 2 filters, y, x), real and imaginary parts interleaved.
         quiet: power below which features fade out.
 
     Returns:
-        (n, 2 filters + 1, y, x): real, then imaginary parts of every filter times the conjugate of the first, over
-        the root mean square magnitude of all and the magnitude of the first; last the log of that mean square. They
-        have the precision of what came in, and are computed in single: half precision has no number for quiet**2.
+        (n, 2 filters + 1, y, x): the real and then the imaginary parts of every filter times the conjugate of the
+        first, divided by the root mean square magnitude of all and by the magnitude of the first; last the log of that
+        mean square. They have the precision of the input, but are computed in single precision: half precision cannot
+        represent quiet**2.
 
     """
     precise = filtered.float()

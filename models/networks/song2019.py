@@ -1,9 +1,10 @@
-"""HYDRA's second stage: a residual network along time, for every fingerprint.
+"""HYDRA's second stage: a residual network along time; it sees single fingerprints.
 
 Song et al., "HYDRA: hybrid deep magnetic resonance fingerprinting", Med Phys 46 (2019) 4951, in the form without
-non-local layers: two convolutions, four residual blocks, the mean over time, a fully connected layer. The paper is
-silent on padding, activations and the shortcuts: here convolutions keep the length, everything but a sum is rectified,
-and shortcuts are convolutions like the others, which comes closest to the size of its weight file.
+non-local layers: two convolutions, four residual blocks, the mean over time, a fully connected layer. The paper does
+not describe padding, activations and shortcuts. We assume that convolutions keep the length, that everything except
+sums is rectified, and that shortcuts are convolutions like the others, which comes closest to the size of the published
+weight file.
 """
 
 from torch import Tensor, nn
@@ -31,14 +32,14 @@ class Song2019(FingerprintNetwork):
         initialise_rectified(self)
 
     def maps(self, fingerprints: Tensor) -> Tensor:
-        """(pixels, outputs) of fingerprints (pixels, 2, images)."""
+        """Maps (pixels, outputs) of fingerprints (pixels, 2, images)."""
         features: Tensor = self.blocks(self.first(fingerprints))
         features = self.last(features.mean(-1))
         return features
 
 
 class Residual(nn.Module):
-    """Half as many times, then two convolutions beside a third."""
+    """A residual block: time is halved by pooling, then the output of two convolutions is added to that of a third."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -54,5 +55,5 @@ class Residual(nn.Module):
 
 
 def convolution(channels: int, width: int) -> nn.Conv1d:
-    """Keeps the length."""
+    """A convolution along time that keeps the length."""
     return nn.Conv1d(channels, width, KERNEL, padding=KERNEL // 2)

@@ -1,1 +1,1 @@
-"""From a training set to an archive."""
+"""Training of networks: inputs, losses, the training loop and its checkpoints."""

@@ -1,4 +1,4 @@
-"""What a training run keeps on disk: all that it needs to go on bit for bit, and its best weights."""
+"""The files of a training run: a checkpoint from which it continues bit for bit, and its best weights."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from spokestream.models.atomic_write import draft_of
+from spokestream.errors import FileError
+from spokestream.models.atomic_write import atomic_write
 
 __all__ = ["Best", "Progress", "read_best", "read_progress", "write_best", "write_progress"]
 
@@ -17,59 +18,59 @@ PROGRESS, BEST = "checkpoint.pt", "best.pt"
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is."""
+    """The state of a run."""
 
     about: dict[str, Any]
-    """Settings and data of the run, which tell it from others."""
+    """Settings and data of the run, which identify it."""
     weights: dict[str, Tensor]
     optimiser: dict[str, Any]
     random_states: list[Tensor]
-    """Of torch's generators, which dropout draws from: the processor's, then the GPU's if there is one."""
+    """States of torch's generators, which dropout draws from: the processor's, then the GPU's if there is one."""
     epoch: int
     batch: int
-    """The next one."""
+    """Number of the next batch in the epoch."""
     best_nrmse: float
     loss: float
     """Smoothed over the last batches."""
     seconds: float
-    """Spent so far, in all calls."""
+    """Training time so far, over all calls."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """The weights of a run that did best on its validation subjects."""
+    """The weights of a run with the smallest error on its validation subjects."""
 
     about: dict[str, Any]
     """Settings and data of the run."""
     weights: dict[str, Tensor]
     epoch: int
-    """After how many."""
+    """Number of epochs before these weights."""
     nrmse: dict[str, float]
-    """By map, over the validation subjects."""
+    """Map name -> normalised error over the validation subjects."""
     seconds: float
     arithmetic: dict[str, Any] = field(default_factory=dict)
-    """Precision, device and number of processes, on which the last bits depend."""
+    """Precision, device and number of processes; the last bits of the weights depend on them."""
 
 
 def write_progress(folder: Path, progress: Progress) -> None:
-    """Take the place of the last checkpoint, all of it or nothing."""
+    """Replace the last checkpoint, completely or not at all."""
     _write(folder / PROGRESS, progress)
 
 
 def write_best(folder: Path, best: Best) -> None:
-    """Take the place of the best weights so far, all of them or nothing."""
+    """Replace the best weights so far, completely or not at all."""
     _write(folder / BEST, best)
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """The last checkpoint, if there is one. Raises ValueError for a file that is none."""
+    """The last checkpoint, if there is one. Raises FileError for a file that is not a checkpoint."""
     return _read(folder / PROGRESS, Progress) if (folder / PROGRESS).exists() else None
 
 
 def read_best(folder: Path) -> Best:
-    """The best weights. Raises ValueError for a folder without any, and a file that holds none."""
+    """The best weights of a run. Raises FileError for a folder without them, and for a damaged file."""
     if not (folder / BEST).exists():
-        raise ValueError(f"{folder} holds no trained network; train one with 'spokestream train'.")
+        raise FileError(f"{folder} holds no trained network; train one with 'spokestream train'.")
     return _read(folder / BEST, Best)
 
 
@@ -77,7 +78,7 @@ State = TypeVar("State", Progress, Best)
 
 
 def _write(path: Path, state: Progress | Best) -> None:
-    with draft_of(path) as draft:
+    with atomic_write(path) as draft:
         torch.save(vars(state), draft)
 
 
@@ -85,4 +86,4 @@ def _read(path: Path, kind: type[State]) -> State:
     try:
         return kind(**torch.load(path, "cpu", weights_only=True))
     except (RuntimeError, UnpicklingError, EOFError, TypeError):
-        raise ValueError(f"{path} is damaged, or not of this version; move it away.") from None
+        raise FileError(f"{path} is damaged, or was written by another version; move it away.") from None

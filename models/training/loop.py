@@ -1,4 +1,4 @@
-"""Training: patches in, weights out, from where it stopped and bit for bit as if it never had."""
+"""The training loop: patches in, weights out. An interrupted run continues bit for bit as if it had not stopped."""
 
 import math
 from collections.abc import Callable
@@ -10,58 +10,58 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spokestream.errors import FileError, InputError
 from spokestream.gadgets.network.device import repeat_exactly
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
 from spokestream.models.training.inputs.augmentation import Augmentation
 from spokestream.models.training.inputs.patches import Patches
-from spokestream.models.training.precision import autocast, in_bfloat16
-from spokestream.models.training.processes import Processes
+from spokestream.models.training.processes import Processes, autocast, in_bfloat16
 from spokestream.models.training.recipes import Recipe, recipe, trained_parameters
 from spokestream.models.training.tensorboard_log import Board
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall, validate
 
-__all__ = ["Report", "Training", "learning_rate", "split", "train"]
+__all__ = ["BatchReport", "Training", "learning_rate", "split", "train"]
 
 SMOOTH = 0.98
-"""Of the loss that is shown: a mean over the last fifty batches or so."""
+"""Smoothing of the loss that is shown, an average over about the last fifty batches."""
 CHECKPOINT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Report:
-    """What can be shown after a batch."""
+class BatchReport:
+    """The state of a run after a batch, for display."""
 
     batch: int
-    """Batches so far, in all epochs."""
+    """Batches so far, over all epochs."""
     batches: int
-    """That the run has."""
+    """Batches of the whole run."""
     epoch: int
     loss: float
     learning_rate: float
     nrmse: dict[str, float] | None = None
-    """By map over the validation subjects, after the last batch of an epoch."""
+    """Map name -> normalised error over the validation subjects; only after the last batch of an epoch."""
 
 
 def train(
-    folder: Path, data: Path, settings: TrainingSettings, report: Callable[[Report], object] | None = None
+    folder: Path, data: Path, settings: TrainingSettings, report: Callable[[BatchReport], object] | None = None
 ) -> Best | None:
-    """Train a network on a training set, or go on where the folder's checkpoint stopped.
+    """Train a network on a training set, or continue from the checkpoint in the folder.
 
-    Under `torchrun` every process takes its share of each batch, on a GPU of its own if there are any. CUDA repeats
-    itself exactly from then on, in the whole process.
+    Under `torchrun` every process takes its part of each batch, on its own GPU if there are any. From this call on,
+    CUDA computes reproducibly in the whole process.
 
     Args:
-        folder: of the run; keeps `checkpoint.pt`, `best.pt` and what TensorBoard shows.
+        folder: folder of the run, with `checkpoint.pt`, `best.pt` and TensorBoard's files.
         data: folder of the training set.
         settings: of the run.
-        report: told after every batch, in the first process.
+        report: called after every batch, in the first process.
 
     Returns:
-        The weights that did best on the validation subjects, in the first process; None in the others.
+        The weights with the smallest error on the validation subjects, in the first process; None in the others.
 
-    Raises ValueError for a folder with another run, data that do not suffice, and settings that cannot be.
+    Raises FileError for a folder with another run, and InputError for data that do not suffice and impossible settings.
 
     """
     repeat_exactly()
@@ -73,19 +73,20 @@ def train(
 
 
 def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet]:
-    """Subjects to learn from and, the last of the set, those to validate with. Raises ValueError for too few."""
+    """Subjects for training, and the last subjects of the set for validation. Raises InputError for too few."""
     seeds = TrainingSet(data).seeds
-    learn, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
-    wanted = settings.subjects or len(learn)
-    if not learn or wanted > len(learn):
-        raise ValueError(
-            f"{data} has {len(seeds)} subjects; {settings.validation} for validation leave {len(learn)} to learn from."
+    training, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
+    wanted = settings.subjects or len(training)
+    if not training or wanted > len(training):
+        raise InputError(
+            f"{data} has {len(seeds)} subjects; "
+            f"{settings.validation} for validation leave {len(training)} for training."
         )
-    return TrainingSet(data, learn[:wanted]), TrainingSet(data, held_out)
+    return TrainingSet(data, training[:wanted]), TrainingSet(data, held_out)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """Learning rate when a share `progress` of the run, 0 to 1, is done."""
+    """The learning rate when the fraction `progress` (0 to 1) of the run is done."""
     if recipe.decay == "cosine":
         return recipe.learning_rate * min(1.0, progress / 0.01 + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
     if recipe.decay == "tenfold":
@@ -94,38 +95,48 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 class Training:
-    """A run: its network, its data, and how far it is."""
+    """A training run: its network, its data, and its progress."""
 
     def __init__(self, folder: Path, data: Path, settings: TrainingSettings, processes: Processes) -> None:
         self.folder, self.settings, self.processes = folder, settings, processes
-        learn, self.held_out = split(data, settings)
-        self.recipe, parameters = recipe(settings, learn.tissue_model), trained_parameters(settings, learn.tissue_model)
+        training, self.held_out = split(data, settings)
+        model = training.tissue_model
+        self.recipe, parameters = recipe(settings, model), trained_parameters(settings, model)
         torch.manual_seed(settings.seed)
-        self.normalisation, self.network = self.recipe.make(learn.basis, learn.sequence, len(parameters))
+        self.normalisation, self.network = self.recipe.make(training.basis, training.sequence, len(parameters))
         if self.recipe.patch % self.network.step:
-            raise ValueError(
+            raise InputError(
                 f"A patch of {settings.network} is a multiple of {self.network.step} pixels, not {self.recipe.patch}."
             )
         steps = (
             [self.network] if self.recipe.first_step is None else [self.network, self.recipe.first_step(self.network)]
         )
         self.steps = nn.ModuleList(steps).to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.shared = [processes.share(step) for step in steps]
+        self.distributed = [processes.distribute(step) for step in steps]
         self.patches = Patches(
-            learn, self.normalisation, parameters, self.recipe.patch, self.network.border,
-            self.recipe.per_slice, self.recipe.batch, settings.seed, Augmentation(), (processes.rank, processes.size),
-        )  # fmt: skip
+            training,
+            self.normalisation,
+            maps=parameters,
+            size=self.recipe.patch,
+            border=self.network.border,
+            per_slice=self.recipe.per_slice,
+            batch=self.recipe.batch,
+            seed=settings.seed,
+            augmentation=Augmentation(),
+            rank=processes.rank,
+            processes=processes.size,
+        )
         self.optimiser = torch.optim.Adam(self.steps.parameters(), lr=self.recipe.learning_rate)
         self.about: dict[str, Any] = {
             "settings": asdict(settings),
             "recipe": self.recipe.words | asdict(Augmentation()),
-            "data": learn.identity | {"learnt": learn.seeds, "validated": self.held_out.seeds},
+            "data": training.identity | {"learnt": training.seeds, "validated": self.held_out.seeds},
         }
         self.epoch = self.batch = 0
         self.best, self.loss, self.seconds = math.inf, math.nan, 0.0
         self._resume()
 
-    def run(self, board: Board, report: Callable[[Report], object] | None = None) -> None:
+    def run(self, board: Board, report: Callable[[BatchReport], object] | None = None) -> None:
         """Train to the end."""
         begin = perf_counter() - self.seconds
         saved = perf_counter()
@@ -139,26 +150,26 @@ class Training:
                 self.seconds = perf_counter() - begin
                 board.show({"loss": loss, "learning rate": rate}, self.done)
                 if report:
-                    report(Report(self.done, total, self.epoch, self.loss, rate))
+                    report(BatchReport(self.done, total, self.epoch, self.loss, rate))
                 if perf_counter() - saved > CHECKPOINT_SECONDS:
                     self._keep()
                     saved = perf_counter()
             nrmse = None
-            if self.epoch >= self.recipe.first_epochs:  # before, the network lacks most of its training
+            if self.epoch >= self.recipe.first_epochs:  # in the first step, most of the network is not yet trained
                 nrmse = validate(self.network, self.normalisation, self.held_out, self.settings)
                 board.show({f"validation NRMSE/{name}": value for name, value in nrmse.items()}, self.done)
             self.epoch, self.batch, self.seconds = self.epoch + 1, 0, perf_counter() - begin
             if nrmse:
                 if report:
                     rate = learning_rate(self.recipe, self.done / total)
-                    report(Report(self.done, total, self.epoch - 1, self.loss, rate, nrmse))
+                    report(BatchReport(self.done, total, self.epoch - 1, self.loss, rate, nrmse))
                 self._compare(nrmse)
             self._keep()
         self.processes.wait()
 
     @property
     def done(self) -> int:
-        """Batches so far, in all epochs."""
+        """Batches so far, over all epochs."""
         return self.epoch * len(self.patches) + self.batch
 
     def _step(self, x: Tensor, target: Tensor, weight: Tensor, rate: float) -> float:
@@ -166,7 +177,7 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         x, target, weight = x.to(device, memory_format=torch.channels_last), target.to(device), weight.to(device)
-        network = self.shared[-1 if self.epoch < self.recipe.first_epochs else 0].train()
+        network = self.distributed[-1 if self.epoch < self.recipe.first_epochs else 0].train()
         with autocast(self.settings.precision, device):
             prediction = network(x)
         loss = self.recipe.loss(prediction.float(), target, weight, self.processes.total)
@@ -175,7 +186,7 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self.steps.parameters(), self.recipe.largest_gradient)
         self.optimiser.step()
         if not math.isfinite(value := float(loss.detach())):
-            raise ValueError(f"The loss is no longer a number after {self.batch} batches of epoch {self.epoch + 1}.")
+            raise InputError(f"The loss is no longer a number after {self.batch} batches of epoch {self.epoch + 1}.")
         return value
 
     def _compare(self, nrmse: dict[str, float]) -> None:
@@ -207,7 +218,7 @@ class Training:
         if last is None:
             return
         if last.about != self.about or _shapes(last.weights) != _shapes(self.steps.state_dict()):
-            raise ValueError(f"{self.folder} holds another run; take another folder, or its settings and data.")
+            raise FileError(f"{self.folder} holds another run; take another folder, or its settings and data.")
         self.steps.load_state_dict(last.weights)
         self.optimiser.load_state_dict(last.optimiser)
         _set_random_states(last.random_states, self.processes.device)

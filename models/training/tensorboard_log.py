@@ -1,17 +1,19 @@
-"""What TensorBoard shows of a training run."""
+"""The curves of a training run for TensorBoard."""
 
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from spokestream.errors import InputError
+
 __all__ = ["Board"]
 
 
 class Board:
-    """Curves in a folder; use as a context. Raises ValueError when TensorBoard is missing.
+    """TensorBoard curves in a folder; use as a context. Raises InputError when TensorBoard is not installed.
 
     Args:
-        folder: of the run, None shows nothing.
+        folder: folder of the run; None writes nothing.
 
     """
 
@@ -21,7 +23,7 @@ class Board:
             try:
                 tensorboard = import_module("torch.utils.tensorboard")
             except ImportError:
-                raise ValueError("Training writes curves with TensorBoard; install spokestream[train].") from None
+                raise InputError("Training writes curves with TensorBoard; install spokestream[train].") from None
             self._writer = tensorboard.SummaryWriter(str(folder))
 
     def __enter__(self) -> "Board":
@@ -32,7 +34,7 @@ class Board:
             self._writer.close()
 
     def show(self, values: dict[str, float], batch: int) -> None:
-        """Add a point to each of these curves."""
+        """Add a point to each of these curves, at this number of batches."""
         if self._writer:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, batch)

@@ -12,7 +12,7 @@ from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
-from spokestream.models.training.precision import autocast
+from spokestream.models.training.processes import autocast
 from spokestream.models.training.recipes import trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 

@@ -52,9 +52,9 @@ class _Version(argparse.Action):
 
 def _is_explained(error: Exception) -> bool:
     """Whether the error's text is a sentence for the person at the console."""
-    from spokestream.errors import ScanError
+    from spokestream.errors import SpokestreamError
 
-    return isinstance(error, (ScanError, ValueError, OSError)) or type(error).__name__ == "ClientError"
+    return isinstance(error, (SpokestreamError, ValueError, OSError)) or type(error).__name__ == "ClientError"
 
 
 def _fail(sentence: str) -> int:

@@ -9,7 +9,7 @@ from spokestream.pipelines.cli.options import add_options, settings_from
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from spokestream.models.training.loop import Report
+    from spokestream.models.training.loop import BatchReport
 
 __all__ = ["options", "run"]
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     with Progress(*columns, console=console, transient=True, disable=silent, speed_estimate_period=600) as bar:
         task = bar.add_task("", total=None)
 
-        def show(report: "Report") -> None:
+        def show(report: "BatchReport") -> None:
             bar.update(
                 task, completed=report.batch, total=report.batches,
                 description=f"epoch {report.epoch + 1}, loss {report.loss:.3g}",

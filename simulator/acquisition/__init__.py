@@ -1,1 +1,1 @@
-"""From a phantom to k-space: coils, sampling, noise, and what goes wrong in a scanner."""
+"""From a phantom to k-space: coils, sampling, noise, and imperfections of the scanner."""

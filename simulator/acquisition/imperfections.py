@@ -1,4 +1,4 @@
-"""What a scan suffers from: gradients that lag, a field that drifts, spokes that get lost, patients who move."""
+"""Imperfections of a scan: gradient delays, trajectory errors, field drift, lost or corrupted spokes, motion."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,23 +14,23 @@ __all__ = ["corrupt", "delay_gradients", "distort_trajectory", "drift_phase", "l
 Complex = NDArray[np.complex64]
 
 SPIKE = 1.0
-"""Of a corrupted readout, over the largest sample of the slice: out where k-space is faint, it shows as a wave."""
+"""Size of a spike relative to the largest sample of the slice. In weak parts of k-space it appears as a wave."""
 RIPPLES = 4
-"""Half waves along a readout that a trajectory error is made of: gradients cannot err faster."""
+"""Number of half waves along a readout in a trajectory error: the errors of gradients are smooth."""
 
 
 def delay_gradients(readout: Sampling, delays: tuple[float, float]) -> Sampling:
-    """The positions that are sampled when the x and y gradients come late by these numbers of samples.
+    """The sample positions if the x and y gradients are delayed by these numbers of samples.
 
-    A spoke at angle a is shifted by -(dx cos a, dy sin a) samples along the axes: along itself when both delays are
-    alike, and to the side as well when they differ (Rosenzweig et al. 2019). Between samples the gradients are taken
-    as constant.
+    A spoke at angle a is shifted by -(dx cos a, dy sin a) samples along the axes. The shift is along the spoke if both
+    delays are equal, and has a perpendicular part if they differ (Rosenzweig et al. 2019). Gradients are taken as
+    constant between samples.
     """
     n = readout.k.shape[1]
     k = np.empty_like(readout.k)
     for axis, delay in enumerate(delays):
         place = np.arange(n) - delay
-        if readout.time_ms[0] >= 0:  # a centre-out arm: the gradient has not begun
+        if readout.time_ms[0] >= 0:  # in a centre-out arm, the gradient has not started yet
             place = np.maximum(place, 0)
         before = np.clip(np.floor(place).astype(int), 0, n - 2)
         value = readout.k[..., axis]
@@ -39,10 +39,10 @@ def delay_gradients(readout: Sampling, delays: tuple[float, float]) -> Sampling:
 
 
 def distort_trajectory(readout: Sampling, error_samples: float, rng: np.random.Generator) -> Sampling:
-    """Positions with a smooth error along the readout, of this root mean square in samples at full gradient.
+    """The sample positions with a smooth error along the readout, whose root mean square is `error_samples`.
 
-    Each gradient axis has a response of its own that is the same for all spokes, as eddy currents have: the error of
-    a spoke goes with the gradient that it takes from each axis.
+    Each gradient axis has its own response, as with eddy currents, which is equal for all spokes. The error of a spoke
+    is proportional to its gradient along each axis; `error_samples` is for the full gradient.
     """
     n = readout.k.shape[1]
     half_waves = np.cos(np.pi * np.outer(np.arange(RIPPLES), (np.arange(n) + 0.5) / n))
@@ -52,25 +52,25 @@ def distort_trajectory(readout: Sampling, error_samples: float, rng: np.random.G
 
 
 def drift_phase(offset_hz: NDArray[np.float64], te_ms: NDArray[np.float64], time_ms: NDArray[np.float64]) -> Complex:
-    """(spokes, samples) phasors of a field that is off by `offset_hz` (spokes,) at each of the spokes.
+    """Phasors (spokes, samples) of a field offset `offset_hz` (spokes,).
 
-    It acts from the excitation on: exp(-2 pi i f (TE + t)), t from the echo.
+    The phase builds up from the excitation: exp(-2 pi i f (TE + t)), with the time t from the echo.
     """
     since_pulse_s = (te_ms[:, None] + time_ms) * 1e-3
     return np.asarray(np.exp(-2j * np.pi * offset_hz[:, None] * since_pulse_s), np.complex64)
 
 
-def corrupt(kspace: Complex, share: float, rng: np.random.Generator) -> Complex:
-    """K-space (coils, spokes, samples) in which this share of the spokes holds a spike in all coils."""
+def corrupt(kspace: Complex, fraction: float, rng: np.random.Generator) -> Complex:
+    """The k-space (coils, spokes, samples) with a spike in this fraction of the spokes, in all coils."""
     kspace = kspace.copy()
-    spokes = np.flatnonzero(rng.random(kspace.shape[1]) < share)
+    spokes = np.flatnonzero(rng.random(kspace.shape[1]) < fraction)
     samples = rng.integers(0, kspace.shape[2], spokes.size)
     kspace[:, spokes, samples] += np.float32(SPIKE * np.abs(kspace).max())
     return kspace
 
 
 def lose_and_repeat(n: int, missing: float, duplicated: float, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Which of `n` readouts arrive, in order: some never (share `missing`), some twice (share `duplicated`)."""
+    """Numbers of the readouts that arrive, in order: the fraction `missing` is lost, `duplicated` comes twice."""
     times = np.where(rng.random(n) < missing, 0, np.where(rng.random(n) < duplicated, 2, 1))
     return np.repeat(np.arange(n), times)
 
@@ -78,7 +78,7 @@ def lose_and_repeat(n: int, missing: float, duplicated: float, rng: np.random.Ge
 def move(phantom: Phantom, shift: tuple[int, int]) -> Phantom:
     """The phantom shifted by whole pixels (down, right), so that no tissue is interpolated.
 
-    Its off-resonance moves along, the transmit field B1 stays. What leaves the field of view is gone.
+    Its off-resonance moves with it, the transmit field B1 does not. Tissue that leaves the field of view is lost.
     """
     ny, nx = phantom.pd.shape
     dy, dx = shift

@@ -1,10 +1,11 @@
-"""Receiver noise, and how much of it a reconstructed frame will show."""
+"""Receiver noise, and the noise level of a reconstructed frame."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.simulator.acquisition.sampling import Sampling
 from spokestream.simulator.expansion.signal_expansion import TissueRange, TrainSignal, expand, signal_terms
 from spokestream.simulator.phantoms import Phantom
@@ -17,17 +18,18 @@ Complex = NDArray[np.complex64]
 Covariance = NDArray[np.complex128]
 
 FOREGROUND = 0.1
-"""Share of the largest proton density above which a pixel counts as tissue."""
+"""Fraction of the largest proton density above which a pixel counts as tissue."""
 VOXELS = 2000
-"""Voxels that the mean signal is taken over."""
+"""Largest number of voxels that the mean signal is computed from."""
 TOLERANCE = 1e-4
-"""Of their signal."""
+"""Tolerance of the expansion of their signal, see `signal_terms`."""
 
 
 def add_noise(kspace: Complex, covariance: Covariance, sigma: float, rng: np.random.Generator) -> Complex:
-    """K-space (coils, ...) plus Gaussian noise that is correlated between coils and white otherwise.
+    """The k-space (coils, ...) plus Gaussian noise, which is correlated between coils and white otherwise.
 
-    With `covariance` = L L^H, noise whitened by L^-1 has standard deviation `sigma` per real and imaginary part.
+    With `covariance` = L L^H, noise whitened by L^-1 has the standard deviation `sigma` in the real and in the
+    imaginary part.
     """
     mixing = (sigma * np.linalg.cholesky(covariance)).astype(np.complex64)
     white = rng.standard_normal((len(kspace), kspace[0].size, 2), np.float32).view(np.complex64)[..., 0]
@@ -35,11 +37,12 @@ def add_noise(kspace: Complex, covariance: Covariance, sigma: float, rng: np.ran
 
 
 def frame_noise_gain(readout: Sampling, spokes_per_frame: int, shape: tuple[int, int]) -> float:
-    """Noise sd per re/im of a gridded frame over that of a k-space sample, whitened and coil-combined.
+    """The standard deviation of noise in a gridded, coil-combined frame over that of a whitened k-space sample.
 
-    The image sum(w s(k) exp(2 pi i k.r)) / (ny nx) over the frame's samples has the scale of the phantom when w is
-    the readout's density over the spokes of a frame. White noise comes out of it with sigma sqrt(sum(w^2)) / (ny nx),
-    and a combination with unit-norm coil weights leaves it there.
+    Both are per real and imaginary part. The image sum(w s(k) exp(2 pi i k.r)) / (ny nx) over the samples of a frame
+    has the scale of the phantom if w is the density of the readout divided by the number of spokes of a frame. White
+    noise has the standard deviation sigma sqrt(sum(w^2)) / (ny nx) in it. A combination with unit-norm coil weights
+    does not change that.
     """
     weight = readout.density / spokes_per_frame
     return float(np.sqrt(spokes_per_frame * np.sum(weight**2)) / (shape[0] * shape[1]))
@@ -48,13 +51,13 @@ def frame_noise_gain(readout: Sampling, spokes_per_frame: int, shape: tuple[int,
 def mean_frame_signal(
     phantom: Phantom, sensitivities: Complex, sequence: PulseSequence, signal: TrainSignal, covariance: Covariance
 ) -> float:
-    """Mean over tissue and frames of |s|, the fully sampled, whitened frame combined with unit-norm coil weights.
+    """The mean signal magnitude over tissue and frames, without undersampling, whitened and coil-combined.
 
-    Raises ValueError when the phantom is empty.
+    Raises InputError when the phantom is empty.
     """
     voxels = np.argwhere(phantom.pd > FOREGROUND * phantom.pd.max())
     if not voxels.size:
-        raise ValueError("The phantom holds no tissue, so that noise cannot be set relative to its signal.")
+        raise InputError("The phantom holds no tissue, so that noise cannot be set relative to its signal.")
     chosen = np.zeros(phantom.pd.shape, bool)
     chosen[tuple(voxels[:: -(-len(voxels) // VOXELS)].T)] = True
     few = replace(phantom, pd=np.where(chosen, phantom.pd, 0))
@@ -69,5 +72,5 @@ def mean_frame_signal(
 
 
 def noise_sigma(noise: float, mean_signal: float, gain: float) -> float:
-    """Sigma for `add_noise` that gives a frame the noise sd (per re/im) `noise` times its mean signal."""
+    """The sigma for `add_noise` with which a frame's noise, per real and imaginary part, is `noise` times its mean."""
     return noise * mean_signal / gain

@@ -1,4 +1,4 @@
-"""A receive array: sensitivities of loops around the body, and how their noise is correlated."""
+"""A receive array: sensitivities of loops around the body, and the correlation of their noise."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,31 +8,31 @@ __all__ = ["loop_field", "noise_covariance", "receive_array"]
 Real = NDArray[np.float64]
 
 SEGMENTS = 12
-"""Straight pieces of half a loop; the field a few centimetres away does not see the corners."""
+"""Half a loop is made of this many straight pieces; the corners do not matter a few centimetres away."""
 WIRE_MM = 12.0
-"""Loops are strips: closer than this their field does not grow."""
+"""Loops are strips; closer than this, their field does not increase."""
 
 
 def receive_array(
     n_coils: int, matrix: int, fov_mm: float, seed: int = 0, body_mm: float | None = None
 ) -> NDArray[np.complex64]:
-    """Sensitivities of circular loops that stand on an ellipse around the body, facing its axis.
+    """Sensitivities of circular loops on an ellipse around the body; the loops face its axis.
 
-    The receive field of every loop is Bx - i By of a unit current (Biot-Savart), with a random phase of its
-    receiver; the array is scaled so that its root sum of squares at the centre is 1.
+    The receive field of every loop is Bx - i By of a unit current (Biot-Savart), with a random receiver phase. The
+    array is scaled so that the root sum of squares at the centre is 1.
 
     Args:
-        n_coils: loops, evenly spaced; position, size and phase vary a little with `seed`.
+        n_coils: number of loops, evenly spaced; position, size and phase vary a little with `seed`.
         matrix: pixels along y and x.
         fov_mm: field of view.
-        seed: of the array.
-        body_mm: field of view that holds the body, by default this one; the ellipse has semi-axes of 0.72 and 0.58
-            times it, some 5 cm off the skin.
+        seed: of the random numbers.
+        body_mm: field of view that holds the body, by default `fov_mm`. The semi-axes of the ellipse are 0.72 and 0.58
+            times as long, about 5 cm from the skin.
 
     Returns:
-        (coils, y, x), the centre in pixel matrix // 2.
+        (coils, y, x); the centre is in pixel matrix // 2.
 
-    Raises ValueError when there is no coil, no pixel or no field of view.
+    Raises ValueError, a programming error, when there is no coil, no pixel or no field of view.
 
     """
     if n_coils < 1 or matrix < 1 or not fov_mm > 0:
@@ -53,16 +53,16 @@ def receive_array(
 
 
 def loop_field(center: Real, radius: float, axis: Real) -> NDArray[np.complex128]:
-    """Bx - i By (y, x) in the plane z = 0 of a loop around `center` (x, y) whose normal points to the origin.
+    """The field Bx - i By (y, x), in the plane z = 0, of a loop around `center` (x, y) that faces the origin.
 
-    In units of mu0 I / 4 pi per mm, for lengths in mm. The loop lies symmetrically about the plane, so that its two
-    halves give the same transverse field there.
+    The unit is mu0 I / 4 pi per mm, for lengths in mm. The loop is symmetric about the plane, so that its two halves
+    have the same transverse field there.
     """
     normal = -center / np.hypot(*center)
     tangent = np.array([-normal[1], normal[0]])
-    turn = np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
-    corner = center + radius * np.cos(turn)[:, None] * tangent
-    height = radius * np.sin(turn)
+    bearing = np.pi * np.arange(SEGMENTS + 1) / SEGMENTS
+    corner = center + radius * np.cos(bearing)[:, None] * tangent
+    height = radius * np.sin(bearing)
     field = np.zeros((axis.size, axis.size), np.complex128)
     for k in range(SEGMENTS):
         (dx, dy), dz = corner[k + 1] - corner[k], height[k + 1] - height[k]
@@ -75,12 +75,12 @@ def loop_field(center: Real, radius: float, axis: Real) -> NDArray[np.complex128
 
 
 def noise_covariance(n_coils: int, seed: int = 0) -> NDArray[np.complex128]:
-    """Noise covariance (coils, coils) of the array: Hermitian, positive definite, mean variance 1.
+    """The noise covariance (coils, coils) of the array: Hermitian, positive definite, with mean variance 1.
 
-    Neighbours on the ring see the same tissue and share about a third of their noise, which falls off
-    exponentially around the ring; gains differ by some 20 %.
+    Neighbouring coils see the same tissue, so that about a third of their noise is common. The correlation decreases
+    exponentially around the ring; gains differ by about 20 %.
 
-    Raises ValueError when there is no coil.
+    Raises ValueError, a programming error, when there is no coil.
     """
     if n_coils < 1:
         raise ValueError("An array needs at least one coil.")

@@ -21,33 +21,33 @@ class Sampling:
     time_ms: Real
     """(samples,) from the echo, where k = 0."""
     density: Real
-    """(samples,) area of k-space that each sample of a spoke stands for, were it the only one, in (cycles per field
-    of view)²; m spokes share it."""
+    """(samples,) area of k-space that each sample represents if there is only one spoke, in (cycles per field of
+    view)²; with m spokes it is divided by m."""
 
     def __len__(self) -> int:
         return len(self.k)
 
     def part(self, spokes: slice = slice(None), samples: slice = slice(None)) -> "Sampling":
-        """Some of the spokes, some of their samples."""
+        """The sampling restricted to these spokes and to these samples."""
         return Sampling(self.k[spokes, samples], self.time_ms[samples], self.density[samples])
 
 
 def radial_readout(
     n_spokes: int, n_samples: int, center_sample: float, oversampling: float, dwell_us: float
 ) -> Sampling:
-    """Golden-angle spokes through the centre: spoke j at j golden angles, samples `dwell_us` apart."""
+    """Golden-angle spokes through the centre of k-space: spoke j at j golden angles, samples `dwell_us` apart."""
     k = radial_spokes(golden_angles(np.arange(n_spokes)), n_samples, center_sample, oversampling)
     dk = 1 / oversampling
     radius = np.abs(np.arange(n_samples) - center_sample) * dk
-    # a ring of width dk, half of it each side of the centre, also where a readout that is not centred has one side
-    # only, as the reconstruction has it; a disc of diameter dk at k = 0
+    # a ring of width dk, half of it on each side of the centre, and a disc of diameter dk at k = 0; as in the
+    # reconstruction, also where an asymmetric readout has only one side
     density = np.where(radius > 0, radius * dk * np.pi, np.pi * dk**2 / 4)
     return Sampling(k, np.asarray((np.arange(n_samples) - center_sample) * dwell_us * 1e-3, float), density)
 
 
 def spiral_readout(n_spokes: int, n_samples: int, matrix: int, oversampling: float, dwell_us: float) -> Sampling:
-    """Spiral arms that start at the centre of k-space, at the echo time, each a golden angle on from the last."""
+    """Spiral arms that start at the centre of k-space at the echo time, a golden angle from arm to arm."""
     k = spiral_arms(golden_angles(np.arange(n_spokes)), n_samples, matrix, oversampling)
     density = np.full(n_samples, np.pi * (matrix / 2) ** 2 / max(n_samples - 1, 1))
-    density[[0, -1]] /= 2  # the centre and the rim have a neighbour on one side only
+    density[[0, -1]] /= 2  # the first and the last sample have only one neighbour
     return Sampling(k, np.asarray(np.arange(n_samples) * dwell_us * 1e-3, float), density)

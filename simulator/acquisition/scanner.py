@@ -1,4 +1,4 @@
-"""The scan: k-space of a phantom, with the contrast that the sequence has at every single spoke."""
+"""The scan: k-space of a phantom, with the contrast of the sequence at every single spoke."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,35 +28,36 @@ def acquire(
     sequence: PulseSequence,
     readout: Sampling,
     signal: TrainSignal | None = None,
+    *,
     progress: Callable[[float], object] | None = None,
     tolerance: float = EXPANSION_TOLERANCE,
     threads: int = 2,
 ) -> Complex:
     """Noise-free k-space: s(k) = sum over pixels of c(r) rho(r) signal(r, spoke, time) exp(-2 pi i k.r).
 
-    r counts in fields of view from pixel n//2, k in cycles per field of view. The train of every voxel is that of
-    its own T1, T2 and B1. Off-resonance and the fat spectrum turn from the excitation to every single sample, so
-    that fat is blurred and off-resonant tissue distorted as on a scanner; T2* decay along the readout is not
-    modelled. Between excitations off-resonance leaves no trace: trains are those on resonance, which is right for
-    ideal spoiling and for gradient spoiling with one TR.
+    r is in fields of view from pixel n//2, k in cycles per field of view. Every voxel has the train of its own T1, T2
+    and B1. The phase of off-resonance and of the fat spectrum builds up from the excitation to every single sample, so
+    that fat is blurred and off-resonant tissue is distorted as on a scanner. T2* decay along the readout is not
+    modelled. Off-resonance does not change the train, which is right for ideal spoiling and for gradient spoiling with
+    a constant TR.
 
-    The signal is expanded in few terms (`simulator/expansion/signal_expansion.py`); each is transformed
-    once to all spokes of its echo time. Exact up to `tolerance` and `NUFFT_TOLERANCE`.
+    The signal is expanded into few terms (`simulator/expansion/signal_expansion.py`); each term is transformed once, to
+    all spokes of its echo time. The result is exact up to `tolerance` and `NUFFT_TOLERANCE`.
 
     Args:
         phantom: maps (y, x).
         sensitivities: (coils, y, x).
-        sequence: one spoke per excitation.
-        readout: where and when they are sampled.
-        signal: of one pool; the `fingerprint` of the sequence unless it is given.
-        progress: told the share of the work that has just been done, adding up to 1.
+        sequence: the sequence, with one spoke for each excitation.
+        readout: positions and times of the samples.
+        signal: signal of one pool; None takes the `fingerprint` of the sequence.
+        progress: called with the fraction of the work that has just been done; the fractions add up to 1.
         tolerance: of the expansion, see `signal_terms`.
         threads: of the transforms.
 
     Returns:
         (coils, spokes, samples)
 
-    Raises ValueError when shapes do not fit each other, and for balanced trains.
+    Raises InputError for balanced trains, and ValueError, a programming error, when shapes do not fit each other.
 
     """
     if sensitivities.ndim != 3 or sensitivities.shape[1:] != phantom.pd.shape:
@@ -86,7 +87,7 @@ def acquire(
 
 
 def _box(tissue: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The part of the image that holds all tissue: transforms of what is empty cost as much."""
+    """The part of the image that holds all tissue; it saves the transform of empty pixels."""
     rows, columns = (np.flatnonzero(tissue.any(axis)) for axis in (1, 0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
@@ -94,10 +95,10 @@ def _box(tissue: NDArray[np.bool_]) -> tuple[slice, slice]:
 def _coil_transform(
     k: NDArray[np.float64], sensitivities: Complex, box: tuple[slice, slice], threads: int
 ) -> tuple[Callable[[Complex], Complex], torch.Tensor]:
-    """From an image (y, x), which is empty outside of the box, to what coils receive at k (spokes, samples, 2).
+    """The transform from an image (y, x), empty outside the box, to the signal of all coils at k (spokes, samples, 2).
 
-    That is the transform's result (coils, spokes, samples) times the phase (spokes, samples): the transform counts
-    from the middle of the box, k from the middle of the image.
+    The signal is the result of the transform (coils, spokes, samples) times the phase (spokes, samples): the origin of
+    the transform is the middle of the box, the origin of the image is its own middle.
     """
     shape, inside = sensitivities.shape[1:], np.ascontiguousarray(sensitivities[:, *box])
     n_coils, *size = inside.shape

@@ -1,7 +1,9 @@
-"""Flip angles over the thickness of a slice: no pulse excites a box."""
+"""The profile of flip angles through a slice."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spokestream.errors import InputError
 
 __all__ = ["PROFILES", "slice_profile"]
 
@@ -9,18 +11,18 @@ Real = NDArray[np.float64]
 
 PROFILES = ("rectangular", "hann-sinc", "gaussian")
 THICKNESSES = 1.0
-"""How far out of the middle a sinc's profile is followed, in nominal thicknesses."""
+"""The profile of a sinc is computed up to this distance from the middle, in nominal thicknesses."""
 DEVIATIONS = 4
-"""The same of a Gaussian, in standard deviations."""
+"""The profile of a Gaussian is computed up to this distance from the middle, in standard deviations."""
 
 
 def slice_profile(name: str, time_bandwidth: float = 4, sub_slices: int = 61) -> Real:
-    """Flip angle over that of the middle, at evenly spaced places through the slice: (sub_slices,).
+    """The flip angle relative to that in the middle, at evenly spaced positions through the slice: (sub_slices,).
 
-    For small flip angles it is the Fourier transform of the pulse: of a Hann-windowed sinc with this time-bandwidth
-    product, or of a Gaussian. The signal of the slice is the mean over the places (`simulator/physics/fingerprint.py`).
+    For small flip angles it is the Fourier transform of the pulse, which is a Hann-windowed sinc with this
+    time-bandwidth product, or a Gaussian. `simulator/physics/fingerprint.py` averages the signal over the positions.
 
-    Raises ValueError for a name that is not one of `PROFILES`.
+    Raises InputError for a name that is not one of `PROFILES`.
     """
     if name == "rectangular":
         return np.ones(1)
@@ -31,4 +33,4 @@ def slice_profile(name: str, time_bandwidth: float = 4, sub_slices: int = 61) ->
         pulse = np.sinc(time_bandwidth / 2 * time) * (1 + np.cos(np.pi * time)) / 2
         place = np.linspace(-THICKNESSES, THICKNESSES, sub_slices)
         return np.asarray(np.cos(np.pi * time_bandwidth * np.outer(place, time)) @ pulse / pulse.sum())
-    raise ValueError(f"A slice profile is one of {', '.join(PROFILES)}, not '{name}'.")
+    raise InputError(f"A slice profile is one of {', '.join(PROFILES)}, not '{name}'.")

@@ -1,1 +1,1 @@
-"""The signal of a phantom as a short sum of terms, and images of it without k-space."""
+"""The signal of a phantom as a short sum of terms, and gridded images computed from the terms without k-space."""

@@ -1,9 +1,9 @@
-"""The fast way to gridded images: what a trajectory does to every term of the signal is a convolution.
+"""The fast way to gridded images: a trajectory acts on every term of the signal as a convolution.
 
-Sampling an image along spokes and gridding the samples again convolves it with a point spread function. In a
-temporal basis there is one for every pair of a coefficient and a term of the signal (`signal_expansion.py`), the
-same for all phantoms and coils: once they are known, a slice takes FFTs and products on a Cartesian grid, and no
-k-space ever exists (Toeplitz embedding: Fessler et al. 2005; in a temporal subspace: Tamir et al. 2017).
+Sampling an image along spokes and gridding the samples convolves the image with a point spread function. In a temporal
+basis there is one function for every pair of a coefficient and a term of the signal (`signal_expansion.py`). They are
+equal for all phantoms and coils. Once they are known, a slice needs only FFTs and products on a Cartesian grid, and no
+k-space (Toeplitz embedding: Fessler et al. 2005; in a temporal subspace: Tamir et al. 2017).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,23 +29,23 @@ BATCH = 8
 COILS = 4
 """Coils whose spectra are in memory at once."""
 ROWS = 16
-"""Of k-space, whose products are formed at once: their terms of all coils stay in the caches."""
+"""Rows of k-space whose products are computed together, so that the terms of all coils stay in the caches."""
 
 
 class PointSpread:
-    """From the term images of a slice to the gridded coefficient images of every coil.
+    """Computes the gridded coefficient images of every coil from the term images of a slice.
 
     Args:
-        readout: where every spoke is sampled.
-        terms: of the signal, for each echo time; trains must be real.
-        weights: (spokes, K) real: coefficient k is the sum over spokes of weights[s, k] times the image of spoke s, its
-            samples weighed by the readout's density.
-        matrix: (y, x) pixels of the field of view that k counts cycles of.
-        box: (y, x) pixels of the part of it that holds all tissue, and of the images; convolutions know no place.
-            None takes all of it.
-        progress: told the share of the work that has just been done, adding up to 1.
+        readout: sample positions of every spoke.
+        terms: terms of the signal, for each echo time; trains must be real.
+        weights: (spokes, K) real. Coefficient k is the sum over spokes of weights[s, k] times the image of spoke s,
+            whose samples are weighted by the density of the readout.
+        matrix: (y, x) pixels of the field of view; k is in cycles over this field of view.
+        box: (y, x) pixels of the part that holds all tissue, and of the images. Its position does not matter for a
+            convolution. None takes the whole matrix.
+        progress: called with the fraction of the work that has just been done; the fractions add up to 1.
 
-    Raises ValueError for complex trains, and weights that mix echo times in one coefficient.
+    Raises ValueError, a programming error, for complex trains and for weights that mix echo times in one coefficient.
 
     """
 
@@ -81,23 +81,23 @@ class PointSpread:
             self._transfer.append((k.tolist(), shaped))
             if progress:
                 progress(len(k) * len(group.pairs) / work)
-        # kept from slice to slice: taking this much memory anew costs as much as the transforms
+        # kept from slice to slice, because allocating this much memory costs as much as the transforms
         size = self._transfer[0][1].shape[:2]
         self._spectra = torch.empty((max(len(g.pairs) for g in terms), COILS, *size), dtype=torch.complex64)
         self._gridded = torch.empty((max(len(k) for k in used), COILS, *size), dtype=torch.complex64)
 
     def images(self, terms: Sequence[Complex], tissue: NDArray[np.bool_], sensitivities: Complex) -> Tensor:
-        """Gridded coefficient images of every coil, before any combination.
+        """The gridded coefficient images of every coil, before coil combination.
 
         Args:
-            terms: (terms, voxels) of tissue, for each echo time, as `signal_expansion.expand` gives them.
-            tissue: (y, x) of the box: where the voxels lie.
-            sensitivities: (coils, y, x) of the box.
+            terms: (terms, voxels) values in tissue, for each echo time, from `signal_expansion.expand`.
+            tissue: (y, x) mask of the voxels in the box.
+            sensitivities: (coils, y, x) in the box.
 
         Returns:
-            (K, coils, y, x) complex64 of the box, on the scale of the phantom.
+            (K, coils, y, x) complex64 in the box, with the scale of the phantom.
 
-        Raises ValueError when an array is not of the box's size.
+        Raises ValueError, a programming error, when an array does not have the size of the box.
 
         """
         ny, nx = self.box
@@ -125,7 +125,7 @@ class PointSpread:
 
 
 def _products(transfer: Tensor, spectra: Tensor) -> Tensor:
-    """Sum over terms of transfer (y, x, K, terms) real times spectra (terms, coils, y, x): (K, coils, y, x)."""
+    """The sum over terms of transfer (y, x, K, terms), real, times spectra (terms, coils, y, x): (K, coils, y, x)."""
     terms, coils, ny, nx = spectra.shape
     by_place = torch.view_as_real(spectra.permute(2, 3, 0, 1).contiguous()).reshape(ny * nx, terms, 2 * coils)
     product = torch.bmm(transfer.reshape(ny * nx, -1, terms), by_place)
@@ -135,8 +135,8 @@ def _products(transfer: Tensor, spectra: Tensor) -> Tensor:
 def _transfer(k: Real, strengths: Iterator[Real], count: int, matrix: tuple[int, int], box: tuple[int, int]) -> Tensor:
     """Spectra (count, y, x) of point spread functions, real and on a grid that holds every pair of pixels.
 
-    The point spread function of real strengths is Hermitian, p(-r) = p(r)*, so that its spectrum is real: two of
-    them are found in one transform.
+    The point spread function of real strengths is Hermitian, p(-r) = p(r)*, so that its spectrum is real, and two
+    spectra can be computed with one transform.
     """
     ny, nx = box
     size = _fast_size(ny), _fast_size(nx)
@@ -169,7 +169,10 @@ def _transfer(k: Real, strengths: Iterator[Real], count: int, matrix: tuple[int,
 
 
 def _fast_size(n: int) -> int:
-    """Of the FFT: holds all differences between n pixels; multiples of 16 without large prime factors are fastest."""
+    """The size of an FFT that holds all differences between n pixels.
+
+    Multiples of 16 without large prime factors are fastest.
+    """
     size = -(-(2 * n - 1) // 16)
     while not _is_smooth(size):
         size += 1

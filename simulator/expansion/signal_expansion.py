@@ -1,23 +1,23 @@
 """The signal of tissue over spokes and samples, as a short sum of products.
 
-At one echo time every voxel's signal is a train over the spokes (its T1, T2, B1) times an evolution along the
-readout (its off-resonance, the fat spectrum). Over all tissue both span few dimensions, so that
+At one echo time, the signal of a voxel is a train over the spokes (from T1, T2 and B1) times an evolution along the
+readout (from off-resonance and the fat spectrum). Over all tissue both span few dimensions, so that
 
     signal(voxel, spoke, sample) = sum over terms of image(voxel) train(spoke) evolution(sample).
 
-A term costs one transform per coil, however many spokes and samples there are.
+Each term costs one transform for every coil, independent of the number of spokes and samples.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms import Phantom
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import FAT_T2_MS, FatModel
@@ -29,21 +29,27 @@ Complex = NDArray[np.complex128]
 Span = tuple[float, float]
 Trains = NDArray[np.float64] | NDArray[np.complex128]
 
-TrainSignal = Callable[[Any, Any, Any], Any]
-"""T1 (ms), T2 (ms), B1 -> (*shape, spokes): `spokestream.simulator.physics.fingerprint` of one sequence."""
+
+class TrainSignal(Protocol):
+    """The signal of one pool at every spoke: `spokestream.simulator.physics.fingerprint` of one sequence."""
+
+    def __call__(self, t1_ms: Any, t2_ms: Any, /, *, b1: Any) -> Any:
+        """(*shape, spokes) of T1 (ms), T2 (ms) and B1, whose shapes broadcast."""
+
 
 NODES = (10, 8, 10)
-"""Chebyshev nodes of log T1, log T2 and B1 to begin with; a wide range of tissue takes more."""
+"""Initial numbers of Chebyshev nodes of log T1, log T2 and B1; a wide range of tissue needs more."""
 MOST_NODES = 40
 RESOLVED = {"ideal": 1e-5, "gradient": 2e-4}
-"""Highest polynomials over the largest, below which nodes are enough; phase graphs are not smoother than that."""
+"""The nodes are enough when the highest polynomials, relative to the largest, are below this. For gradient spoiling it
+is the accuracy of the phase graphs."""
 CHUNK = 8192
 """Voxels whose polynomials are computed at once."""
 
 
 @dataclass(frozen=True)
 class TissueRange:
-    """The tissue that an expansion must hold for: lowest and highest values."""
+    """The range of tissue that an expansion must be valid for: lowest and highest values."""
 
     t1h2o_ms: Span
     t2h2o_ms: Span
@@ -53,11 +59,11 @@ class TissueRange:
 
     @classmethod
     def of(cls, phantom: Phantom) -> "TissueRange":
-        """The range of one slice; a pool that is nowhere gets any T1 and T2."""
+        """The range of one slice; a pool that does not occur gets an arbitrary T1 and T2."""
         tissue = phantom.pd > 0
 
-        def span(values: NDArray[np.float32], there: NDArray[np.bool_]) -> Span:
-            chosen = values[there & tissue]
+        def span(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> Span:
+            chosen = values[mask & tissue]
             return (float(chosen.min()), float(chosen.max())) if chosen.size else (300.0, 300.0)
 
         everywhere, water, fat = np.ones_like(tissue), phantom.ff < 1, phantom.ff > 0
@@ -73,20 +79,20 @@ class _Pool:
 
     spans: tuple[Span, Span, Span]
     polynomials: Trains
-    """(T1, T2, B1, spokes), or of their coefficients in a basis of trains."""
+    """(T1, T2, B1, spokes), or (T1, T2, B1, trains) for coefficients in a basis of trains."""
     is_fat: bool
 
     @classmethod
     def interpolate(
         cls, signal: TrainSignal, t1_ms: Span, t2_ms: Span, b1: Span, resolved: float, is_fat: bool
     ) -> "tuple[_Pool, Trains]":
-        """The pool, and its trains at the nodes."""
+        """Interpolate the signal. Returns the pool, and its trains at the nodes."""
         spans = (_logarithms(t1_ms), _logarithms(t2_ms), b1)
         counts = [n if np.ptp(span) else 1 for n, span in zip(NODES, spans, strict=True)]
         while True:
             nodes = [chebpts1(n) for n in counts]
             t1, t2, scale = (np.mean(span) + np.ptp(span) / 2 * x for span, x in zip(spans, nodes, strict=True))
-            values = signal(np.exp(t1)[:, None, None], np.exp(t2)[:, None], scale)
+            values = signal(np.exp(t1)[:, None, None], np.exp(t2)[:, None], b1=scale)
             inverse = [np.linalg.inv(chebvander(x, len(x) - 1)) for x in nodes]
             polynomials = np.einsum("ai,bj,ck,ijks->abcs", *inverse, values, optimize=True)
             coarse = [
@@ -98,11 +104,11 @@ class _Pool:
                 counts[axis] = min(MOST_NODES, 3 * counts[axis] // 2)
 
     def onto(self, trains: Trains, spokes: NDArray[np.intp]) -> "_Pool":
-        """Of the trains' coefficients, at these spokes."""
+        """The pool with its trains, at these spokes, replaced by their coefficients in a basis of trains."""
         return _Pool(self.spans, self.polynomials[..., spokes] @ trains.conj().T, self.is_fat)
 
     def at(self, t1_ms: Real, t2_ms: Real, b1: Real) -> Trains:
-        """(trains, voxels). Raises ValueError for tissue outside the range."""
+        """The coefficients (trains, voxels) of tissue. Raises InputError for tissue outside the range."""
         degrees = [n - 1 for n in self.polynomials.shape[:3]]
         powers = []
         for what, value, span, degree in zip(
@@ -110,7 +116,7 @@ class _Pool:
         ):
             place = (value - np.mean(span)) / max(np.ptp(span) / 2, 1e-9) if degree else np.zeros_like(value)
             if np.abs(place).max() > 1 + 1e-4:
-                raise ValueError(f"The {what} of some tissue lies outside the range that the signal was expanded for.")
+                raise InputError(f"The {what} of some tissue lies outside the range that the signal was expanded for.")
             powers.append(chebvander(place, degree))
         t1, t2, scale = powers
         products = (t1[:, :, None, None] * t2[:, None, :, None] * scale[:, None, None, :]).reshape(len(t1), -1)
@@ -118,22 +124,22 @@ class _Pool:
 
     @property
     def knows_t2(self) -> bool:
-        """Whether T2 is an axis; if not, it is `reference_t2_ms` everywhere."""
+        """Whether T2 is an axis; if not, all trains have `reference_t2_ms`."""
         return bool(self.polynomials.shape[1] > 1)
 
     @property
     def reference_t2_ms(self) -> float:
-        """T2 of the trains."""
+        """The T2 of the trains."""
         return float(np.exp(np.mean(self.spans[1])))
 
 
 @dataclass(frozen=True, eq=False)
 class EchoTerms:
-    """The terms of all spokes of one echo time."""
+    """The terms of the signal at one echo time."""
 
     te_ms: float
     spokes: NDArray[np.intp]
-    """(spokes,) places in the train."""
+    """(spokes,) numbers of the spokes with this echo time."""
     trains: Trains
     """(trains, spokes) orthonormal."""
     evolutions: Real
@@ -144,7 +150,7 @@ class EchoTerms:
     """(samples,) from the echo."""
     receiver_hz: float
     pools: tuple[_Pool, _Pool]
-    """Coefficients of water's and of fat's trains."""
+    """Coefficients of the trains of water and of fat."""
 
 
 def signal_terms(
@@ -155,25 +161,25 @@ def signal_terms(
     tolerance: float,
     receiver_hz: float = 0.0,
 ) -> list[EchoTerms]:
-    """Trains and evolutions that span the signal of any mixture of water and fat within a range, for each echo time.
+    """The trains and evolutions that span the signal of any mixture of water and fat in a range, for each echo time.
 
     Args:
-        sequence: gives the echo times.
-        signal: of one pool.
-        time_ms: (samples,) from the echo.
-        tissue: what must be spanned.
-        tolerance: what may be left out, of the root mean square over all tissue in the range.
-        receiver_hz: frequency of the receiver during the readout, below that of water.
+        sequence: defines the echo times.
+        signal: the signal of one pool.
+        time_ms: (samples,) time from the echo.
+        tissue: the range of tissue.
+        tolerance: error that is allowed, relative to the root mean square over all tissue in the range.
+        receiver_hz: frequency of the receiver during the readout, counted downwards from that of water.
 
-    Raises ValueError for balanced trains.
+    Raises InputError for balanced trains.
 
     """
     if sequence.spoiling == "balanced":
-        raise ValueError(
-            f"Balanced trains band with off-resonance, which scans do not model; '{sequence.name}' cannot be scanned."
+        raise InputError(
+            f"Balanced trains show banding, which scans do not model; '{sequence.name}' cannot be scanned."
         )
     resolved = RESOLVED[sequence.spoiling]
-    # where no transverse magnetisation lives on, T2 changes a train's size at one echo time, not its shape
+    # without transverse magnetisation from earlier spokes, T2 scales a train at one echo time and keeps its shape
     t2h2o_ms = tissue.t2h2o_ms if sequence.spoiling != "ideal" else (tissue.t2h2o_ms[0],) * 2
     water, water_trains = _Pool.interpolate(signal, tissue.t1h2o_ms, t2h2o_ms, tissue.b1, resolved, is_fat=False)
     fat, fat_trains = _Pool.interpolate(signal, tissue.t1fat_ms, (FAT_T2_MS,) * 2, tissue.b1, resolved, is_fat=True)
@@ -183,12 +189,12 @@ def signal_terms(
         spokes = np.flatnonzero(sequence.echo_group == group)
         atoms = [trains[..., spokes].reshape(-1, spokes.size) for trains in (water_trains, fat_trains)]
         trains = _span(atoms, tolerance)
-        turns = [_turns(deltaf, time_ms, receiver_hz)]
-        turns.append(turns[0] * FatModel().phasor(te_ms + time_ms))
-        evolutions = np.real(_span([part for pool in turns for part in (pool.real, pool.imag)], tolerance))
+        phasors = [_phasors(deltaf, time_ms, receiver_hz)]
+        phasors.append(phasors[0] * FatModel().phasor(te_ms + time_ms))
+        evolutions = np.real(_span([part for pool in phasors for part in (pool.real, pool.imag)], tolerance))
         products = [
-            np.outer(_energy(pool @ trains.conj().T), _energy(turning @ evolutions.T))
-            for pool, turning in zip(atoms, turns, strict=True)
+            np.outer(_energy(pool @ trains.conj().T), _energy(phasor @ evolutions.T))
+            for pool, phasor in zip(atoms, phasors, strict=True)
         ]
         energy = np.sum(products, axis=0)
         order = np.argsort(energy, axis=None)
@@ -209,7 +215,7 @@ def signal_terms(
 def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     """The image of every term, for each echo time: a list of (terms, voxels), complex.
 
-    Voxels are those where `phantom.pd > 0`, in the order of the array. Raises ValueError for tissue outside the
+    The voxels are those with `phantom.pd > 0`, in the order of the array. Raises InputError for tissue outside the
     range that the terms were made for.
     """
     tissue = phantom.pd > 0
@@ -219,9 +225,9 @@ def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     images = [np.zeros((len(group.pairs), pd.size), complex) for group in terms]
     for image, group in zip(images, terms, strict=True):
         for pool, (density, t1_ms, t2_ms) in zip(group.pools, tissues, strict=True):
-            there = np.flatnonzero(density > 0)  # a pool that is not there may have no T1
-            for start in range(0, there.size, CHUNK):
-                voxels = there[start : start + CHUNK]
+            present = np.flatnonzero(density > 0)  # a pool with no protons may have no T1
+            for start in range(0, present.size, CHUNK):
+                voxels = present[start : start + CHUNK]
                 trains = pool.at(t1_ms[voxels], t2_ms[voxels], b1[voxels]) * density[voxels]
                 if not pool.knows_t2:
                     trains = trains * np.exp(group.te_ms * (1 / pool.reference_t2_ms - 1 / t2_ms[voxels]))
@@ -231,32 +237,34 @@ def expand(phantom: Phantom, terms: list[EchoTerms]) -> list[Complex]:
     return images
 
 
-def _turns(deltaf_hz: Real, time_ms: Real, receiver_hz: float) -> Complex:
+def _phasors(deltaf_hz: Real, time_ms: Real, receiver_hz: float) -> Complex:
     return np.asarray(np.exp(-2j * np.pi * 1e-3 * np.outer(deltaf_hz - receiver_hz, time_ms)))
 
 
 def _evolutions(deltaf_hz: Real, group: EchoTerms, is_fat: bool) -> Complex:
-    """(evolutions, voxels): coefficients of each voxel's phase over the readout, that at the echo included.
+    """The coefficients (evolutions, voxels) of the phase of each voxel over the readout, including that at the echo.
 
-    They are smooth in the off-resonance, and interpolated: to 1e-6, at steps of a few thousandths of a turn.
+    They are smooth functions of the off-resonance and are interpolated, with an error of 1e-6 at steps of a few
+    thousandths of a cycle.
     """
     steps = 3 + int(400 * 1e-3 * np.ptp(deltaf_hz) * np.abs(group.te_ms + group.time_ms).max())
     nodes = np.linspace(deltaf_hz.min(), deltaf_hz.max(), steps)
-    turns = _turns(nodes, group.time_ms, group.receiver_hz) * np.exp(-2j * np.pi * 1e-3 * group.te_ms * nodes)[:, None]
+    phasors = _phasors(nodes, group.time_ms, group.receiver_hz)
+    phasors = phasors * np.exp(-2j * np.pi * 1e-3 * group.te_ms * nodes)[:, None]
     if is_fat:
-        turns = turns * FatModel().phasor(group.te_ms + group.time_ms)
-    return np.stack([np.interp(deltaf_hz, nodes, column) for column in (turns @ group.evolutions.T).T])
+        phasors = phasors * FatModel().phasor(group.te_ms + group.time_ms)
+    return np.stack([np.interp(deltaf_hz, nodes, column) for column in (phasors @ group.evolutions.T).T])
 
 
 def _span(signals: list[Trains], tolerance: float) -> Trains:
-    """(dimensions, points) an orthonormal basis of all rows, to a tenth of the tolerance."""
-    # torch's, since numpy's stalls for seconds where cores are shared
+    """An orthonormal basis (dimensions, points) of all rows, to a tenth of the tolerance."""
+    # torch's decomposition, because numpy's stalls for seconds when cores are shared
     _, singular, basis = torch.linalg.svd(torch.from_numpy(np.vstack(signals)), full_matrices=False)
     return np.asarray(basis[singular > 0.1 * tolerance * singular[0]].numpy())
 
 
 def _tail(polynomials: Trains, axis: int) -> float:
-    """The two highest polynomials of an axis over the largest of all."""
+    """The larger of the two highest polynomials of an axis, relative to the largest of all."""
     size = np.abs(polynomials)
     return float(np.take(size, (-2, -1), axis).max() / size.max())
 

@@ -1,4 +1,4 @@
-"""Digital phantoms: people and test objects as random variables, and slices through them as maps of tissue."""
+"""Digital phantoms: randomly drawn people and test objects, and slices through them as maps of tissue parameters."""
 
 from spokestream.simulator.phantoms.phantom import MAP_UNITS, Phantom
 from spokestream.simulator.phantoms.rendering import ANATOMIES, DEFAULT_FOV_MM, MM_PER_LEVEL, render, thigh

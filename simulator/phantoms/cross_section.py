@@ -1,7 +1,7 @@
-"""Cross-sections of limbs and trunk: skin and fat around a fascia, inside it muscles, bones, vessels and organs.
+"""Cross-sections of limbs and trunk: skin and fat around a fascia; inside it, muscles, bones, vessels and organs.
 
-Every point inside the fascia goes to the nearest muscle; where two are about equally near there is a plane of fat,
-and far from all there is fat. Bones, vessels and organs are painted over that.
+Every point inside the fascia belongs to the nearest muscle. There is a plane of fat where two muscles are about equally
+near, and fat where all muscles are far. Bones, vessels and organs are painted over that.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ FASCIA_MM = 0.9
 
 @dataclass(frozen=True, eq=False)
 class CrossSection:
-    """Tissue labels on a grid, and what they stand for. Label 0 is air."""
+    """Tissue labels on a grid, with the name and the tissue of each label. Label 0 is air."""
 
     label: Labels
     names: tuple[str, ...]
@@ -59,40 +59,40 @@ class Envelope:
     """Relative growth per unit of level."""
     fat_taper_mm: float = 0.0
     uneven: float = 0.01
-    """Random part of the contour, 1 sd."""
+    """Standard deviation of the random part of the contour, relative to the contour."""
 
     def mean_mm(self, scale: float, level: float, fatness: float) -> float:
-        """Mean radius of the skin."""
+        """The mean radius of the skin."""
         muscle = np.sqrt(self.width_mm * self.height_mm) * scale * (1 + self.taper * level)
         fat = sum(wave.size for wave in self.fat_mm if wave.order == 0) + self.fat_taper_mm * level
         return float(muscle + fatness * fat + SKIN_MM)
 
     def fascia_mm(self, bearing: Float, wobble: Float) -> Float:
-        """Distance from the centre to the deep fascia in this direction, before size and taper."""
+        """The distance from the centre to the deep fascia in this direction, before size and taper."""
         cos, sin = np.cos(bearing) / self.width_mm, np.sin(bearing) / self.height_mm
         radius = (np.abs(cos) ** self.power + np.abs(sin) ** self.power) ** (-1 / self.power)
         return np.asarray(radius * (1 + _sum(self.waves, bearing) + np.float32(self.uneven) * wobble))
 
     def subcutaneous_mm(self, bearing: Float, wobble: Float, level: float) -> Float:
-        """Thickness of the fat in this direction, in a person of average fatness."""
+        """The thickness of the fat in this direction, in a person of average fatness."""
         fat = _sum(self.fat_mm, bearing) + np.float32(self.fat_taper_mm * level) + np.float32(0.7) * wobble
         return np.asarray(np.maximum(fat, np.float32(1.0)))
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is painted over the muscles: a bone, a vessel, an organ."""
+    """A bone, a vessel or an organ, which is painted over the muscles."""
 
     tissue: str
     shape: Ellipse
     margin: float = 0.0
-    """It reaches this much over its rim, in the units of the plan."""
+    """The part extends this far over the rim of its shape, in the units of the plan."""
     paired: bool = True
-    """Mirrored to the other side; else the first axis runs to the patient's left."""
+    """Whether the part is mirrored to the other side; if not, the first axis points to the patient's left."""
     under_skin: bool = False
-    """Lies in the subcutaneous fat."""
+    """Whether the part lies in the subcutaneous fat."""
     yields: bool = False
-    """Leaves muscle alone, as organs do."""
+    """Whether the part, as organs do, leaves muscle unchanged where they overlap."""
 
 
 @dataclass(frozen=True)
@@ -110,33 +110,33 @@ class Plan:
     plane: float = 0.026
     """Width of fat planes, in units."""
     reach: float = 0.09
-    """Farther than this from all muscles there is fat, in units."""
+    """There is fat farther than this from all muscles, in units."""
     bend: float = 0.02
-    """How far contours are bent at random, 1 sd, in units."""
+    """Standard deviation of the random bending of contours, in units."""
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """Label n is the n-th name."""
+        """The names of the labels; label n has the n-th name."""
         return self.tissues + muscle_names(self.muscles)
 
 
 def tissues_of(plan: Plan, subject: Subject, level: float) -> tuple[Tissue, ...]:
-    """What the labels of a plan stand for in this person."""
+    """The tissue of each label of a plan in this person."""
     return tuple(tissue_in(subject, name) for name in plan.tissues) + muscle_tissues(plan.muscles, subject, level)
 
 
 def paint(
     plan: Plan, x: Float, front: Float, level: float, subject: Subject, side: int | None, *, scale: float = 1.0
 ) -> Labels:
-    """Labels (y, x) of one limb or of the trunk.
+    """The labels (y, x) of one limb or of the trunk.
 
     Args:
         plan: the anatomy.
-        x: coordinates (x,) in mm from the centre: of a limb towards the other limb, of the trunk to the left.
+        x: coordinates (x,) in mm from the centre; for a limb towards the other limb, for the trunk to the left.
         front: coordinates (y,) in mm from the centre towards the front.
-        level: place along the body.
-        subject: whose body.
-        side: 0 for a right, 1 for a left limb; None for the trunk, which has both.
+        level: position along the body.
+        subject: the person.
+        side: 0 for a right limb, 1 for a left limb, None for the trunk, which has both sides.
         scale: size over the average.
 
     """
@@ -156,7 +156,7 @@ def paint(
     paint_parts(label, plan.tissues, veins, u, v, level, distance > fascia + 1.0, mirrored=side is None)
     label[distance <= fascia] = plan.tissues.index("fascia")
     inside = distance < fascia - np.float32(FASCIA_MM)
-    # no muscle is an ellipse
+    # bend the contours, because no muscle is an ellipse
     u, v = u + np.float32(plan.bend) * bend_x, v + np.float32(plan.bend) * bend_y
     muscle = _muscle_labels(plan, u, v, level, wobble, side)
     label[inside] = muscle[inside]
@@ -169,7 +169,7 @@ def paint(
 
 
 def _muscle_labels(plan: Plan, u: Float, v: Float, level: float, wobble: Float, side: int | None) -> Labels:
-    """The nearest muscle everywhere, and fat between and around muscles."""
+    """The label of the nearest muscle at every point, and fat between and around muscles."""
     left = u > 0 if side is None else np.full(u.shape, side == 1)
     u = np.abs(u) if side is None else u
     nearest = np.full(u.shape, np.inf, np.float32)
@@ -182,7 +182,7 @@ def _muscle_labels(plan: Plan, u: Float, v: Float, level: float, wobble: Float, 
         nearest = np.minimum(nearest, gauge)
         label[closer] = n
     label[left] += np.uint8(len(plan.muscles))
-    with np.errstate(invalid="ignore"):  # where all muscles have ended
+    with np.errstate(invalid="ignore"):  # distances are infinite where all muscles have ended
         between = ~(second - nearest >= np.float32(plan.plane) * (1 + np.float32(0.46) * wobble))
     label[between | (nearest > np.float32(plan.reach))] = plan.tissues.index(plan.fill)
     return label
@@ -192,7 +192,7 @@ def paint_parts(
     label: Labels, names: tuple[str, ...], parts: Iterable[Part], u: Float, v: Float, level: float,
     where: NDArray[np.bool_], *, mirrored: bool,
 ) -> None:  # fmt: skip
-    """Paint parts over `label`, in order, `where` that is allowed; `mirrored` takes (u, v) from the midline."""
+    """Paint parts over `label`, in order, where the mask `where` allows it; `mirrored` counts u from the midline."""
     lateral = np.abs(u) if mirrored else u
     for part in parts:
         gauge = part.shape.gauge(lateral if part.paired else u, v, level)

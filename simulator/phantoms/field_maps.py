@@ -1,4 +1,4 @@
-"""Off-resonance and B1 over the field of view: smooth, and the same on every grid."""
+"""Smooth maps of off-resonance and B1, which do not depend on the grid."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ __all__ = ["AirPocket", "FieldMaps"]
 Float = NDArray[np.float32]
 
 AIR_HZ = 400.0
-"""Field of an air bubble in tissue at its rim, across the main field: a third of 9.4 ppm at 127.7 MHz."""
+"""Field at the rim of an air bubble in tissue, perpendicular to the main field: a third of 9.4 ppm at 127.7 MHz."""
 MOST_HZ = 120.0
 
 
@@ -27,26 +27,26 @@ class AirPocket:
     radius_mm: float
 
     def field_hz(self, y_mm: Float, x_mm: Float, level: float) -> Float:
-        """Its dipole field outside, R^3 (2 z^2 - x^2 - y^2) / r^5 in units of `AIR_HZ`; as at the rim inside."""
+        """The dipole field, R^3 (2 z^2 - x^2 - y^2) / r^5 in units of `AIR_HZ`; inside it is that at the rim."""
         y, x, z = y_mm[:, None] - self.y_mm, x_mm[None, :] - self.x_mm, level * LEVEL_MM - self.z_mm
         r2 = np.maximum(x**2 + y**2 + z**2, np.float32(1e-6))
-        share = np.minimum(self.radius_mm**2 / r2, 1) ** 1.5
-        return np.asarray(AIR_HZ * share * (3 * z**2 / r2 - 1), np.float32)
+        decay = np.minimum(self.radius_mm**2 / r2, 1) ** 1.5
+        return np.asarray(AIR_HZ * decay * (3 * z**2 / r2 - 1), np.float32)
 
 
 @dataclass(frozen=True)
 class FieldMaps:
-    """How off-resonance (Hz) and B1 (over nominal) look in a part of the body."""
+    """The parameters of off-resonance (Hz) and B1 (over nominal) in a part of the body."""
 
     b1: float
     b1_tilt: float = 0.07
-    """Rise from the middle to the left: a rotating field favours one side of a conductor."""
+    """Increase from the middle to the left: a rotating field is stronger on one side of a conductor."""
     b1_drop: float = 2e-6
-    """Loss per mm^2 off the middle."""
+    """Decrease per mm^2 from the middle."""
     b1_range: tuple[float, float] = (0.5, 1.0)
     smooth_hz: float = 40.0
     edge_hz: float = 0.0
-    """Steep rise towards the patient's left edge, where the shim ends."""
+    """Steep increase towards the patient's left edge, where the shim ends."""
     edge_mm: float = 125.0
     pockets: tuple[AirPocket, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Smooth random fields that are the same whatever grid they are sampled on."""
+"""Smooth random fields that do not depend on the grid on which they are sampled."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ __all__ = ["LEVEL_MM", "SmoothField"]
 Float = NDArray[np.float32]
 
 LEVEL_MM = 100.0
-"""One unit of level is this far along the body, so that slices change as fast as tissue does in the plane."""
+"""Length of one unit of level along the body; tissue changes as fast between slices as within them."""
 
 
 class SmoothField:
@@ -22,7 +22,7 @@ class SmoothField:
     def __call__(self, y_mm: Float, x_mm: Float, level: float) -> Float:
         """Values (y, x) on the grid of these two axes, at this level along the body."""
         kz, ky, kx = self._wave.T
-        # cos(a + b) is the real part of a product: the sum over waves is one matrix product
+        # cos(a + b) is the real part of a product, so that the sum over waves is one matrix product
         along_y = np.exp(1j * np.outer(y_mm, ky)) * np.exp(1j * (self._phase + kz * level * LEVEL_MM))
         along_x = np.exp(1j * np.outer(kx, x_mm))
         total = (along_y.astype(np.complex64) @ along_x.astype(np.complex64)).real

@@ -1,4 +1,4 @@
-"""Muscle in health and disease: every muscle of a person at its own stage of fatty replacement and oedema."""
+"""Muscle in health and disease: every muscle of a person has its own stage of fatty replacement and oedema."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ MUSCLE_PD = 0.80
 
 @dataclass(frozen=True)
 class Muscle:
-    """Where a muscle lies, and how readily each disease replaces it by fat, 0 (spared) .. 1."""
+    """The shape of a muscle, and how readily each disease replaces it by fat, from 0 (spared) to 1."""
 
     shapes: tuple[Ellipse, ...]
     dystrophy: float
@@ -35,7 +35,7 @@ def muscle_names(muscles: dict[str, Muscle]) -> tuple[str, ...]:
 
 
 def muscle_tissues(muscles: dict[str, Muscle], subject: Subject, level: float) -> tuple[Tissue, ...]:
-    """Tissue of every muscle, in the order of `muscle_names`; the same along a person but for a slope with level."""
+    """The tissue of every muscle, in the order of `muscle_names`; along the body it has a linear trend."""
     tissues = []
     for side in SIDES:
         for name, muscle in muscles.items():
@@ -47,13 +47,13 @@ def muscle_tissues(muscles: dict[str, Muscle], subject: Subject, level: float) -
 def _muscle(
     involvement: float, subject: Subject, level: float, both: np.random.Generator, one: np.random.Generator
 ) -> Tissue:
-    """Sides resemble each other. Oedema comes first, then fat; the edges of a muscle are hit harder."""
+    """The tissue of one muscle. Both sides are similar. Oedema comes first, then fat, which varies in the muscle."""
     stage = subject.severity * (0.35 + 0.9 * both.random() + 0.4 * one.random())
-    stage *= 0.15 if both.random() < 0.08 else 1.0  # spared, for no reason known
-    slope, oedema = one.normal(), both.random() * np.sqrt(one.random())
+    stage *= 0.15 if both.random() < 0.08 else 1.0  # some muscles are spared for unknown reasons
+    trend, oedema = one.normal(), both.random() * np.sqrt(one.random())
     # healthy muscle: fattier with age and in women
     healthy = 0.018 + 0.0006 * (subject.age_years - 20) + 0.006 * (subject.sex == "female") + 0.008 * one.random()
-    grade = float(np.clip(healthy + 1.5 * involvement * stage + 0.08 * slope * level * subject.severity, 0.015, 0.85))
+    grade = float(np.clip(healthy + 1.5 * involvement * stage + 0.08 * trend * level * subject.severity, 0.015, 0.85))
     swollen = subject.activity * oedema * (1 - grade)
     t1 = 1330 + 20 * (subject.sex == "female") - 0.8 * (subject.age_years - 40) + 60 * one.uniform(-1, 1)
     return Tissue(

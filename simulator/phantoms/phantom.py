@@ -1,4 +1,4 @@
-"""One slice of a phantom: the maps of tissue parameters that a scan is simulated from, and compared with."""
+"""One slice of a phantom: maps of tissue parameters, from which scans are simulated; they are the truth."""
 
 from dataclasses import dataclass
 

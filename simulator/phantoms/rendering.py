@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms.anatomies.abdomen import ABDOMEN
 from spokestream.simulator.phantoms.anatomies.anatomy import Anatomy
 from spokestream.simulator.phantoms.anatomies.brain import BRAIN
@@ -30,37 +31,37 @@ MODELS: dict[str, Anatomy] = {
     "brain": BRAIN, "nist": NIST, "squares": SQUARES,
 }  # fmt: skip
 ANATOMIES = {name: anatomy.about for name, anatomy in MODELS.items()}
-"""What can be rendered, with a line about each."""
+"""Name -> description of every anatomy."""
 DEFAULT_FOV_MM = {name: anatomy.fov_mm for name, anatomy in MODELS.items()}
-"""Field of view that holds everybody's anatomy."""
+"""Name -> field of view that is large enough for everybody."""
 MM_PER_LEVEL = {name: anatomy.level_mm for name, anatomy in MODELS.items()}
-"""How far along the body one unit of level is."""
+"""Name -> length of one unit of level along the body."""
 
 
 def render(
     anatomy: str, subject: Subject, level: float = 0.0, matrix: int = 350, fov_mm: float | None = None
 ) -> Phantom:
-    """One slice through a person or test object: the same body on every grid.
+    """One slice through a person or test object. The body does not depend on the grid.
 
     Args:
         anatomy: one of `ANATOMIES`.
-        subject: whose body.
-        level: place along the anatomy, -1 (towards the feet) .. 1 (towards the head); bodies vary smoothly with it.
+        subject: the person.
+        level: position along the anatomy, -1 (towards the feet) .. 1 (towards the head); bodies vary smoothly with it.
         matrix: pixels along y and x.
         fov_mm: field of view; by default that of `DEFAULT_FOV_MM`.
 
-    Raises ValueError for an unknown anatomy, an empty matrix, a field of view that is not positive or a level
+    Raises InputError for an unknown anatomy, an empty matrix, a field of view that is not positive or a level
     outside -1..1.
 
     """
     if anatomy not in MODELS:
-        raise ValueError(f"There is no anatomy '{anatomy}'; there are {', '.join(MODELS)}.")
+        raise InputError(f"There is no anatomy '{anatomy}'; there are {', '.join(MODELS)}.")
     model = MODELS[anatomy]
     fov_mm = model.fov_mm if fov_mm is None else fov_mm
     if matrix < 1 or not 0 < fov_mm < np.inf:
-        raise ValueError(f"A phantom needs a positive matrix and field of view, got {matrix} and {fov_mm:g} mm.")
+        raise InputError(f"A phantom needs a positive matrix and field of view, got {matrix} and {fov_mm:g} mm.")
     if not -1 <= level <= 1:
-        raise ValueError(f"The level along the body lies between -1 and 1, got {level:g}.")
+        raise InputError(f"The level along the body lies between -1 and 1, got {level:g}.")
     fine = _axis(matrix, fov_mm, SUPERSAMPLING)
     section = model.cross_section(subject, level, fine)
     place = level * model.level_mm / LEVEL_MM
@@ -88,7 +89,7 @@ def _axis(matrix: int, fov_mm: float, supersampling: int) -> Float:
 
 
 def _parameters(section: CrossSection, subject: Subject, level: float, axis: Float) -> dict[str, Float]:
-    """Parameters of every point: the tissue's mean and fields that vary within it."""
+    """The parameters of every point: the mean of its tissue plus fields that vary within the tissue."""
     table = {name: np.array([getattr(t, name) for t in section.tissues], np.float32) for name in Tissue.__annotations__}
     value = {name: column[section.label] for name, column in table.items()}
     coarse, streaks, water, lipid = (
@@ -96,7 +97,7 @@ def _parameters(section: CrossSection, subject: Subject, level: float, axis: Flo
         for correlation_mm in (12.0, 3.0, 15.0, 40.0)
     )
     ff = value["ff"] + value["ff_spread"] * (0.7 * coarse + 0.7 * streaks)
-    # variation never makes a mixed tissue pure
+    # clipped, so that variation never makes a mixed tissue pure
     return {
         "pd": value["pd"] * (1 + 0.02 * water),
         "ff": np.clip(ff, np.minimum(value["ff"], 0.01), np.maximum(value["ff"], LARGEST_FF)),
@@ -107,7 +108,7 @@ def _parameters(section: CrossSection, subject: Subject, level: float, axis: Flo
 
 
 def _average(label: NDArray[np.uint8], fine: dict[str, Float]) -> dict[str, Float]:
-    """Mean over the points of every pixel: protons for the density and fat fraction, their pool's for T1 and T2."""
+    """The means over the points of every pixel, weighted by proton density; T1 and T2 by that of their own pool."""
     pd, ff = np.where(label == 0, 0, fine["pd"]), fine["ff"]
     water, fat = pd * (1 - ff), pd * ff
 

@@ -1,4 +1,4 @@
-"""Ellipses and arcs that move, grow and end along the body: what anatomy is drawn with."""
+"""The shapes of anatomy: ellipses and arcs that move, grow and end along the body."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Ellipse:
     """Levels between which the shape exists; its ends are rounded."""
 
     def gauge(self, side: Float, front: Float, level: float) -> Float:
-        """Approximate distance to the rim, negative inside, in the units of the coordinates; inf where it has ended."""
+        """The approximate distance to the rim, in units of the coordinates; negative inside, inf outside the span."""
         size = (1 + level * self.growth) * self._taper(level)
         if size <= 0:
             return np.full(np.broadcast_shapes(side.shape, front.shape), np.inf, np.float32)
@@ -66,7 +66,7 @@ class Arc(Ellipse):
         a, b, half = (np.float32(length * size) for length in (self.width, self.height, self.thickness / 2))
         radius = np.sqrt((u / a) ** 2 + (v / b) ** 2)
         middle, reach = np.deg2rad((self.start_deg + self.end_deg) / 2), np.deg2rad((self.end_deg - self.start_deg) / 2)
-        turn = np.abs(np.angle(np.exp(1j * (np.arctan2(v / b, u / a) - middle)))).astype(np.float32)
+        from_middle = np.abs(np.angle(np.exp(1j * (np.arctan2(v / b, u / a) - middle)))).astype(np.float32)
         across = np.abs(radius - 1) * np.hypot(u, v) / np.maximum(radius, np.float32(1e-3))
-        along = np.maximum(turn - np.float32(reach), 0) * np.sqrt(a * b)
+        along = np.maximum(from_middle - np.float32(reach), 0) * np.sqrt(a * b)
         return np.asarray(np.hypot(across, along) - half, np.float32)

@@ -1,28 +1,30 @@
-"""Who lies in the scanner: people drawn from a population, each the same every time."""
+"""The subjects: people drawn from a population, reproducibly."""
 
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from spokestream.errors import InputError
+
 __all__ = ["POPULATIONS", "Subject", "draw_subject"]
 
 PATTERNS = ("dystrophy", "myositis", "neuropathy")
-"""Which muscles a disease chooses: hamstrings and calves, quadriceps, or those far from the spine."""
+"""Diseases, which affect different muscles: hamstrings and calves, quadriceps, or those far from the spine."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """How age (years), height (cm), body mass index (kg/m^2) and disease are distributed."""
+    """The distributions of age (years), height (cm), body mass index (kg/m^2) and disease."""
 
     about: str
     ages: tuple[float, float]
     bmi: tuple[float, float]
     """Mean and standard deviation."""
     height_cm: dict[str, float]
-    """Mean by sex."""
+    """Sex -> mean."""
     severity: tuple[float, float] | None
-    """Parameters of a beta distribution; None where nobody is ill."""
+    """Parameters of a beta distribution; None if nobody is ill."""
 
 
 POPULATIONS = {
@@ -48,36 +50,36 @@ class Subject:
     bmi: float
     """Body mass index, kg/m^2."""
     pattern: str
-    """Of the disease: dystrophy, myositis, neuropathy or none."""
+    """The disease: dystrophy, myositis, neuropathy or none."""
     severity: float
-    """How far muscle has been replaced by fat, 0..1."""
+    """Degree to which fat has replaced muscle, 0..1."""
     activity: float
-    """How much oedema there is, 0..1."""
+    """Degree of oedema, 0..1."""
 
     @property
     def size(self) -> float:
-        """Width of limbs and trunk over the average, kept where a body fits the field of view."""
+        """The width of limbs and trunk over the average, limited so that the body fits the field of view."""
         return float(np.clip(np.sqrt(self.bmi / 24 * self.height_cm / 170), 0.84, 1.04))
 
     @property
     def fatness(self) -> float:
-        """Thickness of subcutaneous fat over the average."""
+        """The thickness of subcutaneous fat over the average."""
         return float(np.clip((self.bmi - 12) / 12 * (1.2 if self.sex == "female" else 0.8), 0.45, 1.35))
 
     def rng(self, *purpose: str) -> np.random.Generator:
-        """Random numbers of this person for one purpose, which no other purpose disturbs."""
+        """Random numbers of this person for one purpose, independent of those for other purposes."""
         return _rng(self.population, self.seed, *purpose)
 
 
 def draw_subject(population: str, seed: int) -> Subject:
-    """The person number `seed` of a population; the same one every time.
+    """The person with the number `seed` in a population; the same person in every call.
 
-    Raises ValueError for an unknown population or a negative seed.
+    Raises InputError for an unknown population or a negative seed.
     """
     if population not in POPULATIONS:
-        raise ValueError(f"There is no population '{population}'; there are {', '.join(POPULATIONS)}.")
+        raise InputError(f"There is no population '{population}'; there are {', '.join(POPULATIONS)}.")
     if seed < 0:
-        raise ValueError(f"The seed of a subject must not be negative, got {seed}.")
+        raise InputError(f"The seed of a subject must not be negative, got {seed}.")
     people = POPULATIONS[population]
     rng = _rng(population, seed, "anatomy")
     sex = ("female", "male")[rng.integers(2)]

@@ -1,7 +1,7 @@
 """Tissues: their mean parameters at 3 T and how much these vary within one person.
 
 Relaxation times of organs: de Bazelaire et al., Radiology 2004;230:652; of blood and nerve: Stanisz et al.,
-Magn Reson Med 2005;54:507. Fat is a pool of its own, so that T1 and T2 of the water in fatty tissue are estimates.
+Magn Reson Med 2005;54:507. Fat is a separate pool, so that T1 and T2 of the water in fatty tissue are estimates.
 """
 
 from dataclasses import dataclass, replace
@@ -50,11 +50,11 @@ TISSUES = {
     "spinal cord": Tissue(0.80, 0.01, 993, 78),
     "lung": Tissue(0.15, 0.01, 1250, 40, t1h2o_spread=40),
 }
-"""What surrounds the muscles, by name."""
+"""Name -> tissue, for everything except muscle."""
 
 
 def tissue_in(subject: Subject, name: str) -> Tissue:
-    """A tissue of `TISSUES` as this person has it: marrow fattens with age, the liver with weight."""
+    """A tissue of `TISSUES` in this person: fat increases with age in marrow, and with weight in the liver."""
     tissue = TISSUES[name]
     rng = subject.rng("tissue", name)
     if name == "liver":

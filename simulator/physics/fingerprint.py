@@ -1,4 +1,4 @@
-"""The signal of tissue at every spoke of a sequence: one question, whatever the sequence spoils."""
+"""The signal of tissue at every spoke of a sequence with any kind of spoiling."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,72 +18,73 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 __all__ = ["Engine", "fingerprint"]
 
 Solve = Callable[[Spins, int], Tensor]
-"""Spins, orders to keep -> (atoms, spokes) right after the pulses."""
+"""Computes the magnetisation (atoms, spokes) immediately after the pulses, from spins and the orders to keep."""
 
 Engine = Literal["closed form", "epg", "bloch"]
 
 CHUNK = {"cpu": 2**18, "cuda": 2**24}
-"""States, atoms times orders, that go through the train together: what stays in the caches, what fills the device."""
+"""Number of states (atoms times orders) that are computed together: they fit into the caches, or fill the GPU."""
 WIDEST = {"cpu": 2**10, "cuda": 2**17}
-"""Atoms in a chunk at most: every one has a table of what each pulse does to it."""
+"""Largest number of atoms in a chunk: every atom has a table of the factors of each pulse."""
 
 
 def fingerprint(
     sequence: PulseSequence,
     t1_ms: ArrayLike | Tensor,
     t2_ms: ArrayLike | Tensor,
+    *,
     b1: ArrayLike | Tensor = 1.0,
     deltaf_hz: ArrayLike | Tensor = 0.0,
-    *,
     inversion_efficiency: float = 1.0,
     slice_profile: ArrayLike | None = None,
     engine: Engine | None = None,
     orders: int | None = None,
-    turns: float = 1.0,
+    dephasing_cycles: float = 1.0,
     dtype: torch.dtype = torch.float64,
     device: str | torch.device | None = None,
     threads: int | None = None,
 ) -> Any:
-    """Transverse magnetisation at the echo of every spoke, in units of equilibrium magnetisation.
+    """The transverse magnetisation at the echo of every spoke, in units of equilibrium magnetisation.
 
     The magnetisation starts in equilibrium and goes through all repetitions of the sequence: inversion, TI, train,
-    recovery; the last train is returned. Crushers leave nothing transverse before the inversion and before the train.
-    The receiver follows the phase of the pulses: positive longitudinal magnetisation gives a positive real signal.
-    Off-resonance turns it by exp(-2 pi i deltaf TE) at the echo and goes on turning until the next pulse.
+    recovery. The last train is returned. Crushers remove transverse magnetisation before the inversion and before the
+    train. The receiver follows the phase of the pulses, so that positive longitudinal magnetisation gives a positive
+    real signal. Off-resonance multiplies it by exp(-2 pi i deltaf TE) at the echo, and acts until the next pulse.
 
     Args:
         sequence: trains, spoiling, times, repetitions.
-        t1_ms: as the next three, of any shapes that broadcast.
-        t2_ms: decay of a refocused signal. There is no further decay from within the voxel.
-        b1: flip angle over nominal. The inversion is taken as independent of it.
+        t1_ms: T1; its shape and those of the next three arguments must broadcast.
+        t2_ms: T2, the decay of a refocused signal. There is no further decay from dephasing within the voxel.
+        b1: flip angle over nominal. The inversion does not depend on it.
         deltaf_hz: off-resonance.
-        inversion_efficiency: 1 turns M into -M, 0 leaves nothing, -1 is no inversion.
-        slice_profile: (sub-slices,) their flip angles over nominal; the signal is the mean. None: one slice, of 1.
-        engine: `closed form` for ideal spoiling only, `epg`, or `bloch`; None takes the first of these that can.
-        orders: EPG: orders kept; None for an error below 1e-4, as many as all repetitions have spokes for none. Bloch:
-            isochromats; None for one more than that.
-        turns: by which a spoiling gradient dephases the voxel; other than 1 takes Bloch.
+        inversion_efficiency: 1 changes M to -M, 0 saturates, -1 is no inversion.
+        slice_profile: (sub-slices,) flip angles over nominal; the signal is the mean. None is a rectangular profile.
+        engine: `closed form` (only for ideal spoiling), `epg`, or `bloch`. None takes the first that is possible.
+        orders: for EPG, the number of orders; None makes the error smaller than 1e-4, and as many as all repetitions
+            have spokes is exact. For Bloch, the number of isochromats; None takes one more than that.
+        dephasing_cycles: cycles by which a spoiling gradient dephases the voxel; other values than 1 need Bloch.
         dtype: torch.float32 or float64.
-        device: to compute on; None is that of the first tensor among the tissue arguments, or else the CPU.
-        threads: of the CPU; None is torch's number.
+        device: where to compute; None takes the device of the first tensor among the tissue arguments, or else the CPU.
+        threads: CPU threads; None takes torch's number.
 
     Returns:
-        (*shape, spokes) complex; real where off-resonance is zero and neither the phase of the pulses nor isochromats
-        make it complex. A tensor if `t1_ms` is one, differentiable with respect to the tissue; an array if not.
+        (*shape, spokes) complex, or real if off-resonance is zero and neither the phase of the pulses nor isochromats
+        make it complex. It is a tensor if `t1_ms` is one, differentiable with respect to the tissue; or else an array.
 
     Raises:
-        ValueError: T1 or T2 not positive, anything not finite, an engine that cannot say what the sequence does.
+        ValueError: a programming error: T1 or T2 is not positive, a value is not finite, or the engine does not fit the
+            sequence.
 
     """
-    engine = _engine_for(sequence, engine, turns)
+    engine = _engine_for(sequence, engine, dephasing_cycles)
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype is torch.float32 or torch.float64, not {dtype}")
     if orders is not None and orders < 1:
         raise ValueError(f"at least one order or isochromat must be kept, not {orders}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
-    if not np.isfinite(turns):
-        raise ValueError("turns of dephasing must be finite")
+    if not np.isfinite(dephasing_cycles):
+        raise ValueError("cycles of dephasing must be finite")
     if not (np.isfinite(inversion_efficiency) and abs(inversion_efficiency) <= 1):
         raise ValueError(f"inversion efficiency lies within -1 and 1, not {inversion_efficiency}")
     given = (t1_ms, t2_ms, b1, deltaf_hz)
@@ -97,9 +98,9 @@ def fingerprint(
     if profile.ndim != 1 or not len(profile) or not bool(profile.isfinite().all()):
         raise ValueError("a slice profile is a list of finite flip-angle factors")
 
-    orders_of_atom, solve = _solver(sequence, tissue, engine, orders, inversion_efficiency, turns)
+    orders_of_atom, solve = _solver(sequence, tissue, engine, orders, inversion_efficiency, dephasing_cycles)
     still = not bool(tissue.deltaf_hz.any())
-    traced = tissue.requires_grad  # asked here, since threads have a mind of their own about it
+    traced = tissue.requires_grad  # read here, because every thread has its own gradient mode
 
     def at_the_echo(atoms: Tensor) -> Tensor:
         with torch.inference_mode(not traced):
@@ -120,12 +121,12 @@ def fingerprint(
     return signal if isinstance(t1_ms, Tensor) else signal.numpy(force=True)
 
 
-def _engine_for(sequence: PulseSequence, engine: Engine | None, turns: float) -> Engine:
-    """The first that can, or the one asked for if it can."""
+def _engine_for(sequence: PulseSequence, engine: Engine | None, dephasing_cycles: float) -> Engine:
+    """The engine asked for, or the first that is possible. Raises ValueError, a programming error, for another one."""
     can: tuple[Engine, ...] = get_args(Engine)
     if sequence.spoiling != "ideal":
         can = can[1:]
-    if sequence.spoiling == "gradient" and turns != 1:
+    if sequence.spoiling == "gradient" and dephasing_cycles != 1:
         can = ("bloch",)
     if engine is None:
         return can[0]
@@ -144,18 +145,24 @@ def _validate(tissue: Spins) -> None:
 
 
 def _solver(
-    sequence: PulseSequence, tissue: Spins, engine: Engine, orders: int | None, efficiency: float, turns: float
+    sequence: PulseSequence,
+    tissue: Spins,
+    engine: Engine,
+    orders: int | None,
+    efficiency: float,
+    dephasing_cycles: float,
 ) -> tuple[Tensor, Solve]:
-    """(atoms,) orders that each needs, and what solves some of them with one number of orders."""
+    """The number of orders (atoms,) that each atom needs, and the function that computes atoms with equal orders."""
     if engine == "closed form":
         return _all(tissue, 1), lambda part, _: closed_form(sequence, part, efficiency)
     if engine == "bloch":
-        return _all(tissue, orders or len(sequence) * sequence.repetitions + 1), lambda part, n: bloch(
-            sequence, part, efficiency, n, turns
+        isochromats = orders or len(sequence) * sequence.repetitions + 1
+        return _all(tissue, isochromats), lambda part, n: bloch(
+            sequence, part, efficiency, isochromats=n, dephasing_cycles=dephasing_cycles
         )
     real = is_real(sequence, tissue.deltaf_hz)
     needed = orders_needed(sequence, tissue.t2_ms.detach()) if orders is None else _all(tissue, orders)
-    return needed, lambda part, n: epg(sequence, part, efficiency, n, real, trim=orders is None)
+    return needed, lambda part, n: epg(sequence, part, efficiency, orders=n, real=real, trim=orders is None)
 
 
 def _all(tissue: Spins, orders: int) -> Tensor:
@@ -163,7 +170,7 @@ def _all(tissue: Spins, orders: int) -> Tensor:
 
 
 def _chunks(order: Tensor, work: Tensor) -> Iterator[Tensor]:
-    """Split what is in order of descending work, so that the atoms of a chunk need about as many orders."""
+    """Split the atoms, sorted by descending work, so that the atoms of a chunk need about the same number of orders."""
     descending, device = work[order].tolist(), work.device.type
     begin = 0
     while begin < len(order):
@@ -173,7 +180,7 @@ def _chunks(order: Tensor, work: Tensor) -> Iterator[Tensor]:
 
 
 def _decay(sequence: PulseSequence, tissue: Spins, still: bool) -> Tensor:
-    """(atoms, spokes) from the pulse to the echo: T2, and off-resonance unless there is none."""
+    """The factors (atoms, spokes) from the pulse to the echo: T2 decay, and off-resonance if there is any."""
     te, of_spoke = np.unique(sequence.te_ms, return_inverse=True)
     times = torch.as_tensor(te).to(tissue.t2_ms)
     decay = torch.exp(-times / tissue.t2_ms[:, None])

@@ -1,4 +1,4 @@
-"""The protocol of a simulated scan, and the ISMRMRD header that tells the reconstruction about it."""
+"""The protocol of a simulated scan, and its ISMRMRD header."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,9 @@ FIELD_STRENGTH_T = 2.89
 PROTON_FREQUENCY_HZ = 123_200_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What the scanner is set to."""
+    """The settings of the scanner."""
 
     sequence: PulseSequence
     matrix: int
@@ -27,40 +27,40 @@ class Protocol:
     n_coils: int
     n_slices: int = 1
     oversampling: float = 2.0
-    """Of the readout: samples per pixel, and encoded over reconstructed field of view."""
+    """Oversampling of the readout: samples per pixel, and encoded over reconstructed field of view."""
     dwell_us: float = 2.0
     """Time between samples."""
     trajectory: str = "embedded"
-    """How an acquisition says where it samples: `embedded` coordinates, its `angle`, or not at all (`none`)."""
+    """The trajectory in the file: `embedded` coordinates, the `angle` of each spoke, or `none`."""
     arms: str = "radial"
     """Shape of a spoke: `radial`, or `spiral` from the centre outwards."""
     center_shift: int = 0
-    """Samples by which the echo comes before the middle of a radial readout."""
+    """Samples by which the echo is before the middle of a radial readout."""
     fov_mm: float = 350.0
     slice_mm: float = 8.0
     slice_spacing_mm: float = 20.0
-    """From centre to centre."""
+    """Distance between the centres of two slices."""
     tilt_deg: tuple[float, float] = (0.0, 0.0)
-    """Of the slices: about the patient's left-right axis, then about the tilted back-front axis."""
+    """Tilt of the slices about the patient's left-right axis, then about the tilted back-front axis."""
     name: str = "MRF, simulated"
 
     @property
     def n_samples(self) -> int:
-        """Samples of one spoke."""
+        """The number of samples of one spoke."""
         return round(self.matrix * self.oversampling)
 
     @property
     def samples_per_pixel(self) -> float:
-        """The oversampling that whole samples make of the one asked for."""
+        """The oversampling with a whole number of samples, closest to `oversampling`."""
         return self.n_samples / self.matrix
 
     @property
     def center_sample(self) -> int:
-        """The sample at k = 0."""
+        """The number of the sample at k = 0."""
         return 0 if self.arms == "spiral" else self.n_samples // 2 - self.center_shift
 
     def readout(self) -> Sampling:
-        """Where the gradients are told to go."""
+        """The nominal sample positions."""
         n = len(self.sequence)
         if self.arms == "spiral":
             return spiral_readout(n, self.n_samples, self.matrix, self.samples_per_pixel, self.dwell_us)
@@ -68,9 +68,9 @@ class Protocol:
 
     @property
     def directions(self) -> NDArray[np.float64]:
-        """Rows: where columns, rows and slices run to, in patient coordinates (left, back, head).
+        """The directions of columns, rows and slices, one in each row, in patient coordinates (left, back, head).
 
-        Without a tilt, columns run to the patient's left and rows to the back.
+        Without a tilt, columns point to the patient's left and rows to the back.
         """
         about_x, about_y = np.deg2rad(self.tilt_deg)
         first = np.array(
@@ -82,12 +82,12 @@ class Protocol:
         return np.asarray(second @ first)
 
     def slice_offset_mm(self, index: int) -> float:
-        """Distance of a slice from the isocentre, along the slice direction."""
+        """The distance of a slice from the isocentre, along the slice direction."""
         return (index - (self.n_slices - 1) / 2) * self.slice_spacing_mm
 
 
 def header_xml(protocol: Protocol) -> str:
-    """The scan's ISMRMRD header: geometry, and the sequence with TE, TR and flip angle of every spoke."""
+    """The ISMRMRD header of a scan: geometry, and the sequence with TE, TR and flip angle of every spoke."""
     sequence = protocol.sequence
     header = schema.ismrmrdHeader(
         version=2,
@@ -100,7 +100,7 @@ def header_xml(protocol: Protocol) -> str:
             systemVendor="spokestream",
             systemModel="simulator",
             systemFieldStrength_T=FIELD_STRENGTH_T,
-            relativeReceiverNoiseBandwidth=1.0,  # simulated noise is white: no receive filter took part of it
+            relativeReceiverNoiseBandwidth=1.0,  # simulated noise is white, without a receive filter
             receiverChannels=protocol.n_coils,
         ),
         experimentalConditions=schema.experimentalConditionsType(H1resonanceFrequency_Hz=PROTON_FREQUENCY_HZ),
@@ -127,7 +127,7 @@ def _encoding(protocol: Protocol) -> Any:
         return schema.limitType(minimum=0, maximum=count - 1, center=center)
 
     return schema.encodingType(
-        # a spoke is oversampled whichever way it points
+        # spokes of all directions are oversampled
         encodedSpace=space(protocol.n_samples, protocol.fov_mm * protocol.samples_per_pixel),
         reconSpace=space(protocol.matrix, protocol.fov_mm),
         encodingLimits=schema.encodingLimitsType(
@@ -145,7 +145,7 @@ def _user_parameters(sequence: PulseSequence) -> Any:
         "mrf_repetitions": float(sequence.repetitions),
         "mrf_spokes_per_frame": float(sequence.spokes_per_frame),
     }
-    # only a preset's name means something to others; any other sequence is told by its trains
+    # only the name of a preset is known to the receiver; other sequences are described by their trains
     words = {"mrf_sequence": sequence.name} if sequence.name in preset_names() else {}
     words |= {"mrf_spoiling": sequence.spoiling, "mrf_inversion": str(sequence.inversion).lower()}
     return schema.userParametersType(

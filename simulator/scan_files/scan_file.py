@@ -1,4 +1,4 @@
-"""Simulated scans on disk: ISMRMRD HDF5, written a slice at a time, and the truth beside it."""
+"""Files of simulated scans: ISMRMRD HDF5, written slice by slice, and the true maps beside it."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ Records = NDArray[np.void]
 
 ACQUISITION = np.dtype(acquisition_dtype)
 TICK_MS = 2.5
-"""Time stamps count these since midnight."""
+"""Unit of the time stamps, which count from midnight."""
 START_MS = 10 * 3600e3
 TABLE_MM = (0.0, 0.0, -850.0)
 
@@ -44,7 +44,7 @@ def append_acquisitions(file: h5py.File, records: Records) -> None:
 
 
 def noise_acquisitions(noise: Complex, protocol: Protocol) -> Records:
-    """Noise readouts (coils, readouts, samples), taken in the second before the first slice."""
+    """The records of noise readouts (coils, readouts, samples), taken in the second before the first slice."""
     records = _acquisitions(noise, protocol)
     records["head"]["scan_counter"] = np.arange(len(records))
     records["head"]["flags"] = _flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
@@ -53,9 +53,9 @@ def noise_acquisitions(noise: Complex, protocol: Protocol) -> Records:
 
 
 def slice_acquisitions(kspace: Complex, protocol: Protocol, index: int, n_before: int) -> Records:
-    """All spokes (coils, spokes, samples) of slice `index`, in the order of the train.
+    """The records of all spokes (coils, spokes, samples) of slice `index`, in the order of the train.
 
-    They are numbered on from the `n_before` readouts that came before the first slice.
+    Their numbers continue after the `n_before` readouts before the first slice.
     """
     sequence = protocol.sequence
     records = _acquisitions(kspace, protocol)
@@ -83,7 +83,7 @@ def slice_acquisitions(kspace: Complex, protocol: Protocol, index: int, n_before
 
 
 def _acquisitions(data: Complex, protocol: Protocol) -> Records:
-    """Records of these readouts (coils, readouts, samples) with all that they share, without a trajectory."""
+    """The records of readouts (coils, readouts, samples) with the header fields that are common, without trajectory."""
     n_coils, n_readouts, n_samples = data.shape
     records = np.zeros(n_readouts, ACQUISITION)
     head = records["head"]
@@ -110,12 +110,12 @@ def _stamp(records: Records, time_ms: NDArray[np.floating]) -> None:
 
 
 def truth_path(path: Path) -> Path:
-    """Where the truth of a scan lies: `scan.h5` -> `scan.truth.h5`."""
+    """The file with the true maps of a scan: `scan.h5` -> `scan.truth.h5`."""
     return path.with_suffix(".truth.h5")
 
 
 def create_truth(file: h5py.File, protocol: Protocol, label_names: tuple[str, ...], settings: dict[str, Any]) -> None:
-    """Empty maps (slices, y, x) with their units, the names of the labels, and the settings as attributes."""
+    """Write empty maps (slices, y, x) with their units, the names of the labels, and the settings as attributes."""
     shape = (protocol.n_slices, protocol.matrix, protocol.matrix)
     for name, unit in MAP_UNITS.items():
         file.create_dataset(name, shape, np.float32).attrs["unit"] = unit
@@ -124,6 +124,6 @@ def create_truth(file: h5py.File, protocol: Protocol, label_names: tuple[str, ..
 
 
 def write_truth(file: h5py.File, index: int, phantom: Phantom) -> None:
-    """Fill in one slice."""
+    """Write the maps and labels of one slice."""
     for name in (*MAP_UNITS, "label"):
         file[name][index] = getattr(phantom, name)

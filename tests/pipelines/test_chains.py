@@ -3,7 +3,7 @@ import logging
 import pytest
 from toy_network import write_toy_archive
 
-from spokestream.errors import FileError, ScanError
+from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.readout import Readout
 from spokestream.pipelines.chains import PIPELINES, configure, select, start_scan, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
@@ -60,7 +60,7 @@ def test_warming_up_loads_the_operators_archive_and_says_when_it_cannot(tmp_path
 
 
 def test_a_name_that_the_operator_gave_and_that_is_not_shipped_is_told_at_the_start():
-    with pytest.raises(ValueError, match="There is no network 'unheard-of'; known are"):
+    with pytest.raises(InputError, match="There is no network 'unheard-of'; known are"):
         warm_up(T1FFNetSettings(network="unheard-of"))
 
 

@@ -10,6 +10,7 @@ import pytest
 from rich.progress import Progress
 from small_scan import TRAIN
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.acquisition.receive_coils import noise_covariance, receive_array
 from spokestream.simulator.phantoms import thigh
 from spokestream.simulator.physics.fingerprint import fingerprint
@@ -161,9 +162,9 @@ def test_kspace_of_the_file_is_the_image_of_the_truth(folder, settings):
     tissue = maps["pd"] > 0
     values = {name: values[tissue] for name, values in maps.items()}
     sequence, ff = load_sequence(settings.sequence), values["ff"][:, None]
-    water = fingerprint(sequence, values["t1h2o"], values["t2h2o"], values["b1"], engine="epg")
-    fat = fingerprint(sequence, values["t1fat"], 80.0, values["b1"], engine="epg") * FatModel().phasor(sequence.te_ms)
-    signal = (1 - ff) * water + ff * fat
+    water = fingerprint(sequence, values["t1h2o"], values["t2h2o"], b1=values["b1"], engine="epg")
+    fat = fingerprint(sequence, values["t1fat"], 80.0, b1=values["b1"], engine="epg")
+    signal = (1 - ff) * water + ff * fat * FatModel().phasor(sequence.te_ms)
     signal = signal * np.exp(-2j * np.pi * 1e-3 * values["deltaf"][:, None] * sequence.te_ms)
     coils = receive_array(3, 21, 350.0, settings.seed)[:, tissue]
     expected = coils @ (values["pd"][:, None] * signal)
@@ -230,7 +231,7 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(change, words):
-    with pytest.raises(ValueError, match=words) as refusal:
+    with pytest.raises(InputError, match=words) as refusal:
         SimulationSettings(**change)
     assert str(refusal.value).count(". ") == 0
 
@@ -245,13 +246,13 @@ def test_impossible_settings_are_refused_in_one_sentence(change, words):
     ],
 )
 def test_what_cannot_be_scanned_is_refused_before_a_file_is_made(tmp_path, change, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         simulate_scan(tmp_path / "scan.h5", SimulationSettings(**change))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(FileError, match="There is no folder"):
         simulate_scan(tmp_path / "gone" / "scan.h5", SimulationSettings(matrix=8))
 
 

@@ -1,1 +1,1 @@
-"""What networks are trained on: patches of normalised slices, and their targets."""
+"""The training input of networks: patches of normalised slices, and their targets."""

@@ -1,4 +1,4 @@
-"""How training slices are varied: another receive coil in front of them, and more noise."""
+"""Augmentation of training slices: the sensitivity of another receive coil, and more noise."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ __all__ = ["Augmentation", "radial_noise", "vary"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far training slices are varied; what the shards vary themselves (coils, delays) is not done again."""
+    """Strength of the augmentation. Coils and delays already vary between the subjects of a training set."""
 
     noise: float = 0.05
-    """Largest standard deviation of further receiver noise, of the slice's root mean square coefficient."""
+    """Largest standard deviation of the added noise, relative to the root mean square coefficient of the slice."""
     shading: float = 0.3
-    """Largest natural logarithm of a smooth receive sensitivity on top of the coils'; its phase is any."""
+    """Largest natural logarithm of the added smooth receive sensitivity; its phase is arbitrary."""
 
 
 def vary(fingerprints: Tensor, foreground: Tensor, how: Augmentation, rng: np.random.Generator) -> Tensor:
-    """Another receive coil and more noise for (K, y, x) coefficients of one slice."""
+    """The coefficients (K, y, x) of one slice with the sensitivity of another receive coil and more noise."""
     shape = fingerprints.shape[1:]
     level = rng.uniform(0, how.noise) * fingerprints[:, foreground].abs().square().mean().sqrt()
     phase = _polynomial(shape, rng, np.pi) + rng.uniform(-np.pi, np.pi)
@@ -29,7 +29,7 @@ def vary(fingerprints: Tensor, foreground: Tensor, how: Augmentation, rng: np.ra
 
 
 def radial_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
-    """Complex noise of variance 1 as gridded radial spokes have it: its power grows with spatial frequency."""
+    """Complex noise of variance 1 like that of gridded radial spokes: its power grows with spatial frequency."""
     white = torch.from_numpy(rng.standard_normal((*shape, 2), np.float32))
     frequency = torch.hypot(torch.fft.fftfreq(shape[-2])[:, None], torch.fft.fftfreq(shape[-1]))
     colour = (frequency / frequency.mean()).sqrt()
@@ -38,7 +38,7 @@ def radial_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
 
 
 def _polynomial(shape: tuple[int, ...], rng: np.random.Generator, largest: float) -> Tensor:
-    """(y, x) random quadratic within `largest` of zero."""
+    """A random quadratic polynomial (y, x) with values between -`largest` and `largest`."""
     y, x = (torch.linspace(-1, 1, n) for n in shape)
     a = torch.from_numpy(rng.uniform(-1, 1, 5).astype(np.float32))
     y = y[:, None]

@@ -1,4 +1,4 @@
-"""What networks are fed: a slice's temporal coefficients, expanded and scaled as each paper does."""
+"""The input of networks: the temporal coefficients of a slice, expanded and scaled as in each paper."""
 
 from typing import ClassVar, Self
 
@@ -15,14 +15,14 @@ __all__ = ["CoefficientRms", "FrameEnergy", "FrameZScore", "Normalisation", "exp
 
 
 def expansion(basis: TemporalBasis, trains: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The matrix (frames, K) that gives back the frames whose coefficients are known, least squares over signals.
+    """The matrix (frames, K) that recovers frames from their coefficients, by least squares over the signals.
 
-    Networks that were published for all frames eat what the basis keeps of them. It is block diagonal: off-resonance
-    turns every echo time by a phase of its own, so that none may leak into another.
+    Networks that were published for all frames get the part of the frames that the basis keeps. The matrix is block
+    diagonal: off-resonance gives every echo time its own phase, so that echo times must not be mixed.
 
     Args:
-        basis: that the coefficients refer to; that of frames gives the identity.
-        trains: (signals, spokes) of tissue.
+        basis: basis of the coefficients; for a basis of frames the matrix is the identity.
+        trains: (signals, spokes) signals of tissue.
 
     """
     frames = len(basis.weights)
@@ -39,18 +39,18 @@ def expansion(basis: TemporalBasis, trains: NDArray[np.float64]) -> NDArray[np.f
 
 
 class Normalisation(nn.Module):
-    """Turns the coefficients of a whole slice into the channels of a network, real and imaginary parts interleaved.
+    """Computes the channels of a network from the coefficients of a whole slice.
 
     `forward(coefficients, foreground, efficiency)` takes (2K, y, x) float32, (y, x) bool and the efficiency of the
-    inversion, and gives (channels, y, x).
+    inversion, and returns (channels, y, x). Real and imaginary parts are interleaved in both.
 
     Args:
-        n_images: that leave.
+        n_images: number of images in the output.
 
     """
 
     words: ClassVar[str]
-    """For people, in the archive's contract."""
+    """The description that an archive's contract gives to people."""
 
     def __init__(self, n_images: int) -> None:
         super().__init__()
@@ -58,20 +58,20 @@ class Normalisation(nn.Module):
 
     @classmethod
     def of(cls, basis: TemporalBasis, sequence: PulseSequence) -> Self:
-        """The one for the coefficients of a basis of a sequence."""
+        """The normalisation for the coefficients of this basis and sequence."""
         raise NotImplementedError
 
 
 class FrameNormalisation(Normalisation):
-    """Begins with the frames of every fingerprint at energy 1 and phase 0: their sum is real and positive.
+    """Scales the frames of every fingerprint to energy 1 and phase 0, which means that their sum is real and positive.
 
-    Networks that were published for simulated fingerprints never met a receive coil, those for a single scanner's
-    images few. Of all phases they learn slowly, and little. And air would be a uniform darkness of which no loss asks
-    anything: what networks make of it grows without bounds and takes their batch normalisation with it, by how much
-    air there is in a batch.
+    Networks that were published for simulated fingerprints were trained without receive coils, and networks for the
+    images of one scanner with few. With arbitrary receive phases they train slowly and badly. Scaling also matters for
+    air: the loss ignores background, so its activations are unconstrained and would distort the batch statistics,
+    according to how much air there is in a batch.
 
     Args:
-        expand: (T, K) from `expansion`; T images leave.
+        expand: (T, K) from `expansion`; the output has T images.
 
     """
 
@@ -83,34 +83,34 @@ class FrameNormalisation(Normalisation):
 
     @classmethod
     def of(cls, basis: TemporalBasis, sequence: PulseSequence) -> Self:
-        """Frames as tissue has them that the sequence's dictionary holds."""
+        """The normalisation whose expansion fits the atoms of the sequence's dictionary."""
         return cls(expansion(basis, model_of_sequence(sequence).dictionary(sequence).atoms))
 
     def _unit(self, coefficients: Tensor) -> Tensor:
-        """(K, 2, y, x) real and imaginary parts of the coefficients whose frames have energy 1 and phase 0."""
+        """Coefficients (K, 2, y, x), real and imaginary parts, whose frames have energy 1 and phase 0."""
         y, x = coefficients.shape[1:]
-        # energy and sum of the frames follow from the coefficients, which are ten times fewer
+        # the energy and the sum of the frames are computed from the coefficients, which are ten times fewer
         parts = coefficients.reshape(-1, 2 * y * x)
         energy = (torch.linalg.qr(self.expand, mode="r").R @ parts).reshape(-1, 2, y, x).square().sum((0, 1))
         whole = (self.expand.sum(0) @ parts).reshape(2, y, x)
-        turn = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-30)) * torch.rsqrt(energy.clamp_min(1e-30))
-        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], turn[0], turn[1]
+        phasor = whole * torch.rsqrt(whole.square().sum(0).clamp_min(1e-30)) * torch.rsqrt(energy.clamp_min(1e-30))
+        real, imaginary, c, s = coefficients[0::2], coefficients[1::2], phasor[0], phasor[1]
         return torch.stack((real * c + imaginary * s, imaginary * c - real * s), 1)
 
 
 class FrameEnergy(FrameNormalisation):
-    """Fingerprints as dictionaries have them."""
+    """Frames with energy 1 and phase 0, like the atoms of a dictionary."""
 
     words = "every fingerprint's frames to energy 1 and phase 0"
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
-        """See the class."""
+        """The channels (channels, y, x); see `Normalisation`."""
         y, x = coefficients.shape[1:]
         return (self.expand @ self._unit(coefficients).flatten(1)).reshape(-1, y, x)
 
 
 class FrameZScore(FrameNormalisation):
-    """Real and imaginary parts each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020)."""
+    """Real and imaginary parts, each with mean 0 and standard deviation 1 over the slice (Balsiger et al. 2020)."""
 
     words = (
         "every fingerprint's frames to energy 1 and phase 0, then real and imaginary parts to mean 0 and standard "
@@ -118,10 +118,10 @@ class FrameZScore(FrameNormalisation):
     )
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
-        """See the class."""
+        """The channels (channels, y, x); see `Normalisation`."""
         y, x = coefficients.shape[1:]
         parts = self._unit(coefficients)
-        # sums over all frames, too
+        # mean and standard deviation are over all frames as well as all pixels
         of_tissue, expand = parts[:, :, foreground].movedim(1, 0).double(), self.expand.double()
         n = len(expand) * of_tissue.shape[2]
         mean = of_tissue.sum(2) @ expand.sum(0) / n
@@ -134,17 +134,17 @@ class FrameZScore(FrameNormalisation):
 
 
 class CoefficientRms(Normalisation):
-    """The coefficients as they are, with mean power 1 over the slice; a last channel tells the inversion efficiency."""
+    """The coefficients, scaled to mean power 1 over the slice; the last channel is the inversion efficiency."""
 
     words = "coefficients to mean power 1 over the foreground, and a channel with (inversion efficiency - 0.95) / 0.05"
 
     @classmethod
     def of(cls, basis: TemporalBasis, sequence: PulseSequence) -> Self:
-        """As many images as the basis has."""
+        """The normalisation with as many images as the basis has."""
         return cls(len(basis.te_ms))
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
-        """See the class."""
+        """The channels (channels, y, x); see `Normalisation`."""
         power = coefficients[:, foreground].square().sum() / (self.n_images * foreground.sum())
-        told = torch.full_like(coefficients[:1], (efficiency - 0.95) / 0.05)
-        return torch.cat((coefficients * torch.rsqrt(power.clamp_min(1e-30)), told))
+        condition = torch.full_like(coefficients[:1], (efficiency - 0.95) / 0.05)
+        return torch.cat((coefficients * torch.rsqrt(power.clamp_min(1e-30)), condition))

@@ -1,4 +1,4 @@
-"""Batches of training patches: slices normalised as the node will, varied, and cut."""
+"""Batches of training patches: slices are augmented, normalised as in the node, and cut into patches."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import crop_around, normalised_crop
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, vary
@@ -18,7 +19,7 @@ from spokestream.simulator.physics.tissue_models.tissue_model import Parameter
 __all__ = ["Patches"]
 
 EFFICIENCY_ERROR = 0.003
-"""Standard deviation of what networks are told of the inversion's efficiency: the node estimates it, from the slice."""
+"""Standard deviation of the error of the inversion efficiency that networks get: the node can only estimate it."""
 
 Patch = tuple[Tensor, Tensor, Tensor]
 
@@ -26,49 +27,61 @@ Patch = tuple[Tensor, Tensor, Tensor]
 class Patches:
     """Batches of (input, target, weight) patches of a training set.
 
-    Every slice gives `per_slice` patches an epoch, centred on tissue; a batch is made of several slices. What is
-    drawn depends on seed, epoch and slice alone, so that training goes on anywhere as if it had never stopped.
+    Every slice gives `per_slice` patches in each epoch, centred on tissue; a batch is made of several slices. Random
+    numbers depend only on seed, epoch and slice, so that an interrupted training continues as if it had not stopped.
 
     Args:
         data: the slices.
-        normalisation: that the network wants.
+        normalisation: the normalisation of the network.
         maps: targets and their ranges.
-        size: of a patch that leaves the network, pixels.
-        border: that the network eats on every side.
-        per_slice: patches.
-        batch: patches; a multiple of `per_slice`.
-        seed: of all that is drawn.
+        size: pixels along each side of a patch at the output of the network.
+        border: pixels that the network crops on every side.
+        per_slice: patches of a slice.
+        batch: patches of a batch; a multiple of `per_slice`.
+        seed: of all random numbers.
         augmentation: None leaves slices as they are.
-        share: which of how many processes; each takes as many patches of a batch, and makes them from their slices.
+        rank: number of this process.
+        processes: number of processes. Each makes an equal part of the patches of a batch.
 
-    Raises ValueError for batches that are not of whole slices, cannot be shared evenly, or are larger than the set.
+    Raises InputError for batches that do not consist of whole slices, cannot be shared evenly, or are larger than the
+    set.
 
     """
 
     def __init__(
-        self, data: TrainingSet, normalisation: Normalisation, maps: tuple[Parameter, ...], size: int, border: int,
-        per_slice: int, batch: int, seed: int, augmentation: Augmentation | None = None,
-        share: tuple[int, int] = (0, 1),
-    ) -> None:  # fmt: skip
+        self,
+        data: TrainingSet,
+        normalisation: Normalisation,
+        *,
+        maps: tuple[Parameter, ...],
+        size: int,
+        border: int,
+        per_slice: int,
+        batch: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         if batch % per_slice:
-            raise ValueError(f"A batch is of whole slices: {batch} patches are no multiple of {per_slice} a slice.")
-        if batch % share[1]:
-            raise ValueError(f"The {batch} patches of a batch cannot be shared evenly by {share[1]} processes.")
+            raise InputError(f"A batch holds whole slices: {batch} patches are no multiple of {per_slice} a slice.")
+        if batch % processes:
+            raise InputError(f"The {batch} patches of a batch cannot be shared evenly by {processes} processes.")
         if batch // per_slice > len(data):
-            raise ValueError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
+            raise InputError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
         self.data, self.normalisation, self.maps = data, normalisation, maps
         self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
         self.slices, self.augmentation = batch // per_slice, augmentation
-        rank, processes = share
         mine = np.arange(rank * batch // processes, (rank + 1) * batch // processes)
-        self._slice, self._number = np.divmod(mine, per_slice)  # of every patch: which of the batch, which of it
+        # for every patch of this process: the slice within the batch, and the number of the patch within the slice
+        self._slice, self._number = np.divmod(mine, per_slice)
 
     def __len__(self) -> int:
-        """Batches of an epoch; a last one that is not full is left out."""
+        """The number of batches in an epoch; a last batch that is not full is left out."""
         return len(self.data) // self.slices
 
     def batches(self, epoch: int, first: int = 0) -> Iterator[Patch]:
-        """Batches `first` and on of an epoch."""
+        """The batches of an epoch, from batch number `first`."""
         order = np.random.default_rng((self.seed, epoch, 0)).permutation(len(self.data))
         for batch in range(first, len(self)):
             chosen = order[batch * self.slices : (batch + 1) * self.slices]
@@ -81,7 +94,7 @@ class Patches:
             yield x, target, weight
 
     def _of_slice(self, index: int, epoch: int, numbers: NDArray[np.int64]) -> Iterator[Patch]:
-        """Those of its patches."""
+        """The patches of a slice with these numbers."""
         rng = np.random.default_rng((self.seed, epoch, 1 + index))
         item = self.data[index]
         fingerprints, foreground = item["fingerprints"], item["foreground"]

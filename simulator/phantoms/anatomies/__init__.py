@@ -1,3 +1,3 @@
-"""Parts of the body and test objects, one a file."""
+"""Parts of the body and test objects, one in each file."""
 
 __all__: list[str] = []

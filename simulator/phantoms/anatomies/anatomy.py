@@ -1,4 +1,4 @@
-"""What every anatomy tells the renderer."""
+"""The description of an anatomy that the renderer needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["Anatomy", "limbs", "trunk"]
 Float = NDArray[np.float32]
 
 WIDEST_MM = 173.0
-"""The outer side of a leg stays this near to the middle."""
+"""Largest distance of the outer side of a leg from the middle."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,18 @@ class Anatomy:
 
     about: str
     fov_mm: float
-    """Field of view that holds everybody."""
+    """Field of view that is large enough for everybody."""
     cross_section: Callable[[Subject, float, Float], CrossSection]
-    """Labels (y, x) of a subject at a level, on a fine grid with this axis in mm along both directions."""
+    """Computes labels (y, x) of a subject at a level, on a fine grid with this axis in mm along both directions."""
     field_maps: Callable[[Subject, float, Float], tuple[Float, Float]]
-    """Off-resonance in Hz and B1 over nominal, each (y, x), on the grid of the pixels; the level in `LEVEL_MM`."""
+    """Computes off-resonance in Hz and B1 over nominal, each (y, x), on the grid of the pixels; one unit of this level
+    is `LEVEL_MM`."""
     level_mm: float = LEVEL_MM
-    """One unit of level is this far along the body."""
+    """Length of one unit of level along the body."""
 
 
 def limbs(plan: Plan, subject: Subject, level: float, axis: Float, gap_mm: float) -> CrossSection:
-    """Both legs side by side, `gap_mm` between them where there is room."""
+    """Both legs side by side, with `gap_mm` between them if there is room."""
     label = np.zeros((len(axis), len(axis)), np.uint8)
     for side, sign in enumerate((-1, 1)):
         rng = subject.rng(("right", "left")[side], "place")
@@ -42,7 +43,7 @@ def limbs(plan: Plan, subject: Subject, level: float, axis: Float, gap_mm: float
         radius = plan.envelope.mean_mm(scale, level, subject.fatness)
         center_x = sign * min(
             radius + gap_mm, WIDEST_MM - 1.06 * radius
-        )  # two thick legs touch, and stay in the picture
+        )  # thick legs touch each other, so that they stay in the picture
         center_y = 2.5 * rng.standard_normal()
         rows, columns = (np.flatnonzero(np.abs(axis - c) < 1.25 * radius) for c in (center_y, center_x))
         if not (rows.size and columns.size):

@@ -39,9 +39,9 @@ NAMES = tuple(TISSUE)
 HALF_WIDTH_MM, HALF_LENGTH_MM, HALF_HEIGHT_MM = 75.0, 94.0, 78.0
 SKIN_MM, SCALP_FAT_MM, TABLE_MM, DIPLOE_MM, FLUID_MM = 2.0, 3.5, 1.6, 3.0, 1.6
 SULCI = 32
-"""Around the brain."""
+"""Number of sulci around the brain."""
 MEDIAL_SULCI_MM = 15.0
-"""From one to the next along the fissure between the hemispheres."""
+"""Distance between sulci along the fissure between the hemispheres."""
 SULCUS_MM = 0.6
 """Half the width of a sulcus."""
 CORTEX_MM = 2.7
@@ -115,7 +115,7 @@ def _cross_section(subject: Subject, level: float, axis: Float) -> CrossSection:
 
 
 def _depth(x: Float, front: Float, level: float, wobble: Float) -> Float:
-    """Depth below the skin in mm, negative outside: the head is an egg, narrower at the front."""
+    """The depth below the skin in mm, negative outside. The head is egg-shaped and narrower at the front."""
     round_off = np.sqrt(1 - (level * REACH_MM / HALF_HEIGHT_MM) ** 2)
     bearing = np.arctan2(front, x)
     outline = 1 / np.hypot(np.cos(bearing) / HALF_WIDTH_MM, np.sin(bearing) / HALF_LENGTH_MM)
@@ -126,32 +126,32 @@ def _depth(x: Float, front: Float, level: float, wobble: Float) -> Float:
 def _sulci(
     x: Float, front: Float, depth: Float, medial: Float, subject: Subject, axis: Float, z: float
 ) -> Float:  # fmt: skip
-    """Distance to the nearest sulcus, negative inside, mm.
+    """The distance to the nearest sulcus in mm, negative inside.
 
-    Sulci are lines of equal phase, where a phase that counts around the brain, or along the fissure between the
-    hemispheres, is bent by a random field; they end some way below the surface.
+    Sulci are lines of equal phase. The phase increases around the brain, or along the fissure between the hemispheres,
+    and is bent by a random field. Sulci end at some depth below the surface.
     """
     bent = SmoothField(subject.rng("head", "sulci"), 13.0)
     step = np.float32(0.5)
-    here = bent(axis, axis, z)
-    down, right = (bent(axis + step, axis, z) - here) / step, (bent(axis, axis + step, z) - here) / step
+    field = bent(axis, axis, z)
+    down, right = (bent(axis + step, axis, z) - field) / step, (bent(axis, axis + step, z) - field) / step
     bottom = 17 + 5 * SmoothField(subject.rng("head", "depth"), 16.0)(axis, axis, z)
     radius = np.maximum(np.hypot(x, front), 1)
-    turns = np.float32(2 * np.pi / MEDIAL_SULCI_MM)
+    per_mm = np.float32(2 * np.pi / MEDIAL_SULCI_MM)
     around = (SULCI * np.arctan2(front, x), -SULCI * front / radius**2, SULCI * x / radius**2, depth, bottom)
-    along = (turns * front, np.zeros_like(x), np.full_like(x, turns), medial, 0.7 * bottom)
+    along = (per_mm * front, np.zeros_like(x), np.full_like(x, per_mm), medial, 0.7 * bottom)
     strength = np.float32(2.2)
     distances = []
     for count, across, ahead, below, end in (around, along):
-        phase = np.angle(np.exp(1j * (count + strength * here)))
-        slope = np.hypot(across + strength * right, ahead - strength * down)
-        line = np.abs(phase) / np.maximum(slope, 0.05)
+        phase = np.angle(np.exp(1j * (count + strength * field)))
+        steepness = np.hypot(across + strength * right, ahead - strength * down)
+        line = np.abs(phase) / np.maximum(steepness, 0.05)
         distances.append(np.hypot(line, np.maximum(below - end, 0)) - SULCUS_MM)
     return np.asarray(np.minimum(*distances), np.float32)
 
 
 def _middle_fissure(x: Float, front: Float, level: float, wobble: Float) -> Float:
-    """Distance to the fissure between the hemispheres, negative inside, mm; the corpus callosum interrupts it."""
+    """The distance to the fissure between the hemispheres in mm, negative inside; the corpus callosum interrupts it."""
     callosum = 36 * np.sqrt(max(0.0, 1 - (level / 0.6) ** 2))
     return np.asarray(np.hypot(x + 1.5 * wobble, np.maximum(callosum - np.abs(front), 0)) - 0.8, np.float32)
 

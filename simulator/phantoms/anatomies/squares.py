@@ -1,6 +1,6 @@
-"""Ninety squares of 10 mm, each with values of its own drawn from the whole range of muscle; the same at every level.
+"""Ninety squares of 10 mm with random values from the whole range of muscle; they are equal at every level.
 
-The layout serves to compare regions of known values, as published phantoms of this kind do.
+As with published phantoms of this kind, regions of known values can be compared.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ PITCH_MM, SIDE_MM = 20.0, 10.0
 
 
 def _nearest(axis: Float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Index of the square nearest to every point (y, x), and whether the point lies in it."""
+    """The index of the square nearest to every point (y, x), and whether the point lies in it."""
 
     def along(n: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         place = axis + 0.5 + PITCH_MM * n / 2  # edges lie between pixels of 1 mm

@@ -1,7 +1,7 @@
-"""Making a T1/T2 dictionary: in chunks, to a file, and on from where an interrupted call stopped.
+"""Makes a T1/T2 dictionary in chunks; an interrupted call can be continued.
 
-While it lasts, atoms are appended to a plain file beside the result: 32 bytes that name sequence, grid and software,
-then one row of numbers an atom. Whatever a killed process left, its whole rows are good and the rest is cut off.
+Atoms are appended to a plain file beside the result: 32 bytes that identify sequence, grid and software, then one row
+of numbers for each atom. After a killed process, complete rows are used and the rest is cut off.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries.singular_vectors import (
     check_compression,
     leading_vectors,
@@ -26,10 +27,10 @@ from spokestream.simulator.physics.sequences.stored_sequence import write_sequen
 __all__ = ["build_t1t2_dictionary"]
 
 CHUNK = 2048
-"""Atoms at a time: what a killed process loses, at most."""
+"""Atoms that are simulated together; a killed process loses at most this many."""
 
 Progress = Callable[[int, int], None]
-"""Called with the atoms that are done and their number."""
+"""Called with the number of atoms that are done and the number of all atoms."""
 
 
 def build_t1t2_dictionary(
@@ -40,29 +41,30 @@ def build_t1t2_dictionary(
     software: str = "",
     progress: Progress | None = None,
 ) -> T1T2Dictionary:
-    """Simulate every atom of a grid and write them as HDF5; a file that holds just that already is read instead.
+    """Simulate all atoms of a grid and write them as HDF5. If the file exists and holds this dictionary, it is read.
 
     Args:
-        path: HDF5 file to write. The unfinished atoms go to the same name with `.part` behind it.
-        sequence: gradient-spoiled or balanced.
+        path: HDF5 file to write. Unfinished atoms are in a file of the same name with the suffix `.part`.
+        sequence: a gradient-spoiled or balanced sequence.
         grid: T1 and T2 of the atoms.
-        compress: None keeps the signal of every spoke; a share of the energy or a number of singular vectors
-            (see `leading_vectors`) has the atoms projected on these.
+        compress: None keeps the signal of every spoke. A fraction of the energy or a number of singular vectors
+            (see `leading_vectors`) projects the atoms onto the vectors.
         software: version that is written into the file.
         progress: see `Progress`.
 
-    Raises ValueError for an ideally spoiled sequence, for a number that is neither share nor count, and when `path`
-    or its unfinished part belongs to another sequence, grid or software.
+    Raises InputError for an ideally spoiled sequence and for a number that is neither fraction nor count; FileError
+    when the folder does not exist, or `path` or its unfinished part belongs to another sequence, grid or software.
 
     """
     if sequence.spoiling == "ideal":
-        raise ValueError(
-            f"T2 cannot be told by '{sequence.name}': under ideal spoiling it only scales the signal, by exp(-TE/T2)."
+        raise InputError(
+            f"T2 cannot be measured with '{sequence.name}': "
+            "under ideal spoiling it only scales the signal, by exp(-TE/T2)."
         )
     if compress is not None:
         check_compression(compress, len(sequence))
     if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} to write the dictionary to.")
+        raise FileError(f"There is no folder {path.parent} to write the dictionary to.")
     identity = _identity(sequence, grid, software)
     if path.exists():
         return _finished(path, identity, compress)
@@ -77,7 +79,7 @@ def build_t1t2_dictionary(
 
 
 def _simulate(sequence: PulseSequence, t1_ms: NDArray[Any], t2_ms: NDArray[Any]) -> NDArray[Any]:
-    """Signals (atoms, spokes) in single precision, from the graphics processor if there is one."""
+    """Signals (atoms, spokes) in single precision, computed on the GPU if there is one."""
     import torch
 
     from spokestream.simulator.physics.fingerprint import fingerprint
@@ -87,7 +89,7 @@ def _simulate(sequence: PulseSequence, t1_ms: NDArray[Any], t2_ms: NDArray[Any])
 
 
 def _identity(sequence: PulseSequence, grid: T1T2Grid, software: str) -> bytes:
-    """32 bytes that tell whether atoms were made for this sequence, on this grid, by this software."""
+    """32 bytes that identify the sequence, the grid and the software of the atoms."""
     state = hashlib.sha256(f"{software}|{sequence.spoiling}|{sequence.inversion}|{sequence.repetitions}|".encode())
     times = np.array([sequence.ti_ms, sequence.recovery_ms])
     trains = (sequence.flip_angle_deg, sequence.rf_phase_deg, sequence.te_ms, sequence.tr_ms)
@@ -104,11 +106,11 @@ def _append_missing(
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"Another process is making {partial}; wait for it, or write to another file.") from None
+            raise FileError(f"Another process is making {partial}; wait for it, or write to another file.") from None
         file.seek(0)
         found = file.read(len(identity))
         if not identity.startswith(found):
-            raise ValueError(
+            raise FileError(
                 f"{partial} was begun for another sequence, grid or version; remove it, or write to another file."
             )
         file.write(identity[len(found) :])
@@ -136,7 +138,7 @@ def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def _write(path: Path, dictionary: T1T2Dictionary, identity: bytes, compress: float | None, software: str) -> None:
-    """Write to a name of its own first, so that `path` is a whole file or none."""
+    """Write to a temporary file first, so that `path` is complete or does not exist."""
     unfinished = path.with_name(path.name + ".tmp")
     with h5py.File(unfinished, "w") as file:
         file.attrs.update(kind=KIND, software=software, digest=dictionary.digest)
@@ -156,5 +158,5 @@ def _finished(path: Path, identity: bytes, compress: float | None) -> T1T2Dictio
     with h5py.File(path, "r") as file:
         same = (file.attrs.get("identity"), file.attrs.get("compress")) == (identity.hex(), float(compress or 0))
     if not same:
-        raise ValueError(f"{path} holds another dictionary; remove it, or write to another file.")
+        raise FileError(f"{path} holds another dictionary; remove it, or write to another file.")
     return dictionary

@@ -1,4 +1,4 @@
-"""The few singular vectors that span a dictionary's signals, found without holding the dictionary in memory.
+"""The few singular vectors that span the signals of a dictionary, computed without the dictionary in memory.
 
 McGivney et al., IEEE Trans Med Imaging 2014;33:2311.
 """
@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import InputError
+
 __all__ = ["check_compression", "leading_vectors", "normalised_gram"]
 
 
 def normalised_gram(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
-    """Sum over atoms a, each of norm 1, of a a^H: (spokes, spokes), in double precision.
+    """The sum over atoms of a a^H, with each atom a scaled to norm 1: (spokes, spokes), in double precision.
 
-    Every atom weighs the same, since matching looks at directions and not at lengths. Atoms without any signal do
-    not count.
+    All atoms have the same weight, because matching depends on directions and not on lengths. Atoms without signal are
+    left out.
 
     Args:
-        blocks: (atoms, spokes) each, real or complex, at least one.
+        blocks: arrays (atoms, spokes), real or complex, at least one.
+
+    Raises ValueError, a programming error, when there is no block.
 
     """
     total: NDArray[Any] | None = None
@@ -34,17 +38,17 @@ def normalised_gram(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
 
 
 def leading_vectors(gram: NDArray[Any], energy_or_rank: float) -> tuple[NDArray[Any], float]:
-    """The leading eigenvectors of a Gram matrix and the share of its energy that they keep.
+    """The leading eigenvectors of a Gram matrix, and the fraction of its energy that they keep.
 
     Args:
         gram: (spokes, spokes), Hermitian.
-        energy_or_rank: a share of the energy between 0 and 1, of which at least that much is kept; or the
-            number of vectors, an int from 1 on (1.0 is neither).
+        energy_or_rank: the fraction of the energy, between 0 and 1, that is kept at least; or the number of vectors, an
+            int of 1 or more (1.0 is neither).
 
     Returns:
-        (spokes, K), orthonormal columns, strongest first; and the energy kept, 0..1.
+        Orthonormal columns (spokes, K), strongest first; and the fraction of the energy that they keep.
 
-    Raises ValueError for any other number.
+    Raises InputError for any other number.
 
     """
     check_compression(energy_or_rank, len(gram))
@@ -56,10 +60,10 @@ def leading_vectors(gram: NDArray[Any], energy_or_rank: float) -> tuple[NDArray[
 
 
 def check_compression(energy_or_rank: float, spokes: int) -> None:
-    """Raise ValueError unless a signal of this many spokes can be compressed so; see `leading_vectors`."""
+    """Raise InputError if a signal of this many spokes cannot be compressed in this way; see `leading_vectors`."""
     rank = isinstance(energy_or_rank, int) and 1 <= energy_or_rank <= spokes
     if not (rank or 0 < energy_or_rank < 1):
-        raise ValueError(
-            f"Compress to a share of the energy between 0 and 1, or to 1 to {spokes} vectors; "
+        raise InputError(
+            f"Compress to a fraction of the energy between 0 and 1, or to 1 to {spokes} vectors; "
             f"{energy_or_rank} is neither."
         )

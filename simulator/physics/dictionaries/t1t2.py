@@ -1,4 +1,4 @@
-"""Dictionaries over T1 and T2, for sequences whose signal tells both: the atoms, their grid and their file."""
+"""Dictionaries over T1 and T2, for sequences whose signal depends on both: the atoms, their grid and their file."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence
 
@@ -21,7 +22,7 @@ KIND = "spokestream T1/T2 dictionary"
 
 @dataclass(frozen=True, eq=False)
 class T1T2Grid:
-    """The pairs of T1 and T2 that atoms are made for, in order of T2."""
+    """The pairs of T1 and T2 of the atoms, in order of T2."""
 
     name: str
     t1_ms: Axis
@@ -34,7 +35,7 @@ class T1T2Grid:
 
 
 def t1t2_grid(name: str, t1_ms: Axis, t2_ms: Axis, equal: bool = False) -> T1T2Grid:
-    """All pairs of two axes with T1 > T2; `equal` takes T1 = T2 as well. Tissue has no T2 above T1."""
+    """All pairs of two axes with T1 > T2, and with T1 = T2 if `equal`. T2 of tissue is never longer than T1."""
     t2, t1 = (x.ravel() for x in np.meshgrid(t2_ms, t1_ms, indexing="ij"))
     possible = (t1 >= t2) if equal else (t1 > t2)
     return T1T2Grid(name, t1[possible], t2[possible])
@@ -62,7 +63,7 @@ def _song() -> T1T2Grid:
 
 
 GRIDS = {"fang": _fang, "drone": _drone, "song": _song}
-"""Name -> function that makes a published grid."""
+"""Name -> function that makes the published grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +77,16 @@ class T1T2Dictionary:
     basis: NDArray[Any] | None = None
     """(spokes, K), orthonormal columns: a signal is the sum over k of atoms[k] basis[:, k]."""
     energy: float = 1.0
-    """Share of the atoms' energy that the basis keeps, every atom weighing the same."""
+    """Fraction of the atoms' energy that the basis keeps; all atoms have the same weight."""
 
     def signals(self, which: Any = slice(None)) -> NDArray[Any]:
-        """Signals (..., spokes) of the atoms with this index."""
+        """The signals (..., spokes) of the atoms with this index."""
         chosen = self.atoms[which]
         return chosen if self.basis is None else np.asarray(chosen @ self.basis.T)
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name these atoms, for provenance."""
+        """Twelve hexadecimal digits that identify these atoms, for provenance."""
         state = hashlib.sha256()
         for array in (self.grid.t1_ms, self.grid.t2_ms, self.atoms, *(() if self.basis is None else (self.basis,))):
             state.update(np.ascontiguousarray(array).data)
@@ -93,11 +94,11 @@ class T1T2Dictionary:
 
 
 def load_t1t2_dictionary(path: Path) -> T1T2Dictionary:
-    """Read what `build_t1t2_dictionary` wrote. Raises ValueError, in one sentence, for anything else."""
+    """Read what `build_t1t2_dictionary` wrote. Raises FileError, in one sentence, for anything else."""
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("kind") != KIND:
-                raise ValueError("its kind is another")
+                raise FileError(f"{path} is no T1/T2 dictionary file of spokestream (it is of another kind).")
             dictionary = T1T2Dictionary(
                 read_sequence(file),
                 T1T2Grid(str(file["grid"].attrs["name"]), file["grid/t1_ms"][()], file["grid/t2_ms"][()]),
@@ -105,10 +106,10 @@ def load_t1t2_dictionary(path: Path) -> T1T2Dictionary:
                 basis=file["basis"][()] if "basis" in file else None,
                 energy=float(file["atoms"].attrs["energy"]),
             )
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no T1/T2 dictionary file of spokestream ({error}).") from None
+    except (OSError, KeyError, TypeError, ValueError, InputError) as error:
+        raise FileError(f"{path} is no T1/T2 dictionary file of spokestream ({error}).") from None
     spokes, basis = len(dictionary.sequence), dictionary.basis
     columns = spokes if basis is None else basis.shape[-1]
     if dictionary.atoms.shape != (len(dictionary.grid), columns) or (basis is not None and len(basis) != spokes):
-        raise ValueError(f"{path} holds atoms of another shape than its own grid and sequence.")
+        raise FileError(f"{path} holds atoms of another shape than its own grid and sequence.")
     return dictionary

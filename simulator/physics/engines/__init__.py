@@ -1,7 +1,7 @@
-"""Ways to compute what a train of pulses does to magnetisation; `spokestream.simulator.physics.fingerprint` picks one.
+"""Methods to compute magnetisation during a train of pulses; `spokestream.simulator.physics.fingerprint` chooses one.
 
-Each takes a sequence and the tissue, one value an atom, and returns the transverse magnetisation (atoms, spokes) right
-after each pulse, in the frame that follows the phase of the pulses. A pulse turns the longitudinal into the real axis.
-Before the inversion pulse and before the train what is transverse is gone (crushers); what is longitudinal stays,
-also where it varies within the voxel.
+Each takes a sequence and the tissue, with one value for each atom, and returns the transverse magnetisation (atoms,
+spokes) immediately after each pulse, in the frame that follows the phase of the pulses. A pulse rotates longitudinal
+magnetisation onto the real axis. Crushers remove all transverse magnetisation before the inversion pulse and before the
+train; longitudinal magnetisation stays, also if it varies within the voxel.
 """

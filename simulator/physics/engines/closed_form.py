@@ -1,6 +1,6 @@
 """Ideal spoiling, in closed form: an affine recursion of the longitudinal magnetisation (Marty and Carlier 2020).
 
-The same as an extended phase graph with a perfect spoiler. Off-resonance and RF phase leave no trace.
+It equals an extended phase graph with a perfect spoiler. Off-resonance and RF phase have no effect.
 """
 
 import torch
@@ -14,7 +14,7 @@ __all__ = ["closed_form"]
 
 
 def closed_form(sequence: PulseSequence, tissue: Spins, inversion_efficiency: float) -> Tensor:
-    """(atoms, spokes) real, right after each pulse. T2 is not asked for: nothing transverse outlives its TR."""
+    """The magnetisation (atoms, spokes) immediately after each pulse, real. It does not depend on T2."""
     intervals = distinct_intervals(sequence)
     angle, tr = (torch.as_tensor(x).to(tissue.t1_ms)[:, None] for x in (intervals.angle_rad, intervals.tr_ms))
     angle = angle * tissue.b1

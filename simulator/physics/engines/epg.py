@@ -1,12 +1,13 @@
 """Extended phase graphs: magnetisation over the voxel as a Fourier series (Hennig 1991; Weigel 2015).
 
-Order k holds what k gradients have dephased: A_k = F_k, B_k = conj F_-k, and Z_k. In the frame that follows the RF
-phase every pulse turns about y, with real coefficients, and leaves A - B alone:
+Order k holds the magnetisation dephased by k gradients: A_k = F_k, B_k = conj F_-k, and Z_k. In the frame that follows
+the RF phase, every pulse is a rotation about y, with real coefficients, and does not change A - B:
 
     A <- A + d,  B <- B + d,  Z <- cos Z - sin (A + B) / 2,   with d = (cos - 1) (A + B) / 2 + sin Z
 
-Steps of the RF phase and off-resonance turn A and B between pulses. A turn that is the same in every TR merely shifts
-the pattern of the dephasing along the gradient, unseen by order 0: then all states are real, a quarter of the work.
+Steps of the RF phase and off-resonance change the phase of A and B between pulses. A phase that is equal in every TR
+only shifts the pattern of dephasing along the gradient, which does not change order 0. Then all states are real, which
+takes a quarter of the work.
 """
 
 import math
@@ -24,15 +25,16 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 __all__ = ["epg", "is_real", "orders_needed"]
 
 TOLERANCE = 1e-4
-"""What an order must still be able to give back to be kept, in units of equilibrium magnetisation."""
+"""An order is kept if it can still contribute more than this, in units of equilibrium magnetisation."""
 TRIM = 12
-"""Pulses between two looks at which orders are still worth keeping."""
+"""The orders that are too weak are removed once in this many pulses."""
 
 
 def orders_needed(sequence: PulseSequence, t2_ms: Tensor) -> Tensor:
-    """(atoms,) orders that can matter, order 0 among them, however strong the pulses.
+    """The number of orders (atoms,) that can contribute, including order 0, for pulses of any strength.
 
-    What comes back from order k was transverse for k repetition times on its way out and for k on its way home.
+    Magnetisation that returns from order k was transverse for k repetition times on its way out, and for k on its way
+    back.
     """
     if sequence.spoiling != "gradient":
         return torch.ones_like(t2_ms, dtype=torch.int64)
@@ -45,37 +47,37 @@ def orders_needed(sequence: PulseSequence, t2_ms: Tensor) -> Tensor:
 
 
 def is_real(sequence: PulseSequence, deltaf_hz: Tensor) -> bool:
-    """Whether the states are: the phase between pulses changes by half turns only, and off-resonance does not tell.
+    """Whether the states are real: the RF phase changes only by half cycles, and off-resonance has no effect.
 
-    It does not where there is none, or where a gradient hides it since all TR are the same.
+    Off-resonance has no effect if it is zero, or with gradient spoiling and a constant TR.
     """
     intervals = distinct_intervals(sequence)
     same_tr = sequence.spoiling == "gradient" and bool(np.ptp(intervals.tr_ms) == 0)
-    half_turns = 2 * _rf_turns(sequence, intervals)
-    return bool(np.abs(half_turns - half_turns.round()).max() < 1e-9) and (same_tr or not bool(deltaf_hz.any()))
+    half_cycles = 2 * _rf_cycles(sequence, intervals)
+    return bool(np.abs(half_cycles - half_cycles.round()).max() < 1e-9) and (same_tr or not bool(deltaf_hz.any()))
 
 
 def epg(
-    sequence: PulseSequence, tissue: Spins, inversion_efficiency: float, orders: int, real: bool, trim: bool
+    sequence: PulseSequence, tissue: Spins, inversion_efficiency: float, *, orders: int, real: bool, trim: bool
 ) -> Tensor:
-    """(atoms, spokes) right after each pulse, real or complex.
+    """The magnetisation (atoms, spokes) immediately after each pulse, real or complex.
 
-    Orders that cannot return before the last train ends are left out: they contribute nothing.
+    Orders that cannot return before the end of the last train are left out, because they do not contribute.
 
     Args:
-        sequence: with balanced gradients or ideal spoiling there is but order 0.
+        sequence: with balanced gradients or ideal spoiling there is only order 0.
         tissue: the atoms.
-        inversion_efficiency: 1 turns M into -M.
-        orders: to keep, order 0 among them; as many as all repetitions have spokes is exact.
-        real: what `is_real` says; complex states are right as well.
-        trim: leave out orders that have become too weak to matter.
+        inversion_efficiency: 1 changes M to -M.
+        orders: number of orders to keep, including order 0. As many as all repetitions have spokes is exact.
+        real: whether states are real, from `is_real`; complex states are always correct.
+        trim: whether to leave out orders that have become too weak to contribute.
 
     """
     intervals = distinct_intervals(sequence)
     pulses = _pulses(sequence, intervals, tissue, real)
     gradient, n_spokes = sequence.spoiling == "gradient", len(sequence)
     cap = orders if gradient else 1
-    # complex states lie as pairs of real ones, since almost all that is done to them is real
+    # complex states are stored as pairs of real numbers, because almost all operations on them are real
     wide = tissue if real else tissue.repeated(2)
     equilibrium = torch.zeros(cap, len(wide)).to(wide.t1_ms)
     equilibrium[0, :: 1 if real else 2] = 1
@@ -107,30 +109,30 @@ def epg(
 
 @dataclass(frozen=True)
 class _Pulse:
-    """Rows (atoms,) of what a pulse and the relaxation after it do to the states."""
+    """The factors (atoms,) by which a pulse and the relaxation after it change the states."""
 
     tip: Tensor
-    """(cos - 1) / 2 E2: of A + B into A and B."""
+    """(cos - 1) / 2 E2, from A + B to A and B."""
     raise_: Tensor
-    """sin E2: of Z into A and B."""
+    """sin E2, from Z to A and B."""
     lower: Tensor
-    """-sin / 2 E1: of A + B into Z."""
+    """-sin / 2 E1, from A + B to Z."""
     stay: Tensor
-    """cos E1: of Z."""
+    """cos E1, from Z to Z."""
     e2: Tensor
     regrow: Tensor
     """1 - E1, in the real part."""
     phase: Tensor | None
-    """Of A until the next pulse, complex; B turns the other way. None for real states."""
+    """The complex phase factor of A until the next pulse; B has its conjugate. None for real states."""
 
 
-def _rf_turns(sequence: PulseSequence, intervals: Intervals) -> NDArray[np.float64]:
-    """(distinct,) from pulse to pulse, less what is common to all where a gradient hides that."""
-    return intervals.rf_turns - (intervals.rf_turns[0] if sequence.spoiling == "gradient" else 0)
+def _rf_cycles(sequence: PulseSequence, intervals: Intervals) -> NDArray[np.float64]:
+    """RF phase steps (distinct,) in cycles. A common step has no effect with gradient spoiling, and is removed."""
+    return intervals.rf_cycles - (intervals.rf_cycles[0] if sequence.spoiling == "gradient" else 0)
 
 
 def _pulses(sequence: PulseSequence, intervals: Intervals, tissue: Spins, real: bool) -> list[_Pulse]:
-    """One for each distinct interval."""
+    """The factors of each distinct interval."""
     like = tissue.t1_ms
     angle, tr = (torch.as_tensor(x).to(like)[:, None] for x in (intervals.angle_rad, intervals.tr_ms))
     angle = angle * tissue.b1
@@ -138,23 +140,23 @@ def _pulses(sequence: PulseSequence, intervals: Intervals, tissue: Spins, real: 
     e1, e2 = torch.exp(-tr / tissue.t1_ms), torch.exp(-tr / tissue.t2_ms)
     if sequence.spoiling == "ideal":
         e2 = torch.zeros_like(e2)
-    rf_turns = _rf_turns(sequence, intervals)
+    rf_cycles = _rf_cycles(sequence, intervals)
     if real:
-        e2 = e2 * torch.as_tensor(np.cos(np.pi * np.rint(2 * rf_turns))).to(like)[:, None]
+        e2 = e2 * torch.as_tensor(np.cos(np.pi * np.rint(2 * rf_cycles))).to(like)[:, None]
     columns = [(cosine - 1) / 2 * e2, sine * e2, -sine / 2 * e1, cosine * e1, e2, 1 - e1]
     if real:
         phases: list[Tensor | None] = [None] * len(tr)
     else:
         columns = [x.repeat_interleave(2, -1) for x in columns]
         columns[-1] = columns[-1] * torch.tensor([1.0, 0.0]).to(like).repeat(len(tissue))
-        turns = torch.as_tensor(rf_turns, device=like.device)[:, None] + precession(intervals, tissue.deltaf_hz)
-        phase = torch.exp(-2j * torch.pi * turns)
+        cycles = torch.as_tensor(rf_cycles, device=like.device)[:, None] + precession(intervals, tissue.deltaf_hz)
+        phase = torch.exp(-2j * torch.pi * cycles)
         phases = list(phase.to(like.dtype.to_complex()).unbind())
     return [_Pulse(*rows) for rows in zip(*(x.unbind() for x in columns), phases, strict=True)]
 
 
 class _States:
-    """The orders of one train, in place: A and B are windows that slide along two buffers, so that a shift is free."""
+    """The states of one train, updated in place. A and B are windows that slide along buffers: shifts cost nothing."""
 
     def __init__(self, z: Tensor, n_spokes: int, cap: int, real: bool) -> None:
         self._n, width = z.shape
@@ -170,16 +172,16 @@ class _States:
         return self._z[: self._n]
 
     def order_zero(self) -> tuple[Tensor, Tensor]:
-        """A and Z, (width,) each."""
+        """A and Z of order 0, (width,) each."""
         return self._a[self._first_a].clone(), self._z[0].clone()
 
     def strength(self) -> Tensor:
-        """Of every order (orders,) in the atom that has most of it."""
+        """The largest magnitude (orders,) of every order over all atoms."""
         n = self._n
         return _strength(self._a[self._first_a : self._first_a + n], self._b[self._first_b : self._first_b + n], self.z)
 
     def pulse(self, pulse: _Pulse) -> None:
-        """Turn the states about y, and let them relax and precess until the next pulse."""
+        """Rotate the states about y, and let them relax and precess until the next pulse."""
         n = self._n
         a, b = self._a[self._first_a : self._first_a + n], self._b[self._first_b : self._first_b + n]
         z, total, d = self._z[:n], self._sum[:n], self._d[:n]
@@ -193,7 +195,7 @@ class _States:
                 _complex(states).mul_(phase)
 
     def shift(self, n: int) -> None:
-        """What a gradient does: A moves up an order, B moves down; keep n orders."""
+        """Apply a gradient: A moves up by one order, B moves down. The first n orders are kept."""
         self._z[n : self._n] = 0
         self._b[self._first_b + 1 + n : self._first_b + self._n] = 0
         self._first_a -= 1
@@ -203,7 +205,7 @@ class _States:
 
 
 class _TracedStates:
-    """The same out of place, slower, so that derivatives can be had."""
+    """The states of one train, not updated in place. This is slower, but differentiable."""
 
     def __init__(self, z: Tensor, n_spokes: int, cap: int, real: bool) -> None:
         self._a = self._b = torch.zeros_like(z)
@@ -211,15 +213,15 @@ class _TracedStates:
         self._mirror = _mirror(z, real)
 
     def order_zero(self) -> tuple[Tensor, Tensor]:
-        """A and Z, (width,) each."""
+        """A and Z of order 0, (width,) each."""
         return self._a[0], self.z[0]
 
     def strength(self) -> Tensor:
-        """Of every order (orders,) in the atom that has most of it."""
+        """The largest magnitude (orders,) of every order over all atoms."""
         return _strength(self._a, self._b, self.z)
 
     def pulse(self, pulse: _Pulse) -> None:
-        """Turn the states about y, and let them relax and precess until the next pulse."""
+        """Rotate the states about y, and let them relax and precess until the next pulse."""
         total = self._a + self._b
         d = total * pulse.tip + self.z * pulse.raise_
         z = total * pulse.lower + self.z * pulse.stay
@@ -230,7 +232,7 @@ class _TracedStates:
             self._b = torch.view_as_real(_complex(self._b) * pulse.phase.conj()).flatten(1)
 
     def shift(self, n: int) -> None:
-        """What a gradient does: A moves up an order, B moves down; keep n orders."""
+        """Apply a gradient: A moves up by one order, B moves down. The first n orders are kept."""
         a, b, z = (torch.nn.functional.pad(x, (0, 0, 0, 2)) for x in (self._a, self._b, self.z))
         self._a, self._b, self.z = torch.cat([b[1:2] * self._mirror, a])[:n], b[1 : n + 1], z[:n]
 
@@ -244,5 +246,5 @@ def _complex(states: Tensor) -> Tensor:
 
 
 def _mirror(like: Tensor, real: bool) -> Tensor:
-    """What conjugates a row: F_0 is A_0 and conj B_0."""
+    """The signs that conjugate a row, because F_0 equals A_0 and conj B_0."""
     return torch.tensor([1.0] if real else [1.0, -1.0]).to(like).repeat(like.shape[1] // (1 if real else 2))

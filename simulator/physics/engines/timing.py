@@ -1,4 +1,4 @@
-"""What recurs in a train, and how magnetisation relaxes."""
+"""The distinct intervals of a train, and the relaxation of longitudinal magnetisation."""
 
 from dataclasses import dataclass
 
@@ -15,20 +15,20 @@ __all__ = ["Intervals", "distinct_intervals", "inverted", "precession", "relaxed
 
 @dataclass(frozen=True)
 class Intervals:
-    """The distinct combinations of a pulse and what follows it: exp, sin and cos are computed once for each."""
+    """The distinct combinations of flip angle, TR and RF phase step; exp, sin and cos are computed once for each."""
 
     angle_rad: NDArray[np.float64]
-    """(distinct,) nominal."""
+    """(distinct,) nominal flip angles."""
     tr_ms: NDArray[np.float64]
     """(distinct,)"""
-    rf_turns: NDArray[np.float64]
-    """(distinct,) phase of the next pulse over this one's."""
+    rf_cycles: NDArray[np.float64]
+    """(distinct,) phase of the next pulse relative to that of this one, in cycles."""
     of_spoke: list[int]
-    """Which of them each spoke is."""
+    """The number of the interval of each spoke."""
 
 
 def distinct_intervals(sequence: PulseSequence) -> Intervals:
-    """The intervals of a train; nobody asks what phase follows the last one, so it repeats the one before."""
+    """The distinct intervals of a train. The last phase step has no effect and repeats the one before."""
     rf = np.diff(sequence.rf_phase_deg) / 360
     rf = np.append(rf, rf[-1:] if rf.size else 0.0)
     rf = np.round(rf - np.round(rf), 12)
@@ -38,17 +38,17 @@ def distinct_intervals(sequence: PulseSequence) -> Intervals:
 
 
 def precession(intervals: Intervals, deltaf_hz: Tensor) -> Tensor:
-    """(distinct, atoms) turns of M by off-resonance during TR, in double precision."""
+    """The precession (distinct, atoms) by off-resonance during TR, in cycles and in double precision."""
     return torch.as_tensor(intervals.tr_ms * 1e-3, device=deltaf_hz.device)[:, None] * deltaf_hz.double()
 
 
 def relaxed(mz: Tensor, time_ms: float, tissue: Spins, equilibrium: Tensor | float = 1.0) -> Tensor:
-    """Longitudinal magnetisation (..., atoms) after a while."""
+    """The longitudinal magnetisation (..., atoms) after this time."""
     return equilibrium + (mz - equilibrium) * torch.exp(-time_ms / tissue.t1_ms)
 
 
 def inverted(
     mz: Tensor, sequence: PulseSequence, tissue: Spins, efficiency: float, equilibrium: Tensor | float = 1.0
 ) -> Tensor:
-    """Longitudinal magnetisation (..., atoms) before the first pulse: after the inversion, if there is one, and TI."""
+    """The longitudinal magnetisation (..., atoms) before the first pulse: after the inversion, if any, and TI."""
     return relaxed(-efficiency * mz if sequence.inversion else mz, sequence.ti_ms, tissue, equilibrium)

@@ -1,1 +1,1 @@
-"""Pulse sequences: the train of excitations, where it comes from, how it is stored."""
+"""Pulse sequences: the train of excitations, its sources and its storage."""

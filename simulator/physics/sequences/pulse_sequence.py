@@ -1,10 +1,12 @@
-"""An MRF sequence: what the scanner plays out, spoke by spoke."""
+"""An MRF sequence, spoke by spoke."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spokestream.errors import InputError
 
 __all__ = ["SCALARS", "TRAINS", "PulseSequence", "Spoiling"]
 
@@ -13,7 +15,7 @@ Trains = NDArray[np.float64]
 Spoiling = Literal["ideal", "gradient", "balanced"]
 
 TRAINS = ("flip_angle_deg", "rf_phase_deg", "te_ms", "tr_ms")
-"""Fields of a `Sequence` with a value for every spoke."""
+"""Fields of a `PulseSequence` with a value for every spoke."""
 SCALARS: dict[str, type] = {
     "ti_ms": float,
     "recovery_ms": float,
@@ -22,91 +24,92 @@ SCALARS: dict[str, type] = {
     "spoiling": str,
     "inversion": bool,
 }
-"""All other fields but the name, and their types: what files hold."""
+"""All other fields except the name, and their types in files."""
 
 
 @dataclass(frozen=True, eq=False)
 class PulseSequence:
-    """Inversion, then a train of excitations with one spoke each, then recovery; all of it repeated.
+    """An inversion, a train of excitations with one spoke each, and a recovery; all of it is repeated.
 
-    A spoke is whatever is read out after one excitation: a radial spoke, a spiral arm, an echo-planar image.
+    A spoke is the readout after one excitation: a radial spoke, a spiral arm or an echo-planar image.
 
-    Raises ValueError, in words, for trains of unequal length and impossible times or angles.
+    Raises InputError, in words, for trains of unequal length and impossible times or angles.
     """
 
     name: str
     flip_angle_deg: Trains
-    """(spokes,) nominal; the tissue sees it times B1."""
+    """(spokes,) nominal; the flip angle in tissue is this times B1."""
     te_ms: Trains
     """(spokes,)"""
     tr_ms: Trains
     """(spokes,)"""
     ti_ms: float
-    """From the non-selective 180° pulse to the first excitation."""
+    """Time from the non-selective 180° pulse to the first excitation."""
     recovery_ms: float
-    """From the end of the train to the next inversion."""
+    """Time from the end of the train to the next inversion."""
     repetitions: int = 2
-    """How often the whole was played before the signal is taken; 1 starts from full magnetisation."""
+    """Number of times that the sequence is played; the last one gives the signal. The first starts in equilibrium."""
     spokes_per_frame: int = 8
     rf_phase_deg: Trains = field(default_factory=lambda: np.zeros(0))
-    """(spokes,) of the pulses and of the receiver with them; left out, it is constant."""
+    """(spokes,) phase of the pulses, which the receiver follows; by default it is constant."""
     spoiling: Spoiling = "ideal"
-    """Of the transverse magnetisation at the end of TR: `ideal` leaves none; `gradient` dephases it by a full turn
-    over the voxel (FISP; spoiled by RF as well if the phase is quadratic); `balanced` leaves it as it is (bSSFP)."""
+    """Spoiling of the transverse magnetisation at the end of TR. `ideal` leaves none; `gradient` dephases it by one
+    cycle over the voxel (FISP; with RF spoiling if the phase is quadratic); `balanced` does not change it (bSSFP)."""
     inversion: bool = True
-    """Whether a 180° pulse precedes the train; without one, TI is a mere delay."""
+    """Whether a 180° pulse precedes the train; without it, TI is only a delay."""
 
     def __post_init__(self) -> None:
         if not len(self.rf_phase_deg):
             object.__setattr__(self, "rf_phase_deg", np.zeros(len(self.te_ms)))
         n = {len(self.flip_angle_deg), len(self.te_ms), len(self.tr_ms), len(self.rf_phase_deg)}
         if len(n) != 1 or 0 in n:
-            raise ValueError(f"flip angle, RF phase, TE and TR trains must have one length, got {sorted(n)}")
+            raise InputError(f"flip angle, RF phase, TE and TR trains must have one length, got {sorted(n)}")
         for what, values in (("TE", self.te_ms), ("TR", self.tr_ms)):
             if not np.all(np.isfinite(values)) or np.any(np.asarray(values) <= 0):
-                raise ValueError(f"{what} must be finite and positive")
+                raise InputError(f"{what} must be finite and positive")
         if not np.all(np.isfinite(self.flip_angle_deg)) or np.any(np.asarray(self.flip_angle_deg) < 0):
-            raise ValueError("flip angles must be finite and not negative")
+            raise InputError("flip angles must be finite and not negative")
         if not np.any(self.flip_angle_deg):
-            raise ValueError("at least one flip angle must be positive")
+            raise InputError("at least one flip angle must be positive")
         if not np.all(np.isfinite(self.rf_phase_deg)):
-            raise ValueError("RF phases must be finite")
+            raise InputError("RF phases must be finite")
         if self.spoiling not in get_args(Spoiling):
-            raise ValueError(f"spoiling is one of {', '.join(get_args(Spoiling))}, not '{self.spoiling}'")
+            raise InputError(f"spoiling is one of {', '.join(get_args(Spoiling))}, not '{self.spoiling}'")
         if np.any(self.te_ms >= self.tr_ms):
-            raise ValueError("TE must be shorter than TR")
+            raise InputError("TE must be shorter than TR")
         if not (np.isfinite([self.ti_ms, self.recovery_ms]).all() and self.ti_ms >= 0 and self.recovery_ms >= 0):
-            raise ValueError("inversion time and recovery must be finite and not negative")
+            raise InputError("inversion time and recovery must be finite and not negative")
         if self.repetitions < 1 or self.spokes_per_frame < 1:
-            raise ValueError("repetitions and spokes per frame must be at least 1")
+            raise InputError("repetitions and spokes per frame must be at least 1")
 
     def __len__(self) -> int:
         return len(self.te_ms)
 
     @property
     def n_frames(self) -> int:
-        """Temporal frames of `spokes_per_frame` spokes; the last one may be shorter."""
+        """The number of temporal frames of `spokes_per_frame` spokes; the last frame may be shorter."""
         return -(-len(self) // self.spokes_per_frame)
 
     @property
     def duration_ms(self) -> float:
-        """Scan time of one slice: inversion time, train and recovery."""
+        """The scan time of one slice: inversion time, train and recovery."""
         return float(self.ti_ms + np.sum(self.tr_ms) + self.recovery_ms)
 
     @property
     def echo_times_ms(self) -> Trains:
-        """(groups,) the distinct echo times, ascending; see `echo_group`."""
+        """The distinct echo times (groups,), ascending; see `echo_group`."""
         return np.unique(np.round(self.te_ms, 6))
 
     @property
     def echo_group(self) -> NDArray[np.intp]:
-        """(spokes,) which of `echo_times_ms` each spoke has."""
+        """The index (spokes,) into `echo_times_ms` of each spoke."""
         return np.searchsorted(self.echo_times_ms, np.round(self.te_ms, 6)).astype(np.intp)
 
     def difference(self, other: "PulseSequence", tolerance: float = 1e-3) -> str | None:
-        """What sets two sequences apart beyond a relative tolerance, in words; None if nothing does.
+        """The first difference between two sequences beyond a relative tolerance, in words; None if there is none.
 
-        Names are not compared: headers carry values in single precision, and names lie.
+        The tolerance is for headers, which hold values in single precision. Names are not compared, because they can
+        be wrong.
         """
         if len(self) != len(other):
             return f"{len(self)} spokes against {len(other)}"

@@ -1,4 +1,4 @@
-"""A sequence inside an HDF5 file, so that what was computed for it says for what."""
+"""A sequence inside an HDF5 file, stored with the data that were computed for it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ ATTRIBUTES: dict[str, type] = {"name": str, **SCALARS}
 
 
 def write_sequence(file: Any, sequence: PulseSequence) -> None:
-    """Write the group `sequence` of an open HDF5 file: trains as datasets (spokes,), all else as attributes."""
+    """Write the group `sequence` of an open HDF5 file: trains as datasets (spokes,), other fields as attributes."""
     group = file.create_group("sequence")
     for name in TRAINS:
         group[name] = getattr(sequence, name)
@@ -19,7 +19,11 @@ def write_sequence(file: Any, sequence: PulseSequence) -> None:
 
 
 def read_sequence(file: Any) -> PulseSequence:
-    """Read what `write_sequence` wrote. Raises KeyError for what is missing, ValueError for an impossible sequence."""
+    """Read what `write_sequence` wrote.
+
+    Raises KeyError, TypeError or ValueError for missing or invalid fields, and InputError for an impossible sequence.
+    The caller adds the name of the file.
+    """
     group = file["sequence"]
     fields: dict[str, Any] = {name: kind(group.attrs[name]) for name, kind in ATTRIBUTES.items()}
     return PulseSequence(**fields, **{name: group[name][()] for name in TRAINS})

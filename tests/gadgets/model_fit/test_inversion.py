@@ -37,7 +37,7 @@ def exam(dictionary, basis, efficiency, rng):
     t1_of, b1_of = np.meshgrid(T1_MS, B1, indexing="ij")
 
     def frames(t1_ms, t2_ms):
-        trains = fingerprint(sequence, t1_ms, t2_ms, b1_of, inversion_efficiency=efficiency, engine="bloch")
+        trains = fingerprint(sequence, t1_ms, t2_ms, b1=b1_of, inversion_efficiency=efficiency, engine="bloch")
         return frame_means(np.asarray(trains).real, basis.spokes_per_frame)
 
     te_ms = sequence.te_ms[:: basis.spokes_per_frame]
@@ -85,8 +85,8 @@ def test_the_closed_form_follows_the_efficiency_in_a_straight_line(dictionary, b
 def _exact(dictionary, basis, tissue, efficiency):
     ff, t1h2o, t1fat, _, b1 = tissue
     sequence = dictionary.sequence
-    water = fingerprint(sequence, t1h2o, WATER_T2_MS, b1, inversion_efficiency=efficiency, engine="bloch")
-    fat = fingerprint(sequence, t1fat, FAT_T2_MS, b1, inversion_efficiency=efficiency, engine="bloch")
+    water = fingerprint(sequence, t1h2o, WATER_T2_MS, b1=b1, inversion_efficiency=efficiency, engine="bloch")
+    fat = fingerprint(sequence, t1fat, FAT_T2_MS, b1=b1, inversion_efficiency=efficiency, engine="bloch")
     mixed = (1 - ff[:, None]) * water.real + ff[:, None] * fat.real * FatModel().phasor(sequence.te_ms)
     return frame_means(mixed, basis.spokes_per_frame) @ basis.weights / basis.noise
 

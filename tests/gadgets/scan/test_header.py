@@ -96,7 +96,7 @@ def test_a_field_of_view_that_would_send_spokes_to_infinity_is_refused():
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_survives_the_header_of_a_simulated_scan(name):
     sequence = load_sequence(name)
-    header = ScanHeader.from_xml(header_xml(Protocol(sequence, 16, 2)))
+    header = ScanHeader.from_xml(header_xml(Protocol(sequence=sequence, matrix=16, n_coils=2)))
     assert sequence_from_header(header, "t1ff-2d-1400").difference(sequence) is None
 
 
@@ -106,5 +106,5 @@ def test_a_train_of_one_s_own_survives_it_too():
         "own", np.full(30, 9.0), te, te + 3, ti_ms=12.0, recovery_ms=100.0, repetitions=1, spokes_per_frame=5,
         spoiling="gradient", inversion=False,
     )  # fmt: skip
-    header = ScanHeader.from_xml(header_xml(Protocol(sequence, 16, 2)))
+    header = ScanHeader.from_xml(header_xml(Protocol(sequence=sequence, matrix=16, n_coils=2)))
     assert sequence_from_header(header, "t1ff-2d-1400").difference(sequence) is None

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import FileError, InputError
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set, tissue_box
 from spokestream.models.datasets.shards import TrainingSet, shard_path
@@ -78,9 +79,9 @@ def test_slices_come_as_tensors(folder):
     assert torch.equal(pickle.loads(pickle.dumps(data))[3]["ff"], item["ff"])
     (batch,) = torch.utils.data.DataLoader(TrainingSet(folder, seeds=[1]), batch_size=2)
     assert torch.equal(batch["ff"][1], item["ff"])
-    with pytest.raises(ValueError, match="Subject 9 is not in the training set"):
+    with pytest.raises(FileError, match="Subject 9 is not in the training set"):
         TrainingSet(folder, seeds=[1, 9])
-    with pytest.raises(ValueError, match="holds no training set"):
+    with pytest.raises(FileError, match="holds no training set"):
         TrainingSet(folder.parent)
 
 
@@ -139,7 +140,7 @@ def test_a_folder_of_other_settings_is_refused(folder, settings):
         ({"noise": (0.1, 0.1), "slices": 1}, r"made with other settings \(noise, slices\)"),
         ({"path": "full"}, r"made with other settings \(path\)"),
     ):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(FileError, match=words):
             make_training_set(folder, replace(settings, **changes), HERE)
 
 
@@ -150,13 +151,13 @@ def test_a_sequence_that_has_changed_since_is_refused(settings, tmp_path):
     mine = replace(settings, subjects=1, slices=1, sequence=str(file))
     assert make_training_set(tmp_path / "set", mine, HERE) == 1
     file.write_text(train.replace("flip_angle_deg = 15.0", "flip_angle_deg = 14.0"))
-    with pytest.raises(ValueError, match="made with another sequence: flip_angle_deg of spoke 136"):
+    with pytest.raises(FileError, match="made with another sequence: flip_angle_deg of spoke 136"):
         make_training_set(tmp_path / "set", mine, HERE)
 
 
 def test_without_dask_it_says_what_to_install(settings, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ValueError, match=r"install spokestream\[train\]"):
+    with pytest.raises(InputError, match=r"install spokestream\[train\]"):
         make_training_set(tmp_path, settings)
 
 

@@ -28,18 +28,22 @@ def basis(settings):
     return compressed_basis(sequence, build_dictionary(sequence).atoms)
 
 
+def full(exam, index, basis, **tolerance):
+    return full_images(exam, index, basis, virtual_coils=COILS, demodulation_hz=RECEIVER_HZ, **tolerance)
+
+
 def fast(exam, basis, delays=0.3, tolerance=1e-3):
     terms = SpokeTerms(
         exam.sequence,
-        exam.told.time_ms,
-        1 / exam.protocol.samples_per_pixel,
-        (0.9, 1.0),
-        delays,
-        RECEIVER_HZ,
-        5e-4,
-        slice_profile(exam.settings.slice_profile),
+        exam.nominal.time_ms,
+        dk=1 / exam.protocol.samples_per_pixel,
+        efficiencies=(0.9, 1.0),
+        most_delay=delays,
+        receiver_hz=RECEIVER_HZ,
+        tolerance=5e-4,
+        profile=slice_profile(exam.settings.slice_profile),
     )
-    return FastGridding(terms, basis, exam.told, 45, COILS, tolerance)
+    return FastGridding(terms, basis, exam.nominal, matrix=45, virtual_coils=COILS, tolerance=tolerance)
 
 
 @pytest.mark.filterwarnings("default")
@@ -55,7 +59,7 @@ def test_it_equals_the_way_through_k_space(settings, basis, changes):
     exam = exam_of(settings, noise=0.0, **changes)
     box = tissue_box(exam.phantoms)
     images = fast(exam, basis, tolerance=1e-4).images(exam, 1, box)[:, *box]
-    through_k_space = full_images(exam, 1, basis, COILS, RECEIVER_HZ, tolerance=1e-4)[:, *box]
+    through_k_space = full(exam, 1, basis, tolerance=1e-4)[:, *box]
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
 
@@ -68,11 +72,11 @@ def test_noise_is_as_loud_as_asked_for(settings, basis, path):
         gridding = fast(noisy, basis)
         noise = gridding.images(noisy, 0, box) - gridding.images(silent, 0, box)
     else:
-        noise = np.subtract(*(full_images(exam, 0, basis, COILS, RECEIVER_HZ) for exam in (noisy, silent)))
+        noise = np.subtract(*(full(exam, 0, basis) for exam in (noisy, silent)))
     # white noise through the ramp: every sample weighs density / spokes in the frame, every frame its basis
     frame = np.arange(len(noisy.sequence)) // basis.spokes_per_frame
     share = 1 / np.bincount(frame)[frame]
     weights = basis.weights[frame] * share[:, None]
-    expected = noisy.sigma * np.sqrt(np.sum(weights**2, axis=0) * np.sum(noisy.told.density**2)) / 45**2
+    expected = noisy.sigma * np.sqrt(np.sum(weights**2, axis=0) * np.sum(noisy.nominal.density**2)) / 45**2
     parts = noise.view(np.float32).reshape(len(noise), -1)
     np.testing.assert_allclose(parts.std(axis=1), expected, rtol=0.05)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_network import toy_contract, toy_module
 
-from spokestream.errors import InputError
+from spokestream.errors import FileError, InputError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import save_archive
@@ -161,7 +161,7 @@ def test_an_archive_says_what_it_has_learnt_from(archive):
 
 @pytest.mark.parametrize("what", ["no-such-network", "missing.pt", "../evaluation"])
 def test_a_network_that_is_not_there_is_one_sentence(what):
-    with pytest.raises(InputError, match="There is no network"):
+    with pytest.raises((InputError, FileError), match="There is no network"):
         reconstructor(what)
 
 

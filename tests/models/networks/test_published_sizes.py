@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.cohen2018 import Cohen2018
 from spokestream.models.networks.fang2019 import Fang2019, Pretraining
@@ -48,7 +49,7 @@ def test_balsiger_2018_takes_any_number_of_windows():
 
 def test_hoppe_says_how_many_images_it_needs():
     Hoppe2017(90, MAPS)
-    with pytest.raises(ValueError, match="at least 90 images, not 89"):
+    with pytest.raises(InputError, match="at least 90 images, not 89"):
         Hoppe2017(89, MAPS)
 
 

@@ -21,30 +21,30 @@ from spokestream.simulator.acquisition.scanner import acquire
 def test_late_gradients_sample_what_lies_behind():
     """A spoke at angle a is shifted by -(dx cos a, dy sin a) samples; k-space against the direct sum there."""
     phantom, maps, sequence = random_phantom(), random_sensitivities(), short_sequence()
-    told = radial_readout(27, 41, 17, 1.5, 10.0)
+    nominal = radial_readout(27, 41, 17, 1.5, 10.0)
     angle = np.deg2rad(111.246117975) * np.arange(27)
     shift = np.stack([0.3 * np.cos(angle), -0.2 * np.sin(angle)], axis=-1) / 1.5
-    expected = direct_sum(phantom, maps, sequence, golden_k(27, 41, 17, 1.5) - shift[:, None], told.time_ms)
-    kspace = acquire(phantom, maps, sequence, delay_gradients(told, (0.3, -0.2)))
+    expected = direct_sum(phantom, maps, sequence, golden_k(27, 41, 17, 1.5) - shift[:, None], nominal.time_ms)
+    kspace = acquire(phantom, maps, sequence, delay_gradients(nominal, (0.3, -0.2)))
     np.testing.assert_allclose(kspace, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_equal_delays_shift_a_spoke_along_itself():
-    told = radial_readout(9, 41, 17, 1.5, 10.0)
-    np.testing.assert_allclose(delay_gradients(told, (1.0, 1.0)).k[:, 1:], told.k[:, :-1], atol=1e-12)
+    nominal = radial_readout(9, 41, 17, 1.5, 10.0)
+    np.testing.assert_allclose(delay_gradients(nominal, (1.0, 1.0)).k[:, 1:], nominal.k[:, :-1], atol=1e-12)
 
 
 def test_a_delayed_spiral_lags_by_so_many_samples():
-    told = spiral_readout(3, 4000, 96, 2, 2.0)
-    late = delay_gradients(told, (0.5, 2.0)).k
-    np.testing.assert_allclose(late[:, 1:, 0], (told.k[:, 1:, 0] + told.k[:, :-1, 0]) / 2, atol=1e-12)
-    np.testing.assert_allclose(late[:, 2:, 1], told.k[:, :-2, 1], atol=1e-12)
+    nominal = spiral_readout(3, 4000, 96, 2, 2.0)
+    late = delay_gradients(nominal, (0.5, 2.0)).k
+    np.testing.assert_allclose(late[:, 1:, 0], (nominal.k[:, 1:, 0] + nominal.k[:, :-1, 0]) / 2, atol=1e-12)
+    np.testing.assert_allclose(late[:, 2:, 1], nominal.k[:, :-2, 1], atol=1e-12)
     assert not late[:, 0].any()  # what is late has not begun
 
 
 def test_trajectory_error_is_smooth_of_the_size_asked_for_and_the_same_for_all_spokes():
-    told = radial_readout(31, 82, 41, 2, 2.0)
-    error = (distort_trajectory(told, 0.4, np.random.default_rng(0)).k - told.k) * 2  # samples
+    nominal = radial_readout(31, 82, 41, 2, 2.0)
+    error = (distort_trajectory(nominal, 0.4, np.random.default_rng(0)).k - nominal.k) * 2  # samples
     angle = np.deg2rad(111.246117975) * np.arange(31)
     response = error[0, :, 0] / np.cos(angle[0])
     assert np.sqrt(np.mean(response**2)) == pytest.approx(0.4)

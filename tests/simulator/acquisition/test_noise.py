@@ -98,7 +98,7 @@ def test_mean_frame_signal_is_that_of_the_matched_filter():
     tissue = phantom.pd > 0.1 * phantom.pd.max()
     names = ("ff", "t1h2o", "t2h2o", "t1fat", "deltaf", "b1")
     ff, t1h2o, t2h2o, t1fat, deltaf, b1 = (getattr(phantom, name)[tissue].astype(float) for name in names)
-    water, fat = fingerprint(sequence, t1h2o, t2h2o, b1), fingerprint(sequence, t1fat, 80.0, b1)
+    water, fat = fingerprint(sequence, t1h2o, t2h2o, b1=b1), fingerprint(sequence, t1fat, 80.0, b1=b1)
     spokes = (1 - ff)[:, None] * water + ff[:, None] * fat * FatModel().phasor(sequence.te_ms)
     spokes = spokes * np.exp(-2j * np.pi * 1e-3 * np.outer(deltaf, sequence.te_ms))
     frames = spokes.reshape(-1, 175, 8).mean(-1)

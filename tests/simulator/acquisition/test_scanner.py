@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from direct_sum import SHAPE, direct_sum, golden_k, random_phantom, random_sensitivities, sample_signal, short_sequence
 
+from spokestream.errors import InputError
 from spokestream.simulator.acquisition.sampling import Sampling, radial_readout
 from spokestream.simulator.acquisition.scanner import acquire
 from spokestream.simulator.physics.fingerprint import fingerprint
@@ -54,7 +55,7 @@ def test_kspace_of_a_gradient_spoiled_train_is_the_direct_sum_over_tissue_from_m
     nothing = np.zeros(SHAPE, np.float32)
     phantom = replace(phantom, ff=nothing, t1h2o=t1, t2h2o=t2, deltaf=nothing)
     readout, maps = radial_readout(n, 40, 18, 1.5, 4.0), random_sensitivities()
-    trains = fingerprint(sequence, t1[tissue], t2[tissue], phantom.b1[tissue], orders=n)
+    trains = fingerprint(sequence, t1[tissue], t2[tissue], b1=phantom.b1[tissue], orders=n)
     rows, columns = np.nonzero(tissue)
     expected = np.empty((3, n, 40), complex)
     for j in range(n):
@@ -67,7 +68,7 @@ def test_kspace_of_a_gradient_spoiled_train_is_the_direct_sum_over_tissue_from_m
     error = np.linalg.norm(kspace - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
     assert error.max() < 5e-4
     assert np.linalg.norm(kspace - expected) < 2e-4 * np.linalg.norm(expected)
-    with pytest.raises(ValueError, match="Balanced trains"):
+    with pytest.raises(InputError, match="Balanced trains"):
         acquire(phantom, maps, replace(sequence, spoiling="balanced"), readout)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.simulator.acquisition.slice_profile import PROFILES, slice_profile
 
 
@@ -22,5 +23,5 @@ def test_a_windowed_sinc_is_half_as_strong_at_its_nominal_edge_and_gone_beyond()
 
 
 def test_other_profiles_are_refused():
-    with pytest.raises(ValueError, match="one of rectangular, hann-sinc, gaussian"):
+    with pytest.raises(InputError, match="one of rectangular, hann-sinc, gaussian"):
         slice_profile("trapezoid")

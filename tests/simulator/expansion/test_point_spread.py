@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from direct_sum import SHAPE, direct_sum, random_phantom, random_sensitivities, short_sequence
 
+from spokestream.errors import InputError
 from spokestream.simulator.acquisition.sampling import radial_readout
 from spokestream.simulator.expansion.point_spread import PointSpread
 from spokestream.simulator.expansion.signal_expansion import TissueRange, expand, signal_terms
@@ -93,5 +94,5 @@ def test_tissue_outside_the_range_is_refused(scene):
     _, _, _, terms = scene
     phantom = random_phantom()
     phantom.t1h2o[9, 9] = 2600
-    with pytest.raises(ValueError, match="T1 of some tissue lies outside"):
+    with pytest.raises(InputError, match="T1 of some tissue lies outside"):
         expand(phantom, terms)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from direct_sum import SHAPE, random_phantom, short_sequence
 
+from spokestream.errors import InputError
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
 from spokestream.simulator.physics.signal import FatModel, pool_signal
 from spokestream.simulator.physics.trajectory import golden_angles
@@ -15,7 +16,10 @@ TOLERANCE = 1e-3
 
 
 def terms(efficiencies=(0.7, 1.0), most_delay=0.5):
-    return SpokeTerms(short_sequence(), TIME_MS, DK, efficiencies, most_delay, RECEIVER_HZ, TOLERANCE)
+    return SpokeTerms(
+        short_sequence(), TIME_MS, dk=DK, efficiencies=efficiencies, most_delay=most_delay, receiver_hz=RECEIVER_HZ,
+        tolerance=TOLERANCE,
+    )  # fmt: skip
 
 
 def written_out(phantom, efficiency, delays):
@@ -68,5 +72,5 @@ def test_without_delays_the_angle_of_a_spoke_does_not_matter():
 def test_tissue_that_nobody_has_is_refused():
     phantom = random_phantom()
     phantom.b1[9, 9] = 1.5
-    with pytest.raises(ValueError, match="B1 of some tissue lies outside"):
+    with pytest.raises(InputError, match="B1 of some tissue lies outside"):
         terms().images(phantom, 1.0, (0, 0))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM, MAP_UNITS, draw_subject, render
 
 BODIES = ("thigh", "calf", "shoulder", "pelvis", "abdomen", "brain")
@@ -248,5 +249,5 @@ def test_only_patients_have_lesions_in_white_matter(patient):
     ],
 )
 def test_impossible_phantoms_are_refused(anatomy, matrix, fov, level, words, patient):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         render(anatomy, patient, level, matrix, fov)

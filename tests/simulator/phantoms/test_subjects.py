@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms import POPULATIONS, draw_subject, render
 
 
@@ -128,5 +129,5 @@ def test_bodies_have_their_size_and_fat(person):
     ("population", "seed", "words"), [("martians", 0, "patients, volunteers"), ("patients", -1, "negative")]
 )
 def test_impossible_subjects_are_refused(population, seed, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         draw_subject(population, seed)

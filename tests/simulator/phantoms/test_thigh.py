@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.simulator.phantoms import MAP_UNITS, thigh
 from spokestream.simulator.phantoms.anatomies.thigh import MUSCLES, PLAN
 
@@ -137,5 +138,5 @@ def test_the_legs_stay_apart_and_in_the_field_of_view(level, seed):
     ("matrix", "fov", "level", "words"), [(0, 350, 0, "positive"), (9, 0, 0, "positive"), (9, 350, 1.5, "level")]
 )
 def test_impossible_phantoms_are_refused(matrix, fov, level, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         thigh(matrix, float(fov), level=level)

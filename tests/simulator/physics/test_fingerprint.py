@@ -35,14 +35,18 @@ def random_train(spoiling="gradient", increment_deg=0.0, n=23, same_tr=False, **
 @pytest.mark.parametrize("spoiling", ["ideal", "gradient", "balanced"])
 def test_the_engines_agree(spoiling, increment_deg, same_tr, deltaf_hz, repetitions):
     sequence = random_train(spoiling, increment_deg, same_tr=same_tr, repetitions=repetitions)
-    tissue = (T1, T2, [0.7, 1.0, 1.2], deltaf_hz)
-    settings = {"inversion_efficiency": 0.93, "slice_profile": [0.4, 1.0, 0.8, 0.1]}
+    settings = {
+        "b1": [0.7, 1.0, 1.2],
+        "deltaf_hz": deltaf_hz,
+        "inversion_efficiency": 0.93,
+        "slice_profile": [0.4, 1.0, 0.8, 0.1],
+    }
     orders = len(sequence) * repetitions
-    graphs = fingerprint(sequence, *tissue, engine="epg", orders=orders, **settings)
-    points = fingerprint(sequence, *tissue, engine="bloch", orders=orders + 1, **settings)
+    graphs = fingerprint(sequence, T1, T2, engine="epg", orders=orders, **settings)
+    points = fingerprint(sequence, T1, T2, engine="bloch", orders=orders + 1, **settings)
     np.testing.assert_allclose(graphs, points, rtol=0, atol=1e-10)
     if spoiling == "ideal":
-        closed = fingerprint(sequence, *tissue, engine="closed form", **settings)
+        closed = fingerprint(sequence, T1, T2, engine="closed form", **settings)
         np.testing.assert_allclose(closed, points, rtol=0, atol=1e-10)
 
 
@@ -50,38 +54,38 @@ def test_without_an_engine_named_the_sequence_picks_one():
     ideal, gradient = random_train("ideal"), random_train("gradient")
     np.testing.assert_array_equal(fingerprint(ideal, T1, T2), fingerprint(ideal, T1, T2, engine="closed form"))
     np.testing.assert_array_equal(fingerprint(gradient, T1, T2), fingerprint(gradient, T1, T2, engine="epg"))
-    partial = fingerprint(gradient, T1, T2, turns=0.5)
-    np.testing.assert_array_equal(partial, fingerprint(gradient, T1, T2, turns=0.5, engine="bloch"))
+    partial = fingerprint(gradient, T1, T2, dephasing_cycles=0.5)
+    np.testing.assert_array_equal(partial, fingerprint(gradient, T1, T2, dephasing_cycles=0.5, engine="bloch"))
 
 
 def test_water_and_fat_have_the_same_closed_form():
     sequence = random_train("ideal")
     expected = pool_signal(sequence, T1, 0.8, 40.0, inversion_efficiency=0.9)
-    np.testing.assert_allclose(fingerprint(sequence, T1, 40.0, 0.8, inversion_efficiency=0.9), expected, rtol=1e-12)
+    np.testing.assert_allclose(fingerprint(sequence, T1, 40.0, b1=0.8, inversion_efficiency=0.9), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("spoiling", ["ideal", "gradient", "balanced"])
 def test_without_inversion_the_train_begins_in_equilibrium(spoiling):
     sequence = random_train(spoiling, repetitions=1, inversion=False)
     expected = np.sin(np.deg2rad(0.8 * sequence.flip_angle_deg[0])) * np.exp(-sequence.te_ms[0] / T2)
-    np.testing.assert_allclose(fingerprint(sequence, T1, T2, 0.8)[:, 0], expected, rtol=1e-12)
+    np.testing.assert_allclose(fingerprint(sequence, T1, T2, b1=0.8)[:, 0], expected, rtol=1e-12)
     uninverted = dataclasses.replace(sequence, inversion=True, ti_ms=0.0)
-    with_none = fingerprint(uninverted, T1, T2, 0.8, inversion_efficiency=-1)
-    np.testing.assert_allclose(with_none, fingerprint(sequence, T1, T2, 0.8), rtol=1e-12)
+    with_none = fingerprint(uninverted, T1, T2, b1=0.8, inversion_efficiency=-1)
+    np.testing.assert_allclose(with_none, fingerprint(sequence, T1, T2, b1=0.8), rtol=1e-12)
 
 
 @pytest.mark.parametrize("spoiling", ["ideal", "gradient", "balanced"])
 def test_off_resonance_turns_the_first_echo_backwards(spoiling):
     sequence = random_train(spoiling, increment_deg=50, repetitions=1)
-    first = fingerprint(sequence, T1, T2, 0.9, 31.0)[:, 0]
-    still = fingerprint(sequence, T1, T2, 0.9)[:, 0]
+    first = fingerprint(sequence, T1, T2, b1=0.9, deltaf_hz=31.0)[:, 0]
+    still = fingerprint(sequence, T1, T2, b1=0.9)[:, 0]
     np.testing.assert_allclose(first, still * np.exp(-2j * np.pi * 31e-3 * sequence.te_ms[0]), rtol=1e-12)
 
 
 def test_a_slice_profile_is_the_mean_over_its_flip_angles():
     sequence, profile = random_train(increment_deg=50), [0.3, 0.9, 1.1]
-    mean = np.mean([fingerprint(sequence, T1, T2, 0.8 * share, engine="epg", orders=46) for share in profile], 0)
-    thick = fingerprint(sequence, T1, T2, 0.8, slice_profile=profile, orders=46)
+    mean = np.mean([fingerprint(sequence, T1, T2, b1=0.8 * share, engine="epg", orders=46) for share in profile], 0)
+    thick = fingerprint(sequence, T1, T2, b1=0.8, slice_profile=profile, orders=46)
     np.testing.assert_allclose(thick, mean, rtol=0, atol=1e-14)
 
 
@@ -90,10 +94,10 @@ def test_tissue_broadcasts_and_keeps_its_order_whatever_the_chunks(monkeypatch):
     t2 = np.random.default_rng(2).uniform(20, 600, (5, 1))
     b1 = np.array([0.7, 1.0, 1.1])
     monkeypatch.setitem(module.CHUNK, "cpu", 97)
-    chunked = fingerprint(sequence, 900.0, t2, b1, threads=2)
+    chunked = fingerprint(sequence, 900.0, t2, b1=b1, threads=2)
     assert chunked.shape == (5, 3, 61)
     for i, k in np.ndindex(5, 3):
-        np.testing.assert_allclose(chunked[i, k], fingerprint(sequence, 900, t2[i, 0], b1[k]), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(chunked[i, k], fingerprint(sequence, 900, t2[i, 0], b1=b1[k]), rtol=0, atol=1e-4)
 
 
 def test_no_atoms_give_no_signals():
@@ -123,12 +127,15 @@ def test_derivatives_with_respect_to_the_tissue(spoiling, increment_deg):
     sequence = random_train(spoiling, increment_deg, n=7)
     tissue = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (T1, T2, [0.7, 1.0, 1.2], [5.0, -9, 3])]
 
+    def signal(t1_ms, t2_ms, b1, deltaf_hz, **other):
+        return fingerprint(sequence, t1_ms, t2_ms, b1=b1, deltaf_hz=deltaf_hz, **other)
+
     def parts(*tissue):
-        return torch.view_as_real(fingerprint(sequence, *tissue, slice_profile=[0.6, 1.0]))
+        return torch.view_as_real(signal(*tissue, slice_profile=[0.6, 1.0]))
 
     assert torch.autograd.gradcheck(parts, tissue)
-    traced = fingerprint(sequence, *tissue).detach()
-    np.testing.assert_allclose(traced, fingerprint(sequence, *(x.detach() for x in tissue)), rtol=0, atol=1e-12)
+    traced = signal(*tissue).detach()
+    np.testing.assert_allclose(traced, signal(*(x.detach() for x in tissue)), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +149,9 @@ def test_derivatives_with_respect_to_the_tissue(spoiling, increment_deg):
         ({"slice_profile": []}, "slice profile"),
         ({"slice_profile": 0.5}, "slice profile"),
         ({"engine": "closed form"}, "one of epg, bloch"),
-        ({"engine": "epg", "turns": 0.5}, "one of bloch"),
+        ({"engine": "epg", "dephasing_cycles": 0.5}, "one of bloch"),
         ({"orders": 0}, "at least one order"),
-        ({"turns": np.nan}, "turns"),
+        ({"dephasing_cycles": np.nan}, "cycles of dephasing"),
         ({"threads": 0}, "threads"),
         ({"dtype": torch.float16}, "float32 or torch.float64"),
     ],

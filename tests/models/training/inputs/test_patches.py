@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, radial_noise, vary
@@ -13,10 +14,13 @@ from spokestream.models.training.inputs.targets import targets
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
-def patches(training_set, seed=0, augmentation=None, share=(0, 1), per_slice=2, batch=8):
+def patches(training_set, seed=0, augmentation=None, rank=0, processes=1, per_slice=2, batch=8):
     data = TrainingSet(training_set, range(3))
     normalise = CoefficientRms(len(data.basis.te_ms))
-    return Patches(data, normalise, WATER_FAT.parameters, 8, 3, per_slice, batch, seed, augmentation, share)
+    return Patches(
+        data, normalise, maps=WATER_FAT.parameters, size=8, border=3, per_slice=per_slice, batch=batch, seed=seed,
+        augmentation=augmentation, rank=rank, processes=processes,
+    )  # fmt: skip
 
 
 def equal(one, other):
@@ -46,7 +50,7 @@ def test_an_epoch_goes_on_in_its_middle(training_set):
 def test_processes_share_the_patches_of_a_batch(training_set, per_slice, processes):
     whole = next(patches(training_set, augmentation=Augmentation(), per_slice=per_slice).batches(0))
     shares = [
-        next(patches(training_set, 0, Augmentation(), (rank, processes), per_slice).batches(0))
+        next(patches(training_set, 0, Augmentation(), rank, processes, per_slice).batches(0))
         for rank in range(processes)
     ]
     assert all(len(share[0]) == 8 // processes for share in shares)
@@ -54,11 +58,11 @@ def test_processes_share_the_patches_of_a_batch(training_set, per_slice, process
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(training_set):
-    with pytest.raises(ValueError, match="shared evenly by 3 processes"):
-        patches(training_set, share=(0, 3))
-    with pytest.raises(ValueError, match="no multiple of 3 a slice"):
+    with pytest.raises(InputError, match="shared evenly by 3 processes"):
+        patches(training_set, processes=3)
+    with pytest.raises(InputError, match="no multiple of 3 a slice"):
         patches(training_set, per_slice=3)
-    with pytest.raises(ValueError, match="takes 8 slices; the training set has 6"):
+    with pytest.raises(InputError, match="takes 8 slices; the training set has 6"):
         patches(training_set, batch=16)
 
 

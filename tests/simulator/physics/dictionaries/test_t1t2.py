@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries import build_t1t2 as module
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.singular_vectors import leading_vectors, normalised_gram
@@ -118,20 +119,20 @@ def test_files_of_another_dictionary_are_not_touched(tmp_path, physics, sequence
     begun = path.with_name("d.h5.part").read_bytes()
     other = t1t2_grid("odd", GRID.t1_ms[:5], GRID.t2_ms[:5])
     for grid, software in ((other, ""), (GRID, "2")):
-        with pytest.raises(ValueError, match=r"d.h5.part was begun for another sequence, grid or version"):
+        with pytest.raises(FileError, match=r"d.h5.part was begun for another sequence, grid or version"):
             build_t1t2_dictionary(path, sequence, grid, software=software)
     assert path.with_name("d.h5.part").read_bytes() == begun
     physics.lives = np.inf
     build_t1t2_dictionary(path, sequence, GRID)
     for grid, compress in ((other, None), (GRID, 4)):
-        with pytest.raises(ValueError, match=r"d.h5 holds another dictionary"):
+        with pytest.raises(FileError, match=r"d.h5 holds another dictionary"):
             build_t1t2_dictionary(path, sequence, grid, compress)
 
 
 def test_two_processes_do_not_write_the_same_file(tmp_path, physics, sequence):
     with (tmp_path / "d.h5.part").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="Another process is making"):
+        with pytest.raises(FileError, match="Another process is making"):
             build_t1t2_dictionary(tmp_path / "d.h5", sequence, GRID)
 
 
@@ -169,30 +170,30 @@ def test_atoms_without_signal_do_not_count():
 
 @pytest.mark.parametrize("compress", [0, -0.5, 1.0, 2.5, 42, float("nan")])
 def test_impossible_compressions_are_refused_before_the_work(tmp_path, physics, sequence, compress):
-    with pytest.raises(ValueError, match="share of the energy between 0 and 1, or to 1 to 41 vectors"):
+    with pytest.raises(InputError, match="fraction of the energy between 0 and 1, or to 1 to 41 vectors"):
         build_t1t2_dictionary(tmp_path / "d.h5", sequence, GRID, compress)
     assert physics.asked == []
 
 
 def test_trains_that_do_not_tell_t2_and_missing_folders_are_refused(tmp_path, sequence):
-    with pytest.raises(ValueError, match="T2 cannot be told by 't1ff-2d-1400'"):
+    with pytest.raises(InputError, match="T2 cannot be measured with 't1ff-2d-1400'"):
         build_t1t2_dictionary(tmp_path / "d.h5", load_sequence("t1ff-2d-1400"), GRID)
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(FileError, match="There is no folder"):
         build_t1t2_dictionary(tmp_path / "gone" / "d.h5", sequence, GRID)
 
 
 def test_files_of_another_kind_are_refused(tmp_path, physics, sequence):
-    with pytest.raises(ValueError, match="is no T1/T2 dictionary file"):
+    with pytest.raises(FileError, match="is no T1/T2 dictionary file"):
         load_t1t2_dictionary(tmp_path / "gone.h5")
     build_t1t2_dictionary(tmp_path / "d.h5", sequence, GRID)
     with h5py.File(tmp_path / "d.h5", "a") as file:
         del file["grid/t1_ms"]
         file["grid/t1_ms"] = GRID.t1_ms[:-1]
-    with pytest.raises(ValueError, match="atoms of another shape"):
+    with pytest.raises(FileError, match="atoms of another shape"):
         load_t1t2_dictionary(tmp_path / "d.h5")
     with h5py.File(tmp_path / "d.h5", "a") as file:
         file.attrs["kind"] = "spokestream dictionary"
-    with pytest.raises(ValueError, match="its kind is another"):
+    with pytest.raises(FileError, match="it is of another kind"):
         load_t1t2_dictionary(tmp_path / "d.h5")
 
 

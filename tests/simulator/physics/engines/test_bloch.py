@@ -24,8 +24,8 @@ def train(flip_deg, spoiling, rf_phase_deg=(), tr_ms=7.0, **other):
     )
 
 
-def signal(sequence, *tissue, **other):
-    return fingerprint(sequence, *tissue, engine="bloch", **other)
+def signal(sequence, t1_ms, t2_ms, b1=1.0, deltaf_hz=0.0, **other):
+    return fingerprint(sequence, t1_ms, t2_ms, b1=b1, deltaf_hz=deltaf_hz, engine="bloch", **other)
 
 
 def test_without_relaxation_magnetisation_keeps_its_length():
@@ -57,16 +57,16 @@ def test_off_resonance_turns_backwards_between_pulses():
     np.testing.assert_allclose(signal(sequence, NO_DECAY, NO_DECAY, 1.0, 23.0), expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("turns", [0.25, 0.5, 1.5, 2.0])
-def test_a_gradient_of_any_strength_dephases_as_a_sinc(turns):
+@pytest.mark.parametrize("cycles", [0.25, 0.5, 1.5, 2.0])
+def test_a_gradient_of_any_strength_dephases_as_a_sinc(cycles):
     sequence = train([90, 0, 0], "gradient")
-    dephased = signal(sequence, NO_DECAY, NO_DECAY, turns=turns, orders=4001)
-    np.testing.assert_allclose(dephased, np.sinc(turns * np.arange(3)), atol=1e-5)
+    dephased = signal(sequence, NO_DECAY, NO_DECAY, dephasing_cycles=cycles, orders=4001)
+    np.testing.assert_allclose(dephased, np.sinc(cycles * np.arange(3)), atol=1e-5)
 
 
 def test_a_spin_echo_refocuses_dephasing_of_any_strength():
     sequence = train([90, 180, 0], "gradient")
-    assert signal(sequence, NO_DECAY, NO_DECAY, turns=0.7, orders=7)[2] == pytest.approx(-1, rel=1e-9)
+    assert signal(sequence, NO_DECAY, NO_DECAY, dephasing_cycles=0.7, orders=7)[2] == pytest.approx(-1, rel=1e-9)
 
 
 def test_derivatives_with_respect_to_the_tissue():

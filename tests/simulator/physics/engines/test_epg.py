@@ -19,7 +19,8 @@ def train(flip_deg, tr_ms, te_ms=1e-9, spoiling="gradient", rf_phase_deg=(), **o
 
 
 def signal(sequence, t1_ms, t2_ms, b1=1.0, deltaf_hz=0.0, **other):
-    return fingerprint(sequence, t1_ms, t2_ms, b1, deltaf_hz, engine="epg", **{"orders": 2 * len(sequence)} | other)
+    settings = {"orders": 2 * len(sequence)} | other
+    return fingerprint(sequence, t1_ms, t2_ms, b1=b1, deltaf_hz=deltaf_hz, engine="epg", **settings)
 
 
 def quadratic(n, increment_deg):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
@@ -59,7 +60,7 @@ def test_the_last_frame_may_be_short():
     ],
 )
 def test_impossible_sequences_are_refused_in_words(change, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         dataclasses.replace(load_sequence("t1ff-2d-1400"), **change)
 
 
@@ -81,10 +82,10 @@ def test_difference_sees_how_the_train_is_spoiled_and_prepared():
 
 
 def test_unknown_presets_are_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"no sequence preset 'nope'; known are .*t1ff-2d-1400, "):
+    with pytest.raises(InputError, match=r"no sequence preset 'nope'; known are .*t1ff-2d-1400, "):
         load_sequence("nope")
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ValueError, match="There is no sequence file"):
+    with pytest.raises(FileError, match="There is no sequence file"):
         load_sequence(tmp_path / "gone.toml")

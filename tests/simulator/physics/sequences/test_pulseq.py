@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 FLIP_DEG = [7.0, 19.0, 33.0, 33.0, 12.0]
@@ -85,7 +86,7 @@ def test_gradients_that_cancel_are_balanced(pp, tmp_path):
     ],
 )
 def test_sequences_of_another_form_are_refused_in_words(pp, tmp_path, changes, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(FileError, match=words):
         load_sequence(write(pp, tmp_path / "odd.seq", **changes))
 
 
@@ -93,16 +94,16 @@ def test_sequences_of_another_form_are_refused_in_words(pp, tmp_path, changes, w
 def test_what_is_no_pulseq_file_is_refused_in_words(pp, tmp_path):
     path = tmp_path / "broken.seq"
     path.write_bytes(b"\xff[BLOCKS]\n1 2")
-    with pytest.raises(ValueError, match="is no Pulseq file"):
+    with pytest.raises(FileError, match="is no Pulseq file"):
         load_sequence(path)
-    with pytest.raises(ValueError, match="There is no sequence file"):
+    with pytest.raises(FileError, match="There is no sequence file"):
         load_sequence(tmp_path / "gone.seq")
     path.write_text("[VERSION]\nmajor 1\nminor 4\nrevision 0\n\n[DEFINITIONS]\nTotalDuration 0\n")
-    with pytest.raises(ValueError, match=r"no Pulseq file|excites nothing"):
+    with pytest.raises(FileError, match=r"no Pulseq file|excites nothing"):
         load_sequence(path)
 
 
 def test_without_pypulseq_the_answer_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pypulseq", None)
-    with pytest.raises(ValueError, match=r"pip install spokestream\[pulseq\]"):
+    with pytest.raises(InputError, match=r"pip install spokestream\[pulseq\]"):
         load_sequence(tmp_path / "any.seq")

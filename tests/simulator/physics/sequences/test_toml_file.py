@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spokestream.errors import FileError
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
 from spokestream.simulator.physics.sequences.toml_file import quadratic_phase_deg
 from spokestream.simulator.physics.sequences.trains import smooth, train_values
@@ -111,7 +112,7 @@ def test_phases_may_alternate(tmp_path):
     ],
 )
 def test_broken_files_are_refused_in_one_sentence(tmp_path, text, words):
-    with pytest.raises(ValueError, match=words) as refusal:
+    with pytest.raises(FileError, match=words) as refusal:
         read(tmp_path, text)
     assert str(refusal.value).startswith("The sequence 'mine' ")
 
