@@ -1,4 +1,4 @@
-"""The pipelines that exist, and how a scan starts one. A peer selects a registered name and declared parameters."""
+"""The pipelines that exist, and how a scan starts one. A scanner selects a registered name and declared parameters."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spokestream.errors import ScanError
+from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Chain, Gadget
@@ -21,7 +21,8 @@ from spokestream.gadgets.scan.main_field import fat_spectrum, field_t
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
-from spokestream.pipelines.settings import SETTINGS, StreamSettings, T1FFNetSettings, T1FFSettings, read_settings
+from spokestream.pipelines.settings import SETTINGS, StreamSettings, T1FFNetSettings, T1FFSettings
+from spokestream.settings import layered, replace_settings
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary, load_dictionary
 from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
@@ -107,7 +108,7 @@ def _imaging(settings: StreamSettings, basis: TemporalBasis, demodulation_hz: fl
     return [
         NoiseWhitening(),
         Readout(settings.trajectory, settings.integrity, settings.max_missing, demodulation_hz),
-        CoilCompression(settings.coils),
+        CoilCompression(settings.virtual_coils),
         SpokeAccumulation(),
         Gridding(basis),
     ]
@@ -120,33 +121,50 @@ class Selection:
     name: str
     settings: StreamSettings
     offered: Mapping[str, StreamSettings] = field(repr=False)
-    """What the operator set for every pipeline."""
+    """The operator's settings of every pipeline."""
 
-    def with_parameters(self, parameters: Mapping[str, str], *, trusted: bool = False) -> "Selection":
-        """Replace settings by values that come as text; `config` may name another pipeline, with the operator's."""
+    def with_parameters(self, parameters: Mapping[str, object], *, trusted: bool = False) -> "Selection":
+        """The selection with some settings replaced.
+
+        Args:
+            parameters: name -> value, as text or in the type of the setting. `config` names another pipeline, which
+                starts from the operator's settings of it.
+            trusted: whether the operator gives them; a scanner may set only the settings that are declared for it.
+
+        Raises InputError for unknown names, which lists the known ones, and for values that are not allowed.
+
+        """
         values = dict(parameters)
-        name = _registered(values.pop("config", self.name))
+        name = _registered(str(values.pop("config", self.name)))
         settings = self.settings if name == self.name else self.offered[name]
-        return replace(self, name=name, settings=read_settings(settings, values, trusted=trusted))
+        return replace(self, name=name, settings=replace_settings(settings, values, peer=not trusted))
 
 
-def configure(values: Mapping[str, str]) -> dict[str, StreamSettings]:
-    """Settings of all pipelines as the operator wants them: each value is for those that have such a setting.
+def configure(*layers: Mapping[str, object]) -> dict[str, StreamSettings]:
+    """The operator's settings of all pipelines, for `select`.
 
-    Raises ScanError for impossible values.
+    Args:
+        layers: name -> value, each for those pipelines that have such a setting. A later layer takes precedence over an
+            earlier one; what a scanner asks for takes precedence over all of them, see `Selection`.
+
+    Raises InputError for values that are not allowed.
+
     """
-    return {
-        name: read_settings(settings, {key: values[key] for key in values if hasattr(settings, key)}, trusted=True)
-        for name, settings in DEFAULTS.items()
-    }
+    return {name: layered(settings, *layers) for name, settings in DEFAULTS.items()}
 
 
 def select(text: str, default: str | None = None, settings: Mapping[str, StreamSettings] = DEFAULTS) -> Selection:
-    """Read the configuration that a peer sent: a pipeline's name, or XML with a name and properties.
+    """Read the configuration that a scanner sent: a pipeline's name, or XML with a name and properties.
 
-    `<configuration pipeline="mrf_t1ff"><property name="coils" value="8"/></configuration>`; without the attribute
-    `default` is taken. `settings` are the operator's, see `configure`, which the peer's properties change. Raises
-    ScanError that lists the known pipelines or parameters.
+    `<configuration pipeline="mrf_t1ff"><property name="virtual_coils" value="8"/></configuration>`
+
+    Args:
+        text: the configuration.
+        default: the pipeline if the text names none.
+        settings: the operator's settings of every pipeline, from `configure`, which the properties change.
+
+    Raises InputError for an unknown pipeline or parameter, which lists the known ones, and ScanError for broken XML.
+
     """
     text = text.strip()
     if not text.startswith("<"):
@@ -154,7 +172,7 @@ def select(text: str, default: str | None = None, settings: Mapping[str, StreamS
         return Selection(name, settings[name], settings)
     root = parse_xml(text, "configuration")
     if root.tag != "configuration":
-        raise ScanError(f"The configuration's root element is <{root.tag[:64]}>, not <configuration>.")
+        raise InputError(f"The configuration's root element is <{root.tag[:64]}>, not <configuration>.")
     properties = {p.get("name", ""): p.get("value", "") for p in root.iter("property")}
     name = _registered(root.get("pipeline") or default or "")
     return Selection(name, settings[name], settings).with_parameters(properties)
@@ -182,5 +200,5 @@ def start_scan(selection: Selection, header_xml: str, log: logging.Logger) -> Ch
 def _registered(name: str) -> str:
     name = name.strip().removesuffix(".xml")
     if name not in PIPELINES:
-        raise ScanError(f"There is no pipeline '{name[:64]}'; known are {', '.join(sorted(PIPELINES))}.")
+        raise InputError(f"There is no pipeline '{name[:64]}'; known are {', '.join(sorted(PIPELINES))}.")
     return name

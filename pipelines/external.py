@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from spokestream.errors import ScanError
+from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
@@ -55,7 +55,7 @@ def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str
             chain = chains.start_scan(chains.select(config_text, default=pipeline), header_xml, LOG)
             for item in run_chain(chain, gadgetron.items()):
                 gadgetron.say(wire.Data(item))
-        except (ScanError, wire.ProtocolError) as error:
+        except SpokestreamError as error:
             gadgetron.say(wire.ErrorText(str(error)))
             LOG.error("%s", error)
         except ConnectionError:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from spokestream.errors import FileError
 from spokestream.pipelines.files.figures import comparison_figure, shown_foreground
 from spokestream.simulator.physics.quantities import MAP_KINDS
 
@@ -46,14 +47,14 @@ class Deviation:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """The truth beside a simulated scan. Raises ValueError when the file is missing or no truth file."""
+    """The truth beside a simulated scan. Raises FileError when the file is missing or no truth file."""
     try:
         with h5py.File(path) as file:
             label = file["label"][()]
             names = json.loads(file["label"].attrs["names"])
             maps = {name: file[name][()] for name in MAP_KINDS if name in file}
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is not the truth of a simulated scan ({error}).") from None
+        raise FileError(f"{path} is not the truth of a simulated scan ({error}).") from None
     bony = [i for i, name in enumerate(names) if "bone" in name]
     return Truth(maps, label > 0, np.isin(label, bony))
 

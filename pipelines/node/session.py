@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import ismrmrd
 
-from spokestream.errors import ScanError
+from spokestream.errors import ScanError, SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.inbox import Inbox
@@ -35,8 +35,8 @@ class PipelineSelection(Protocol):
     def name(self) -> str:
         """Its registered name."""
 
-    def with_parameters(self, parameters: Mapping[str, str], /) -> "PipelineSelection":
-        """The same pipeline with parameters replaced. Raises ScanError for unknown ones."""
+    def with_parameters(self, parameters: Mapping[str, Any], /) -> "PipelineSelection":
+        """The same pipeline with parameters replaced. Raises SpokestreamError for unknown ones."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Session:
         self._channel = Channel(reader, writer, self._recorder(rules.record_dir), rules.idle_timeout_s, self.log)
         self._rules = rules
         self._selection: PipelineSelection | None = None
-        self._parameters: dict[str, str] = {}
+        self._parameters: dict[str, Any] = {}
         self._header: str | None = None
         self._worker: ScanWorker | None = None
         self._holds_slot = False
@@ -85,7 +85,7 @@ class Session:
         """Serve the client to the end. Raises nothing but CancelledError, when cancelled in its last steps."""
         try:
             await self._converse()
-        except (ScanError, wire.ProtocolError) as error:
+        except SpokestreamError as error:
             await self._fail(str(error))
         except ConnectionError as error:
             self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)

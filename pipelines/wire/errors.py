@@ -8,10 +8,12 @@ ProtocolError
 from collections.abc import Sequence
 from typing import Any
 
+from spokestream.errors import SpokestreamError
+
 __all__ = ["LocalProtocolError", "MalformedError", "ProtocolError", "RemoteProtocolError"]
 
 
-class ProtocolError(Exception):
+class ProtocolError(SpokestreamError):
     """The protocol was broken; the message is one sentence."""
 
 

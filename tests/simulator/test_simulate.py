@@ -10,6 +10,7 @@ import pytest
 from rich.progress import Progress
 from small_scan import TRAIN
 
+from spokestream.errors import FileError, InputError
 from spokestream.simulator.acquisition.receive_coils import noise_covariance, receive_array
 from spokestream.simulator.phantoms import thigh
 from spokestream.simulator.physics.fingerprint import fingerprint
@@ -185,6 +186,7 @@ def test_truth_lies_beside_the_scan(folder, settings, scan):
         assert truth["ff"].dtype == np.float32
         assert truth.attrs["seed"] == 4
         assert truth.attrs["noise"] == 0.1
+        assert truth.attrs["fov_mm"] == 350.0
         assert truth.attrs["sequence"] == settings.sequence
 
 
@@ -211,26 +213,27 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
     [
         ({"matrix": 4}, "setting matrix must be a whole number from 8"),
         ({"matrix": 31.5}, "whole number"),
-        ({"anatomy": "knee"}, "anatomy is one of thigh, calf"),
-        ({"population": "martians"}, "population is one of patients"),
-        ({"delays": (0.3,)}, "delays takes 2 numbers from -5 to 5 samples"),
-        ({"delays": (0.3, 60.0)}, "delays takes 2 numbers"),
-        ({"delays": (0.3, float("nan"))}, "delays takes 2 numbers"),
-        ({"missing": 0.95}, "missing must be from 0 to 0.9"),
-        ({"inversion_efficiency": 1.2}, "inversion_efficiency must be from -1 to 1"),
+        ({"anatomy": "knee"}, "anatomy must be one of thigh, calf"),
+        ({"population": "martians"}, "population must be one of patients"),
+        ({"delays": (0.3,)}, "delays must be 2 numbers from -5 to 5 samples"),
+        ({"delays": (0.3, 60.0)}, "delays must be 2 numbers"),
+        ({"delays": (0.3, float("nan"))}, "delays must be 2 numbers"),
+        ({"missing": 0.95}, "missing must be a number from 0 to 0.9"),
+        ({"inversion_efficiency": 1.2}, "inversion_efficiency must be a number from -1 to 1"),
         ({"arms": "spiral", "trajectory": "none"}, "need an embedded trajectory"),
         ({"coils": 0}, "setting coils"),
         ({"slices": 0}, "setting slices"),
         ({"seed": -1}, "setting seed"),
+        ({"fov_mm": 0.0}, "fov_mm must be a number from 1 to 1000 mm, not 0"),
         ({"oversampling": 0}, "setting oversampling"),
-        ({"noise": -0.1}, "noise must be from 0"),
-        ({"noise": float("nan")}, "noise must be from 0"),
-        ({"dwell_us": 0.0}, "dwell_us must be from 0.01"),
+        ({"noise": -0.1}, "noise must be a number from 0"),
+        ({"noise": float("nan")}, "noise must be a number from 0"),
+        ({"dwell_us": 0.0}, "dwell_us must be a number from 0.01"),
         ({"trajectory": "spiral"}, "one of embedded, angle, none, not 'spiral'"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(change, words):
-    with pytest.raises(ValueError, match=words) as refusal:
+    with pytest.raises(InputError, match=words) as refusal:
         SimulationSettings(**change)
     assert str(refusal.value).count(". ") == 0
 
@@ -245,13 +248,13 @@ def test_impossible_settings_are_refused_in_one_sentence(change, words):
     ],
 )
 def test_what_cannot_be_scanned_is_refused_before_a_file_is_made(tmp_path, change, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         simulate_scan(tmp_path / "scan.h5", SimulationSettings(**change))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(FileError, match="There is no folder"):
         simulate_scan(tmp_path / "gone" / "scan.h5", SimulationSettings(matrix=8))
 
 

@@ -11,6 +11,7 @@ import h5py
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.training import recipes
@@ -258,7 +259,7 @@ def test_what_cannot_be_trained_is_refused_at_the_start(training_set, tmp_path):
 
 
 def test_unknown_maps_are_refused():
-    with pytest.raises(ValueError, match="no map 't2' to learn"):
+    with pytest.raises(InputError, match="no map 't2' to learn"):
         TrainingSettings(maps="ff,t2")
 
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from small_scan import TRAIN
 
+from spokestream.errors import FileError, InputError
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.pipelines.cli.dataset import options, run
 
@@ -32,11 +33,11 @@ def test_it_makes_a_set_goes_on_with_it_and_says_so_in_a_line(dataset, tmp_path,
     dataset("--subjects", "2", "--coils", "2,3", "--noise", "0,0")
     assert capsys.readouterr().out.endswith("made 0 subjects in 0 s.\n")
     assert len(TrainingSet(tmp_path / "set")) == 4
-    with pytest.raises(ValueError, match=r"made with other settings \(coils\)"):
+    with pytest.raises(FileError, match=r"made with other settings \(coils\)"):
         dataset("--subjects", "2", "--noise", "0,0")
 
 
 def test_what_cannot_be_scanned_is_refused_before_anything_is_made(dataset, tmp_path):
-    with pytest.raises(ValueError, match="does not fit the echo times"):
+    with pytest.raises(InputError, match="does not fit the echo times"):
         dataset("--matrix", "1024")
     assert not (tmp_path / "set").exists()

@@ -72,10 +72,10 @@ def scan_file(tmp_path):
 
 def test_every_acquisition_passes_the_chain_and_its_images_are_written(chain, scan_file, tmp_path):
     steps = []
-    report = replay(scan_file, tmp_path / "out", "mrf_t1ff", {"coils": "4"}, lambda *step: steps.append(step))
+    report = replay(scan_file, tmp_path / "out", "mrf_t1ff", {"virtual_coils": 4}, lambda *step: steps.append(step))
     assert [a.data[0, 0] for a in chain.seen] == [0, 1, 2, 3]
     assert chain.xml == "<header/>"
-    assert chain.selection.parameters == {"coils": "4"}
+    assert chain.selection.parameters == {"virtual_coils": 4}
     assert chain.closed
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert (report.acquisitions, report.images) == (4, 6)
@@ -83,7 +83,7 @@ def test_every_acquisition_passes_the_chain_and_its_images_are_written(chain, sc
     assert report.peak_memory_mb > 10
     told = json.loads((tmp_path / "out/report.json").read_text())
     assert told["source"] == str(scan_file)
-    assert told["parameters"] == {"coils": "4"}
+    assert told["parameters"] == {"virtual_coils": 4}
     with ismrmrd.Dataset(tmp_path / "out/maps.h5", mode="r") as file:
         assert file.number_of_images("image_101") == 2
 

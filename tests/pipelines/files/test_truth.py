@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, SpokestreamError
 from spokestream.pipelines.cli.demo import run_demo
 from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
@@ -77,7 +77,7 @@ def test_the_table_and_the_figure_come_out(truth_file, tmp_path):
 def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simulated(tmp_path):
     folder, settings = tmp_path / "demo", SimulationSettings(matrix=32)
     for pipeline, parameters in (("mrf_t1ff_net", {"network": "theirs"}), ("mrf_t1ff", {"config": "theirs"})):
-        with pytest.raises((ValueError, ScanError), match=r"There is no .* 'theirs'; known are"):
+        with pytest.raises(SpokestreamError, match=r"There is no .* 'theirs'; known are"):
             run_demo(folder, settings, pipeline, parameters, 3.0, Console())
     assert not folder.exists()
 
@@ -86,5 +86,5 @@ def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
     truth = read_truth(truth_file)
     with pytest.raises(ValueError, match="differ in shape"):
         compare({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
-    with pytest.raises(ValueError, match="not the truth"):
+    with pytest.raises(FileError, match="not the truth"):
         read_truth(tmp_path / "none.h5")
