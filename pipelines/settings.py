@@ -20,7 +20,9 @@ class StreamSettings:
     """
 
     sequence: str = setting(
-        "t1ff-2d-1400", meaning="Sequence preset of scans whose header gives no trains and names no preset.", peer=True
+        "t1ff-2d-1400",
+        meaning="Preset, or TOML or Pulseq file, of scans whose header gives no trains and names no preset.",
+        peer=True,
     )
     virtual_coils: int = setting(
         8, meaning="Virtual coils to which the coil array is compressed.", low=1, high=64, peer=True

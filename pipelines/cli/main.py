@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except Exception as error:  # noqa: BLE001  the last place where a defect can be explained
         traceback.print_exc()
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
         sys.stderr.write(f"This is a defect of spokestream: {what}. Please report it with the traceback above.\n")
         return DEFECT
     return 0

@@ -66,8 +66,10 @@ def replay(
         asked = select(recorded.config).with_parameters(recorded.parameters) if pipeline is None else select(pipeline)
     else:
         source, asked = read_scan(path), select(pipeline or DEFAULT_PIPELINE)
-    images, report = reconstruct(source, asked.with_parameters(parameters or {}, trusted=True), progress)
-    report.parameters = {n: str(v) if isinstance(v, Path) else v for n, v in (parameters or {}).items()}
+    chosen = asked.with_parameters(parameters or {}, trusted=True)
+    images, report = reconstruct(source, chosen, progress)
+    values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
+    report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     report.source = str(path)
     return write_outputs(out_dir, images, source.xml, report)
 

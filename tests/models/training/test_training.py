@@ -258,6 +258,19 @@ def test_what_cannot_be_trained_is_refused_at_the_start(training_set, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_not_set_is_as_in_the_paper():
+    for name, published in RECIPES.items():
+        assert recipes.recipe(TrainingSettings(name)) == published
+    changed = recipes.recipe(TrainingSettings("fang2019", learning_rate=2e-3, batch=8, first_epochs=3))
+    assert changed == replace(RECIPES["fang2019"], learning_rate=2e-3, batch=8, first_epochs=3)
+
+
+@pytest.mark.parametrize("name", ["subjects", "epochs", "first_epochs", "learning_rate", "patch", "per_slice", "batch"])
+def test_zero_is_no_stand_in_for_the_paper_s(name):
+    with pytest.raises(InputError, match=f"The setting {name} must be .* from 1.*, not 0"):
+        TrainingSettings(**{name: 0})
+
+
 def test_unknown_maps_are_refused():
     with pytest.raises(InputError, match="no map 't2' to learn"):
         TrainingSettings(maps="ff,t2")

@@ -204,13 +204,13 @@ def fail_with(monkeypatch, error):
     return main(["replay", "x.h5"])
 
 
-@pytest.mark.parametrize("error", [RuntimeError("half\na sentence"), ValueError("half\na sentence"), KeyError("half")])
+@pytest.mark.parametrize("error", [RuntimeError("half\na sentence"), ValueError("half\na sentence."), KeyError("half")])
 def test_a_defect_is_shown_as_one_with_its_traceback(error, monkeypatch, capsys):
     assert fail_with(monkeypatch, error) == 70
     *above, last = capsys.readouterr().err.splitlines()
     assert above[0] == "Traceback (most recent call last):"
     assert any("in broken" in line for line in above)
-    what = f"{type(error).__name__}: {str(error).replace(chr(10), ' ')}"
+    what = f"{type(error).__name__}: {str(error).replace(chr(10), ' ').rstrip('.')}"
     assert last == f"This is a defect of spokestream: {what}. Please report it with the traceback above."
 
 
