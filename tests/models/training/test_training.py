@@ -188,7 +188,8 @@ def test_two_processes_take_the_steps_that_one_takes(network, training_set, tmp_
     # its absolute differences have kinks, past which longer steps carry what differs by rounding
     steps = {"first_epochs": 1, "epochs": 2, "learning_rate": 1e-6} if network == "fang2019" else {"epochs": 1}
     short = settings(network, per_slice=4, batch=4, **steps)
-    options = [word for name, value in vars(short).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    given = {f"--{name.replace('_', '-')}": str(value) for name, value in vars(short).items() if value is not None}
+    options = [word for option in given.items() for word in option]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
