@@ -35,7 +35,7 @@ def fingerprints(path: Path, scan: ScanContext, basis: TemporalBasis) -> Fingerp
     """The frames of the scan's only slice, by the gadgets of the pipeline `mrf_t1ff`."""
     s = T1FFSettings()
     readout = Readout(s.trajectory, s.integrity, s.max_missing, s.demodulation_hz)
-    chain = Chain([NoiseWhitening(), readout, CoilCompression(s.coils), SpokeAccumulation(), Gridding(basis)])
+    chain = Chain([NoiseWhitening(), readout, CoilCompression(s.virtual_coils), SpokeAccumulation(), Gridding(basis)])
     chain.start(scan)
     return next(m for m in list(run_chain(chain, read_scan(path))) if isinstance(m, Fingerprints))
 

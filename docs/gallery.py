@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from rich.console import Console
 
-from spokestream.pipelines.chains import select
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.files.truth import Deviation, compare, read_truth, write_comparison
+from spokestream.pipelines.selection import select
 from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.scan_files.scan_file import truth_path

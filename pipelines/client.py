@@ -1,4 +1,4 @@
-"""The other end of the server: sends a scan as a scanner would, and listens while it sends."""
+"""The client of the server: sends a scan as a scanner would, and listens while it sends."""
 
 import json
 import socket
@@ -9,29 +9,34 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import ismrmrd
+import numpy as np
 
+from spokestream.errors import InputError, SpokestreamError
 from spokestream.pipelines import wire
+from spokestream.pipelines.settings import DEFAULT_PIPELINE
 
-__all__ = ["ClientError", "Pace", "Reply", "send_scan"]
+__all__ = ["ClientError", "Pace", "Reply", "scanner_pace", "send_scan"]
 
 READ_BYTES = 1 << 18
 CONNECT_S = 10.0
+TICK_S = 2.5e-3
+LONGEST_PAUSE_S = 60.0
 Pace: TypeAlias = Sequence[float] | Callable[[int], float]
-"""Seconds from item i to the next: one number an item, or a function of i."""
+"""Seconds from item i to the next item: a sequence with one number per item, or a function of i."""
 
 
-class ClientError(Exception):
-    """The scan was not reconstructed; the message is one sentence."""
+class ClientError(SpokestreamError):
+    """A server did not reconstruct the scan; the message is one sentence."""
 
 
 @dataclass
 class Reply:
-    """What a server made of a scan."""
+    """The answer of a server to a scan."""
 
     images: list[ismrmrd.Image] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     seconds_from_last_spoke_to_last_image: float = 0.0
-    """How long the person at the console waits after the scan."""
+    """The time that the person at the console waits after the scan."""
 
 
 def send_scan(
@@ -39,24 +44,24 @@ def send_scan(
     items: Iterable[Any],
     host: str = "localhost",
     port: int = 9002,
-    config: str = "mrf_t1ff",
-    parameters: Mapping[str, str] | None = None,
+    config: str = DEFAULT_PIPELINE,
+    parameters: Mapping[str, Any] | None = None,
     pace: Pace | None = None,
     on_event: Callable[[wire.Event], None] | None = None,
     timeout_s: float = 600.0,
 ) -> Reply:
-    """Send a scan and gather the images.
+    """Send a scan and collect the images.
 
     Args:
         header_xml: ISMRMRD header.
         items: acquisitions, waveforms and images, in order.
         host: name or address of the server.
         port: its TCP port.
-        config: name of the pipeline, or XML.
-        parameters: sent as a scanner's console does, after the header.
-        pace: when to send which item; as fast as the server takes them if None.
-        on_event: called, in another thread, with everything that the server says.
-        timeout_s: patience with a server that takes nothing, or says nothing after the scan.
+        config: the name of the pipeline, or XML.
+        parameters: settings of the pipeline, sent after the header as a scanner's console sends them.
+        pace: when to send which item; if None, items are sent as fast as the server takes them.
+        on_event: called, in another thread, with every message of the server.
+        timeout_s: how long the server may take nothing, or say nothing after the scan.
 
     Raises ClientError when there is no server, when it refuses the scan, and when it hangs up without CLOSE.
 
@@ -77,8 +82,26 @@ def send_scan(
     return listener.verdict()
 
 
+def scanner_pace(acquisitions: Iterable[ismrmrd.Acquisition], speed: float) -> list[float]:
+    """Seconds from every acquisition to the next, by their time stamps; 0 after the last.
+
+    Args:
+        acquisitions: a whole scan.
+        speed: how many times faster than the scanner.
+
+    Raises InputError if the speed is not positive.
+
+    """
+    if not 0 < speed < np.inf:
+        raise InputError(f"The speed must be positive, got {speed:g}.")
+    ticks = np.array([acquisition.acquisition_time_stamp for acquisition in acquisitions], float)
+    # stamps of other clocks, or of a day that ended, are no reason to wait for ever
+    seconds = np.clip(np.diff(ticks, append=ticks[-1:]) * TICK_S, 0, LONGEST_PAUSE_S)
+    return [float(s) for s in seconds / speed]
+
+
 def _script(
-    header_xml: str, items: Iterable[Any], config: str, parameters: Mapping[str, str] | None
+    header_xml: str, items: Iterable[Any], config: str, parameters: Mapping[str, Any] | None
 ) -> Iterator[wire.Event]:
     yield wire.ConfigText(config) if config.lstrip().startswith("<") else wire.ConfigFile(config)
     yield wire.Header(header_xml)
@@ -102,7 +125,7 @@ def _connect(host: str, port: int) -> socket.socket:
 
 
 def _speak(sock: socket.socket, events: Iterable[wire.Event], pace: Pace | None, listener: "_Listener") -> float:
-    """Say everything, in time; stop early when the server has. Returns when the last readout was sent."""
+    """Send everything at its time, but stop when the server has closed. Returns when the last readout was sent."""
     connection = wire.Connection(wire.Role.CLIENT)
     seconds = pace if callable(pace) or pace is None else pace.__getitem__
     due = last_spoke = time.monotonic()
@@ -128,7 +151,7 @@ def _speak(sock: socket.socket, events: Iterable[wire.Event], pace: Pace | None,
 
 
 class _Listener(threading.Thread):
-    """Gathers what the server says, until it says CLOSE or cannot."""
+    """Collects what the server says, until it says CLOSE or the connection breaks."""
 
     def __init__(self, sock: socket.socket, on_event: Callable[[wire.Event], None] | None) -> None:
         super().__init__(daemon=True, name="listener")
@@ -137,7 +160,7 @@ class _Listener(threading.Thread):
         self.over = threading.Event()
         """The server will say nothing more."""
         self.nothing_to_add = threading.Event()
-        """We have said everything, so that the server's silence counts."""
+        """Everything has been sent, so that a silent server is a failure from now on."""
         self._sock = sock
         self._on_event = on_event
         self._failure: Exception | None = None
@@ -151,7 +174,7 @@ class _Listener(threading.Thread):
             self.over.set()
 
     def verdict(self) -> Reply:
-        """The reply. Raises what kept it from being complete."""
+        """The reply. Raises the error that kept it from being complete."""
         for text in self.reply.texts:
             if text.startswith("ERROR"):
                 raise ClientError(f"The server says: {text.removeprefix('ERROR').strip()}")

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from spokestream.errors import ScanError
+from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
@@ -49,13 +49,13 @@ def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str
     gadgetron = _Gadgetron(sock)
     try:
         try:
-            from spokestream.pipelines import chains  # here, so that a broken installation is told as well
+            from spokestream.pipelines import selection  # here, so that a broken installation is told as well
 
             config_text, header_xml = gadgetron.introduction(config, header)
-            chain = chains.start_scan(chains.select(config_text, default=pipeline), header_xml, LOG)
+            chain = selection.start_scan(selection.select(config_text, default=pipeline), header_xml, LOG)
             for item in run_chain(chain, gadgetron.items()):
                 gadgetron.say(wire.Data(item))
-        except (ScanError, wire.ProtocolError) as error:
+        except SpokestreamError as error:
             gadgetron.say(wire.ErrorText(str(error)))
             LOG.error("%s", error)
         except ConnectionError:

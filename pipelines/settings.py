@@ -1,132 +1,119 @@
-"""Settings of a pipeline: frozen dataclasses whose fields say unit and meaning.
+"""Settings of the pipelines, and a site's file of settings."""
 
-Command-line flags, parameters from the scanner and the documentation all derive from them.
-"""
-
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, InputError
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
+from spokestream.settings import check_settings, declarations, setting
 
-__all__ = ["SETTINGS", "StreamSettings", "T1FFNetSettings", "T1FFSettings", "read_settings", "setting"]
-
-
-def setting(
-    default: Any, help: str, *, unit: str = "", choices: tuple[str, ...] = (), low: float = 0, high: float = 0,
-    peer: bool = True,
-) -> Any:  # fmt: skip
-    """Declare a settings field.
-
-    Args:
-        default: also gives the type: int, float or str.
-        help: one line.
-        unit: of numbers, where they have one.
-        choices: the values allowed, for text.
-        low: smallest number allowed.
-        high: largest number allowed; no limits if equal to `low`.
-        peer: whether a scanner may set it. Paths never: a peer names no file of ours.
-
-    """
-    return field(
-        default=default,
-        metadata={"help": help, "unit": unit, "choices": choices, "low": low, "high": high, "peer": peer},
-    )
+__all__ = ["DEFAULT_PIPELINE", "SETTINGS", "StreamSettings", "T1FFNetSettings", "T1FFSettings", "read_site_file"]
 
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """What every pipeline of MRF T1-FF has: from readouts to gridded images, and from maps to images of them."""
+    """The settings that all MRF T1-FF pipelines share: from readouts to gridded images, and from maps to their images.
 
-    sequence: str = setting("t1ff-2d-1400", "sequence preset, when the scan's header gives no trains and names none")
-    coils: int = setting(8, "virtual coils to which the array is compressed", low=1, high=64)
+    This class and those that extend it raise InputError for values that are not allowed.
+    """
+
+    sequence: str = setting(
+        "t1ff-2d-1400",
+        meaning="Preset, or TOML or Pulseq file, of scans whose header gives no trains and names no preset.",
+        peer=True,
+    )
+    virtual_coils: int = setting(
+        8, meaning="Virtual coils to which the coil array is compressed.", low=1, high=64, peer=True
+    )
     trajectory: str = setting(
         "auto",
-        "auto: embedded, else golden angle; angle: radians in user_float[0]; golden: from the spoke's index",
+        meaning="Embedded, else golden angle (auto); radians in user_float[0] (angle); by index of the spoke (golden).",
         choices=("auto", "angle", "golden"),
+        peer=True,
     )
-    integrity: str = setting("warn", "what an irregular spoke does to the scan", choices=("warn", "strict"))
-    max_missing: float = setting(0.1, "share of a slice's spokes that may be missing or damaged", low=0.0, high=0.9)
-    datatype: str = setting("uint16", "pixel type of the maps", choices=("uint16", "int16", "float32"))
-    threads: int = setting(2, "CPU threads of a scan", low=1, high=256, peer=False)
+    integrity: str = setting(
+        "warn",
+        meaning="Whether an irregular spoke is a warning or ends the scan.",
+        choices=("warn", "strict"),
+        peer=True,
+    )
+    max_missing: float = setting(
+        0.1, meaning="Fraction of a slice's spokes that may be missing or damaged.", low=0, high=0.9, peer=True
+    )
+    datatype: str = setting(
+        "uint16", meaning="Pixel type of the maps.", choices=("uint16", "int16", "float32"), peer=True
+    )
+    threads: int = setting(2, meaning="CPU threads of one scan.", low=1, high=256)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 @dataclass(frozen=True)
 class T1FFSettings(StreamSettings):
-    """Pipeline `mrf_t1ff`: MRF T1-FF by dictionary matching."""
+    """Settings of the pipeline `mrf_t1ff`: MRF T1-FF by dictionary matching."""
 
-    basis: str = setting("compressed", "temporal images that are gridded", choices=("compressed", "frames"))
-    dictionary: str = setting("", "dictionary file (HDF5); by default atoms are computed at the start", peer=False)
+    basis: str = setting(
+        "compressed", meaning="Temporal images that are gridded.", choices=("compressed", "frames"), peer=True
+    )
+    dictionary: Path | None = setting(
+        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
+    )
     demodulation_hz: float = setting(
         200.0,
-        "receiver frequency during the readout below water's, best midway to fat's, at 2.89 T",
+        meaning="Receiver frequency during the readout below that of water, best midway to that of fat, at 2.89 T.",
         unit="Hz",
         low=-600,
         high=600,
+        peer=True,
     )
 
 
 @dataclass(frozen=True)
 class T1FFNetSettings(StreamSettings):
-    """Pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
+    """Settings of the pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
 
-    network: str = setting("ours", "which of the networks that come with the software")
-    archive: str = setting("", "network archive (.pt) to take instead", peer=False)
+    network: str = setting("ours", meaning="Name of a network that comes with the software.", peer=True)
+    archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
     device: str = setting(
-        "auto", "where the network runs; auto is CUDA where there is some", choices=DEVICES, peer=False
+        "auto", meaning="Where the network runs; auto is CUDA on machines that have it.", choices=DEVICES
     )
     precision: str = setting(
         "auto",
-        "of the network; auto is half precision on CUDA, bfloat16 on CPUs that multiply it",
+        meaning="Arithmetic of the network; auto is half precision on CUDA, bfloat16 on CPUs that multiply it.",
         choices=PRECISIONS,
-        peer=False,
     )
 
 
 SETTINGS: dict[str, type[StreamSettings]] = {"mrf_t1ff": T1FFSettings, "mrf_t1ff_net": T1FFNetSettings}
-"""By the pipeline's name."""
+"""The settings class of every pipeline, by the name of the pipeline."""
+DEFAULT_PIPELINE = "mrf_t1ff"
 
-Settings = TypeVar("Settings", bound=StreamSettings)
 
-
-def read_settings(defaults: Settings, values: Mapping[str, str], *, trusted: bool = False) -> Settings:
-    """Settings with some fields replaced by values that come as text.
+def read_site_file(path: Path, *settings: type[Any]) -> dict[str, Any]:
+    """Values from a site's TOML file: one `name = value` a setting, without tables.
 
     Args:
-        defaults: what is not replaced.
-        values: field name -> text.
-        trusted: from our own command line; else only fields open to peers may be set.
+        path: the file.
+        settings: the settings classes that the file may set.
 
-    Raises:
-        ScanError: for unknown fields and impossible values, with what is allowed.
+    Raises FileError for a file that is not TOML, unknown names and values that are not allowed, and OSError.
 
     """
-    open_fields = {f.name: f for f in fields(defaults) if trusted or f.metadata["peer"]}
-    changes: dict[str, Any] = {}
-    for name, text in values.items():
-        if name not in open_fields:
-            raise ScanError(f"There is no parameter '{name[:64]}'; known are {', '.join(open_fields)}.")
-        changes[name] = _parse(open_fields[name], str(text))
-    return replace(defaults, **changes)
-
-
-def _parse(declared: "Field[Any]", text: str) -> object:
-    rules = declared.metadata
-    kind: type[Any] = type(declared.default)
-    if kind is str:
-        if rules["choices"] and text not in rules["choices"]:
-            raise ScanError(f"Parameter {declared.name} is one of {', '.join(rules['choices'])}, not '{text[:64]}'.")
-        if rules["peer"] and (Path(text).name != text or text.endswith(".toml")):
-            raise ScanError(f"Parameter {declared.name} takes a name, not a path.")
-        return text
+    known = {name: d for kind in settings for name, d in declarations(kind).items()}
     try:
-        value = kind(text)
-    except ValueError:
-        raise ScanError(f"Parameter {declared.name} takes a number, not '{text[:64]}'.") from None
-    low, high = rules["low"], rules["high"]
-    if low < high and not low <= value <= high:
-        unit = f" {rules['unit']}" if rules["unit"] else ""
-        raise ScanError(f"Parameter {declared.name} lies between {low} and {high}{unit}, not at {text[:64]}.")
-    return value
+        values = tomllib.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise FileError(f"{path} is not a TOML file: {error}.") from None
+    typed = {}
+    for name, given in values.items():
+        if name not in known:
+            raise FileError(f"{path}: there is no setting '{name}'; known are {', '.join(known)}.")
+        try:
+            typed[name] = known[name].read(given)
+            known[name].check(typed[name])
+        except InputError as error:
+            raise FileError(f"{path}: {error}") from None
+    return typed

@@ -56,7 +56,7 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
         for index in range(settings.slices):
             phantom = exam.phantom(index)
             if index == 0:
-                create_truth(truth, protocol, phantom.label_names, asdict(settings))
+                create_truth(truth, protocol, phantom.label_names, asdict(settings) | {"fov_mm": protocol.fov_mm})
             write_truth(truth, index, phantom)
             kspace = acquire(phantom, exam.sensitivities, exam.sequence, exam.actual, exam.signal, progress=advance)
             if settings.drift_hz:

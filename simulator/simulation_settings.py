@@ -13,54 +13,81 @@ __all__ = ["SimulationSettings"]
 
 MOST_SPOKES = 65_535
 MOST_BYTES = 2 << 30
-"""Largest k-space of one slice; at times several copies of it are in memory."""
+"""The largest k-space of one slice, of which several copies are in memory at times."""
 
 
 @dataclass(frozen=True)
 class SimulationSettings:
     """The settings of a simulated scan. Raises InputError, in one sentence, for settings that no scanner can have."""
 
-    anatomy: str = setting("thigh", "", "What lies in the scanner.", choices=tuple(ANATOMIES))
-    population: str = setting("patients", "", "Whom the subject is drawn from.", choices=tuple(POPULATIONS))
-    seed: int = setting(0, "", "Which subject of the population, and all other chance.", 0, 2**32)
-    matrix: int = setting(350, "pixels", "Image matrix along x and y.", 8, 2048)
-    fov_mm: float = setting(0.0, "mm", "Field of view; 0 takes that of the anatomy, 350 for limbs.", 0, 1000)
-    slices: int = setting(1, "", "Slices of 8 mm along the anatomy.", 1, 1000)
-    slice_spacing_mm: float = setting(20.0, "mm", "From one slice's centre to the next.", 0.1, 1000)
+    anatomy: str = setting("thigh", meaning="What lies in the scanner.", choices=tuple(ANATOMIES))
+    population: str = setting("patients", meaning="Whom the subject is drawn from.", choices=tuple(POPULATIONS))
+    seed: int = setting(
+        0, meaning="Number of the subject in the population, and seed of all other random numbers.", low=0, high=2**32
+    )
+    matrix: int = setting(350, meaning="Image matrix along x and y.", unit="pixels", low=8, high=2048)
+    fov_mm: float | None = setting(
+        None, meaning="Field of view; by default that of the anatomy, 350 for limbs.", unit="mm", low=1, high=1000
+    )
+    slices: int = setting(1, meaning="Slices of 8 mm along the anatomy.", low=1, high=1000)
+    slice_spacing_mm: float = setting(
+        20.0, meaning="Distance from the centre of one slice to that of the next.", unit="mm", low=0.1, high=1000
+    )
     tilt_deg: tuple[float, float] = setting(
         (0.0, 0.0),
-        "deg",
-        "Oblique slices, anatomy and all: turned about the left-right, then the back-front axis.",
-        -90,
-        90,
+        meaning="Angles by which slices and anatomy are turned about the left-right axis, then the back-front axis.",
+        unit="deg",
+        low=-90,
+        high=90,
     )
-    coils: int = setting(12, "", "Receive coils around the body.", 1, 256)
+    coils: int = setting(12, meaning="Receive coils around the body.", low=1, high=256)
     noise: float = setting(
-        0.1, "", "Noise of one frame over its mean signal, per real and imaginary part; 0 is none.", 0, 1e6
+        0.1, meaning="Noise of one frame over its mean signal, per real and imaginary part; 0 is none.", low=0, high=1e6
     )
-    sequence: str = setting("t1ff-2d-1400", "", "Sequence preset, or a TOML or Pulseq file.")
-    arms: str = setting("radial", "", "Shape of a spoke.", choices=("radial", "spiral"))
+    sequence: str = setting("t1ff-2d-1400", meaning="Sequence preset, or a TOML or Pulseq file.")
+    arms: str = setting("radial", meaning="Shape of a spoke.", choices=("radial", "spiral"))
     trajectory: str = setting(
-        "embedded", "", "How the file tells the trajectory.", choices=("embedded", "angle", "none")
+        "embedded", meaning="How the file gives the trajectory.", choices=("embedded", "angle", "none")
     )
-    dwell_us: float = setting(2.0, "us", "Time between two samples.", 0.01, 1000)
-    oversampling: float = setting(2.0, "", "Readout oversampling: samples per pixel.", 1, 16)
-    center_shift: int = setting(0, "samples", "By how much the echo comes before the middle of a spoke.", 0, 10000)
+    dwell_us: float = setting(2.0, meaning="Time between two samples.", unit="us", low=0.01, high=1000)
+    oversampling: float = setting(2.0, meaning="Readout oversampling: samples per pixel.", low=1, high=16)
+    center_shift: int = setting(
+        0,
+        meaning="Number of samples by which the echo comes before the middle of a spoke.",
+        unit="samples",
+        low=0,
+        high=10000,
+    )
     inversion_efficiency: float = setting(
-        1.0, "", "Of the 180 degree pulse: 1 is perfect, 0 saturates, -1 is none.", -1, 1
+        1.0,
+        meaning="Efficiency of the 180 degree pulse: 1 inverts fully, 0 saturates, -1 does nothing.",
+        low=-1,
+        high=1,
     )
-    slice_profile: str = setting("rectangular", "", "Flip angle over the slice's thickness.", choices=PROFILES)
+    slice_profile: str = setting("rectangular", meaning="Shape of the flip angle across the slice.", choices=PROFILES)
     delays: tuple[float, float] = setting(
-        (0.0, 0.0), "samples", "Delays of the x and y gradient, which the file does not tell, as in 0.3,-0.2.", -5, 5
+        (0.0, 0.0),
+        meaning="Delays of the x and y gradients, which the file does not contain, as in 0.3,-0.2.",
+        unit="samples",
+        low=-5,
+        high=5,
     )
     trajectory_error: float = setting(
-        0.0, "samples", "Root mean square of a smooth error along the spokes, which the file does not tell.", 0, 5
+        0.0,
+        meaning="Root mean square of a smooth error along the spokes, which the file does not contain.",
+        unit="samples",
+        low=0,
+        high=5,
     )
-    drift_hz: float = setting(0.0, "Hz", "Drift of the field from the scan's start to its end.", -1000, 1000)
-    motion_mm: float = setting(0.0, "mm", "How far the patient moves between slices, in whole pixels.", 0, 50)
-    missing: float = setting(0.0, "", "Share of the spokes that never arrive.", 0, 0.9)
-    duplicated: float = setting(0.0, "", "Share of the spokes that arrive twice.", 0, 1)
-    corrupted: float = setting(0.0, "", "Share of the spokes that hold a spike.", 0, 1)
+    drift_hz: float = setting(
+        0.0, meaning="Drift of the field from the start of the scan to its end.", unit="Hz", low=-1000, high=1000
+    )
+    motion_mm: float = setting(
+        0.0, meaning="How far the patient moves between slices, rounded to whole pixels.", unit="mm", low=0, high=50
+    )
+    missing: float = setting(0.0, meaning="Fraction of the spokes that never arrive.", low=0, high=0.9)
+    duplicated: float = setting(0.0, meaning="Fraction of the spokes that arrive twice.", low=0, high=1)
+    corrupted: float = setting(0.0, meaning="Fraction of the spokes that contain a spike.", low=0, high=1)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -2,7 +2,6 @@
 
 import argparse
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,17 @@ from torch import nn
 
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import NETWORKS
-from spokestream.pipelines.chains import select
-from spokestream.pipelines.cli.commands import COMMANDS
+from spokestream.pipelines.cli.main import COMMANDS
 from spokestream.pipelines.cli.options import add_options
+from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.selection import select
+from spokestream.pipelines.settings import SETTINGS, T1FFSettings, read_site_file
+from spokestream.settings import declarations, layered
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 ROOT = Path(__file__).parents[1]
+NODE_SETTINGS = (ServerSettings, *SETTINGS.values())
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -49,14 +52,35 @@ def test_the_table_of_simulation_options_is_the_one_in_the_code():
     )
     parser = argparse.ArgumentParser()
     add_options(parser, SimulationSettings)
-    declared = {f.name.replace("_", "-"): f for f in fields(SimulationSettings)}
-    assert [row[0] for row in rows] == list(declared)
-    for name, unit, default, meaning, example in rows:
-        field = declared[name]
-        given = vars(parser.parse_args([f"--{name}={default}"]))[field.name]
-        assert (unit, given) == (field.metadata["unit"], field.default)
-        assert meaning.startswith(field.metadata["help"].rstrip("."))
+    declared = declarations(SimulationSettings)
+    assert [row[0].replace("-", "_") for row in rows] == list(declared)
+    for (_, unit, default, meaning, example), setting in zip(rows, declared.values(), strict=True):
+        assert (unit, setting.read(default) if default else None) == (setting.unit, setting.default)
+        choices = f": {', '.join(setting.choices)}" if setting.choices else ""
+        assert meaning == setting.meaning.rstrip(".") + choices + "."
         SimulationSettings(**vars(parser.parse_args(example.split())))
+
+
+def test_the_table_of_settings_of_the_node_is_the_one_in_the_code():
+    rows = re.findall(
+        r"^\| `--([\w-]+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$",
+        (ROOT / "docs/deployment.md").read_text(),
+        flags=re.MULTILINE,
+    )
+    declared = {name: d for kind in NODE_SETTINGS for name, d in declarations(kind).items()}
+    assert [row[0].replace("-", "_") for row in rows] == list(declared)
+    for (_, unit, default, choices, meaning, peer), setting in zip(rows, declared.values(), strict=True):
+        assert (unit, choices, meaning) == (setting.unit, ", ".join(setting.choices), setting.meaning)
+        assert (setting.read(default) if default else None) == setting.default
+        assert (peer == "yes") == setting.peer
+
+
+def test_the_site_s_file_that_the_deployment_page_shows_is_accepted(tmp_path):
+    (site,) = blocks(ROOT / "docs/deployment.md", "toml")
+    (tmp_path / "site.toml").write_text(site)
+    values = read_site_file(tmp_path / "site.toml", *NODE_SETTINGS)
+    assert layered(ServerSettings(), values).max_sessions == 2
+    assert layered(T1FFSettings(), values).virtual_coils == 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -89,7 +113,7 @@ def test_configurations_are_accepted():
     shown = re.findall(r"<configuration.*?</configuration>", "\n".join(page.read_text() for page in PAGES))
     assert len(shown) >= 2
     for text in shown:
-        assert select(text, default="mrf_t1ff").settings.coils == 8
+        assert select(text, default="mrf_t1ff").settings.virtual_coils == 8
 
 
 def test_the_table_of_maps_is_the_one_in_the_code():

@@ -50,7 +50,7 @@ class Archived(nn.Module):
         return planes
 
 
-def export(run: Path, data: Path, archive: Path, name: str = "") -> tuple[Contract, float]:
+def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tuple[Contract, float]:
     """Write the best weights of a run as an archive, which appears when it was compared with the network.
 
     Args:

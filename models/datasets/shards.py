@@ -93,8 +93,8 @@ def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices:
         file.attrs["corner"] = corner
         file.attrs["fov_mm"] = exam.protocol.fov_mm
         file.attrs["noise_sigma"] = exam.sigma
-        for group, values in (("subject", exam.subject), ("exam", exam.settings)):
-            file.create_group(group).attrs.update(asdict(values))
+        file.create_group("subject").attrs.update(asdict(exam.subject))
+        file.create_group("exam").attrs.update(asdict(exam.settings) | {"fov_mm": exam.protocol.fov_mm})
 
 
 class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):

@@ -1,4 +1,4 @@
-"""What a training run can be told, with unit, meaning and limits of every setting."""
+"""The settings of a training run."""
 
 from dataclasses import dataclass
 
@@ -9,37 +9,60 @@ __all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
 )  # fmt: skip
-"""`spokestream.models.training.recipes` says how each is built and trained."""
+"""The networks that can be trained; `spokestream.models.training.recipes` says how."""
 DECAYS = ("none", "cosine", "tenfold")
-"""Of the learning rate: not at all; to zero, after a rise over the first hundredth; to a ten-thousandth in steps of a
-tenth."""
+"""Decays of the learning rate: none; to zero along a cosine, after a rise over the first hundredth of the run; to a
+ten-thousandth in steps of a tenth."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """A training run. Raises ValueError, in one sentence, for what cannot be."""
+    """A training run. Raises InputError, in one sentence, for what cannot be."""
 
-    network: str = setting("ours", "", "Which one.", choices=NETWORKS)
-    maps: str = setting("", "", "Maps to train, with commas; by default all of the set's tissue model.")
-    seed: int = setting(0, "", "Of the first weights and of all that is drawn.", 0, 2**31)
-    validation: int = setting(10, "subjects", "The last of the set, held out to choose the best weights.", 1, 100_000)
-    subjects: int = setting(0, "", "Subjects to learn from, the first of the set; 0 takes all others.", 0, 1_000_000)
-    epochs: int = setting(0, "", "How often every slice is seen; 0 takes the paper's.", 0, 100_000)
-    first_epochs: int = setting(
-        0, "", "Of them, those of the first step where a network learns in two; 0 takes the paper's.", 0, 100_000
+    network: str = setting("ours", meaning="The network to train.", choices=NETWORKS)
+    maps: str | None = setting(
+        None, meaning="Maps that the network predicts, with commas; by default all of the set's tissue model."
     )
-    learning_rate: float = setting(0.0, "", "Of Adam; 0 takes the paper's.", 0, 1)
+    seed: int = setting(0, meaning="Seed of the first weights and of all other random numbers.", low=0, high=2**31)
+    validation: int = setting(
+        10, meaning="Subjects at the end of the set that are held out to choose the best weights.", low=1, high=100_000
+    )
+    subjects: int | None = setting(
+        None, meaning="Subjects to train on, from the start of the set; by default all others.", low=1, high=1_000_000
+    )
+    epochs: int | None = setting(
+        None, meaning="How often every slice is used; by default as in the paper.", low=1, high=100_000
+    )
+    first_epochs: int | None = setting(
+        None,
+        meaning="Epochs of the first step of networks that are trained in two steps; by default as in the paper.",
+        low=1,
+        high=100_000,
+    )
+    learning_rate: float | None = setting(
+        None, meaning="Learning rate of Adam; by default that of the paper.", low=1e-9, high=1
+    )
     decay: str = setting(
-        "paper", "", "Of the learning rate; cosine is for a run much shorter than the paper's.",
+        "paper",
+        meaning="Decay of the learning rate; cosine is for runs much shorter than that of the paper.",
         choices=("paper", *DECAYS),
-    )  # fmt: skip
-    patch: int = setting(0, "pixels", "Side of a patch that leaves the network; 0 takes the paper's.", 0, 1024)
-    per_slice: int = setting(0, "", "Patches of a slice and epoch; 0 takes the paper's.", 0, 1_000_000)
-    batch: int = setting(0, "", "Patches of a step; 0 takes the paper's.", 0, 1_000_000)
+    )
+    patch: int | None = setting(
+        None,
+        meaning="Side of the patch that the network predicts; by default as in the paper.",
+        unit="pixels",
+        low=1,
+        high=1024,
+    )
+    per_slice: int | None = setting(
+        None, meaning="Patches of each slice in an epoch; by default as in the paper.", low=1, high=1_000_000
+    )
+    batch: int | None = setting(None, meaning="Patches in a batch; by default as in the paper.", low=1, high=1_000_000)
     precision: str = setting(
-        "auto", "", "Of the arithmetic; auto takes bfloat16 where the machine has it.",
+        "auto",
+        meaning="Arithmetic; auto is bfloat16 on machines that have it.",
         choices=("auto", "float32", "bfloat16"),
-    )  # fmt: skip
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,1 +1,1 @@
-"""The command line: one file a command."""
+"""The command line. Every command is a file with its line of help, its options, and the function that runs it."""

@@ -1,4 +1,4 @@
-"""`spokestream dataset`: make a training set, go on with one, or add subjects to it."""
+"""`spokestream dataset`: make a training set, continue one, or add subjects to it."""
 
 import argparse
 from pathlib import Path
@@ -7,22 +7,26 @@ from time import perf_counter
 from spokestream.pipelines.cli.options import add_options, settings_from
 from spokestream.pipelines.cli.progress import counting_progress
 
-__all__ = ["options", "run"]
+__all__ = ["HELP", "options", "run"]
+
+HELP = "make a training set, continue one, or add subjects to it"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the folder, where to compute, and the settings of the set."""
     from spokestream.models.datasets.data_settings import DataSettings
 
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="to fill; an interrupted call goes on where it was")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to write; an interrupted set is continued")
     parser.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a Dask scheduler, or 'synchronous' [processes of this machine]"
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Dask scheduler, or 'synchronous' for this process; by default processes of this machine",
     )
     add_options(parser, DataSettings)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Make what is missing and say in one line what there is. Raises ValueError for what cannot be made."""
+    """Make the missing subjects and say in one line what there is. Raises SpokestreamError for what cannot be made."""
     from rich.console import Console
 
     from spokestream.models.datasets.data_settings import DataSettings

@@ -1,49 +1,86 @@
-"""The demonstration: a simulated scan played into a server at the pace of a scanner, its maps against the truth."""
+"""`spokestream demo`: simulate a scan, play it into a server as a scanner would, compare the maps with the truth."""
 
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-import ismrmrd
-import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from spokestream.pipelines.cli.options import add_options, add_set_option, named_values, settings_from
+from spokestream.pipelines.settings import DEFAULT_PIPELINE
 
-from spokestream.pipelines.chains import select, warm_up
-from spokestream.pipelines.client import send_scan
-from spokestream.pipelines.files.ismrmrd_file import Scan, read_scan
-from spokestream.pipelines.files.outputs import Report, map_volumes, write_outputs
-from spokestream.pipelines.files.replay import peak_memory_mb
-from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
-from spokestream.pipelines.node.local_server import local_server
-from spokestream.pipelines.pace import scanner_pace
-from spokestream.simulator.scan_files.scan_file import truth_path
-from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+if TYPE_CHECKING:
+    import ismrmrd
+    from rich.console import Console
+    from rich.progress import Progress
 
-__all__ = ["run_demo"]
+    from spokestream.pipelines.files.ismrmrd_file import Scan
+    from spokestream.pipelines.files.outputs import Report
+    from spokestream.simulator.simulation_settings import SimulationSettings
+
+__all__ = ["HELP", "options", "run", "run_demo"]
+
+HELP = "simulate a scan, play it into a server, compare the maps with the truth"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: the folder of the results, the pipeline, the pace and the settings of the scan."""
+    from spokestream.simulator.simulation_settings import SimulationSettings
+
+    parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
+    parser.add_argument(
+        "--pipeline", default=DEFAULT_PIPELINE, metavar="NAME", help=f"which reconstruction [{DEFAULT_PIPELINE}]"
+    )
+    add_set_option(parser)
+    parser.add_argument(
+        "--speed", type=float, default=3.0, metavar="X", help="how many times faster than a scanner [3]"
+    )
+    add_options(parser, SimulationSettings)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the demonstration with the settings of the command line."""
+    from rich.console import Console
+
+    from spokestream.simulator.simulation_settings import SimulationSettings
+
+    settings = settings_from(arguments, SimulationSettings)
+    parameters = named_values(arguments.parameters)
+    run_demo(arguments.output, settings, arguments.pipeline, parameters, arguments.speed, Console())
 
 
 def run_demo(
     directory: Path,
-    settings: SimulationSettings,
+    settings: "SimulationSettings",
     pipeline: str,
     parameters: dict[str, str],
     speed: float,
-    console: Console,
+    console: "Console",
 ) -> None:
-    """Simulate, serve, send, compare: leaves `scan.h5`, the maps and `demo.png` in a directory.
+    """Simulate, serve, send and compare; writes `scan.h5`, the maps and `demo.png` into a directory.
 
     Args:
-        directory: made if need be.
-        settings: of the scan.
-        pipeline: its name.
-        parameters: of the pipeline.
-        speed: in multiples of the scanner's.
-        console: for progress and results.
+        directory: made if it does not exist.
+        settings: the settings of the scan.
+        pipeline: the name of the pipeline.
+        parameters: the settings of the pipeline.
+        speed: how many times faster than the scanner.
+        console: where progress and results are shown.
 
-    Raises ValueError or ScanError for impossible settings, ClientError when the scan cannot be reconstructed, OSError.
+    Raises InputError or ScanError for impossible settings, ClientError when the scan cannot be reconstructed, OSError.
 
     """
+    import numpy as np
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from spokestream.pipelines.chains import warm_up
+    from spokestream.pipelines.files.ismrmrd_file import read_scan
+    from spokestream.pipelines.files.outputs import map_volumes, write_outputs
+    from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
+    from spokestream.pipelines.selection import select
+    from spokestream.simulator.scan_files.scan_file import truth_path
+    from spokestream.simulator.simulate import simulate_scan
+
     warm_up(select(pipeline).with_parameters(parameters).settings)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "scan.h5"
@@ -65,11 +102,16 @@ def run_demo(
 
 
 def _scan(
-    source: Scan, pipeline: str, parameters: dict[str, str], speed: float, progress: Progress
-) -> tuple[list[ismrmrd.Image], Report]:
+    source: "Scan", pipeline: str, parameters: dict[str, str], speed: float, progress: "Progress"
+) -> "tuple[list[ismrmrd.Image], Report]":
+    from spokestream.pipelines.client import scanner_pace, send_scan
+    from spokestream.pipelines.files.outputs import Report
+    from spokestream.pipelines.files.replay import peak_memory_mb
+    from spokestream.pipelines.node.server import local_server
+
     task = progress.add_task("Scanning", total=source.n_acquisitions)
 
-    def shown() -> Iterator[ismrmrd.Acquisition]:
+    def shown() -> "Iterator[ismrmrd.Acquisition]":
         for acquisition in source:
             yield acquisition
             progress.advance(task)

@@ -5,6 +5,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from spokestream.errors import FileError, InputError
 from spokestream.pipelines.cli.progress import counting_progress
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
     from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
-__all__ = ["options", "run"]
+__all__ = ["HELP", "options", "run"]
+
+HELP = "make a dictionary file for a sequence"
 
 T1FF = "t1ff"
 
@@ -23,7 +26,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     from spokestream.simulator.physics.sequences.loading import preset_names
 
     parser.add_argument(
-        "file", type=Path, metavar="OUT.h5", help="to write; an interrupted call goes on where it stopped"
+        "file", type=Path, metavar="OUT.h5", help="where to write; an interrupted dictionary is continued"
     )
     parser.add_argument(
         "--sequence", required=True, metavar="NAME", help=f"a .toml or .seq file, or one of {', '.join(preset_names())}"
@@ -32,12 +35,15 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--grid", required=True, choices=(T1FF, *GRIDS), help="water, fat and B1 (t1ff), or T1 and T2 as published"
     )
     parser.add_argument(
-        "--compress", type=_number, metavar="X", help="to a share of the energy (0.9999) or a rank (12) [every spoke]"
+        "--compress",
+        type=_number,
+        metavar="X",
+        help="compress to a fraction of the energy (0.9999) or to a rank (12); by default every spoke is kept",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Make the dictionary and say in one line what came out. Raises ValueError for what cannot be made."""
+    """Make the dictionary and say in one line what came out. Raises SpokestreamError for what cannot be made."""
     from rich.console import Console
 
     from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -58,9 +64,9 @@ def _t1ff(file: Path, sequence: "PulseSequence", compress: float | None) -> str:
     from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary, save_dictionary
 
     if compress is not None:
-        raise ValueError("A T1-FF dictionary is compressed when a scan starts; leave --compress out.")
+        raise InputError("A T1-FF dictionary is compressed when a scan starts; leave --compress out.")
     if not file.parent.is_dir():
-        raise ValueError(f"There is no folder {file.parent} to write the dictionary to.")
+        raise FileError(f"There is no folder {file.parent} to write the dictionary to.")
     dictionary = build_dictionary(sequence)
     save_dictionary(file, dictionary, __version__)
     return f"{len(dictionary.atoms):,} atoms, {len(sequence):,} spokes each"
@@ -80,7 +86,7 @@ def _t1t2(file: Path, sequence: "PulseSequence", grid: str, compress: float | No
 
 
 def _number(text: str) -> float:
-    """A whole number is a rank and must stay one; any other is a share."""
+    """A whole number is a rank and must remain a whole number; any other number is a fraction."""
     try:
         return int(text)
     except ValueError:

@@ -1,30 +1,38 @@
-"""A check of the install, end to end: a small simulated scan must come out as the truth says."""
+"""`spokestream doctor`: check the install end to end; a small simulated scan must come out as its truth."""
 
-from importlib.metadata import version
+import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nibabel
-import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
+from spokestream.errors import ScanError, SpokestreamError
 
-from spokestream.errors import ScanError
-from spokestream.pipelines.files.replay import replay
-from spokestream.pipelines.files.truth import compare, read_truth
-from spokestream.simulator.scan_files.scan_file import truth_path
-from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
 
-__all__ = ["examine"]
+__all__ = ["HELP", "examine", "options", "run"]
 
-SCAN = SimulationSettings(matrix=48, coils=4, noise=0.02)
+HELP = "check this install end to end on a small simulated scan"
+MATRIX, COILS, NOISE = 48, 4, 0.02
 ACCEPTED_RMSE = {"ff": 0.15, "t1h2o": 300.0, "deltaf": 25.0}
-"""In muscle, at this coarse matrix, where partial volume dominates."""
+"""The largest errors in muscle; at this coarse matrix, partial volume dominates them."""
 
 
-def examine(console: Console) -> None:
-    """Run all checks, one line each. Raises ScanError at the first that fails."""
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command takes no arguments."""
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run all checks. Raises ScanError at the first that fails."""
+    from rich.console import Console
+
+    examine(Console())
+
+
+def examine(console: "Console") -> None:
+    """Run all checks and print one line for each. Raises ScanError at the first that fails."""
     with TemporaryDirectory(prefix="spokestream-") as folder:
         scan, maps = Path(folder) / "scan.h5", Path(folder) / "maps"
         for what, check in (
@@ -37,11 +45,15 @@ def examine(console: Console) -> None:
                 found = check()
             except Exception as error:
                 console.print(f"[red]✗[/red] {what}", highlight=False)
-                raise ScanError(f"{what[0].upper()}{what[1:]}? No: {error}") from error
+                if isinstance(error, SpokestreamError | OSError | ImportError):
+                    raise ScanError(f"{what[0].upper()}{what[1:]}? No: {error}") from error
+                raise
             console.print(f"[green]✓[/green] {what} [dim]{found}[/dim]", highlight=False, soft_wrap=True)
 
 
 def _libraries() -> str:
+    from importlib.metadata import version
+
     import finufft  # noqa: F401
     import torch  # noqa: F401
 
@@ -49,16 +61,23 @@ def _libraries() -> str:
 
 
 def _simulation(scan: Path) -> str:
-    simulate_scan(scan, SCAN)
-    return f"{SCAN.matrix} × {SCAN.matrix} pixels, {SCAN.coils} coils, {scan.stat().st_size / 1e6:.0f} MB"
+    from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+    simulate_scan(scan, SimulationSettings(matrix=MATRIX, coils=COILS, noise=NOISE))
+    return f"{MATRIX} × {MATRIX} pixels, {COILS} coils, {scan.stat().st_size / 1e6:.0f} MB"
 
 
 def _reconstruction(scan: Path, maps: Path) -> str:
+    from spokestream.pipelines.files.replay import replay
+
     report = replay(scan, maps)
     return f"{report.acquisitions} readouts in {report.total_s:.1f} s, {report.peak_memory_mb:.0f} MB"
 
 
 def _agreement(scan: Path, maps: Path) -> str:
+    from spokestream.pipelines.files.truth import compare, read_truth
+    from spokestream.simulator.scan_files.scan_file import truth_path
+
     volumes = {path.name.removesuffix(".nii.gz"): _read_nifti(path) for path in maps.glob("*.nii.gz")}
     found = []
     for row in compare(volumes, read_truth(truth_path(scan))):
@@ -70,6 +89,10 @@ def _agreement(scan: Path, maps: Path) -> str:
     return ", ".join(found)
 
 
-def _read_nifti(path: Path) -> NDArray[np.float32]:
+def _read_nifti(path: Path) -> "NDArray[np.float32]":
+    """The volume as (slices, y, x)."""
+    import nibabel
+    import numpy as np
+
     volume: Any = nibabel.load(path)
-    return np.asarray(volume.dataobj, np.float32).T  # (slices, y, x)
+    return np.asarray(volume.dataobj, np.float32).T

@@ -1,35 +1,43 @@
-"""`spokestream evaluate`: reconstructors on held-out subjects, as numbers and as a page."""
+"""`spokestream evaluate`: compare reconstructors on held-out subjects, as numbers and as a page."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.pipelines.cli.progress import counting_progress
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["options", "run"]
+__all__ = ["HELP", "options", "run"]
+
+HELP = "compare reconstructors on held-out subjects: tables, figures, one page"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the sets, the reconstructors, and where to compute."""
     parser.add_argument(
-        "folders", type=Path, nargs="+", metavar="FOLDER", help="made by `spokestream dataset`, of subjects held out"
+        "folders",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="folder of held-out subjects, made by `spokestream dataset`",
     )
     parser.add_argument(
         "--with", action="append", dest="reconstructors", metavar="WHAT",
-        help="matching, an archive's path, or the name of one that comes with the software; once for each [matching]",
+        help="matching, the path of an archive, or the name of a network that comes with the software; once for each "
+        "[matching]",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report [report]")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads [2]")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="of networks [auto]")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="of networks [auto]")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run [auto]")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="arithmetic of networks [auto]")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Evaluate, write the report, and show its ranking. Raises ValueError for what cannot be evaluated."""
+    """Evaluate, write the report, and show its ranking. Raises SpokestreamError for what cannot be evaluated."""
     from rich.console import Console
 
     from spokestream.models.evaluation.evaluating import evaluate
@@ -37,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.models.evaluation.report import write_report
 
     if arguments.threads < 1:
-        raise ValueError(f"Evaluation takes one thread or more, not {arguments.threads}.")
+        raise InputError(f"Evaluation takes one thread or more, not {arguments.threads}.")
     wanted = arguments.reconstructors or [MATCHING]
     reconstructors = [reconstructor(what, arguments.device, arguments.precision) for what in wanted]
     console = Console()
@@ -51,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _ranking(found: dict[str, Any], condition: str) -> "Table":
-    """Errors of one set, a row a reconstructor; red where matching does better."""
+    """The errors on one set, one row for each reconstructor; red where matching has the smaller error."""
     from rich.table import Table
 
     from spokestream.models.evaluation.report import error_text, is_worse
@@ -60,7 +68,7 @@ def _ranking(found: dict[str, Any], condition: str) -> "Table":
     table.add_column("")
     for name, about in found["maps"].items():
         unit = "" if about["unit"] == "1" else about["unit"]
-        over = found["ranked"][name].replace(" ", "")  # names of networks need the room
+        over = found["ranked"][name].replace(" ", "")  # the names of networks need the room
         table.add_column(f"{name}\n{unit}\n{over}", justify="right", no_wrap=True)
     for heading in ("\n\nflagged", "\ns a\nslice"):
         table.add_column(heading, justify="right", no_wrap=True)

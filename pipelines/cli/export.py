@@ -3,19 +3,24 @@
 import argparse
 from pathlib import Path
 
-__all__ = ["options", "run"]
+__all__ = ["HELP", "options", "run"]
+
+HELP = "make an archive of a trained network"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: folders of the run and of its training set, the archive, its name."""
-    parser.add_argument("folder", type=Path, metavar="RUN", help="of 'spokestream train'")
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder of the training set that it learnt from")
+    parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a run of 'spokestream train'")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder of the training set of that run")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="archive to write (.pt)")
-    parser.add_argument("--name", default="", help="by which reports call it [the network's]")
+    parser.add_argument("--name", help="name of the archive in reports; by default that of the network")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the archive and its card, and say how near it is to the network. Raises ValueError for what it is not."""
+    """Write the archive and its model card, and say how closely it reproduces the network.
+
+    Raises SpokestreamError for a run that cannot be exported, and OSError.
+    """
     from rich.console import Console
 
     from spokestream.models.archives.exporting import export

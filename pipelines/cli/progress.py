@@ -1,23 +1,32 @@
-"""The progress bar of long work that counts things."""
+"""Progress of long work on the console, and warnings above it."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["counting_progress"]
+__all__ = ["Show", "counting_progress", "warnings_on"]
+
+
+class Show(Protocol):
+    """Shows how far the work is."""
+
+    def __call__(self, done: int, total: int, label: str = "") -> None:
+        """Show how many things are done, how many there are, and a label in front of the bar."""
 
 
 @contextmanager
-def counting_progress(console: "Console", things: str, window_s: float = 30) -> Iterator[Callable[[int, int], None]]:
-    """A bar with time gone and time left; yields what is told how many things are done and how many there are.
+def counting_progress(console: "Console", things: str, window_s: float = 30, *, hidden: bool = False) -> Iterator[Show]:
+    """A bar with the time elapsed and the time left.
 
     Args:
-        console: nothing is shown where it is no terminal.
-        things: that are counted, in the plural.
-        window_s: over which the time left is estimated.
+        console: where to show it; nothing is shown where it is no terminal.
+        things: what is counted, in the plural.
+        window_s: period over which the time left is estimated.
+        hidden: show nothing in any case.
 
     """
     from rich.progress import (
@@ -29,8 +38,29 @@ def counting_progress(console: "Console", things: str, window_s: float = 30) -> 
         TimeRemainingColumn,
     )
 
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn(things), TimeElapsedColumn(), TimeRemainingColumn()
-    silent = not console.is_terminal
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(things), TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    silent = hidden or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=silent, speed_estimate_period=window_s) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def show(done: int, total: int, label: str = "") -> None:
+            bar.update(task, completed=done, total=total, description=label)
+
+        yield show
+
+
+@contextmanager
+def warnings_on(console: "Console") -> Iterator[None]:
+    """Show the warnings of a reconstruction on the console while the context lasts."""
+    from rich.logging import RichHandler
+
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logger = logging.getLogger("spokestream")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -20,7 +20,7 @@ from spokestream.pipelines.files.figures import overview_figure
 from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.simulator.physics.quantities import QUANTITIES
 
-__all__ = ["Report", "map_volumes", "write_map_images", "write_outputs"]
+__all__ = ["Report", "image_counts", "image_provenance", "map_volumes", "write_map_images", "write_outputs"]
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
 PREFIX = "spokestream_"
@@ -62,7 +62,7 @@ def write_outputs(directory: str | Path, images: Sequence[ismrmrd.Image], header
         paths += write_nifti(directory, of_one_map)
     size = np.array(images[0].field_of_view) / np.array(images[0].matrix_size)
     overview_figure(directory / "overview.png", map_volumes(images), pixel_aspect=float(size[1] / size[0]))
-    report.provenance, report.integrity = _provenance(images), _integrity(images)
+    report.provenance, report.integrity = image_provenance(images), _integrity(images)
     report.versions, report.machine = _versions(), _machine()
     report.files = [path.name for path in (*paths, directory / "overview.png")]
     (directory / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -98,7 +98,8 @@ def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     return by_name
 
 
-def _provenance(images: Sequence[ismrmrd.Image]) -> dict[str, str]:
+def image_provenance(images: Sequence[ismrmrd.Image]) -> dict[str, str]:
+    """The provenance that the metadata of all images have in common."""
     own = {"map", "unit"}
     common = set.intersection(*({(k, v) for k, v in image.meta.items() if isinstance(v, str)} for image in images))
     return {
@@ -108,12 +109,16 @@ def _provenance(images: Sequence[ismrmrd.Image]) -> dict[str, str]:
     }
 
 
+def image_counts(image: ismrmrd.Image) -> dict[str, int]:
+    """The counts of what was wrong with the slice of a map image, and with its values."""
+    return {k.removeprefix(COUNT): int(v) for k, v in image.meta.items() if k.startswith(COUNT)}
+
+
 def _integrity(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:
-    rows: list[dict[str, int | str]] = []
-    for image in images:
-        counts = {k.removeprefix(COUNT): int(v) for k, v in image.meta.items() if k.startswith(COUNT)}
-        rows.append({"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **counts})
-    return rows
+    return [
+        {"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **image_counts(image)}
+        for image in images
+    ]
 
 
 def _versions() -> dict[str, str]:

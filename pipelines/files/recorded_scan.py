@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import ismrmrd
 
@@ -47,9 +48,9 @@ class RecordedScan:
         raise ScanError(f"The recording {self.path} names no configuration.")
 
     @cached_property
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> dict[str, Any]:
         """Pipeline settings that the client asked for."""
-        values: dict[str, str] = {}
+        values: dict[str, Any] = {}
         for event in self._events():
             if isinstance(event, wire.Data):
                 break

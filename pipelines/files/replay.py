@@ -1,4 +1,4 @@
-"""Offline reconstruction: a recorded scan through the same chain as at the scanner, as fast as it goes."""
+"""Offline reconstruction: a recorded scan runs through the same chain as at the scanner, as fast as possible."""
 
 import logging
 import resource
@@ -6,25 +6,26 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import ismrmrd
 
 from spokestream.errors import ScanError
-from spokestream.pipelines.chains import Selection, select, start_scan
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.outputs import Report, write_outputs
 from spokestream.pipelines.files.recorded_scan import RecordedScan, is_recording
 from spokestream.pipelines.run_chain import run_chain
+from spokestream.pipelines.selection import Selection, select, start_scan
+from spokestream.pipelines.settings import DEFAULT_PIPELINE
 
 __all__ = ["ScanSource", "peak_memory_mb", "reconstruct", "replay"]
 
 Progress = Callable[[int, int], None]
-"""Called with the number of acquisitions done and in all."""
+"""A function that is called with the number of acquisitions done and the number of all of them."""
 
 
 class ScanSource(Protocol):
-    """Whatever a scan can be replayed from: a file, a recorded session."""
+    """A source from which a scan can be replayed: a file or a recorded session."""
 
     @property
     def xml(self) -> str:
@@ -32,31 +33,43 @@ class ScanSource(Protocol):
 
     @property
     def n_acquisitions(self) -> int:
-        """How many the iteration gives."""
+        """The number of acquisitions that the iteration gives."""
 
     def __iter__(self) -> Iterator[ismrmrd.Acquisition]:
-        """Acquisitions as they came."""
+        """The acquisitions in the order in which they came."""
 
 
 def replay(
     path: str | Path,
     out_dir: str | Path,
-    config: str = "mrf_t1ff",
-    parameters: Mapping[str, str] | None = None,
+    pipeline: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Reconstruct an ISMRMRD file, or the recording of a session, and write maps, figure and report into a directory.
 
-    Raises ScanError when the scan cannot be read or reconstructed, OSError when the results cannot be written.
+    Args:
+        path: the file.
+        out_dir: where to write; made if it does not exist.
+        pipeline: the name of the pipeline, or XML. By default it is `mrf_t1ff`; a recording is reconstructed with
+            the pipeline and the settings that its client asked for.
+        parameters: settings of the pipeline.
+        progress: called after every acquisition.
+
+    Raises InputError for an unknown pipeline or setting, ScanError when the scan cannot be read or reconstructed,
+    OSError when the results cannot be written.
+
     """
     source: ScanSource
     if is_recording(Path(path)):
         source = recorded = RecordedScan(Path(path))
-        selection = select(recorded.config).with_parameters(recorded.parameters)
+        asked = select(recorded.config).with_parameters(recorded.parameters) if pipeline is None else select(pipeline)
     else:
-        source, selection = read_scan(path), select(config)
-    images, report = reconstruct(source, selection.with_parameters(parameters or {}, trusted=True), progress)
-    report.parameters = dict(parameters or {})
+        source, asked = read_scan(path), select(pipeline or DEFAULT_PIPELINE)
+    chosen = asked.with_parameters(parameters or {}, trusted=True)
+    images, report = reconstruct(source, chosen, progress)
+    values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
+    report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     report.source = str(path)
     return write_outputs(out_dir, images, source.xml, report)
 

@@ -3,14 +3,15 @@
 import json
 import platform
 from importlib.metadata import version
+from typing import Any
 
 from spokestream import __version__
 
 __all__ = ["answer", "read_parameters"]
 
 
-def read_parameters(text: str) -> dict[str, str] | None:
-    """The values in `{"parameters": {name: value, ...}}` as text; None when the text is anything else.
+def read_parameters(text: str) -> dict[str, Any] | None:
+    """The values in `{"parameters": {name: value, ...}}`; None when the text is anything else.
 
     A scanner's console sends them in a TEXT after the header. `config`, if it is not empty, names another pipeline.
     `customconfig`, which the operator types, takes precedence over it and is returned as `config`.
@@ -22,9 +23,8 @@ def read_parameters(text: str) -> dict[str, str] | None:
     parameters = message.get("parameters") if isinstance(message, dict) else None
     if not isinstance(parameters, dict):
         return None
-    values = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
-    listed, typed = values.pop("config", ""), values.pop("customconfig", "")
-    return values | ({"config": typed or listed} if typed or listed else {})
+    listed, typed = parameters.pop("config", ""), parameters.pop("customconfig", "")
+    return parameters | ({"config": typed or listed} if typed or listed else {})
 
 
 def answer(query: str) -> str:

@@ -5,15 +5,18 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spokestream.pipelines.node.session import PipelineSelection, Session, SessionRules
 from spokestream.pipelines.run_chain import RunningChain
+from spokestream.settings import check_settings, setting
 
-__all__ = ["Server", "ServerSettings"]
+__all__ = ["Server", "ServerSettings", "local_server"]
 
 LOG = logging.getLogger("spokestream.server")
 LOOPBACK = ("localhost", "127.0.0.1")
@@ -26,30 +29,39 @@ PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """How to serve."""
+    """Settings of the server. Raises InputError for values that are not allowed."""
 
-    host: str = "127.0.0.1"
-    """Address to listen on; the default is reachable from this machine alone, by IPv4 and IPv6."""
-    port: int = 9002
-    """TCP port; 0 takes a free one."""
-    max_sessions: int = 4
-    """Scans reconstructed at once."""
-    idle_timeout_s: float = 300.0
-    """Silence of a client, or refusal to read, that ends its session."""
-    queue_bytes: int = 256 << 20
-    """Data of one scan waiting to be reconstructed, before the client has to wait."""
-    record_dir: Path | None = None
-    """Folder for recordings of all sessions."""
-    grace_s: float = 30.0
-    """Time for running scans to finish when the server is stopped."""
-    drain_s: float = 30.0
-    """Time for a client to notice that its scan has failed."""
+    host: str = setting("127.0.0.1", meaning="Address to listen on; 0.0.0.0 accepts clients from every network.")
+    port: int = setting(9002, meaning="TCP port; 0 takes a free one.", low=0, high=65535)
+    max_sessions: int = setting(4, meaning="Scans that are reconstructed at once.", low=1, high=1000)
+    record: Path | None = setting(
+        None, meaning="Folder in which the received bytes of every session are kept; by default they are not."
+    )
+    idle_timeout_s: float = setting(
+        300.0, meaning="Silence of a client, or refusal to read, that ends its session.", unit="s", low=0.01, high=86400
+    )
+    queue_bytes: int = setting(
+        256 << 20,
+        meaning="Data of one scan that may wait to be reconstructed before the client has to wait.",
+        unit="bytes",
+        low=1,
+        high=1 << 40,
+    )
+    grace_s: float = setting(
+        30.0, meaning="Time for running scans to finish when the server is stopped.", unit="s", low=0, high=86400
+    )
+    drain_s: float = setting(
+        30.0, meaning="Time for a client to notice that its scan has failed.", unit="s", low=0, high=86400
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 class Server:
     """Serves scans until it is stopped.
 
-    `select` and `start_scan` are those of `spokestream.pipelines.chains` unless others are given.
+    `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given.
     """
 
     def __init__(
@@ -59,9 +71,9 @@ class Server:
         start_scan: Callable[[Any, str, logging.Logger], RunningChain] | None = None,
     ) -> None:
         if select is None or start_scan is None:
-            from spokestream.pipelines import chains
+            from spokestream.pipelines import selection
 
-            select, start_scan = select or chains.select, start_scan or chains.start_scan
+            select, start_scan = select or selection.select, start_scan or selection.start_scan
         self.settings = settings
         self.port = settings.port
         """The port that is listened on, known after `start`."""
@@ -81,7 +93,7 @@ class Server:
             idle_timeout_s=s.idle_timeout_s,
             queue_bytes=s.queue_bytes,
             drain_s=s.drain_s,
-            record_dir=s.record_dir,
+            record_dir=s.record,
         )
         self._listeners = _listen(s.host, s.port)
         self.port = self._listeners[0].getsockname()[1]
@@ -150,6 +162,32 @@ class Server:
         assert task is not None
         self._sessions[task] = session
         await session.run()
+
+
+@contextmanager
+def local_server(record: Path | None = None, select: Callable[[str], PipelineSelection] | None = None) -> Iterator[int]:
+    """A server in a thread of this process: the whole path of a scanner's data without a second terminal.
+
+    Args:
+        record: folder for the recordings of all sessions.
+        select: as in `Server`.
+
+    Yields:
+        The port, a free one of the loopback, on which the server listens while the context lasts.
+
+    """
+    server = Server(ServerSettings(port=0, record=record), select)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="spokestream-server")
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+        yield server.port
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import ismrmrd
 
-from spokestream.errors import ScanError
+from spokestream.errors import ScanError, SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import answer, read_parameters
@@ -28,14 +28,14 @@ LONGEST_SENTENCE = 1000
 
 
 class PipelineSelection(Protocol):
-    """A pipeline and its parameters, as `spokestream.pipelines.chains.select` gives them."""
+    """A pipeline and its parameters, as `spokestream.pipelines.selection.select` gives them."""
 
     @property
     def name(self) -> str:
         """Its registered name."""
 
-    def with_parameters(self, parameters: Mapping[str, str], /) -> "PipelineSelection":
-        """The same pipeline with parameters replaced. Raises ScanError for unknown ones."""
+    def with_parameters(self, parameters: Mapping[str, Any], /) -> "PipelineSelection":
+        """The same pipeline with parameters replaced. Raises SpokestreamError for unknown ones."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Session:
         self._channel = Channel(reader, writer, self._recorder(rules.record_dir), rules.idle_timeout_s, self.log)
         self._rules = rules
         self._selection: PipelineSelection | None = None
-        self._parameters: dict[str, str] = {}
+        self._parameters: dict[str, Any] = {}
         self._header: str | None = None
         self._worker: ScanWorker | None = None
         self._holds_slot = False
@@ -84,7 +84,7 @@ class Session:
         """Serve the client to the end. Raises nothing but CancelledError, when cancelled in its last steps."""
         try:
             await self._converse()
-        except (ScanError, wire.ProtocolError) as error:
+        except SpokestreamError as error:
             await self._fail(str(error))
         except ConnectionError as error:
             self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)

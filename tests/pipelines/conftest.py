@@ -137,8 +137,8 @@ def toy_chains(monkeypatch):
         chains.append(ToyChain(*scan))
         return chains[-1]
 
-    monkeypatch.setattr("spokestream.pipelines.chains.select", lambda text, default: ToySelection(default))
-    monkeypatch.setattr("spokestream.pipelines.chains.start_scan", start_scan)
+    monkeypatch.setattr("spokestream.pipelines.selection.select", lambda text, default: ToySelection(default))
+    monkeypatch.setattr("spokestream.pipelines.selection.start_scan", start_scan)
     return chains
 
 

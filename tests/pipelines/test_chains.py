@@ -1,39 +1,43 @@
 import logging
+from pathlib import Path
 
 import pytest
 from toy_network import write_toy_archive
 
 from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.readout import Readout
-from spokestream.pipelines.chains import PIPELINES, configure, select, start_scan, warm_up
+from spokestream.pipelines.chains import PIPELINES, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
+from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.selection import configure, select, start_scan
 from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings
+from spokestream.settings import declarations, layered
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 
 def test_every_pipeline_has_settings_and_takes_those_alone():
-    assert PIPELINES.keys() == SETTINGS.keys()
+    assert {name: pipeline.settings for name, pipeline in PIPELINES.items()} == SETTINGS
     assert isinstance(select("mrf_t1ff").settings, T1FFSettings)
     assert isinstance(select("mrf_t1ff_net").settings, T1FFNetSettings)
-    with pytest.raises(ScanError, match="no parameter 'network'"):
+    with pytest.raises(InputError, match="no parameter 'network'"):
         select("mrf_t1ff").with_parameters({"network": "ours"})
-    with pytest.raises(ScanError, match="no parameter 'basis'"):
+    with pytest.raises(InputError, match="no parameter 'basis'"):
         select("mrf_t1ff_net").with_parameters({"basis": "frames"})
 
 
 def test_the_operators_values_go_to_the_pipelines_that_have_them():
-    settings = configure({"coils": "5", "basis": "frames", "precision": "float32"})
-    assert settings["mrf_t1ff"] == T1FFSettings(coils=5, basis="frames")
-    assert settings["mrf_t1ff_net"] == T1FFNetSettings(coils=5, precision="float32")
-    with pytest.raises(ScanError, match="between 1 and 64"):
-        configure({"coils": "500"})
+    settings = configure({"virtual_coils": 5, "basis": "frames", "precision": "float32"})
+    assert settings["mrf_t1ff"] == T1FFSettings(virtual_coils=5, basis="frames")
+    assert settings["mrf_t1ff_net"] == T1FFNetSettings(virtual_coils=5, precision="float32")
+    with pytest.raises(InputError, match="virtual_coils must be a whole number from 1 to 64, not 500"):
+        configure({"virtual_coils": 500})
 
 
 def test_a_peer_changes_the_pipeline_and_keeps_the_operators_settings():
-    settings = configure({"coils": "5", "archive": "mine.pt"})
-    selection = select("mrf_t1ff", settings=settings).with_parameters({"config": "mrf_t1ff_net", "max_missing": "0.2"})
+    settings = configure({"virtual_coils": 5, "archive": "mine.pt"})
+    selection = select("mrf_t1ff", settings=settings).with_parameters({"config": "mrf_t1ff_net", "max_missing": 0.2})
     assert selection.name == "mrf_t1ff_net"
-    assert selection.settings == T1FFNetSettings(coils=5, archive="mine.pt", max_missing=0.2)
+    assert selection.settings == T1FFNetSettings(virtual_coils=5, archive=Path("mine.pt"), max_missing=0.2)
 
 
 @pytest.mark.parametrize(
@@ -44,19 +48,76 @@ def test_a_peer_changes_the_pipeline_and_keeps_the_operators_settings():
         ("precision", "float32", "no parameter 'precision'"),
         ("network", "../../ours", "takes a name, not a path"),
         ("network", "/etc/passwd", "takes a name, not a path"),
+        ("network", "ours\n", "takes a name, not a path"),
+        ("sequence", "mine.toml", "takes a name, not a path"),
+        ("sequence", "mine.seq", "takes a name, not a path"),
     ],
 )
 def test_a_peer_chooses_networks_by_name_alone(name, value, sentence):
-    with pytest.raises(ScanError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         select("mrf_t1ff_net").with_parameters({name: value})
+
+
+@pytest.mark.parametrize("given", [4, "4", 4.0, " 4 "])
+def test_a_scanner_sends_numbers_as_numbers_or_as_text(given):
+    assert select("mrf_t1ff").with_parameters({"virtual_coils": given}).settings.virtual_coils == 4
+
+
+@pytest.mark.parametrize(
+    "given", [True, None, [4], {"n": 4}, 4.5, "four", "", float("nan"), float("inf"), 10**400, "9" * 5000]
+)
+def test_a_scanner_s_other_values_are_refused_in_one_short_sentence(given):
+    with pytest.raises(
+        InputError, match=r"^The setting virtual_coils must be a whole number from 1 to 64, not .*\.$"
+    ) as e:
+        select("mrf_t1ff").with_parameters({"virtual_coils": given})
+    assert len(str(e.value)) < 150
+
+
+def test_properties_of_a_configuration_are_read():
+    xml = '<configuration pipeline="mrf_t1ff"><property name="virtual_coils" value="4"/></configuration>'
+    assert select(xml).settings == T1FFSettings(virtual_coils=4)
+    with pytest.raises(InputError, match="root element is <config>"):
+        select("<config/>")
+
+
+PEER = {"max_missing": 0.4}
+LINE = {"max_missing": 0.3, "threads": 3}
+SITE = {"max_missing": 0.2, "threads": 5, "port": 1234}
+
+
+@pytest.mark.parametrize(
+    ("site", "line", "peer", "max_missing", "threads", "port"),
+    [
+        ({}, {}, {}, 0.1, 2, 9002),
+        (SITE, {}, {}, 0.2, 5, 1234),
+        ({}, LINE, {}, 0.3, 3, 9002),
+        (SITE, LINE, {}, 0.3, 3, 1234),
+        (SITE, {}, PEER, 0.4, 5, 1234),
+        ({}, LINE, PEER, 0.4, 3, 9002),
+        (SITE, LINE, PEER, 0.4, 3, 1234),
+        (SITE, LINE | {"port": 99}, PEER, 0.4, 3, 99),
+    ],
+)
+def test_the_default_gives_way_to_the_file_to_the_command_line_to_the_scanner(
+    site, line, peer, max_missing, threads, port
+):
+    selection = select("mrf_t1ff", settings=configure(site, line)).with_parameters(peer)
+    assert selection.settings == T1FFSettings(max_missing=max_missing, threads=threads)
+    assert layered(ServerSettings(), site, line) == ServerSettings(port=port)
+
+
+def test_no_setting_of_the_server_has_the_name_of_a_pipeline_s_setting():
+    for settings in SETTINGS.values():
+        assert not declarations(ServerSettings).keys() & declarations(settings).keys()
 
 
 def test_warming_up_loads_the_operators_archive_and_says_when_it_cannot(tmp_path):
     path = write_toy_archive(tmp_path / "mine.pt")
-    warm_up(T1FFNetSettings(archive=str(path), device="cpu", precision="float32"))
+    warm_up(T1FFNetSettings(archive=path, device="cpu", precision="float32"))
     assert (path.resolve(), "cpu", "float32") in MODEL_POOL._loaded
     with pytest.raises(FileError, match="no network archive"):
-        warm_up(T1FFNetSettings(archive=str(tmp_path / "absent.pt")))
+        warm_up(T1FFNetSettings(archive=tmp_path / "absent.pt"))
 
 
 def test_a_name_that_the_operator_gave_and_that_is_not_shipped_is_told_at_the_start():
@@ -107,6 +168,6 @@ def test_the_network_says_how_its_scans_are_demodulated(tmp_path, field_t):
     (readout,) = (gadget for gadget in chain.gadgets if isinstance(gadget, Readout))
     assert readout.demodulation_hz == pytest.approx(-150 * field_t / 2.89)
     chain.close()
-    with pytest.raises(ScanError, match="no parameter 'demodulation_hz'"):
+    with pytest.raises(InputError, match="no parameter 'demodulation_hz'"):
         select("mrf_t1ff_net").with_parameters({"demodulation_hz": "0"})
     assert select("mrf_t1ff").with_parameters({"demodulation_hz": "0"}).settings.demodulation_hz == 0

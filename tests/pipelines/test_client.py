@@ -2,11 +2,13 @@ import socket
 import struct
 import threading
 
+import ismrmrd
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.pipelines import wire
-from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.client import ClientError, scanner_pace, send_scan
 
 
 def counts(reply):
@@ -168,3 +170,13 @@ def test_an_error_in_the_scan_file_is_passed_on(serve):
 
     with serve() as running, pytest.raises(OSError, match="the file is damaged"):
         send_scan("<a/>", items(), port=running.port, config="toy")
+
+
+def test_the_scanners_pace_follows_its_time_stamps():
+    def at(ticks):
+        return ismrmrd.Acquisition.from_array(np.zeros((1, 2), np.complex64), acquisition_time_stamp=ticks)
+
+    pace = scanner_pace([at(100), at(104), at(104), at(4), at(4_000_000)], speed=2.0)
+    assert pace == [0.005, 0.0, 0.0, 30.0, 0.0]
+    with pytest.raises(InputError, match="positive"):
+        scanner_pace([at(1)], 0)

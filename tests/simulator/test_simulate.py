@@ -186,6 +186,7 @@ def test_truth_lies_beside_the_scan(folder, settings, scan):
         assert truth["ff"].dtype == np.float32
         assert truth.attrs["seed"] == 4
         assert truth.attrs["noise"] == 0.1
+        assert truth.attrs["fov_mm"] == 350.0
         assert truth.attrs["sequence"] == settings.sequence
 
 
@@ -212,21 +213,22 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
     [
         ({"matrix": 4}, "setting matrix must be a whole number from 8"),
         ({"matrix": 31.5}, "whole number"),
-        ({"anatomy": "knee"}, "anatomy is one of thigh, calf"),
-        ({"population": "martians"}, "population is one of patients"),
-        ({"delays": (0.3,)}, "delays takes 2 numbers from -5 to 5 samples"),
-        ({"delays": (0.3, 60.0)}, "delays takes 2 numbers"),
-        ({"delays": (0.3, float("nan"))}, "delays takes 2 numbers"),
-        ({"missing": 0.95}, "missing must be from 0 to 0.9"),
-        ({"inversion_efficiency": 1.2}, "inversion_efficiency must be from -1 to 1"),
+        ({"anatomy": "knee"}, "anatomy must be one of thigh, calf"),
+        ({"population": "martians"}, "population must be one of patients"),
+        ({"delays": (0.3,)}, "delays must be 2 numbers from -5 to 5 samples"),
+        ({"delays": (0.3, 60.0)}, "delays must be 2 numbers"),
+        ({"delays": (0.3, float("nan"))}, "delays must be 2 numbers"),
+        ({"missing": 0.95}, "missing must be a number from 0 to 0.9"),
+        ({"inversion_efficiency": 1.2}, "inversion_efficiency must be a number from -1 to 1"),
         ({"arms": "spiral", "trajectory": "none"}, "need an embedded trajectory"),
         ({"coils": 0}, "setting coils"),
         ({"slices": 0}, "setting slices"),
         ({"seed": -1}, "setting seed"),
+        ({"fov_mm": 0.0}, "fov_mm must be a number from 1 to 1000 mm, not 0"),
         ({"oversampling": 0}, "setting oversampling"),
-        ({"noise": -0.1}, "noise must be from 0"),
-        ({"noise": float("nan")}, "noise must be from 0"),
-        ({"dwell_us": 0.0}, "dwell_us must be from 0.01"),
+        ({"noise": -0.1}, "noise must be a number from 0"),
+        ({"noise": float("nan")}, "noise must be a number from 0"),
+        ({"dwell_us": 0.0}, "dwell_us must be a number from 0.01"),
         ({"trajectory": "spiral"}, "one of embedded, angle, none, not 'spiral'"),
     ],
 )

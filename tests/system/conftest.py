@@ -1,7 +1,7 @@
 import pytest
 
 from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.node.local_server import local_server
+from spokestream.pipelines.node.server import local_server
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 

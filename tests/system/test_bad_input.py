@@ -11,7 +11,7 @@ import pytest
 
 from spokestream.pipelines.cli.main import main
 from spokestream.pipelines.client import ClientError, send_scan
-from spokestream.pipelines.node.local_server import local_server
+from spokestream.pipelines.node.server import local_server
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary, save_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
@@ -128,7 +128,7 @@ def test_a_client_that_vanishes_midway(scan, first_slice, node_serves_on):
 
 
 def test_a_failed_scan_is_kept_and_fails_the_same_way_when_replayed(scan, first_slice, tmp_path, capsys):
-    with local_server(record_dir=tmp_path / "kept") as port, pytest.raises(ClientError, match="strict"):
+    with local_server(record=tmp_path / "kept") as port, pytest.raises(ClientError, match="strict"):
         send_scan(scan.xml, spoil(first_slice, "nan"), port=port, parameters={"integrity": "strict"})
     (recording,) = (tmp_path / "kept").iterdir()
     assert "holds values that are not finite" in failure(capsys, "replay", recording, "-o", tmp_path)

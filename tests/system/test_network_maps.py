@@ -10,12 +10,12 @@ import pytest
 from toy_network import FIVE_MAPS, write_toy_archive
 
 from spokestream.errors import ScanError
-from spokestream.pipelines.chains import configure, select, start_scan
 from spokestream.pipelines.client import ClientError, send_scan
 from spokestream.pipelines.files.recorded_scan import RecordedScan
 from spokestream.pipelines.files.replay import reconstruct
-from spokestream.pipelines.node.local_server import local_server
+from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.run_chain import run_chain
+from spokestream.pipelines.selection import configure, select, start_scan
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 PIPELINE = "mrf_t1ff_net"
@@ -71,7 +71,7 @@ def test_sessions_that_share_the_network_and_the_recording_give_the_same_bits(sc
     def send():
         replies.append(send_scan(scan.xml, readouts, port=port, config=PIPELINE))
 
-    with local_server(record_dir=tmp_path, select=partial(select, settings=settings)) as port:
+    with local_server(record=tmp_path, select=partial(select, settings=settings)) as port:
         clients = [Thread(target=send) for _ in range(2)]
         for client in clients:
             client.start()

@@ -10,12 +10,12 @@ from gadgetron_host import module_process
 
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines import wire
-from spokestream.pipelines.chains import select, start_scan
 from spokestream.pipelines.client import send_scan
 from spokestream.pipelines.files.recorded_scan import RecordedScan
 from spokestream.pipelines.files.replay import reconstruct, replay
-from spokestream.pipelines.node.local_server import local_server
+from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.run_chain import run_chain
+from spokestream.pipelines.selection import select, start_scan
 
 
 def inline(scan, pipeline, tmp_path):
@@ -39,7 +39,7 @@ def over_tcp(scan, pipeline, tmp_path):
 
 def from_the_recording(scan, pipeline, tmp_path):
     """The session's bytes, kept by the server and replayed as a file."""
-    with local_server(record_dir=tmp_path) as port:
+    with local_server(record=tmp_path) as port:
         send_scan(scan.xml, scan, port=port, config=pipeline)
     (recording,) = tmp_path.glob("*.spokes")
     source = RecordedScan(recording)

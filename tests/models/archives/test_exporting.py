@@ -26,7 +26,7 @@ from spokestream.models.training.checkpoint import read_best
 from spokestream.models.training.loop import train
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import TrainingSettings
-from spokestream.pipelines.cli.commands import COMMANDS
+from spokestream.pipelines.cli.main import COMMANDS
 from spokestream.pipelines.cli.options import settings_from
 
 HALF = [("cpu", "bfloat16")] + [("cuda", p) for p in ("float16", "bfloat16") if torch.cuda.is_available()]
@@ -105,7 +105,7 @@ def commands_of(contract):
     found = []
     for command, *arguments in (shlex.split(line)[1:] for line in lines):
         parser = argparse.ArgumentParser()
-        COMMANDS[command].configure(parser)
+        COMMANDS[command].options(parser)
         found.append(parser.parse_args(arguments))
     return found
 

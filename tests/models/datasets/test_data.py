@@ -183,14 +183,14 @@ def test_every_subject_draws_from_its_own_number():
     [
         ({"anatomies": "thigh,wing"}, "no anatomy 'wing'"),
         ({"noise": (0.2, 0.1)}, "The setting noise is a range from low to high, not 0.2,0.1"),
-        ({"coils": (8,)}, "The setting coils takes 2 whole numbers from 1 to 256, not 8"),
+        ({"coils": (8,)}, "The setting coils must be 2 whole numbers from 1 to 256, not 8"),
         ({"subjects": 0}, "The setting subjects must be a whole number from 1"),
         ({"matrix": 20.5}, "whole number"),
         ({"path": "quick"}, "one of fast, full"),
     ],
 )
 def test_impossible_settings_are_refused(changes, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(InputError, match=words):
         DataSettings(**changes)
 
 

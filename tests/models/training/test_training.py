@@ -188,7 +188,8 @@ def test_two_processes_take_the_steps_that_one_takes(network, training_set, tmp_
     # its absolute differences have kinks, past which longer steps carry what differs by rounding
     steps = {"first_epochs": 1, "epochs": 2, "learning_rate": 1e-6} if network == "fang2019" else {"epochs": 1}
     short = settings(network, per_slice=4, batch=4, **steps)
-    options = [word for name, value in vars(short).items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    given = {f"--{name.replace('_', '-')}": str(value) for name, value in vars(short).items() if value is not None}
+    options = [word for option in given.items() for word in option]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     done = subprocess.run(
@@ -256,6 +257,19 @@ def test_what_cannot_be_trained_is_refused_at_the_start(training_set, tmp_path):
         with pytest.raises(InputError, match=why):
             train(tmp_path, training_set, wrong)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_set_is_as_in_the_paper():
+    for name, published in RECIPES.items():
+        assert recipes.recipe(TrainingSettings(name), WATER_FAT) == published
+    changed = recipes.recipe(TrainingSettings("fang2019", learning_rate=2e-3, batch=8, first_epochs=3), WATER_FAT)
+    assert changed == replace(RECIPES["fang2019"], learning_rate=2e-3, batch=8, first_epochs=3)
+
+
+@pytest.mark.parametrize("name", ["subjects", "epochs", "first_epochs", "learning_rate", "patch", "per_slice", "batch"])
+def test_zero_is_no_stand_in_for_the_paper_s(name):
+    with pytest.raises(InputError, match=f"The setting {name} must be .* from 1.*, not 0"):
+        TrainingSettings(**{name: 0})
 
 
 def test_unknown_maps_are_refused():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from spokestream.errors import InputError
+from spokestream.errors import FileError, SpokestreamError
 from spokestream.pipelines.cli.dictionary import options, run
 from spokestream.simulator.physics.dictionaries.t1t2 import load_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.water_fat import load_dictionary
@@ -68,12 +68,12 @@ def test_a_share_of_the_energy_chooses_the_rank(tmp_path, capsys, decays):
     ],
 )
 def test_impossible_combinations_are_refused_in_a_sentence(tmp_path, arguments, words):
-    with pytest.raises((InputError, ValueError), match=words) as refusal:
+    with pytest.raises(SpokestreamError, match=words) as refusal:
         dictionary(tmp_path / "d.h5", *arguments)
     assert "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(FileError, match="There is no folder"):
         dictionary(tmp_path / "gone" / "d.h5", "--sequence", "t1ff-2d-1400", "--grid", "t1ff")

@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ismrmrd
 import numpy as np
@@ -9,18 +10,22 @@ from map_image_examples import example_images
 from spokestream.errors import ScanError
 from spokestream.pipelines.files import replay as module
 from spokestream.pipelines.files.replay import replay
+from spokestream.pipelines.settings import T1FFNetSettings, T1FFSettings
+from spokestream.settings import replace_settings
+
+GIVEN = {"virtual_coils": "4", "dictionary": Path("d.h5")}
 
 
 @dataclass
 class Selection:
     """Stands for a selected pipeline."""
 
-    parameters: dict = field(default_factory=dict)
+    settings: T1FFSettings = field(default_factory=T1FFSettings)
     name: str = "mrf_t1ff"
 
     def with_parameters(self, parameters, *, trusted=False):
         assert trusted
-        return Selection(dict(parameters))
+        return Selection(replace_settings(self.settings, parameters))
 
 
 @dataclass
@@ -72,10 +77,10 @@ def scan_file(tmp_path):
 
 def test_every_acquisition_passes_the_chain_and_its_images_are_written(chain, scan_file, tmp_path):
     steps = []
-    report = replay(scan_file, tmp_path / "out", "mrf_t1ff", {"coils": "4"}, lambda *step: steps.append(step))
+    report = replay(scan_file, tmp_path / "out", "mrf_t1ff", GIVEN, lambda *step: steps.append(step))
     assert [a.data[0, 0] for a in chain.seen] == [0, 1, 2, 3]
     assert chain.xml == "<header/>"
-    assert chain.selection.parameters == {"coils": "4"}
+    assert chain.selection.settings == T1FFSettings(virtual_coils=4, dictionary=Path("d.h5"))
     assert chain.closed
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert (report.acquisitions, report.images) == (4, 6)
@@ -83,9 +88,47 @@ def test_every_acquisition_passes_the_chain_and_its_images_are_written(chain, sc
     assert report.peak_memory_mb > 10
     told = json.loads((tmp_path / "out/report.json").read_text())
     assert told["source"] == str(scan_file)
-    assert told["parameters"] == {"coils": "4"}
+    assert told["parameters"] == {"virtual_coils": 4, "dictionary": "d.h5"}
     with ismrmrd.Dataset(tmp_path / "out/maps.h5", mode="r") as file:
         assert file.number_of_images("image_101") == 2
+
+
+@pytest.fixture
+def recording(monkeypatch):
+    """A recorded session, and the selection with which it is replayed."""
+
+    class Recorded:
+        config, parameters, xml, n_acquisitions = "mrf_t1ff", {"config": "mrf_t1ff_net", "max_missing": 0.3}, "<a/>", 0
+
+        def __init__(self, path):
+            """A recording without readouts."""
+
+        def __iter__(self):
+            return iter(())
+
+    def start_scan(selection, header_xml, log):
+        started.append(selection)
+        raise ScanError("Enough.")
+
+    started = []
+    monkeypatch.setattr(module, "is_recording", lambda path: True)
+    monkeypatch.setattr(module, "RecordedScan", Recorded)
+    monkeypatch.setattr(module, "start_scan", start_scan)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "settings"),
+    [
+        (None, T1FFNetSettings(max_missing=0.3, threads=1)),
+        ("mrf_t1ff_net", T1FFNetSettings(threads=1)),
+        ("mrf_t1ff", T1FFSettings(threads=1)),
+    ],
+)
+def test_a_recording_has_its_client_s_settings_unless_a_pipeline_is_named(recording, pipeline, settings, tmp_path):
+    with pytest.raises(ScanError, match="Enough"):
+        replay("kept.spokes", tmp_path, pipeline, {"threads": 1})
+    assert recording[0].settings == settings
 
 
 def test_the_chain_is_closed_when_it_fails(chain, scan_file, tmp_path):

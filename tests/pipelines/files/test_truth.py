@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from spokestream.errors import FileError, InputError, ScanError
+from spokestream.errors import FileError, InputError, SpokestreamError
 from spokestream.pipelines.cli.demo import run_demo
 from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
@@ -77,7 +77,7 @@ def test_the_table_and_the_figure_come_out(truth_file, tmp_path):
 def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simulated(tmp_path):
     folder, settings = tmp_path / "demo", SimulationSettings(matrix=32)
     for pipeline, parameters in (("mrf_t1ff_net", {"network": "theirs"}), ("mrf_t1ff", {"config": "theirs"})):
-        with pytest.raises((ValueError, ScanError), match=r"There is no .* 'theirs'; known are"):
+        with pytest.raises(SpokestreamError, match=r"There is no .* 'theirs'; known are"):
             run_demo(folder, settings, pipeline, parameters, 3.0, Console())
     assert not folder.exists()
 

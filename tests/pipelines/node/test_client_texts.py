@@ -9,9 +9,11 @@ import spokestream
 from spokestream.pipelines.node.client_texts import answer, read_parameters
 
 
-def test_values_of_any_type_become_text():
+def test_values_keep_their_type():
     text = '{"version": "1.1.0", "parameters": {"coils": 8, "b1": 0.5, "maps": true, "name": "a b"}}'
-    assert read_parameters(text) == {"coils": "8", "b1": "0.5", "maps": "true", "name": "a b"}
+    values = read_parameters(text)
+    assert values == {"coils": 8, "b1": 0.5, "maps": True, "name": "a b"}
+    assert [type(value) for value in values.values()] == [int, float, bool, str]
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ def test_localhost_is_reachable_by_both_protocols(serve, connect, readout):
 
 
 def test_recordings_hold_what_came_also_after_a_failure(serve, connect, readout, tmp_path, eventually):
-    with serve(record_dir=tmp_path / "raw") as running:
+    with serve(record=tmp_path / "raw") as running:
         said = [wire.ConfigFile("toy"), wire.Header("<a/>"), wire.Data(readout(np.nan)), wire.Data(readout())]
         peer = connect(running.port).say(*said)
         failure(peer.hear())
@@ -253,7 +253,7 @@ def test_recordings_hold_what_came_also_after_a_failure(serve, connect, readout,
 
 
 def test_questions_leave_no_recording_and_scans_do(serve, connect, healthy, tmp_path, eventually):
-    with serve(record_dir=tmp_path) as running:
+    with serve(record=tmp_path) as running:
         connect(running.port).say(wire.Query(1, "ismrmrd::version"), wire.Close()).hear()
         eventually(lambda: not running.server._sessions)
         assert list(tmp_path.iterdir()) == []
@@ -281,7 +281,7 @@ def test_a_full_disk_does_not_stop_the_scan(serve, healthy, tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("spokestream.pipelines.node.recording.Recorder.write", full)
-    with serve(record_dir=tmp_path) as running:
+    with serve(record=tmp_path) as running:
         assert healthy(running)
     assert "No space left" in caplog.text
 
