@@ -11,6 +11,7 @@ from toy_network import toy_contract, toy_module
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import save_archive
+from spokestream.errors import InputError
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.evaluation.evaluating import evaluate, regions_of_interest
@@ -246,5 +247,5 @@ def test_the_report_puts_the_papers_order_beside_its_own(folder, tmp_path, monke
 def test_the_command_takes_threads_from_one(folder):
     parser = argparse.ArgumentParser()
     evaluate_command.options(parser)
-    with pytest.raises(ValueError, match="one thread or more, not 0"):
+    with pytest.raises(InputError, match="one thread or more, not 0"):
         evaluate_command.run(parser.parse_args([str(folder), "--threads", "0"]))
