@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from toy_network import toy_contract, toy_module
 
+from spokestream.errors import InputError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import save_archive
-from spokestream.errors import InputError
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.evaluation.evaluating import evaluate, regions_of_interest
