@@ -1,4 +1,4 @@
-"""`python -m pipelines` is `spokestream`."""
+"""`python -m spokestream.pipelines` is `spokestream`."""
 
 import sys
 
