@@ -17,7 +17,7 @@ __all__ = ["HELP", "examine", "options", "run"]
 HELP = "check this install end to end on a small simulated scan"
 MATRIX, COILS, NOISE = 48, 4, 0.02
 ACCEPTED = 0.1
-"""The largest error (RMSE) of a map over the width of its display window; partial volume of coarse pixels is half of it."""
+"""The largest error (RMSE) of a map over the width of its display window; coarse pixels cause half of it."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
