@@ -1,1 +1,1 @@
-"""The command line. Every command is a file with its line of help, its options, and the function that runs it."""
+"""The command line: `main`, options derived from settings, progress bars, and the commands."""

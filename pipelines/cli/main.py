@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from spokestream.errors import SpokestreamError
-from spokestream.pipelines.cli import (
+from spokestream.pipelines.cli.commands import (
     dataset,
     demo,
     dictionary,

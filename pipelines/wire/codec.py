@@ -7,10 +7,10 @@ says who may send it; acquisitions, images, waveforms and DICOM files are there 
 from itertools import chain
 from typing import Any
 
-from spokestream.pipelines.wire import acquisition, dicom, image, opening, questions, text, waveform
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.fields import Buffer
 from spokestream.pipelines.wire.message_kind import Event, MessageKind
+from spokestream.pipelines.wire.messages import acquisition, dicom, image, opening, questions, text, waveform
 
 __all__ = ["FAMILIES", "KIND_BY_ID", "encode", "kind_of_id"]
 

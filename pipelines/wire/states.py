@@ -3,12 +3,12 @@
 from enum import Enum, auto
 from typing import Any
 
-from spokestream.pipelines.wire import acquisition, dicom, image, waveform
 from spokestream.pipelines.wire.codec import KIND_BY_ID
 from spokestream.pipelines.wire.message_kind import MessageKind
-from spokestream.pipelines.wire.opening import CLOSE, CONFIG_FILE, CONFIG_TEXT, HEADER
-from spokestream.pipelines.wire.questions import DEPENDENCY_REPLY, QUERY, RESPONSE
-from spokestream.pipelines.wire.text import ERROR, TEXT
+from spokestream.pipelines.wire.messages import acquisition, dicom, image, waveform
+from spokestream.pipelines.wire.messages.opening import CLOSE, CONFIG_FILE, CONFIG_TEXT, HEADER
+from spokestream.pipelines.wire.messages.questions import DEPENDENCY_REPLY, QUERY, RESPONSE
+from spokestream.pipelines.wire.messages.text import ERROR, TEXT
 
 __all__ = ["FIRST_STATE", "MAY_SEND", "PEER", "Role", "State", "next_state"]
 

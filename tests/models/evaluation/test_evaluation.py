@@ -22,7 +22,7 @@ from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
 from spokestream.models.evaluation.report import error_text, is_worse, write_report
 from spokestream.models.evaluation.results import results
 from spokestream.models.evaluation.scores import Score, thirds
-from spokestream.pipelines.cli import evaluate as evaluate_command
+from spokestream.pipelines.cli.commands import evaluate as evaluate_command
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT, WaterFat
 

@@ -244,7 +244,7 @@ def failing_simulation(monkeypatch):
         def fail(*_):
             raise error
 
-        monkeypatch.setattr("spokestream.pipelines.cli.doctor._libraries", lambda: "all")
+        monkeypatch.setattr("spokestream.pipelines.cli.commands.doctor._libraries", lambda: "all")
         monkeypatch.setattr("spokestream.simulator.simulate.simulate_scan", fail)
 
     return make

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from spokestream.errors import FileError, InputError, SpokestreamError
-from spokestream.pipelines.cli.demo import run_demo
+from spokestream.pipelines.cli.commands.demo import run_demo
 from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
 

@@ -217,7 +217,7 @@ def test_compressed_acquisitions_are_unpacked_within_half_a_step(make_acquisitio
 
 
 def test_long_compressed_readouts_cross_block_borders(make_acquisition, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.wire.nhlbi.BLOCK", 16)
+    monkeypatch.setattr("spokestream.pipelines.wire.messages.nhlbi.BLOCK", 16)
     acquisition = make_acquisition(channels=3, samples=37)
     raw, scale = nhlbi(acquisition, 11)
     assert np.abs((received(raw).item.data - acquisition.data).view(np.float32)).max() <= 0.5 / scale + 1e-6

@@ -13,6 +13,7 @@ import pytest
 
 from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
+from spokestream.pipelines.wire import messages
 from spokestream.pipelines.wire.codec import FAMILIES, KIND_BY_ID, REFUSED, encode
 from spokestream.pipelines.wire.limits import Limits
 from spokestream.pipelines.wire.message_kind import MessageKind
@@ -75,7 +76,8 @@ def read(kind, body):
 
 def test_every_kind_belongs_to_exactly_one_family():
     modules = [
-        importlib.import_module(f"{wire.__name__}.{entry.name}") for entry in pkgutil.iter_modules(wire.__path__)
+        importlib.import_module(f"{messages.__name__}.{entry.name}")
+        for entry in pkgutil.iter_modules(messages.__path__)
     ]
     families = [module for module in modules if hasattr(module, "KINDS")]
     assert sorted(map(id, FAMILIES)) == sorted(id(module.KINDS) for module in families)

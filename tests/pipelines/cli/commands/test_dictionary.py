@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spokestream.errors import FileError, SpokestreamError
-from spokestream.pipelines.cli.dictionary import options, run
+from spokestream.pipelines.cli.commands.dictionary import options, run
 from spokestream.simulator.physics.dictionaries.t1t2 import load_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.water_fat import load_dictionary
 

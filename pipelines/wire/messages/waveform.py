@@ -7,11 +7,11 @@ import ctypes
 
 import ismrmrd
 
-from spokestream.pipelines.wire.data import Data
 from spokestream.pipelines.wire.errors import LocalProtocolError
 from spokestream.pipelines.wire.fields import Buffer, Fill, as_buffer, take, take_array
 from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import MessageKind
+from spokestream.pipelines.wire.messages.data import Data
 
 __all__ = ["KINDS", "WAVEFORM"]
 

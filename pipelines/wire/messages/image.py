@@ -14,11 +14,11 @@ import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.pipelines.wire.data import Data
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.fields import U64, Buffer, Fill, as_buffer, encoded, take, take_array, take_text
 from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import MessageKind
+from spokestream.pipelines.wire.messages.data import Data
 
 __all__ = ["IMAGE", "KINDS", "OLD_IMAGES"]
 

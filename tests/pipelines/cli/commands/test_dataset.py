@@ -8,7 +8,7 @@ from small_scan import TRAIN
 
 from spokestream.errors import FileError, InputError
 from spokestream.models.datasets.shards import TrainingSet
-from spokestream.pipelines.cli.dataset import options, run
+from spokestream.pipelines.cli.commands.dataset import options, run
 
 
 @pytest.fixture

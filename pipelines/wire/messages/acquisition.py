@@ -8,12 +8,12 @@ import ctypes
 import ismrmrd
 import numpy as np
 
-from spokestream.pipelines.wire.data import Data
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.fields import U32, Buffer, Fill, as_buffer, take, take_array, take_number
 from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import MessageKind
-from spokestream.pipelines.wire.nhlbi import decompress
+from spokestream.pipelines.wire.messages.data import Data
+from spokestream.pipelines.wire.messages.nhlbi import decompress
 
 __all__ = ["ACQUISITION", "KINDS"]
 

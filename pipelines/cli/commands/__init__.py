@@ -1,0 +1,1 @@
+"""The commands of `spokestream`, one file each: `HELP`, `options` and `run`."""
