@@ -19,9 +19,6 @@ from spokestream.settings import layered, replace_settings
 
 __all__ = ["Selection", "configure", "select", "start_scan"]
 
-DEFAULTS: dict[str, StreamSettings] = {name: pipeline.settings() for name, pipeline in PIPELINES.items()}
-"""The default settings of every pipeline."""
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -59,10 +56,10 @@ def configure(*layers: Mapping[str, object]) -> dict[str, StreamSettings]:
     Raises InputError for values that are not allowed.
 
     """
-    return {name: layered(settings, *layers) for name, settings in DEFAULTS.items()}
+    return {name: layered(pipeline.settings(), *layers) for name, pipeline in PIPELINES.items()}
 
 
-def select(text: str, default: str | None = None, settings: Mapping[str, StreamSettings] = DEFAULTS) -> Selection:
+def select(text: str, default: str | None = None, settings: Mapping[str, StreamSettings] | None = None) -> Selection:
     """Read the configuration that a scanner sent: a pipeline's name, or XML with a name and properties.
 
     `<configuration pipeline="mrf_t1ff"><property name="virtual_coils" value="8"/></configuration>`
@@ -70,11 +67,13 @@ def select(text: str, default: str | None = None, settings: Mapping[str, StreamS
     Args:
         text: the configuration.
         default: the pipeline if the text names none.
-        settings: the operator's settings of every pipeline, from `configure`, which the properties change.
+        settings: the operator's settings of every pipeline, from `configure`, which the properties change; by default
+            those of the declarations.
 
     Raises InputError for an unknown pipeline or parameter, which lists the known ones, and ScanError for broken XML.
 
     """
+    settings = configure() if settings is None else settings
     text = text.strip()
     if not text.startswith("<"):
         name = _registered(text or default or "")

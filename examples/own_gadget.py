@@ -1,0 +1,66 @@
+"""A gadget of one's own, put into a pipeline of one's own: it counts the spokes that hold a spike.
+
+python examples/own_gadget.py
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+import spokestream
+from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.messages import Spoke
+from spokestream.gadgets.readout import Readout
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.pipelines.chains import mrf_t1ff, pipeline
+from spokestream.pipelines.settings import T1FFSettings
+
+
+class SpikeCount(Gadget[Spoke, Spoke]):
+    """Passes spokes on, and counts in the scan's ledger those whose strongest sample lies far from the centre."""
+
+    accepts = (Spoke,)
+
+    def __init__(self, scan: ScanContext) -> None:
+        self._scan = scan
+
+    def feed(self, message: Spoke, /) -> Iterator[Spoke]:
+        """Look at one spoke."""
+        if peaks_outside(message.data, message.k):
+            self._scan.integrity.note(message.slice, "spikes", f"spoke {message.index} has a spike")
+        yield message
+
+
+def peaks_outside(data: NDArray[np.complex64], k: NDArray[np.float32]) -> bool:
+    """Whether the strongest sample of a spoke lies in the outer half of k-space, where tissue has little signal.
+
+    Args:
+        data: (coils, samples).
+        k: (samples, 2) in cycles per field of view.
+
+    """
+    radius = np.hypot(k[:, 0], k[:, 1])
+    strongest = np.abs(data).max(axis=0).argmax()
+    return bool(radius[strongest] > radius.max() / 2)
+
+
+@pipeline("with_spike_count", T1FFSettings)
+def with_spike_count(scan: ScanContext, settings: T1FFSettings) -> Chain:
+    """The pipeline `mrf_t1ff` with the gadget behind the readout."""
+    gadgets = list(mrf_t1ff(scan, settings).gadgets)
+    behind = next(i for i, gadget in enumerate(gadgets) if isinstance(gadget, Readout)) + 1
+    return Chain([*gadgets[:behind], SpikeCount(scan), *gadgets[behind:]])
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder:
+        scan = spokestream.simulate(Path(folder) / "scan.h5", matrix=48, coils=3, corrupted=0.02)
+        maps = spokestream.reconstruct(scan, "with_spike_count")
+    print(f"{maps.integrity[0]['spikes']} spokes of the slice hold a spike.")
+
+
+if __name__ == "__main__":
+    main()
