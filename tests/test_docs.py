@@ -33,7 +33,8 @@ def test_the_readme_s_python_runs(tmp_path, monkeypatch):
     (code,) = blocks(ROOT / "README.md", "python")
     names = {}
     exec(code, names)
-    assert len(names["images"]) == 8
+    assert names["water_t1"].shape == (1, 32, 32)
+    assert names["maps"].units["t1h2o"] == "ms"
 
 
 def test_the_simulation_page_s_python_runs():
