@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 
 import spokestream
 from spokestream.errors import FileError, InputError, ScanError
+from spokestream.gadgets.gadget import Chain
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.files.replay import replay
 from spokestream.pipelines.files.truth import read_truth
@@ -44,10 +47,8 @@ def test_importing_it_loads_no_torch():
 
 def test_maps_are_those_of_a_replay_in_physical_units(scan, maps, tmp_path):
     replay(scan.path, tmp_path, parameters={"datatype": "float32"})
-    import nibabel
-
     for name in ("ff", "t1h2o", "deltaf", "b1"):
-        volume = nibabel.load(tmp_path / f"{name}.nii.gz")
+        volume: Any = nibabel.load(tmp_path / f"{name}.nii.gz")
         np.testing.assert_array_equal(np.asarray(volume.dataobj).T, maps.values[name])
         np.testing.assert_allclose(volume.affine[:3, 3], maps.affines[0][:3, 3], atol=1e-3)
     assert maps.units["t1h2o"] == "ms"
@@ -116,7 +117,7 @@ def test_pipelines_of_other_packages_are_offered(monkeypatch, caplog):
     theirs = PIPELINES["mrf_t1ff"]
     entries = [
         Entry("mrf_other", "other.chain:PIPELINE", theirs),
-        Entry("mrf_t1ff", "rogue:PIPELINE", chains.Pipeline(theirs.settings, lambda scan, settings: None)),
+        Entry("mrf_t1ff", "rogue:PIPELINE", chains.Pipeline(theirs.settings, lambda scan, settings: Chain([]))),
         Entry("broken", "broken:PIPELINE", ImportError("no module named broken")),
         Entry("wrong", "wrong:thing", 7),
     ]

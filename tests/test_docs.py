@@ -84,16 +84,21 @@ def test_the_site_s_file_that_the_deployment_page_shows_is_accepted(tmp_path):
     assert layered(T1FFSettings(), values).virtual_coils == 10
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_exist(page):
-    for command in re.findall(r"^spokestream (\w+)", "\n".join(blocks(page, "sh")), flags=re.MULTILINE):
-        assert command in COMMANDS
+def shown(pattern):
+    """What matches a pattern on the pages, as (page, match): at least one there is."""
+    found = [(page, match) for page in PAGES for match in re.findall(pattern, page.read_text(), flags=re.MULTILINE)]
+    assert found, f"no page shows {pattern}"
+    return [pytest.param(page, match, id=f"{page.name}-{match}") for page, match in dict.fromkeys(found)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
+@pytest.mark.parametrize(("page", "command"), shown(r"^spokestream (\w+)"))
+def test_commands_exist(page, command):
+    assert command in COMMANDS
+
+
+@pytest.mark.parametrize(("page", "target"), shown(r"\]\((?!http)([^)#]+)"))
+def test_links_lead_somewhere(page, target):
+    assert (page.parent / target).exists()
 
 
 def test_the_table_of_networks_is_the_one_in_the_code():
@@ -111,9 +116,9 @@ def test_the_table_of_networks_is_the_one_in_the_code():
 
 
 def test_configurations_are_accepted():
-    shown = re.findall(r"<configuration.*?</configuration>", "\n".join(page.read_text() for page in PAGES))
-    assert len(shown) >= 2
-    for text in shown:
+    texts = re.findall(r"<configuration.*?</configuration>", "\n".join(page.read_text() for page in PAGES))
+    assert len(texts) >= 2
+    for text in texts:
         assert select(text, default="mrf_t1ff").settings.virtual_coils == 8
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from spokestream.errors import InputError
 from spokestream.gadgets.imaging.foreground import foreground
@@ -88,8 +89,11 @@ def make_training_set(
 
 
 def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, seed: int) -> int:
-    """Write the shard of one subject and return its number. One thread is used, so that the bits are reproducible."""
-    with _alone:
+    """Write the shard of one subject and return its number.
+
+    All of it runs on one thread, since sums of torch and of numpy's BLAS round differently on another number of them.
+    """
+    with _alone, threadpool_limits(1, "blas"):
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

@@ -22,7 +22,7 @@ class ToySelection:
     parameters: dict = field(default_factory=dict)
 
     def with_parameters(self, parameters):
-        if unknown := set(parameters) - {"every", "seconds"}:
+        if unknown := set(parameters) - {"every"}:
             raise ScanError(f"Unknown parameters {sorted(unknown)}.")
         return replace(self, parameters={**self.parameters, **parameters})
 
@@ -34,20 +34,24 @@ def toy_select(text):
 
 
 class ToyChain:
-    """An image holding the number of readouts, after every so many and at the end."""
+    """An image holding the number of readouts, after every so many and at the end.
 
-    def __init__(self, selection, header, log):
+    It takes a readout while its gate is open.
+    """
+
+    def __init__(self, selection, header, log, gate=None):
         if header == "<broken/>":
             raise ScanError("The header has no <encoding>.")
         self.every = int(selection.parameters.get("every", 1_000_000))
-        self.seconds = float(selection.parameters.get("seconds", 0))
         self.log, self.count, self.closed = log, 0, False
+        self.gate = gate
 
     def feed(self, item):
         if not isinstance(item, ismrmrd.Acquisition):
             yield item
             return
-        time.sleep(self.seconds)
+        if self.gate:
+            self.gate.wait()
         self.count += 1
         if np.isnan(item.data[0, 0]):
             raise ScanError("A readout holds NaN.")
@@ -78,6 +82,8 @@ class Running:
     server: Server
     loop: asyncio.AbstractEventLoop
     chains: list
+    gate: threading.Event
+    """Of all its chains; open unless a test closes it, and at the latest when the server has begun to stop."""
 
     @property
     def port(self):
@@ -93,10 +99,11 @@ class Running:
 
 @contextmanager
 def running_server(**settings):
-    chains = []
+    chains, gate = [], threading.Event()
+    gate.set()
 
     def start_scan(selection, header, log):
-        chains.append(ToyChain(selection, header, log))
+        chains.append(ToyChain(selection, header, log, gate))
         return chains[-1]
 
     settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
@@ -106,9 +113,11 @@ def running_server(**settings):
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(server.start(), loop).result()
-        yield Running(server, loop, chains)
+        yield Running(server, loop, chains, gate)
     finally:
-        asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+        stopping = asyncio.run_coroutine_threadsafe(server.stop(), loop)
+        gate.set()
+        stopping.result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

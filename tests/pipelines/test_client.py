@@ -164,12 +164,12 @@ def test_what_cannot_be_sent_is_an_error_and_ends_the_session(serve, eventually)
 
 
 def test_an_error_in_the_scan_file_is_passed_on(serve):
-    def items():
-        raise OSError("the file is damaged")
-        yield
+    class Damaged:
+        def __iter__(self):
+            raise OSError("the file is damaged")
 
     with serve() as running, pytest.raises(OSError, match="the file is damaged"):
-        send_scan("<a/>", items(), port=running.port, config="toy")
+        send_scan("<a/>", Damaged(), port=running.port, config="toy")
 
 
 def test_the_scanners_pace_follows_its_time_stamps():

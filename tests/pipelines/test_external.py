@@ -46,12 +46,12 @@ def toy_module(toy_chains):
         with gadgetron.external.Connection(theirs) as connection:
             external.mrf_t1ff(connection)
 
-    host.thread = threading.Thread(target=run)
-    host.thread.start()
+    thread = threading.Thread(target=run)
+    thread.start()
     host.say(wire.ConfigText("<configuration/>"), wire.Header(HEADER))
     yield host
     ours.close()
-    host.thread.join()
+    thread.join()
     assert all(chain.closed for chain in toy_chains)
 
 

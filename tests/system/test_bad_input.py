@@ -29,7 +29,7 @@ def copy(acquisition, data=None):
 def spoil(readouts, what):
     """A scan with one kind of irregular spokes; few enough to be reconstructed."""
     readouts = [copy(r) for r in readouts]
-    middle = len(readouts) // 2
+    middle = len(readouts) - 700  # spoke 700 of 1,400; before all spokes come readouts of noise
     if what == "samples":
         readouts[middle] = copy(readouts[middle], readouts[middle].data[:, :-7])
     elif what == "nan":
@@ -44,12 +44,14 @@ def spoil(readouts, what):
 
 
 SPOILED = {
-    "samples": "1 changed shape, 1 missing",
-    "nan": "1 missing, 1 not finite",
-    "missing": "1 counter gaps, 5 missing",
-    "duplicate": "1 duplicate",
-    "order": "counter gaps, 9 out of order",
+    "samples": ("spoke 700 has 5 coils and 89 samples instead of 5 and 96", {"changed_shape": 1, "missing": 1}),
+    "nan": ("spoke 700 holds values that are not finite", {"missing": 1, "not_finite": 1}),
+    "missing": ("the scan counter jumps over 5 readouts", {"counter_gaps": 1, "missing": 5}),
+    "duplicate": ("spoke 700 came twice", {"duplicate": 1}),
+    # the scan's counter jumps ahead before spoke 709 and behind spoke 700; all from 701 on, and 700, come after 709
+    "order": ("the scan counter jumps over 9 readouts", {"counter_gaps": 2, "out_of_order": 9}),
 }
+"""By kind: what a strict node says of the first irregularity, and what a lenient one counts."""
 
 
 @pytest.fixture
@@ -65,16 +67,22 @@ def node_serves_on(port, scan, first_slice):
 def test_irregular_spokes_are_told_and_counted_in_the_metadata(what, scan, first_slice, port):
     reply = send_scan(scan.xml, spoil(first_slice, what), port=port)
     (warning,) = [text for text in reply.texts if text.startswith("WARNING")]
-    assert SPOILED[what] in warning
+    _, counts = SPOILED[what]
+    words = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items())
+    assert warning == f"WARNING Slice 1 was reconstructed with irregular spokes: {words}.\n"
     assert len(reply.images) == 8
-    counts = {key: value for key, value in reply.images[0].meta.items() if key.startswith("spokestream_count_")}
-    assert any(int(value) > 0 for value in counts.values())
+    of_pixels = {"not_finite": 0, "clipped": 0}  # every map counts these itself
+    for image in reply.images:
+        told = {key: value for key, value in image.meta.items() if key.startswith("spokestream_count_")}
+        assert told == {f"spokestream_count_{kind}": str(n) for kind, n in (counts | of_pixels).items()}
 
 
 @pytest.mark.parametrize("what", SPOILED)
 def test_strict_integrity_refuses_them(what, scan, first_slice, node_serves_on):
-    with pytest.raises(ClientError, match=r"The server says: Slice 1: .* strict\.$"):
+    sentence, _ = SPOILED[what]
+    with pytest.raises(ClientError) as failed:
         send_scan(scan.xml, spoil(first_slice, what), port=node_serves_on, parameters={"integrity": "strict"})
+    assert str(failed.value) == f"The server says: Slice 1: {sentence}, and integrity is set to strict."
 
 
 def test_a_silent_scan_is_told(scan, first_slice, port):

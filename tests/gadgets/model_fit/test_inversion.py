@@ -115,9 +115,9 @@ def test_no_more_voxels_are_taken_than_suffice(dictionary, basis, monkeypatch):
     taken = []
 
     class Counting(WaterFatSignal):
-        def at(self, ff, *others, **settings):
-            taken.append(len(ff))
-            return super().at(ff, *others, **settings)
+        def at(self, *parameters, efficiency=1.0):
+            taken.append(len(parameters[0]))
+            return super().at(*parameters, efficiency=efficiency)
 
     inversion_efficiency(coefficients, basis, maps, np.ones(SHAPE, bool), Counting(dictionary.sequence, basis))
     assert np.prod(SHAPE) == 7553

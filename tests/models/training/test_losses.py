@@ -52,6 +52,7 @@ def test_the_pull_on_the_mean_is_the_error_over_the_deviation():
 def test_voxels_without_weight_pull_at_nothing():
     mean = (TARGET + 0.1).requires_grad_()
     gaussian_likelihood(torch.cat((mean, torch.full_like(TARGET, 0.2)), 1), TARGET, WEIGHT).backward()
+    assert mean.grad is not None
     assert mean.grad[0, 0, 1, 1] == 0
 
 

@@ -36,6 +36,8 @@ class FakeChain:
     closed: bool = False
     fails: bool = False
     silent: bool = False
+    selection: Selection | None = None
+    xml: str = ""
 
     def feed(self, acquisition):
         self.seen.append(acquisition)

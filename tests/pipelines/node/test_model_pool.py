@@ -48,11 +48,14 @@ def test_a_turn_that_fails_ends_all_the_same():
         pass
 
 
-def test_whoever_gives_up_waiting_leaves_the_queue():
+def test_whoever_gives_up_waiting_leaves_the_queue(monkeypatch):
+    def give_up(condition):
+        raise KeyboardInterrupt
+
     turns = Turns()
     with turns.turn():
         waiting = turns.turn()
-        turns._changed.wait_for = lambda condition: (_ for _ in ()).throw(KeyboardInterrupt)
+        monkeypatch.setattr(turns._changed, "wait_for", give_up)
         with pytest.raises(KeyboardInterrupt):
             waiting.__enter__()
         assert len(turns._queue) == 1

@@ -13,9 +13,11 @@ NO_DECAY = 1e12
 
 def train(flip_deg, tr_ms, te_ms=1e-9, spoiling="gradient", rf_phase_deg=(), **other):
     n = len(flip_deg)
-    values = (np.broadcast_to(np.asarray(x, float), n) for x in (flip_deg, te_ms, tr_ms))
+    flip, te, tr = (np.broadcast_to(np.asarray(x, float), n) for x in (flip_deg, te_ms, tr_ms))
     settings = {"ti_ms": 0.0, "recovery_ms": 0.0, "repetitions": 1, "inversion": False} | other
-    return PulseSequence("train", *values, rf_phase_deg=np.asarray(rf_phase_deg, float), spoiling=spoiling, **settings)
+    return PulseSequence(
+        "train", flip, te, tr, rf_phase_deg=np.asarray(rf_phase_deg, float), spoiling=spoiling, **settings
+    )
 
 
 def signal(sequence, t1_ms, t2_ms, b1=1.0, deltaf_hz=0.0, **other):
