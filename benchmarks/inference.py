@@ -22,8 +22,8 @@ from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network.tiles import cover
 from spokestream.gadgets.workers import workers
-from spokestream.models.archives.exporting import Archived
 from spokestream.models.networks.fold import fold_batch_norm
+from spokestream.models.training.exporting import Archived
 from spokestream.models.training.recipes import RECIPES
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence

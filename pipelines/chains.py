@@ -20,7 +20,7 @@ from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import StreamSettings, T1FFNetSettings, T1FFSettings
-from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
+from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 

@@ -10,9 +10,9 @@ import numpy as np
 from spokestream.errors import FileError
 from spokestream.gadgets.model_fit.inversion import LIMITS
 from spokestream.gadgets.scan.header import STRONGEST_FIELD_T, WEAKEST_FIELD_T
+from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.quantities import QUANTITIES, Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel

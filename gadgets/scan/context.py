@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
+from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import REFERENCE_FIELD_T
 
 __all__ = ["ScanContext"]
 

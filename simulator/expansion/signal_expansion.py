@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from spokestream.errors import InputError
 from spokestream.simulator.phantoms import Phantom
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import FAT_T2_MS, FatModel
+from spokestream.simulator.physics.signal import FAT_T2_MS
 
 __all__ = ["EchoTerms", "TissueRange", "TrainSignal", "expand", "signal_terms"]
 

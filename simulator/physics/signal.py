@@ -4,7 +4,6 @@ Whatever the sequence says of its spoiling, it is taken as ideal here; `spokestr
 Phase accrues as exp(-2 pi i f t), for off-resonance and for the fat peaks alike.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,36 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from spokestream.simulator.physics.engines.closed_form import closed_form
 from spokestream.simulator.physics.engines.spins import Spins
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
-__all__ = ["FAT_T2_MS", "REFERENCE_FIELD_T", "WATER_T2_MS", "FatModel", "frame_means", "pool_signal", "voxel_signal"]
+__all__ = ["FAT_T2_MS", "WATER_T2_MS", "frame_means", "pool_signal", "voxel_signal"]
 
-REFERENCE_FIELD_T = 2.89
-"""At which the default fat spectrum is given."""
 WATER_T2_MS = 40.0
 FAT_T2_MS = 80.0
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class FatModel:
-    """The fat spectrum: peaks below the water frequency, amplitudes that sum to about one.
-
-    Default: six peaks at 2.89 T as used by the authors of MRF T1-FF.
-    """
-
-    frequency_hz: Array = field(default_factory=lambda: np.array([-101.1, 208.3, 281.0, 305.7, 395.6, 446.2]))
-    amplitude: Array = field(default_factory=lambda: np.array([0.0586, 0.0109, 0.0618, 0.1412, 0.66, 0.0673]))
-
-    def at(self, field_t: float) -> "FatModel":
-        """The same spectrum at another field: chemical shifts are a share of it."""
-        return FatModel(self.frequency_hz * (field_t / REFERENCE_FIELD_T), self.amplitude)
-
-    def phasor(self, time_ms: ArrayLike) -> NDArray[np.complex128]:
-        """F(t) = sum over peaks of a_p exp(-2 pi i f_p t), of the shape of `time_ms`."""
-        t = np.asarray(time_ms, float)[..., None] * 1e-3
-        return np.asarray(np.exp(-2j * np.pi * self.frequency_hz * t) @ self.amplitude)
 
 
 def pool_signal(

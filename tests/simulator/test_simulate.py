@@ -13,9 +13,9 @@ from small_scan import TRAIN
 from spokestream.errors import FileError, InputError
 from spokestream.simulator.acquisition.receive_coils import noise_covariance, receive_array
 from spokestream.simulator.phantoms import thigh
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.signal import FatModel
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from spokestream.simulator.phantoms import Phantom
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import FatModel, pool_signal
+from spokestream.simulator.physics.signal import pool_signal
 
 SHAPE = (19, 23)
 

@@ -23,8 +23,8 @@ def run(arguments: argparse.Namespace) -> None:
     """
     from rich.console import Console
 
-    from spokestream.models.archives.exporting import export
-    from spokestream.models.archives.model_card import model_card
+    from spokestream.models.training.exporting import export
+    from spokestream.models.training.model_card import model_card
 
     contract, difference = export(arguments.folder, arguments.data, arguments.output, arguments.name)
     card = arguments.output.with_suffix(".md")

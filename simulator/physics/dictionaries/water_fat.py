@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries.match import Match
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
-from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel, pool_signal
+from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, pool_signal
 
 __all__ = ["Grid", "WaterFatDictionary", "build_dictionary", "load_dictionary", "save_dictionary"]
 

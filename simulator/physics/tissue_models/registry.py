@@ -10,7 +10,7 @@ from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 __all__ = ["TISSUE_MODELS", "model_named", "model_of_maps", "model_of_sequence"]
 
 TISSUE_MODELS: dict[str, TissueModel] = {model.name: model for model in (WATER_FAT,)}
-"""By name."""
+"""All tissue models by name."""
 
 
 def model_named(name: str) -> TissueModel:

@@ -95,9 +95,9 @@ class TissueModel(ABC):
     name: str
     title: str
     parameters: tuple[Parameter, ...]
-    """In the order in which maps are given, trained and reported."""
+    """The parameters, in the order in which maps are given, trained and reported."""
     regions: tuple[Region, ...]
-    """By which errors against a truth are summarised."""
+    """The regions over which errors against a truth are summarised."""
     fraction: str = ""
     """The quantity that says how pools mix; empty for one pool."""
     least_fraction: float = 0.0

@@ -19,9 +19,10 @@ from spokestream.simulator.physics.dictionaries.water_fat import (
     build_dictionary,
     load_dictionary,
 )
+from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T, FatModel
 from spokestream.simulator.physics.quantities import Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import FAT_T2_MS, REFERENCE_FIELD_T, WATER_T2_MS, FatModel
+from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.pool_polynomials import PoolPolynomials
 from spokestream.simulator.physics.tissue_models.tissue_model import FREE, Parameter, Region, TissueModel

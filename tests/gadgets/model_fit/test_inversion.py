@@ -14,8 +14,9 @@ from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference, sample
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.fingerprint import fingerprint
-from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, FatModel
+from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS
 from spokestream.simulator.physics.temporal_basis import frame_means
 from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 

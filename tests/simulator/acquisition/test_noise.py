@@ -9,9 +9,9 @@ from spokestream.simulator.acquisition.noise import add_noise, frame_noise_gain,
 from spokestream.simulator.acquisition.receive_coils import noise_covariance, receive_array
 from spokestream.simulator.acquisition.sampling import radial_readout, spiral_readout
 from spokestream.simulator.phantoms import thigh
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.signal import FatModel
 
 
 def adjoint(shape, spokes, n_samples, center_sample, oversampling):

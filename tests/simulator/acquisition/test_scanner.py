@@ -9,9 +9,10 @@ from direct_sum import SHAPE, direct_sum, golden_k, random_phantom, random_sensi
 from spokestream.errors import InputError
 from spokestream.simulator.acquisition.sampling import Sampling, radial_readout
 from spokestream.simulator.acquisition.scanner import acquire
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import FatModel, pool_signal
+from spokestream.simulator.physics.signal import pool_signal
 
 ONE_COIL = np.ones((1, *SHAPE), np.complex64)
 

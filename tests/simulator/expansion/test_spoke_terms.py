@@ -6,7 +6,8 @@ from direct_sum import SHAPE, random_phantom, short_sequence
 
 from spokestream.errors import InputError
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
-from spokestream.simulator.physics.signal import FatModel, pool_signal
+from spokestream.simulator.physics.fat_spectrum import FatModel
+from spokestream.simulator.physics.signal import pool_signal
 from spokestream.simulator.physics.trajectory import golden_angles
 
 TIME_MS = (np.arange(41) - 19) * 8e-3

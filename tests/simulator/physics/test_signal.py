@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.signal import FatModel, pool_signal, voxel_signal
+from spokestream.simulator.physics.signal import pool_signal, voxel_signal
 
 FRAMES = [0, 1, 10, 22, 23, 24, 37, 74, 75, 99, 100, 124, 125, 149, 150, 174]
 WATER_07 = "-.055463 -.052415 -.029298 -.007897 -.006487 -.005126 .008839 .026419 .052178 .032387 .016080 .028378 .081327 .028485 .009815 .028678"  # noqa: E501

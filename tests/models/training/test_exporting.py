@@ -16,14 +16,14 @@ import torch
 from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
-from spokestream.models.archives.exporting import export
-from spokestream.models.archives.model_card import model_card
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.training import recipes
 from spokestream.models.training.checkpoint import read_best
+from spokestream.models.training.exporting import export
 from spokestream.models.training.loop import train
+from spokestream.models.training.model_card import model_card
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.pipelines.cli.main import COMMANDS
@@ -121,7 +121,7 @@ def test_an_archive_that_differs_is_refused_and_leaves_no_file(error, training_s
             spoilt.layers[0].weight += error
         return spoilt
 
-    monkeypatch.setattr("spokestream.models.archives.exporting.fold_batch_norm", spoil)
+    monkeypatch.setattr("spokestream.models.training.exporting.fold_batch_norm", spoil)
     for name in ("new.pt", "old.pt"):
         with pytest.raises(FileError, match="differ from the network's"):
             export(tmp_path / "run", training_set, tmp_path / name)
