@@ -163,7 +163,7 @@ def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) ->
 
 
 def adjoints(n: int, frames: int, threads: int, present: set[str]) -> dict[str, Method]:
-    """By name; the slow ones on few frames."""
+    """The methods by name; slow ones run on few frames."""
     methods = {
         OURS: Method([ours(n) for _ in range(threads)], frames, 1.0),
         "finufft, threads inside": Method([plain_finufft(n, threads)], frames, 1 / n**2),

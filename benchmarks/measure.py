@@ -32,7 +32,7 @@ def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int, threads: i
 
 
 def ratio(seconds: Sequence[float], ours: Sequence[float]) -> float:
-    """Of two methods: the median over rounds of the ratio within a round."""
+    """The median over rounds of the ratio of two methods within a round."""
     return float(np.median(np.divide(seconds, ours)))
 
 

@@ -33,9 +33,9 @@ PEERS = {"sycomore": "sycomore", "mrzerocore": "MRzeroCore"}
 THRESHOLD = 1e-4
 """Below which sycomore may drop a state: about the error that ours aims at."""
 FAST_TOLERANCE = 5e-4
-"""Of the signal's expansion: what training sets are made with."""
+"""Tolerance of the signal's expansion, as for training sets."""
 EQUAL_TR_MS = 13.0
-"""For MRzeroCore, which keeps paths of unequal duration apart and has too many of them otherwise."""
+"""A train of equal durations for MRzeroCore, which would have too many paths otherwise."""
 
 
 @dataclass

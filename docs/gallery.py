@@ -26,7 +26,7 @@ PAGE = Path(__file__).with_suffix(".md")
 PICTURES = PAGE.with_suffix("")
 WIDTH = 900
 COLOURS = 128
-"""Of the pictures' palette: a page with eight pictures stays below two megabytes."""
+"""Colours of the pictures' palette; a page with eight pictures stays below two megabytes."""
 
 INTRODUCTION = """# Gallery
 

@@ -1,4 +1,4 @@
-"""Noise whitening: decorrelate the coils with the covariance that the scan's noise readouts show."""
+"""Noise whitening: decorrelate the coils by the noise covariance of the scan's noise readouts."""
 
 from collections.abc import Iterator
 

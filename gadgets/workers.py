@@ -1,8 +1,8 @@
-"""Threads of a computation: each takes whole pieces of it, and every operation within a piece runs on one thread.
+"""Threads of a computation: each takes whole pieces of it, and every operation in a piece runs on one thread.
 
-The alternative, threads inside every torch and finufft operation, loses twice: pieces last a millisecond, so that
-much of the time goes into waking threads, and the two libraries bring an OpenMP each, whose waiting threads hold the
-cores that the other needs. Whole pieces also give the same bits whatever the number of threads.
+The alternative, threads inside every torch and finufft operation, is slower for two reasons. Operations last about a
+millisecond, so that much of the time goes into waking threads; and each library brings its own OpenMP, whose waiting
+threads occupy the cores that the other needs. Whole pieces also give the same bits whatever the number of threads.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,5 +13,5 @@ __all__ = ["workers"]
 
 
 def workers(threads: int) -> ThreadPoolExecutor:
-    """A pool in which torch does not start threads of its own; to be shut down by whoever asked for it."""
+    """A pool in which torch starts no threads of its own; the caller shuts it down."""
     return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))

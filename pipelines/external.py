@@ -61,7 +61,9 @@ def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str
         except ConnectionError:
             raise
         except Exception as error:
-            gadgetron.say(wire.ErrorText(f"The reconstruction failed unexpectedly ({type(error).__name__}: {error})."))
+            gadgetron.say(
+                wire.ErrorText(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
+            )
             LOG.exception("A defect.")
         gadgetron.say(wire.Close())
         gadgetron.drain()

@@ -1,8 +1,8 @@
 """Coil sensitivities from the scan's own spokes.
 
 The dominant eigenvector, over coils, of the local coil covariance (Walsh et al. 2000), where the covariance is summed
-over windows of the train instead of a neighbourhood. Contrast changes from window to window, and where water is
-nulled in one it is not in the next, so no pixel of tissue is without signal.
+over windows of the train instead of a neighbourhood. Contrast changes from window to window: where water is
+nulled in one it is not in the next, so that every pixel of tissue has signal.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from spokestream.gadgets.imaging.radial_grid import RadialGrid
 __all__ = ["CoilCalibration", "sensitivities"]
 
 RADIUS = 16
-"""Half-width of the central k-space that is used, cycles per field of view (the lab's choice: 16 samples)."""
+"""Half-width of the central k-space that is used, in cycles per field of view."""
 WINDOW_FRAMES = 12
 """Frames in a window: 96 spokes sample a disc of that radius twice over."""
 POWER_ITERATIONS = 8
-"""Where there is tissue one eigenvalue is many times the others."""
+"""Iterations; in tissue one eigenvalue is many times the others, so that few suffice."""
 FINENESS = 3
-"""Pixels of the grid on which eigenvectors are found, of the resolution: few, yet smooth between them."""
+"""Pixels per resolved distance of the grid on which eigenvectors are calculated; between them they are smooth."""
 
 
 class CoilCalibration:

@@ -8,13 +8,13 @@ from scipy import ndimage
 __all__ = ["foreground"]
 
 OF_TISSUE = 0.3
-"""Least signal, of the tissue around: coils shade the body several-fold, cortical bone is dark next to muscle."""
+"""Least signal over that of the tissue around it: coils shade the body several-fold, and cortical bone is dark."""
 OF_BRIGHTEST = 0.08
-"""Signal, of the brightest, above which a pixel surely is tissue and tells how bright tissue is there."""
+"""Signal over the brightest above which a pixel certainly is tissue and shows how bright tissue is in its place."""
 
 
 def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np.bool_]:
-    """Pixels whose signal stands out from aliasing and noise; single-pixel specks and gaps are removed.
+    """Pixels whose signal exceeds aliasing and noise; single-pixel specks and gaps are removed.
 
     The signal is the energy in the leading temporal components of the slice itself, in which aliasing and noise,
     spread over all of time, hardly count.

@@ -1,10 +1,12 @@
 """The adjoint NUFFT of radial spokes, taken apart: finufft spreads, one FFT makes the image, one division corrects.
 
-Taken apart because the middle can be shared. Spreading a frame of 8 spokes costs a third of its FFTs; frames can be
-weighed together on the grid before any FFT, and the kernel's roll-off is common to all coils, so that it is paid
-once, with the coil combination. The result is that of `finufft` type 1 to its tolerance (tested against the exact sum).
+The parts are separate because the middle one can be shared. Spreading a frame of 8 spokes costs a third of its FFTs;
+weighted frames can be added on the grid before any FFT, and the kernel's roll-off is common to all coils, so that it
+is corrected once, in the coil combination. The result is that of `finufft` type 1 to its tolerance (tested against the
+exact sum).
 
-It runs on one thread, in one order: the same spokes give the same bits. Who has more cores takes one for each.
+It runs on one thread, in one order, so that the same spokes give the same bits. With more cores, take one grid for
+each.
 """
 
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ two-component matching of Slioussarenko et al. 2024 (doi 10.1002/mrm.29901) in a
 The search is an argmax over every combination of the grid, but most are never formed. Energy captured by *any* real
 combination of all atoms with one B1, under the best common phase, is at least that of the best pair:
 (sum |c_k|² + |sum c_k²|) / 2 with c the coefficients in an orthonormal basis of their real span. As a function of
-deltaf it is a trigonometric polynomial in the few echo times, hence nearly free; it leaves some 20 of 375 (B1, deltaf)
+deltaf it is a trigonometric polynomial in the few echo times, which costs little; it leaves some 20 of 375 (B1, deltaf)
 cells per voxel. Their pairs are tested, without a square root, against the best energy found so far; the few that
 reach it are evaluated in float64.
 """
@@ -57,7 +57,7 @@ class TwoPoolAtoms:
         self.fat = torch.tensor((fat @ reduction) * phasor[self.group.cpu().numpy()], device=device)
         """(B1, T1f, R) complex"""
         self.demodulation = torch.tensor(turn, device=device)
-        """(deltaf, G): turns data back by the off-resonance phase."""
+        """(deltaf, G): removes the off-resonance phase from the data."""
         self.water_norm = self.water.square().sum(-1)
         self.fat_norm = self.fat.abs().square().sum(-1)
         self.overlap = torch.einsum("bwr,bfr->bwf", self.water, self.fat.real)
@@ -127,7 +127,7 @@ def mixture_fraction(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor)
 
 
 def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
-    """Of [[m11, r], [r, m22]] over [[ww, wf], [wf, ff]]."""
+    """The larger generalised eigenvalue of [[m11, r], [r, m22]] over [[ww, wf], [wf, ff]]."""
     gram = ww * ff - wf * wf
     half_trace = (m11 * ff + m22 * ww) * 0.5 - r * wf
     return (half_trace + (half_trace * half_trace - gram * (m11 * m22 - r * r)).clamp_(min=0).sqrt_()) / gram

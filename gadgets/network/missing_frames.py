@@ -1,4 +1,4 @@
-"""Coefficients of a slice that lacks frames, as they would be with all of them.
+"""An estimate of what missing frames would have added to the coefficients of a slice.
 
 Matching does not need this, as its atoms can lack the same frames. A network has been trained on whole slices.
 """

@@ -10,7 +10,7 @@ __all__ = ["Tiling", "cover"]
 Cells = NDArray[np.bool_]
 
 FINER = 8
-"""Pixels by which the sides that are tried differ."""
+"""Step in pixels between the sides that are tried."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Ti
     """Cover every pixel of the foreground (y, x) by equal tiles, with as little work as can be.
 
     Tiles stand in bands. Each begins at the first column, each band at the first row, that is not covered yet; that
-    takes the fewest of a band. Of all sides the ones are taken that leave least to compute, the border of every tile
-    counted by half, since networks eat it bit by bit, and an odd tile as two: they are computed side by side. The
-    first band may well begin above the foreground: the best start is searched.
+    takes the fewest tiles of a band. The sides with the least work are chosen; half of the border of every tile counts,
+    since networks crop it layer by layer, and an odd tile counts as two, since tiles are computed in pairs. The first
+    band may begin above the foreground: the best start is searched.
 
     Args:
-        foreground: (y, x).
-        largest: side of a tile, in pixels; of a smaller slice it is the slice's.
-        step: of which corners and sides are multiples.
-        border: pixels around a tile that its computation takes.
+        foreground: (y, x) mask of tissue.
+        largest: largest side of a tile in pixels; a smaller slice gets one tile.
+        step: corners and sides are multiples of so many pixels.
+        border: pixels around a tile that its computation needs.
 
     """
     cells = _blocks(foreground, step)

@@ -40,7 +40,7 @@ class Moments:
 
     @classmethod
     def of(cls, error: ArrayLike) -> "Moments":
-        """Of errors of any shape."""
+        """The moments of errors, an array of any shape."""
         values = np.asarray(error, np.float64)
         return cls(values.size, float(values.sum()), float(np.square(values).sum()))
 
@@ -63,9 +63,9 @@ class Line:
     """Least-squares line through (prediction, reference)."""
 
     r2: float
-    """Square of the correlation: blind to slope and offset, which are therefore here."""
+    """Square of the correlation. It does not depend on slope and offset, which are therefore given as well."""
     slope: float
-    """Of the reference over the prediction."""
+    """Slope of the reference over the prediction."""
     intercept: float
     bias: float
     """Mean of prediction - reference."""
@@ -83,9 +83,9 @@ class Agreement:
 
 def nrmse(prediction: Real, reference: Real, mask: Mask) -> float:
     """Root mean square error within the mask over the range of the reference there; NaN for a mask without range."""
-    there = reference[mask]
-    span = np.ptp(there) if there.size else 0
-    return Moments.of(prediction[mask] - there).rmse / float(span) if span else float("nan")
+    inside = reference[mask]
+    span = np.ptp(inside) if inside.size else 0
+    return Moments.of(prediction[mask] - inside).rmse / float(span) if span else float("nan")
 
 
 def psnr(prediction: Real, reference: Real, mask: Mask) -> float:
@@ -93,10 +93,10 @@ def psnr(prediction: Real, reference: Real, mask: Mask) -> float:
 
     The peak is the reference's largest value, also of maps with signs: half the range of off-resonance, say.
     """
-    there = mask & (reference != 0)
-    if not there.any() or (peak := float(reference.max())) <= 0:
+    nonzero = mask & (reference != 0)
+    if not nonzero.any() or (peak := float(reference.max())) <= 0:
         return float("nan")
-    error = Moments.of(prediction[there] - reference[there]).rmse
+    error = Moments.of(prediction[nonzero] - reference[nonzero]).rmse
     return float(20 * np.log10(peak / error)) if error else float("inf")
 
 
@@ -141,7 +141,10 @@ def region_means(values: Real, labels: NDArray[np.integer], mask: Mask, wanted: 
 
 
 def line(prediction: ArrayLike, reference: ArrayLike) -> Line:
-    """Of paired values, those of regions say. Raises ValueError for fewer than three pairs, or all alike."""
+    """The agreement of paired values, for instance means of regions.
+
+    Raises ValueError for fewer than three pairs, or where all values are alike.
+    """
     x, y = np.asarray(prediction, np.float64), np.asarray(reference, np.float64)
     if x.size < 3 or not np.ptp(x) or not np.ptp(y):
         raise ValueError("A line takes three pairs of different values.")

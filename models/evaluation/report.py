@@ -22,12 +22,12 @@ DPI = 130
 METRICS = {"nrmse": ("NRMSE", ".3f"), "psnr": ("PSNR (dB)", ".1f"), "ssim": ("SSIM", ".3f")}
 AGREEMENT = {"r2": ("R²", ".3f"), "slope": ("slope", ".3f"), "bias": ("bias", ".3g"), "limits": ("limits", ".3g")}
 BUDGET = ("subjects", "slices", "epochs", "hours", "seed")
-"""Of a training, as archives tell it."""
+"""What archives record of a training."""
 CAPTIONS = {
     "maps": "The middle slice of the first subject.",
     "regions": "Means of regions against the truth; below, their differences with mean and limits of agreement.",
     "blurriness": "Energy at high spatial frequencies, mean and standard deviation over slices; lower is smoother.",
-    "calibration": "Error against the standard deviation that the network expected; the line is a network that knows.",
+    "calibration": "Error against the standard deviation that the network expected; on the line they agree.",
 }
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #22222a; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
@@ -131,7 +131,7 @@ def _strata(found: dict[str, Any], condition: str) -> str:
 
 
 def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
-    """In the layout of the paper's Table 2."""
+    """The scores against a reference, in the layout of the paper's Table 2."""
     verdicts = found["conditions"][condition]["reconstructors"]
     scored = {name: v[f"against_{reference}"] for name, v in verdicts.items() if f"against_{reference}" in v}
     if not scored:
@@ -153,14 +153,19 @@ def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
 
 
 def _order(found: dict[str, Any], scored: Mapping[str, Any], papers: Mapping[str, Any]) -> str:
-    """Of networks that a paper compares, with what each was trained."""
+    """The order of the networks that a paper compares, with how long each was trained."""
     if len(papers) < 2:
         return ""
     errors = {name: {m: value["mean"] for m, value in scored[name]["nrmse"].items()} for name in papers}
-    here, there = mean_ranks(errors), mean_ranks({name: paper["nrmse"] for name, paper in papers.items()})
+    measured, published = mean_ranks(errors), mean_ranks({name: paper["nrmse"] for name, paper in papers.items()})
     rows = []
-    for name, rank in here.items():
-        cells = [name, f"{rank:.1f}", f"{there[name]:.1f}", *_trained(found["reconstructors"][name], "epochs", "hours")]
+    for name, rank in measured.items():
+        cells = [
+            name,
+            f"{rank:.1f}",
+            f"{published[name]:.1f}",
+            *_trained(found["reconstructors"][name], "epochs", "hours"),
+        ]
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
     note = "Mean rank by NRMSE over the maps, among the published networks; 1 is best in all."
     return _table(note, ("", "here", "paper", "epochs", "hours"), rows)
@@ -193,14 +198,15 @@ def _reconstructors(found: dict[str, Any]) -> str:
         details.append(f"<details><summary>{escape(name)}</summary><pre>{text}</pre></details>")
     heads = ["", "digest", "precision", *BUDGET, "command"]
     software = ", ".join(f"{k} {v}" for k, v in (found["versions"] | found["machine"]).items())
+    note = "The data and the duration of the training of every network."
     return (
-        f"<h2>How they came about</h2>{_table('What every network learnt from, and for how long.', heads, rows)}"
+        f"<h2>How they were trained</h2>{_table(note, heads, rows)}"
         f'{"".join(details)}<p class="note">{escape(software)}, {found["threads"]} threads.</p>'
     )
 
 
 def _trained(about: Mapping[str, Any], *what: str) -> list[str]:
-    """What a reconstructor tells of its training; dashes where there was none."""
+    """Entries of a reconstructor's training; dashes where there was none."""
     return [str(about.get("training", {}).get(key, "–")) for key in what]
 
 
@@ -252,14 +258,14 @@ def _stratified(found: Mapping[str, Any], condition: str) -> list[str]:
 
 
 def _bounds(name: str, low: float | None, high: float | None) -> str:
-    """Thirds are of the set's own fat fractions, which are told."""
+    """The name of a stratum; thirds belong to the set, so that their fat fractions are added."""
     if not name.endswith("third"):
         return name
     return f"{name}, FF {0 if low is None else low:.2f} to {1 if high is None else high:.2f}"
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f} %"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

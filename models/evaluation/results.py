@@ -79,9 +79,9 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def _over_subjects(values: list[float]) -> dict[str, float | None]:
-    """Of those that have a value: a perfect map has no peak signal-to-noise ratio, an empty one nothing at all."""
-    there = [value for value in values if np.isfinite(value)]
-    return {"mean": float(np.mean(there)), "std": float(np.std(there))} if there else {"mean": None, "std": None}
+    """Mean and standard deviation of the finite values: a perfect map has no peak signal-to-noise ratio."""
+    finite = [value for value in values if np.isfinite(value)]
+    return {"mean": float(np.mean(finite)), "std": float(np.std(finite))} if finite else {"mean": None, "std": None}
 
 
 def _regions(pairs: "np.ndarray[Any, np.dtype[np.float64]]") -> dict[str, Any] | None:
@@ -100,7 +100,7 @@ def _blur(verdict: Verdict) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """JSON knows no numbers that are none."""
+    """The value with None instead of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
 """What is measured of a reconstructor on a set of subjects, and over which voxels.
 
-Voxels and measures are those of Balsiger et al. 2020 (doi 10.1016/j.media.2020.101741), and the errors that only a
-simulated truth can tell.
+Voxels and measures are those of Balsiger et al. 2020 (doi 10.1016/j.media.2020.101741); errors against the
+truth are known in simulations only.
 """
 
 from collections import defaultdict

@@ -118,7 +118,7 @@ def _header_text(dataset: h5py.Dataset, path: Path) -> str:
 
 
 def _headers(heads: NDArray[np.void]) -> NDArray[np.void]:
-    """As the wire's packed structure, field by field: writers lay out the compound type as they like."""
+    """The headers in the packed structure of the wire; files may have another order of fields."""
     packed = np.zeros(len(heads), HEADER)
     for name in HEADER.names or ():
         if name != "idx":

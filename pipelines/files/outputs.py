@@ -37,13 +37,13 @@ class Report:
     images: int
     total_s: float
     latency_s: float
-    """From the arrival of the last readout to the last map."""
+    """Time from the arrival of the last readout to the last map."""
     peak_memory_mb: float
     parameters: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
-    """Of the scan: what the metadata of its images say in common."""
+    """The entries that the metadata of all images have in common."""
     integrity: list[dict[str, int | str]] = field(default_factory=list)
-    """Per image: map, slice and the counts of what was wrong."""
+    """Map, slice and counts of irregularities, image by image."""
     files: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Networks for scans: each loaded once, and whose turn it is."""
+"""The pool of loaded networks, and the queue of the scans that use one."""
 
 import threading
 from collections import deque
@@ -14,7 +14,7 @@ __all__ = ["MODEL_POOL", "ModelPool", "SharedNetwork", "Turns"]
 
 
 class Turns:
-    """A queue: everybody gets a turn, in the order of arrival. A plain lock may pass over whoever waits longest."""
+    """A queue in the order of arrival. A plain lock may pass over the one that has waited longest."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -61,4 +61,4 @@ class ModelPool:
 
 
 MODEL_POOL = ModelPool()
-"""Of this process."""
+"""The pool of loaded networks in this process."""

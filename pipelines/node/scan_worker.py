@@ -78,5 +78,5 @@ class TellClient(logging.Handler):
         self._loop = asyncio.get_running_loop()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """From whatever thread the chain runs in."""
+        """Pass a warning on; called in the thread in which the chain runs."""
         self._loop.call_soon_threadsafe(self._tell, f"WARNING {record.getMessage()}\n")

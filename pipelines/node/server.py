@@ -22,7 +22,7 @@ LOG = logging.getLogger("spokestream.server")
 LOOPBACK = ("localhost", "127.0.0.1")
 STREAM_BUFFER = 1 << 20
 GOODBYE_S = 2.0
-"""For dropped sessions to tell their clients."""
+"""Time that dropped sessions have to send their last message."""
 PAUSE_S = 1.0
 """Before accepting again when the system has no file descriptor left."""
 

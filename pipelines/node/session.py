@@ -93,7 +93,7 @@ class Session:
                 await self._fail("The node was stopped before the scan was finished.", drain_s=0)
         except Exception as error:
             self.log.exception("Session %s: a defect.", self.id)
-            await self._fail(f"The reconstruction failed unexpectedly ({type(error).__name__}: {error}).")
+            await self._fail(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
         finally:
             try:
                 await self._release()

@@ -24,7 +24,7 @@ class FatModel:
     amplitude: Array = field(default_factory=lambda: np.array([0.0586, 0.0109, 0.0618, 0.1412, 0.66, 0.0673]))
 
     def at(self, field_t: float) -> "FatModel":
-        """The same spectrum at another field: chemical shifts are a share of it."""
+        """The same spectrum at another field strength, to which chemical shifts are proportional."""
         return FatModel(self.frequency_hz * (field_t / REFERENCE_FIELD_T), self.amplitude)
 
     def phasor(self, time_ms: ArrayLike) -> NDArray[np.complex128]:
