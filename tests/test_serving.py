@@ -71,10 +71,8 @@ def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_tra
         printed, said = node.communicate()
     assert node.returncode == 0, said
     modules = json.loads(printed)
-    assert images == [
-        8,
-        14,
-    ]  # five maps, then proton density, phase and correlation; or their deviations and two checks
+    # five maps, proton density and phase; then the match quality, or five standard deviations and two checks
+    assert images == [8, 14]
     assert "spokestream.pipelines.node.server" in modules
     assert beside_physics(modules) == []
     assert below(modules, "spokestream.models") == ["spokestream.models", "spokestream.models.archives"]
