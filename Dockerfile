@@ -2,15 +2,13 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python3 -m venv /opt/spokestream
-# this release of torch installs as a CPU build; newer ones bring CUDA along
-RUN /opt/spokestream/bin/pip install --no-cache-dir torch==2.13.0
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml constraints.txt hatch_build.py README.md LICENSE ./
 COPY spokestream spokestream
 COPY simulator simulator
 COPY gadgets gadgets
 COPY models models
 COPY pipelines pipelines
-RUN /opt/spokestream/bin/pip install --no-cache-dir .
+RUN /opt/spokestream/bin/pip install --no-cache-dir -c constraints.txt .
 
 FROM python:3.12-slim
 # the libraries bring their OpenMP runtimes in their wheels

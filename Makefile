@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # per cent of lines and branches, just below what tests without a GPU cover in their own process
 COVERED := gadgets=98 simulator=98.5 models=97.7 pipelines=93.5 pipelines/wire=98
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench constraints clean
 
 demo: $(VENV)/ready
 	$(BIN)/spokestream demo --output demo
@@ -26,13 +26,17 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/matching.py
 	$(BIN)/python benchmarks/simulation.py
 
-# torch is pinned here, not in the package: this release installs as a CPU build, newer ones bring CUDA along
-$(VENV)/ready: pyproject.toml hatch_build.py
+# constraints.txt pins every version, so that all environments are the same; the package itself asks for lower bounds only.
+# Its release of torch installs as a CPU build, newer ones bring CUDA along.
+$(VENV)/ready: pyproject.toml hatch_build.py constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
+
+# write down the versions that .venv has, for instance after `.venv/bin/pip install --upgrade ...`
+constraints:
+	$(BIN)/python tools/constraints.py
 
 clean:
 	rm -rf $(VENV) demo

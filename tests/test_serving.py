@@ -1,0 +1,93 @@
+"""What a node loads: physics and the archives of networks, and neither phantoms nor training."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from spokestream.pipelines.chains import PIPELINES
+from spokestream.pipelines.client import send_scan
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+ROOT = Path(__file__).parents[1]
+
+SERVE = """
+import json, sys
+from spokestream.pipelines.cli.main import main
+
+assert main(["serve", "--port", "0"]) == 0
+print(json.dumps(sorted(sys.modules)))
+"""
+
+ALL_GADGETS = """
+import importlib, json, pkgutil, sys
+import spokestream.gadgets as gadgets
+
+names = [module.name for module in pkgutil.walk_packages(gadgets.__path__, "spokestream.gadgets.")]
+for name in names:
+    importlib.import_module(name)
+print(json.dumps([names, sorted(sys.modules)]))
+"""
+
+
+def python(code):
+    """A new Python process; in this one pytest and the other tests have loaded most modules."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def below(modules, package):
+    """The modules of this package, itself included."""
+    return [module for module in modules if f"{module}.".startswith(f"{package}.")]
+
+
+def beside_physics(modules):
+    """The modules of the simulator that are no part of its physics."""
+    physics = below(modules, "spokestream.simulator.physics")
+    assert "spokestream.simulator.physics.signal" in physics
+    return sorted(set(below(modules, "spokestream.simulator")) - set(physics) - {"spokestream.simulator"})
+
+
+def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_training(tmp_path):
+    simulate_scan(tmp_path / "scan.h5", SimulationSettings(matrix=32, coils=3))
+    scan = read_scan(tmp_path / "scan.h5")
+    with python(SERVE) as node:
+        try:
+            port = next(
+                int(found[1]) for line in node.stderr if (found := re.search(r"Listening on .* port (\d+)", line))
+            )
+            images = [len(send_scan(scan.xml, scan, port=port, config=name).images) for name in PIPELINES]
+        finally:
+            node.send_signal(signal.SIGTERM)
+        printed, said = node.communicate()
+    assert node.returncode == 0, said
+    modules = json.loads(printed)
+    # five maps, proton density and phase; then the match quality, or five standard deviations and two checks
+    assert images == [8, 14]
+    assert "spokestream.pipelines.node.server" in modules
+    assert beside_physics(modules) == []
+    assert below(modules, "spokestream.models") == ["spokestream.models", "spokestream.models.archives"]
+    unneeded = {"matplotlib", "nibabel", "pypulseq", "dask", "distributed", "tensorboard"}
+    assert unneeded & set(modules) == set()
+
+
+def test_gadgets_load_physics_alone():
+    with python(ALL_GADGETS) as process:
+        printed, said = process.communicate()
+    assert process.returncode == 0, said
+    names, modules = json.loads(printed)
+    files = list((ROOT / "gadgets").rglob("*.py"))
+    assert len(names) == len(files) - 1  # the package itself is where the walk begins
+    assert set(names) <= set(modules)
+    assert beside_physics(modules) == []
+    assert below(modules, "spokestream.models") == []
+    assert below(modules, "spokestream.pipelines") == []
