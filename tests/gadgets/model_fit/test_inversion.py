@@ -179,8 +179,8 @@ def test_a_network_is_told_the_nearest_that_it_knows_and_the_client_that_it_is_n
     assert told(found) == pytest.approx(0.9, abs=1e-6)
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"The inversion in slice 5 is {found.inversion_efficiency:.2f} efficient, but the network knows 0.90 to 1.00: "
-        "T1 may be off."
+        f"The inversion efficiency in slice 5 is {found.inversion_efficiency:.2f}, but the network was trained for "
+        "0.90 to 1.00: T1 may be wrong."
     )
 
 
