@@ -1,4 +1,4 @@
-"""Temporal bases: how the spokes of a train are weighed into few images. Frames are a subspace too."""
+"""Temporal bases: weighted sums of the spokes of a train give few images. Frames are one such basis."""
 
 from dataclasses import dataclass, replace
 
@@ -11,24 +11,27 @@ from spokestream.simulator.physics.signal import frame_means
 __all__ = ["TemporalBasis", "compressed_basis", "frame_basis", "frame_means", "frame_noise"]
 
 ALIASING = 0.3
-"""Of a frame's signal, what few spokes scatter over the image (the optimum is flat: 0.15 to 0.6 do nearly as well)."""
+"""Standard deviation of the aliasing of few spokes, relative to the signal of the frame. The optimum is flat: values
+from 0.15 to 0.6 are nearly as good."""
 THERMAL = 0.1
-"""Receiver noise, of the mean frame's signal; bounds the weight of frames in which tissue is nulled."""
+"""Standard deviation of receiver noise, relative to the signal of the mean frame. It limits the weights of frames in
+which tissue is nulled."""
 
 
 @dataclass(frozen=True, eq=False)
 class TemporalBasis:
-    """Image k is the sum over frames of weights[f, k] times the image of frame f.
+    """A temporal basis: image k is the sum over frames of weights[f, k] times the image of frame f.
 
-    A frame is `spokes_per_frame` consecutive spokes and its fingerprint their mean. No image mixes echo times,
-    so that off-resonance turns image k by the one phase exp(-2 pi i deltaf TE_k).
+    A frame is `spokes_per_frame` consecutive spokes, and its signal is their mean. No image mixes echo times, so that
+    off-resonance multiplies image k by one phase factor, exp(-2 pi i deltaf TE_k).
     """
 
     weights: NDArray[np.float32]
-    """(frames, K); the identity gives the frames themselves."""
+    """(frames, K) weights; the identity gives the frames themselves."""
     te_ms: NDArray[np.float64]
     """(K,) echo time of every image."""
     spokes_per_frame: int
+    """Number of consecutive spokes in a frame."""
     noise: NDArray[np.float32]
     """(K,) expected standard deviation of noise and aliasing in every image, up to a common factor."""
 
@@ -39,26 +42,26 @@ class TemporalBasis:
         return f == k and bool(np.array_equal(self.weights, np.eye(k)))
 
     def without(self, missing: list[int]) -> "TemporalBasis":
-        """The same images of a slice in which these frames are missing: atoms must lack them too."""
+        """The basis for a slice in which these frames are missing, with weights of 0 for them."""
         weights = self.weights.copy()
         weights[missing] = 0
         return replace(self, weights=weights)
 
     def project(self, trains: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Coefficients (..., K) of signals given at every spoke (..., spokes)."""
+        """The coefficients (..., K) of signals that are given at every spoke (..., spokes)."""
         return frame_means(trains, self.spokes_per_frame) @ self.weights.astype(np.float64)
 
 
 def frame_noise(atoms: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np.float64]:
-    """Expected standard deviation of the errors in every frame, in units of the atoms.
+    """The expected standard deviation of noise and aliasing in every frame, in units of the atoms.
 
-    Few spokes alias, and what they scatter is a share of what the frame holds: bright frames are noisy ones.
-    A fit that weighs all frames alike lets the aliasing of the brightest drown the rest; weighed by its inverse
-    variance, errors of FF and T1 in a thigh fall by a third (`benchmarks/README.md`).
+    With few spokes there is aliasing, which is proportional to the signal of the frame: bright frames are noisy frames.
+    If all frames have the same weight in a fit, the aliasing of the brightest frames dominates. With inverse variances
+    as weights, the errors of FF and T1 in a thigh are a third smaller (`benchmarks/README.md`).
 
     Args:
-        atoms: (atoms, spokes) signals that stand for the tissue.
-        spokes_per_frame: of the sequence.
+        atoms: (atoms, spokes) signals that represent the tissue.
+        spokes_per_frame: number of spokes in a frame.
 
     """
     means = frame_means(atoms, spokes_per_frame)
@@ -67,9 +70,14 @@ def frame_noise(atoms: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np
 
 
 def frame_basis(sequence: PulseSequence, atoms: NDArray[np.float64] | None = None) -> TemporalBasis:
-    """One image per frame; `atoms` (atoms, spokes) tell their noise, else all have the same.
+    """The basis in which the images are the frames.
 
-    Raises ValueError when a frame mixes echo times.
+    Args:
+        sequence: the pulse sequence.
+        atoms: (atoms, spokes) signals from which the noise of every frame is estimated; None gives all the same noise.
+
+    Raises ValueError if a frame mixes echo times.
+
     """
     m = sequence.spokes_per_frame
     starts = np.arange(0, len(sequence), m)
@@ -81,23 +89,24 @@ def frame_basis(sequence: PulseSequence, atoms: NDArray[np.float64] | None = Non
 
 
 def compressed_basis(sequence: PulseSequence, atoms: NDArray[np.float64], tolerance: float = 1e-6) -> TemporalBasis:
-    """Per echo time, the leading singular vectors of the dictionary's frames, all weighed by their noise.
+    """The basis of leading singular vectors of the dictionary's frames, for every echo time separately.
 
-    The images have equal, uncorrelated noise then, and comparing them with atoms is comparing weighed frames.
+    Frames are divided by their noise before. The images therefore have equal and uncorrelated noise, and comparing them
+    with atoms is equivalent to comparing weighted frames.
 
     Args:
-        sequence: gives echo times and frames.
+        sequence: the pulse sequence, which determines echo times and frames.
         atoms: (atoms, spokes) real signals of water and fat.
-        tolerance: share of the energy that may be lost in each echo-time group.
+        tolerance: fraction of the energy that may be lost for each echo time.
 
     """
     frames = frame_basis(sequence, atoms)
-    weighed = frame_means(atoms, frames.spokes_per_frame) / frames.noise
+    weighted = frame_means(atoms, frames.spokes_per_frame) / frames.noise
     columns, te_ms = [], []
     for te in np.unique(frames.te_ms):
         group = frames.te_ms == te
         # eigenvectors of the small Gram matrix: frames are few, atoms are many
-        energy, vectors = np.linalg.eigh(weighed[:, group].T @ weighed[:, group])
+        energy, vectors = np.linalg.eigh(weighted[:, group].T @ weighted[:, group])
         energy, vectors = energy[::-1], vectors[:, ::-1]
         rank = int(np.searchsorted(np.cumsum(energy), (1 - tolerance) * energy.sum())) + 1
         padded = np.zeros((len(group), rank))
