@@ -22,7 +22,7 @@ from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.files.truth import Truth, compare, read_truth
+from spokestream.pipelines.files.truth import Truth, map_errors, read_truth
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.settings import T1FFSettings
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary, build_dictionary
@@ -45,7 +45,7 @@ def rmse(
 ) -> dict[str, float]:
     """Map name -> RMSE over muscle and fat together; water T1 where FF < 0.7, fat T1 where FF > 0.3."""
     maps = parameter_maps(frames, TwoPoolAtoms(dictionary, basis), threads).maps
-    rows = [row for row in compare({name: m[None] for name, m in maps.items()}, truth) if row.voxels]
+    rows = [row for row in map_errors({name: m[None] for name, m in maps.items()}, truth) if row.voxels]
     of_map = {name: [row for row in rows if row.name == name] for name in dict.fromkeys(row.name for row in rows)}
     return {
         name: float(np.sqrt(np.average([r.rmse**2 for r in tissues], weights=[r.voxels for r in tissues])))

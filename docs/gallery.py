@@ -16,7 +16,7 @@ from spokestream.pipelines.chains import select
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.replay import reconstruct
-from spokestream.pipelines.files.truth import Deviation, compare, read_truth, write_comparison
+from spokestream.pipelines.files.truth import MapError, map_errors, read_truth, write_comparison
 from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.scan_files.scan_file import truth_path
@@ -47,17 +47,17 @@ def section(anatomy: str) -> str:
         simulate_scan(scan, SimulationSettings(anatomy=anatomy))
         images, _ = reconstruct(read_scan(scan), select("mrf_t1ff"))
         maps, truth = map_volumes(images), read_truth(truth_path(scan))
-        rows = compare(maps, truth)
+        rows = map_errors(maps, truth)
         picture = Path(folder) / "picture.png"
         write_comparison(picture, maps, truth)
         shrink(picture, PICTURES / f"{anatomy}.png")
     return (
         f"\n## {anatomy.capitalize()}\n\n{ANATOMIES[anatomy]}; field of view {DEFAULT_FOV_MM[anatomy]:g} mm.\n\n"
-        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.png)\n\n{deviations(rows)}"
+        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.png)\n\n{errors(rows)}"
     )
 
 
-def deviations(rows: list[Deviation]) -> str:
+def errors(rows: list[MapError]) -> str:
     """The table of a section, in Markdown."""
     lines = ["| map | bias, muscle | RMSE, muscle | bias, fat | RMSE, fat |", "|---|---|---|---|---|"]
     for name in dict.fromkeys(row.name for row in rows):

@@ -12,7 +12,7 @@ from spokestream.pipelines.cli import dataset, dictionary, evaluate, export, tra
 from spokestream.pipelines.cli.options import add_options, given_options, named_values, settings_from
 
 if TYPE_CHECKING:
-    from spokestream.pipelines.files.outputs import Report
+    from spokestream.pipelines.files.outputs import ReconstructionReport
 
 __all__ = ["COMMANDS", "Command"]
 
@@ -185,7 +185,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-def summary(report: "Report", folder: Path) -> str:
+def summary(report: "ReconstructionReport", folder: Path) -> str:
     """One paragraph for the console."""
     wrong: dict[str, int] = {}
     for image in report.integrity:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from spokestream.errors import ScanError
 from spokestream.pipelines.files.replay import replay
-from spokestream.pipelines.files.truth import compare, read_truth
+from spokestream.pipelines.files.truth import map_errors, read_truth
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -61,7 +61,7 @@ def _reconstruction(scan: Path, maps: Path) -> str:
 def _agreement(scan: Path, maps: Path) -> str:
     volumes = {path.name.removesuffix(".nii.gz"): _read_nifti(path) for path in maps.glob("*.nii.gz")}
     found = []
-    for row in compare(volumes, read_truth(truth_path(scan))):
+    for row in map_errors(volumes, read_truth(truth_path(scan))):
         limit = ACCEPTED_RMSE.get(row.name)
         if row.tissue == "muscle" and limit is not None:
             if not row.rmse < limit:

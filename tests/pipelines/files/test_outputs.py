@@ -10,11 +10,11 @@ from map_image_examples import FOV, NORMAL, PHASE, READ, SHAPE, example_images, 
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.nifti import slice_affine
-from spokestream.pipelines.files.outputs import Report, map_volumes, write_outputs
+from spokestream.pipelines.files.outputs import ReconstructionReport, map_volumes, write_outputs
 
 
 def report():
-    return Report("scan.h5", "mrf_t1ff", 10, 3, 1.5, 0.2, 100.0)
+    return ReconstructionReport("scan.h5", "mrf_t1ff", 10, 3, 1.5, 0.2, 100.0)
 
 
 def test_maps_h5_holds_the_very_images(tmp_path):

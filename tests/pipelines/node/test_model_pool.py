@@ -5,7 +5,7 @@ import pytest
 from toy_network import write_toy_archive
 
 from spokestream.errors import FileError
-from spokestream.pipelines.node.model_pool import ModelPool, Turns
+from spokestream.pipelines.node.model_pool import FairLock, ModelPool
 
 
 @pytest.fixture
@@ -18,11 +18,11 @@ def wait_until(condition):
         time.sleep(0.001)
 
 
-def test_turns_come_in_the_order_of_arrival_and_one_at_a_time():
-    turns, order, inside = Turns(), [], []
+def test_threads_get_the_lock_in_the_order_of_arrival_and_one_at_a_time():
+    lock, order, inside = FairLock(), [], []
 
     def take(number):
-        with turns.turn():
+        with lock.held():
             inside.append(number)
             assert len(inside) == 1
             order.append(number)
@@ -30,35 +30,35 @@ def test_turns_come_in_the_order_of_arrival_and_one_at_a_time():
             inside.remove(number)
 
     threads = [threading.Thread(target=take, args=(number,)) for number in range(12)]
-    with turns.turn():
+    with lock.held():
         for thread in threads:
-            queued = len(turns._queue)
+            queued = len(lock._queue)
             thread.start()
-            wait_until(lambda n=queued: len(turns._queue) == n + 1)
+            wait_until(lambda n=queued: len(lock._queue) == n + 1)
     for thread in threads:
         thread.join()
     assert order == list(range(12))
 
 
-def test_a_turn_that_fails_ends_all_the_same():
-    turns = Turns()
-    with pytest.raises(KeyError), turns.turn():
+def test_an_error_releases_the_lock():
+    lock = FairLock()
+    with pytest.raises(KeyError), lock.held():
         raise KeyError
-    with turns.turn():
+    with lock.held():
         pass
 
 
-def test_whoever_gives_up_waiting_leaves_the_queue():
-    turns = Turns()
-    with turns.turn():
-        waiting = turns.turn()
-        turns._changed.wait_for = lambda condition: (_ for _ in ()).throw(KeyboardInterrupt)
+def test_a_thread_that_stops_waiting_leaves_the_queue():
+    lock = FairLock()
+    with lock.held():
+        waiting = lock.held()
+        lock._changed.wait_for = lambda condition: (_ for _ in ()).throw(KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             waiting.__enter__()
-        assert len(turns._queue) == 1
+        assert len(lock._queue) == 1
 
 
-def test_a_network_is_loaded_once_however_many_ask_at_the_same_time(path):
+def test_a_network_is_loaded_once_if_many_threads_ask_at_the_same_time(path):
     pool, shared = ModelPool(), []
     threads = [threading.Thread(target=lambda: shared.append(pool.share(path, "cpu", "float32"))) for _ in range(8)]
     for thread in threads:
@@ -70,7 +70,7 @@ def test_a_network_is_loaded_once_however_many_ask_at_the_same_time(path):
     assert pool.share(path, "cpu", "bfloat16") is not shared[0]
 
 
-def test_a_broken_archive_is_told_to_everyone_and_blocks_nobody(path, tmp_path):
+def test_a_broken_archive_is_an_error_for_every_scan_and_blocks_none(path, tmp_path):
     pool, broken = ModelPool(), tmp_path / "broken.pt"
     broken.write_bytes(b"PK")
     for _ in range(2):
