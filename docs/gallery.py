@@ -26,7 +26,7 @@ PAGE = Path(__file__).with_suffix(".md")
 PICTURES = PAGE.with_suffix("")
 WIDTH = 900
 COLOURS = 128
-"""Of the pictures' palette: a page with eight pictures stays below two megabytes."""
+"""Number of colours in a picture, so that eight pictures are smaller than two megabytes."""
 
 INTRODUCTION = """# Gallery
 
