@@ -1,4 +1,4 @@
-"""One chain, many homes: the same scan gives the same images, bit for bit, wherever it is reconstructed."""
+"""The same scan gives the same images, bit for bit, in all ways of reconstructing it."""
 
 import logging
 
@@ -24,7 +24,7 @@ def inline(scan, pipeline, tmp_path):
 
 
 def replayed(scan, pipeline, tmp_path):
-    """What a researcher finds in the file, read with the field's own library."""
+    """The images of the output file, read with the ismrmrd library."""
     replay(scan.path, tmp_path, pipeline)
     with h5py.File(tmp_path / "maps.h5") as file:
         groups = sorted(name for name in file["dataset"] if name.startswith("image_"))
@@ -38,7 +38,7 @@ def over_tcp(scan, pipeline, tmp_path):
 
 
 def from_the_recording(scan, pipeline, tmp_path):
-    """The session's bytes, kept by the server and replayed as a file."""
+    """The images from the server's recording of a session, which is replayed."""
     with local_server(record_dir=tmp_path) as port:
         send_scan(scan.xml, scan, port=port, config=pipeline)
     (recording,) = tmp_path.glob("*.spokes")
@@ -80,11 +80,11 @@ def test_the_same_images_bit_for_bit(run, scan, pipeline, expected, tmp_path):
     for place, image in images.items():
         assert image.data.tobytes() == expected[place].data.tobytes()
         assert dict(image.meta) == dict(expected[place].meta)
-        # the last field, the length of the metadata, is set by whoever writes them
+        # the last field is the length of the metadata, which depends on the writer
         assert bytes(image.getHead())[:-4] == bytes(expected[place].getHead())[:-4]
 
 
-def test_geometry_is_that_of_each_slice_and_provenance_is_told(scan, pipeline, expected):
+def test_geometry_is_that_of_each_slice_and_provenance_is_complete(scan, pipeline, expected):
     first = {}
     for acquisition in scan:
         if not acquisition.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):

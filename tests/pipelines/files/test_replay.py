@@ -81,9 +81,9 @@ def test_every_acquisition_passes_the_chain_and_its_images_are_written(chain, sc
     assert (report.acquisitions, report.images) == (4, 6)
     assert 0 <= report.latency_s <= report.total_s
     assert report.peak_memory_mb > 10
-    told = json.loads((tmp_path / "out/report.json").read_text())
-    assert told["source"] == str(scan_file)
-    assert told["parameters"] == {"coils": "4"}
+    written = json.loads((tmp_path / "out/report.json").read_text())
+    assert written["source"] == str(scan_file)
+    assert written["parameters"] == {"coils": "4"}
     with ismrmrd.Dataset(tmp_path / "out/maps.h5", mode="r") as file:
         assert file.number_of_images("image_101") == 2
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from spokestream.errors import FileError, InputError, ScanError
+from spokestream.errors import FileError, InputError, SpokestreamError
 from spokestream.pipelines.cli.demo import run_demo
 from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
@@ -15,7 +15,7 @@ SHAPE = (2, 9, 11)
 
 @pytest.fixture
 def truth_file(tmp_path):
-    """Left third muscle, middle third bone (of muscle's values), right third fat; air around."""
+    """A truth file: left third muscle, middle third bone with the values of muscle, right third fat, and air around."""
     label = np.zeros(SHAPE, np.uint8)
     label[:, 1:-1, 1:4], label[:, 1:-1, 4:7], label[:, 1:-1, 7:10] = 1, 2, 3
     ff = np.array([0, 0.4, 0.4, 0.9])[label]
@@ -53,7 +53,7 @@ def test_bias_and_rmse_are_judged_where_a_map_means_something(truth_file):
     assert rows["t1fat", "fat"].bias == pytest.approx(20 / 3)  # columns 7 and 9 against 8
 
 
-def test_what_was_not_reconstructed_is_not_judged(truth_file):
+def test_maps_and_voxels_that_were_not_reconstructed_are_not_judged(truth_file):
     truth = read_truth(truth_file)
     maps = {name: volume.copy() for name, volume in reconstructed(truth).items()}
     for volume in maps.values():
@@ -77,7 +77,7 @@ def test_the_table_and_the_figure_come_out(truth_file, tmp_path):
 def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simulated(tmp_path):
     folder, settings = tmp_path / "demo", SimulationSettings(matrix=32)
     for pipeline, parameters in (("mrf_t1ff_net", {"network": "theirs"}), ("mrf_t1ff", {"config": "theirs"})):
-        with pytest.raises((ValueError, ScanError), match=r"There is no .* 'theirs'; known are"):
+        with pytest.raises(SpokestreamError, match=r"There is no .* 'theirs'; known are"):
             run_demo(folder, settings, pipeline, parameters, 3.0, Console())
     assert not folder.exists()
 

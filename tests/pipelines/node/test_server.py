@@ -24,7 +24,7 @@ def texts(events):
 
 @pytest.fixture
 def healthy(connect, readout):
-    """A whole scan passes: the server is alive."""
+    """A function that checks, with a whole scan, that the server works."""
 
     def check(running):
         peer = connect(running.port).opening().say(*[wire.Data(readout())] * 3, wire.Close())
@@ -79,7 +79,7 @@ def test_parameters_after_the_first_readout_are_too_late(serve, connect, readout
 
 
 def failure(events):
-    """The sentence of a failed session, which ends in TEXT and CLOSE."""
+    """The error of a failed session, which ends with TEXT and CLOSE."""
     assert [type(event) for event in events[-2:]] == [wire.Text, wire.Close]
     text = events[-2].text
     assert text.startswith("ERROR ")
@@ -122,7 +122,7 @@ def test_every_failure_is_one_sentence_and_the_node_serves_on(what, serve, conne
         eventually(lambda: all(chain.closed for chain in running.chains))
 
 
-def test_a_client_may_talk_on_after_a_failure_and_still_hear_of_it(serve, connect, readout):
+def test_a_client_that_continues_to_send_after_an_error_still_receives_it(serve, connect, readout):
     with serve(queue_bytes=1 << 16) as running:
         peer = connect(running.port).opening().say(wire.Data(readout(np.nan)))
         peer.say(*[wire.Data(readout(channels=16, samples=4096))] * 60)  # 32 MB, far beyond any socket's buffer
@@ -148,7 +148,7 @@ def test_a_client_that_half_closes_after_close_gets_its_images(serve, connect, r
         assert counts(peer.hear()) == [1]
 
 
-def test_a_silent_client_is_told_so(serve, connect, healthy):
+def test_a_silent_client_gets_an_error(serve, connect, healthy):
     with serve(idle_timeout_s=0.2) as running:
         assert "silent for 0.2 s" in failure(connect(running.port).opening().hear())
         assert healthy(running)
@@ -202,7 +202,7 @@ def test_a_slow_chain_slows_its_client_down_instead_of_filling_memory(serve, con
         assert counts(peer.say(wire.Close()).hear()) == [60]
 
 
-def test_noise_questions_are_answered_by_close_alone(serve, connect):
+def test_noise_queries_are_answered_with_close_only(serve, connect):
     noise = "<gadgetronStreamConfiguration><classname>NoiseSummaryGadget</classname></gadgetronStreamConfiguration>"
     with serve() as running:
         assert connect(running.port).say(wire.ConfigText(noise), wire.Close()).hear() == [wire.Close()]
@@ -210,7 +210,7 @@ def test_noise_questions_are_answered_by_close_alone(serve, connect):
 
 
 @pytest.mark.parametrize("said", [[], [wire.ConfigFile("toy")], [wire.ConfigFile("isalive.xml")]])
-def test_close_before_the_header_is_answered_by_close_alone(serve, connect, said):
+def test_close_before_the_header_is_answered_with_close_only(serve, connect, said):
     with serve() as running:
         assert connect(running.port).say(*said, wire.Close()).hear() == [wire.Close()]
 
@@ -252,7 +252,7 @@ def test_recordings_hold_what_came_also_after_a_failure(serve, connect, readout,
         assert b"".join(data for _, data in read_recording(path)) == expected
 
 
-def test_questions_leave_no_recording_and_scans_do(serve, connect, healthy, tmp_path, eventually):
+def test_scans_are_recorded_and_queries_are_not(serve, connect, healthy, tmp_path, eventually):
     with serve(record_dir=tmp_path) as running:
         connect(running.port).say(wire.Query(1, "ismrmrd::version"), wire.Close()).hear()
         eventually(lambda: not running.server._sessions)
@@ -301,7 +301,7 @@ def test_stopping_lets_a_scan_finish(serve, connect, readout, eventually):
     assert counts(peer.hear()) == [4]
 
 
-def test_stopping_tells_a_scan_that_does_not_finish(serve, connect, readout, eventually, caplog):
+def test_stopping_sends_an_error_to_a_scan_that_does_not_finish(serve, connect, readout, eventually, caplog):
     with serve(grace_s=0.1) as running:
         peer = connect(running.port).opening().say(wire.Data(readout()))
         eventually(lambda: running.chains)
