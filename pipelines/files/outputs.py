@@ -43,7 +43,7 @@ class ReconstructionReport:
     provenance: dict[str, str] = field(default_factory=dict)
     """Provenance of the scan: the entries that the metadata of all images have in common."""
     integrity: list[dict[str, int | str]] = field(default_factory=list)
-    """For every image: map, slice, and the counts of irregularities."""
+    """Map, slice and counts of irregularities, one row per image."""
     files: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
