@@ -1,4 +1,4 @@
-"""Gridding one slice, ours against the NUFFT libraries: python benchmarks/gridding.py [--quick]."""
+"""Gridding of one slice, compared with NUFFT libraries: python benchmarks/gridding.py [--quick]."""
 
 # isort: split
 import argparse
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import finufft
 import numpy as np
 import torch
-from measure import in_turn, installed, print_machine, ratio
+from measure import alternately, installed, print_machine, ratio
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -32,40 +32,41 @@ COILS = 8
 PEERS = {"mri-nufft": "mrinufft", "sigpy": "sigpy", "torchkbnufft": "torchkbnufft"}
 OURS = "ours, RadialGrid"
 FEW = 5
-"""Frames of the slice on which the slow methods are timed."""
+"""Number of frames on which slow methods are timed."""
 CHECKED = 3
-"""Frames that are compared with a finufft in double precision, the same for every method."""
+"""Number of frames that are compared with finufft in double precision, the same frames for every method."""
 
 Adjoint = Callable[[NDArray[np.complex64], NDArray[np.float32]], NDArray[np.complex64]]
-"""Weighted samples (coils, points) at k (points, 2) in cycles per field of view -> images (coils, y, x)."""
+"""A function of weighted samples (coils, points) and k (points, 2), in cycles per field of view, that gives images
+(coils, y, x)."""
 
 
 class Method(NamedTuple):
-    """A way to grid, and on how many frames of the slice it is timed."""
+    """A gridding method, and the number of frames of the slice on which it is timed."""
 
     adjoints: list[Adjoint]
-    """One that uses all threads, or one for each thread, which take frames in turn."""
+    """One adjoint that uses all threads, or one for each thread; these take frames alternately."""
     frames: int
     scale: float
-    """Factor to the images of the others; applied where they are compared, not where they are timed."""
+    """Factor that makes images comparable with those of other methods; it is not part of the timed computation."""
 
     def run(self, data: "Slice") -> None:
-        """Grid the frames, evenly chosen over the slice."""
+        """Grid the frames, which are evenly distributed over the slice."""
         chosen = spread_over(len(data.k), self.frames)
 
-        def take(turn: int) -> None:
-            for f in chosen[turn :: len(self.adjoints)]:
-                self.adjoints[turn](data.weighted[f], data.points[f])
+        def grid(thread: int) -> None:
+            for f in chosen[thread :: len(self.adjoints)]:
+                self.adjoints[thread](data.weighted[f], data.points[f])
 
         if len(self.adjoints) == 1:
-            take(0)
+            grid(0)
         else:
             with workers(len(self.adjoints)) as pool:
-                list(pool.map(take, range(len(self.adjoints))))
+                list(pool.map(grid, range(len(self.adjoints))))
 
 
 class Slice:
-    """Noise on golden-angle spokes: what is sampled does not matter to the time."""
+    """Noise on golden-angle spokes, because the time does not depend on the data."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -146,7 +147,10 @@ def torchkbnufft(n: int) -> Adjoint:
 
 
 def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) -> Callable[[], None]:
-    """The gadget, with density, sensitivities, coil combination and foreground; `waits` takes seconds at the end."""
+    """The gadget, including density, sensitivities, coil combination and foreground.
+
+    The seconds from the end of the slice to its fingerprints are appended to `waits`.
+    """
     n, geometry = data.n, Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (350, 350, 8))
     header = ScanHeader("", (2 * n, n, 1), (700.0, 350.0, 8.0), (n, n, 1), (350.0, 350.0, 8.0))
     gadget = Gridding(ScanContext(header, data.sequence, threads), basis, TOLERANCE)
@@ -163,7 +167,7 @@ def node(data: Slice, basis: TemporalBasis, threads: int, waits: list[float]) ->
 
 
 def adjoints(n: int, frames: int, threads: int, present: set[str]) -> dict[str, Method]:
-    """The methods by name; slow ones run on few frames."""
+    """The methods by name; slow methods are timed on few frames."""
     methods = {
         OURS: Method([ours(n) for _ in range(threads)], frames, 1.0),
         "finufft, threads inside": Method([plain_finufft(n, threads)], frames, 1 / n**2),
@@ -184,7 +188,7 @@ def spread_over(frames: int, count: int) -> NDArray[np.intp]:
 
 
 def relative_errors(data: Slice, methods: dict[str, Method], threads: int) -> dict[str, float]:
-    """Against finufft in double precision, on a few frames."""
+    """Relative errors against finufft in double precision, on a few frames."""
     checked = [(data.weighted[f], data.points[f]) for f in spread_over(len(data.k), CHECKED)]
     exact = plain_finufft(data.n, threads, "complex128", 1e-9)
     truth = np.stack([exact(*frame) / data.n**2 for frame in checked])
@@ -204,7 +208,7 @@ def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
     waits: dict[str, list[float]] = {f"our node, {basis.weights.shape[1]} images": [] for basis in bases}
     runs = {name: partial(method.run, data) for name, method in methods.items()}
     runs |= {name: node(data, basis, threads, waits[name]) for name, basis in zip(waits, bases, strict=True)}
-    seconds = in_turn(runs, rounds, threads)
+    seconds = alternately(runs, rounds, threads)
     for name, method in methods.items():
         seconds[name] = [s * frames / method.frames for s in seconds[name]]
 
@@ -226,8 +230,8 @@ def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small matrix and one round, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every method has its turn")
+    parser.add_argument("--quick", action="store_true", help="a small matrix and one round, to test that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every method runs")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     console = Console()

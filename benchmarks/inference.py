@@ -1,4 +1,4 @@
-"""Networks over one slice, ours against ONNX Runtime and OpenVINO: python benchmarks/inference.py [--quick]."""
+"""Networks on one slice, compared with ONNX Runtime and OpenVINO: python benchmarks/inference.py [--quick]."""
 
 # isort: split
 import argparse
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from measure import in_turn, installed, print_machine, ratio
+from measure import alternately, installed, print_machine, ratio
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -33,19 +33,19 @@ from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 PEERS = {"onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 TILE = 128
 PEAK_SHAPES = ((128, 64), (256, 64), (512, 32))
-"""Channels and side of the convolutions of which the fastest is called this machine's peak."""
+"""Numbers of channels and sides of convolutions; the rate of the fastest one is called the peak of the machine."""
 OURS = "ours, float32"
 
 
 def thighs(matrix: int) -> NDArray[np.bool_]:
-    """Two ellipses, the foreground of a slice: 35,000 of 350 x 350 pixels."""
+    """A foreground of two ellipses, 35,000 of 350 x 350 pixels."""
     y, x = (np.mgrid[:matrix, :matrix] + 0.5) / matrix
     left, right = (np.hypot((y - 0.49) / 0.26, (x - centre) / 0.175) < 1 for centre in (0.28, 0.72))
     return left | right
 
 
 def random_network(name: str) -> tuple[nn.Module, NetworkArchive]:
-    """A network with random weights, one of `models/training/recipes.py`, as `spokestream export` would write it."""
+    """A network of `models/training/recipes.py` with random weights, in the form that `spokestream export` writes."""
     recipe = RECIPES[name]
     sequence = load_sequence("t1ff-2d-1400")
     atoms = build_dictionary(sequence).atoms
@@ -61,7 +61,7 @@ def random_network(name: str) -> tuple[nn.Module, NetworkArchive]:
 
 
 def convolution_peak(dtype: torch.dtype, threads: int, rounds: int) -> float:
-    """Operations a second of the fastest of a few large 3 x 3 convolutions, one on each thread."""
+    """The operations per second of the fastest of a few large 3 x 3 convolutions, one on every thread."""
     best = 0.0
     with workers(threads) as pool:
         for channels, side in PEAK_SHAPES:
@@ -73,7 +73,7 @@ def convolution_peak(dtype: torch.dtype, threads: int, rounds: int) -> float:
                     for _ in range(4):
                         conv(x)
 
-            seconds = in_turn({"": lambda run=run: list(pool.map(run, range(threads)))}, rounds, threads)[""]
+            seconds = alternately({"": lambda run=run: list(pool.map(run, range(threads)))}, rounds, threads)[""]
             best = max(best, 4 * threads * 2 * 9 * channels**2 * side**2 / min(seconds))
     return best
 
@@ -81,7 +81,7 @@ def convolution_peak(dtype: torch.dtype, threads: int, rounds: int) -> float:
 def engines(
     network: nn.Module, tiles: list[Tensor], peers: set[str], threads: int, folder: Path
 ) -> dict[str, Callable[[], NDArray[np.float32]]]:
-    """Peers that take the tiles, cut beforehand, one after the other; each gives (tiles, planes, y, x)."""
+    """Other engines, which compute the tiles (already cut) one after another and return (tiles, planes, y, x)."""
     runs: dict[str, Callable[[], NDArray[np.float32]]] = {}
     if "onnx" not in peers:
         return runs
@@ -137,7 +137,7 @@ def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], pe
         with counter, torch.inference_mode():
             network(tiles[0])
         operations = counter.get_total_flops() * len(tiles)
-        seconds = in_turn(runs, rounds, threads)
+        seconds = alternately(runs, rounds, threads)
         expected = exact.planes(coefficients, mask, threads)
         wanted = np.stack([expected[:, y : y + tiling.shape[0], x : x + tiling.shape[1]] for y, x in tiling.corners])
         differences = {
@@ -153,9 +153,9 @@ def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], pe
     for key, times in seconds.items():
         rate = operations / np.median(times)
         precision = key.split(", ")[1]
-        share = "" if "CUDA" in key else f"{rate / peaks[precision]:.0%}"
+        of_peak = "" if "CUDA" in key else f"{rate / peaks[precision]:.0%}"
         result.add_row(
-            key, f"{np.median(times):.2f}", f"{ratio(times, seconds[OURS]):.2f}", f"{rate / 1e9:.0f}", share,
+            key, f"{np.median(times):.2f}", f"{ratio(times, seconds[OURS]):.2f}", f"{rate / 1e9:.0f}", of_peak,
             f"{differences[key]:.1e}",
         )  # fmt: skip
     return result
@@ -163,8 +163,8 @@ def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], pe
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small slice and one round, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every engine has its turn")
+    parser.add_argument("--quick", action="store_true", help="a small slice and one round, to test that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every engine runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     parser.add_argument("--networks", nargs="+", default=["ours", "balsiger2020"], choices=list(RECIPES))
     arguments = parser.parse_args()
@@ -176,8 +176,8 @@ def main() -> None:
         str(dtype).removeprefix("torch."): convolution_peak(dtype, arguments.threads, rounds)
         for dtype in (torch.float32, torch.bfloat16)
     }
-    told = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
-    console.print(f"The fastest large convolution: {told}.")
+    rates = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
+    console.print(f"The fastest large convolution: {rates}.")
     for name in arguments.networks:
         console.print(table(name, matrix, rounds, arguments.threads, peers, peaks))
 

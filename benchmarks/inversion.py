@@ -1,8 +1,8 @@
-"""How well the efficiency of an inversion is found from a slice: python benchmarks/inversion.py FOLDER [--with WHAT].
+"""The accuracy of the inversion efficiency estimated from a slice: python benchmarks/inversion.py FOLDER [--with WHAT].
 
-FOLDER is filled by `spokestream dataset`; the middle slice of every subject is taken. First maps come from matching, or
-from a network archive, which must not have learnt from these subjects. Matching believes that the inversion is perfect,
-so that its maps are wrong by what the efficiency does; the estimate does not depend on that, to first order.
+FOLDER is a set of `spokestream dataset`; the middle slice of every subject is used. The preliminary maps come from
+matching, or from a network that was not trained on these subjects. Matching assumes a perfect inversion, so that its
+maps have errors that depend on the efficiency. To first order, the estimate does not depend on these errors.
 """
 
 # isort: split
@@ -21,25 +21,25 @@ from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
-from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
-from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--with", default=MATCHING, dest="what", help="matching, or an archive")
-    parser.add_argument("--quick", action="store_true", help="two subjects, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="two subjects, to test that it runs")
     arguments = parser.parse_args()
-    data, way = TrainingSet(arguments.folder), reconstructor(arguments.what)
-    if known := sorted(way.learnt.intersection(data.seeds)):
-        parser.error(f"{way.name} has learnt from subject {known[0]}")
-    gadget = way.make(build_dictionary(data.sequence))
+    data, method = TrainingSet(arguments.folder), reconstructor(arguments.what)
+    if trained := sorted(method.trained_on.intersection(data.seeds)):
+        parser.error(f"{method.name} was trained on subject {trained[0]}")
     header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
-    gadget.start(ScanContext(header, data.sequence, torch.get_num_threads(), logging.Logger("quiet", logging.ERROR)))
-    closed_form, slices = WaterFatSignal(data.sequence, data.basis), int(data.recipe["slices"])
+    quiet = logging.Logger("quiet", logging.ERROR)
+    scan = ScanContext(header, data.sequence, torch.get_num_threads(), quiet)
+    model = data.tissue_model
+    gadget = method.make(scan, model, model.dictionary(data.sequence))
+    closed_form, slices = model.closed_form(data.sequence, data.basis), int(data.recipe["slices"])
 
-    table = Table(title=f"Efficiency of the inversion, first maps by {way.name}")
+    table = Table(title=f"Inversion efficiency, preliminary maps by {method.name}")
     for column in ("subject", "true", "estimated", "error"):
         table.add_column(column, justify="right")
     errors = []

@@ -1,4 +1,4 @@
-"""Matching one slice, ours against exhaustive search and SVD matching: python benchmarks/matching.py [--quick]."""
+"""Matching of one slice, compared with exhaustive search and SVD matching: python benchmarks/matching.py [--quick]."""
 
 # isort: split
 import argparse
@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from measure import in_turn, print_machine, ratio
+from measure import alternately, print_machine, ratio
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -22,16 +22,16 @@ from spokestream.simulator.physics.signal import voxel_signal
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, frame_means
 
 NOISE = (0.1, 0.35)
-"""Standard deviation per real and imaginary part, over the mean signal of a frame."""
+"""Standard deviation of the real and the imaginary part, relative to the mean signal of a frame."""
 BLOCK = 16
-"""Voxels at a time of the peers, a block on each thread; more fall out of the caches."""
+"""Number of voxels that other methods compute at once on every thread; more voxels do not fit the caches."""
 RANK = 10
-"""Singular vectors of the single-pool dictionary."""
+"""Number of singular vectors of the single-pool dictionary."""
 
 
 @dataclass
 class Voxels:
-    """Random tissue, off the grid, and its noisy frames (voxels, frames)."""
+    """Random tissue with values between those of the grid, and its noisy frames (voxels, frames)."""
 
     truth: dict[str, NDArray[np.float64]]
     frames: NDArray[np.complex64]
@@ -57,22 +57,22 @@ def random_voxels(sequence: PulseSequence, n: int, noise: float, rng: np.random.
 
 
 class ExhaustiveSearch:
-    """Every combination of the grid is formed, B1 by B1, and the best is kept; nothing is bounded."""
+    """A search that computes all combinations of the grid, one B1 after another, without any bounds."""
 
     def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis, dtype: torch.dtype, threads: int) -> None:
         water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
-        turn = np.exp(2j * np.pi * dictionary.grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
+        phase = np.exp(2j * np.pi * dictionary.grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
         self.threads = threads
         self.complex = dtype.to_complex()
         self.noise = torch.tensor(basis.noise)
         self.water = torch.tensor(water).to(self.complex)
         self.fat = torch.tensor(fat * dictionary.spectrum.phasor(basis.te_ms)).to(self.complex)
-        self.turn = torch.tensor(turn).to(self.complex)
+        self.phase = torch.tensor(phase).to(self.complex)
         self.ww, self.ff = (x.abs().square().sum(-1) for x in (self.water, self.fat))
         self.wf = torch.einsum("bwk,bfk->bwf", self.water.real, self.fat.real)
 
     def __call__(self, y: torch.Tensor) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """(4, voxels) places in b1, deltaf, t1h2o, t1fat, and (voxels,) fat fraction, of (voxels, K)."""
+        """The indices (4, voxels) of b1, deltaf, t1h2o, t1fat, and the fat fractions, of coefficients (voxels, K)."""
         with workers(self.threads) as pool:
             parts = list(
                 pool.map(lambda part: self._search((part / self.noise).to(self.complex)), torch.split(y, BLOCK))
@@ -81,28 +81,28 @@ class ExhaustiveSearch:
         return place, fraction
 
     def _search(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        turned = y[:, None] * self.turn
+        demodulated = y[:, None] * self.phase
         energy, index = (
-            torch.stack(x) for x in zip(*(self._best(turned, b) for b in range(len(self.ww))), strict=True)
+            torch.stack(x) for x in zip(*(self._best(demodulated, b) for b in range(len(self.ww))), strict=True)
         )
         b = energy.argmax(0)
         index = index.gather(0, b[None])[0]
         n_water, n_fat = self.wf.shape[1:]
         d, w, f = index // (n_water * n_fat), index // n_fat % n_water, index % n_fat
-        z = turned[torch.arange(len(y)), d]
+        z = demodulated[torch.arange(len(y)), d]
         cw, cf = (z * self.water[b, w]).sum(-1), (z * self.fat[b, f].conj()).sum(-1)
         fraction = mixture_fraction(cw, cf, self.ww[b, w], self.ff[b, f], self.wf[b, w, f])
         return torch.stack([b, d, w, f]), fraction
 
-    def _best(self, turned: torch.Tensor, b: int) -> tuple[torch.Tensor, torch.Tensor]:
-        cw, cf = turned @ self.water[b].T, turned @ self.fat[b].conj().T
+    def _best(self, demodulated: torch.Tensor, b: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cw, cf = demodulated @ self.water[b].T, demodulated @ self.fat[b].conj().T
         energy = mixture_energy(cw[..., None], cf[..., None, :], self.ww[b][:, None], self.ff[b], self.wf[b])
         best = energy.flatten(1).max(1)
         return best.values, best.indices
 
 
 def svd_matching(dictionary: WaterFatDictionary, n_atoms: int, rng: np.random.Generator, threads: int):
-    """A dictionary with FF as an axis, compressed to its leading singular vectors: an argmax of |inner product|."""
+    """Single-pool matching with FF as an axis, in the leading singular vectors: the maximum of |inner product|."""
     basis = frame_basis(dictionary.sequence)
     grid = dictionary.grid
     axes = (grid.b1, grid.t1h2o_ms, grid.t1fat_ms, grid.deltaf_hz, np.linspace(0, 1, 21))
@@ -136,7 +136,7 @@ def coefficients(voxels: Voxels, basis: TemporalBasis) -> torch.Tensor:
 def time_table(
     dictionary: WaterFatDictionary, basis: TemporalBasis, n: int, few: int, rounds: int, threads: int
 ) -> Table:
-    """Seconds a slice of n voxels; the slow methods run on a few of them."""
+    """The seconds per slice of n voxels; slow methods run on a few of them."""
     rng = np.random.default_rng(1)
     begin = perf_counter()
     atoms = TwoPoolAtoms(dictionary, basis)
@@ -156,7 +156,7 @@ def time_table(
         "exhaustive, torch float32": lambda: single(y[NOISE[0]][:few]),
         f"numpy SVD K={RANK}, {n_atoms:,} atoms": lambda: svd(first),
     }
-    seconds = in_turn(runs, rounds, threads)
+    seconds = alternately(runs, rounds, threads)
     ours = seconds[f"ours, noise {NOISE[0]}"]
     table = Table(
         title=f"{n:,} voxels, {len(dictionary.grid):,} combinations, {rounds} rounds",
@@ -172,7 +172,7 @@ def time_table(
 
 
 def agreement_table(dictionary: WaterFatDictionary, basis: TemporalBasis, n: int, threads: int) -> Table:
-    """Ours against the exhaustive search in double precision, and both against the truth."""
+    """Comparison with the exhaustive search in double precision, and errors of both against the truth."""
     rng = np.random.default_rng(2)
     atoms, double = TwoPoolAtoms(dictionary, basis), ExhaustiveSearch(dictionary, basis, torch.float64, threads)
     table = Table(title=f"RMSE against the truth, {n:,} random voxels a row")
@@ -186,14 +186,14 @@ def agreement_table(dictionary: WaterFatDictionary, basis: TemporalBasis, n: int
         same = found == place
         same[2] |= match.fraction == 1  # an absent pool has no T1 to agree on
         same[3] |= match.fraction == 0
-        share = f"{same.all(0).mean():.2%}"
-        table.add_row(f"{noise}", "ours", share, *errors(dictionary, voxels.truth, found, match.fraction))
+        agreement = f"{same.all(0).mean():.2%}"
+        table.add_row(f"{noise}", "ours", agreement, *errors(dictionary, voxels.truth, found, match.fraction))
         table.add_row("", "exhaustive", "", *errors(dictionary, voxels.truth, place, fraction))
     return table
 
 
 def errors(dictionary, truth, place, fraction) -> list[str]:
-    """RMSE of FF, water T1 where FF < 0.7, fat T1 where FF > 0.3, off-resonance and B1, with units."""
+    """The RMSE of FF, water T1 where FF < 0.7, fat T1 where FF > 0.3, off-resonance and B1, with units."""
     grid, (b, d, w, f) = dictionary.grid, place
     ff = truth["ff"]
 
@@ -211,8 +211,8 @@ def errors(dictionary, truth, place, fraction) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few voxels and one round, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every method has its turn")
+    parser.add_argument("--quick", action="store_true", help="few voxels and one round, to test that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every method runs")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     console = Console()

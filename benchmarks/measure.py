@@ -1,4 +1,4 @@
-"""What the benchmarks share: methods that are run in turn, and the machine that they ran on."""
+"""Functions that the benchmarks share: they run methods alternately, and describe the machine."""
 
 import importlib.util
 import os
@@ -12,32 +12,32 @@ import numpy as np
 import torch
 from rich.console import Console
 
-__all__ = ["in_turn", "installed", "print_machine", "ratio"]
+__all__ = ["alternately", "installed", "print_machine", "ratio"]
 
 
-def in_turn(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
-    """Seconds of every method in every round; a first round warms up and does not count.
+def alternately(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
+    """The seconds of every method in every round. An additional first round warms up and is not counted.
 
-    Methods take turns within a round, so that whatever else slows the machine slows all of them.
+    All methods run once per round, so that everything else that slows the machine slows all of them.
     """
     seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for turn in range(rounds + 1):
+    for round_number in range(rounds + 1):
         for name, run in methods.items():
-            torch.set_num_threads(threads)  # of this process, which some methods change
+            torch.set_num_threads(threads)  # some methods change this setting of the process
             begin = perf_counter()
             run()
-            if turn:
+            if round_number:
                 seconds[name].append(perf_counter() - begin)
     return seconds
 
 
 def ratio(seconds: Sequence[float], ours: Sequence[float]) -> float:
-    """The median over rounds of the ratio of two methods within a round."""
+    """The ratio of the times of two methods: the median over rounds of the ratio within a round."""
     return float(np.median(np.divide(seconds, ours)))
 
 
 def installed(packages: Mapping[str, str], console: Console) -> set[str]:
-    """Which of these (name at the package index -> import name) can be imported; the others are named in one line."""
+    """The packages (name at the package index -> import name) that can be imported; prints the names of the others."""
     missing = [name for name, module in packages.items() if importlib.util.find_spec(module) is None]
     if missing:
         console.print(f"Skipped, not installed: {', '.join(missing)} (pip install -e '.\\[bench]').")
@@ -45,7 +45,7 @@ def installed(packages: Mapping[str, str], console: Console) -> set[str]:
 
 
 def print_machine(console: Console, threads: int, packages: Sequence[str]) -> None:
-    """Processor, cores, versions, and the load that the machine was under before."""
+    """Print processor, cores, versions, and the load of the machine before the benchmark."""
     cores, load = os.cpu_count(), os.getloadavg()[0]
     console.print(
         f"{_processor()}, {cores} cores, {threads} threads, Python {platform.python_version()}, "

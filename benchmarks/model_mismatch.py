@@ -1,19 +1,19 @@
-"""What matching with the ideal model costs when the scan is not ideal: python benchmarks/model_mismatch.py [--quick].
+"""Errors of matching with the ideal model if the scan is not ideal: python benchmarks/model_mismatch.py [--quick].
 
 Water of T1 1,400 ms, T2 40 ms and B1 0.7 is simulated through the MRF T1-FF train with one imperfection at a time, cut
 into 175 frames, and matched with the closed form of ideal spoiling (T2 40 ms, perfect inversion, one flip angle over
-the slice, the recovery that was played): the largest normalised inner product over T1 and B1, on a grid first and then
-continuously. Choices that the words of the table leave open:
+the slice, the actual recovery): the largest normalised inner product over T1 and B1, first on a grid and then
+continuously. Details that the names in the table do not specify:
 
 - RF spoiling is a quadratic phase, increments as given, with a gradient that dephases by one turn per TR.
 - Slice profiles are those of small flip angles, the Fourier transform of the pulse: of a Hann-windowed sinc with a
   time-bandwidth product of 4 or 8, over two nominal thicknesses, and of a Gaussian, to four standard deviations each
   way. 61 sub-slices. The nominal flip angle is that of the centre.
-- Incomplete recovery is in its steady state, after six repetitions; the atoms that assume it full have one.
-- The mid-point of a frame is its fifth spoke of eight.
+- Incomplete recovery is in its steady state, after six repetitions; the atoms, which assume full recovery, have one.
+- The middle of a frame is its fifth spoke of eight.
 
-The last column was calculated for this project by other means before this simulator existed, with pulse shapes that
-were not kept.
+The last column was calculated for this project with other software before this simulator existed. The shapes of its
+pulses are not known any more.
 """
 
 # isort: split
@@ -45,7 +45,7 @@ def correlation(atoms: NDArray, data: NDArray) -> NDArray:
 
 
 def match(model: PulseSequence, data: NDArray, step: float) -> tuple[float, float, float]:
-    """T1 (ms), B1 and correlation of the best atom of the closed form."""
+    """T1 in ms, B1 and correlation of the best atom of the closed form."""
 
     def atoms(t1, b1):
         return frames(model, fingerprint(model, t1, T2_MS, b1=b1))
@@ -53,7 +53,7 @@ def match(model: PulseSequence, data: NDArray, step: float) -> tuple[float, floa
     t1, b1 = np.arange(800, 1801, 200 * step), np.arange(0.3, 1.1, 0.2 * step)
     found = correlation(atoms(t1[:, None], b1), data)
     i, k = np.unravel_index(found.argmax(), found.shape)
-    start = np.array([t1[i] * 1e-3, b1[k]])  # seconds, so that a step matters alike in both
+    start = np.array([t1[i] * 1e-3, b1[k]])  # in seconds, so that steps have similar effects in both
     best = minimize(
         lambda x: 1 - correlation(atoms(1e3 * x[0], x[1]), data),
         start,
@@ -68,7 +68,7 @@ def rf_spoiled(sequence: PulseSequence, increment_deg: float) -> PulseSequence:
 
 
 def studies(sequence: PulseSequence) -> list[tuple[str, PulseSequence, NDArray, str]]:
-    """(imperfection, sequence that is matched with, frames, the reference's result)."""
+    """Tuples of imperfection, sequence for matching, frames, and result of the reference."""
 
     def ideal(t2_ms=T2_MS, **settings):
         return frames(sequence, fingerprint(sequence, T1_MS, t2_ms, b1=B1, **settings))
@@ -91,15 +91,15 @@ def studies(sequence: PulseSequence) -> list[tuple[str, PulseSequence, NDArray, 
     for recovery, result in ((4190, "T1 1,370"), (2000, "T1 1,250"), (1000, "T1 1,100")):
         steady = replace(sequence, recovery_ms=recovery, repetitions=6)
         data = frames(sequence, fingerprint(steady, T1_MS, T2_MS, b1=B1))
-        rows.append((f"recovery of {recovery / 1e3:g} s taken as full", full, data, result))
+        rows.append((f"recovery of {recovery / 1e3:g} s assumed to be full", full, data, result))
     middle = fingerprint(sequence, T1_MS, T2_MS, b1=B1)[sequence.spokes_per_frame // 2 :: sequence.spokes_per_frame]
-    rows.append(("mid-point of a frame for its mean", sequence, middle, "none"))
+    rows.append(("middle of a frame instead of its mean", sequence, middle, "none"))
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a coarser grid, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="a coarser grid, to test that it runs")
     arguments = parser.parse_args()
     table = Table(title=f"Matched with the ideal model; truth: T1 {T1_MS:,.0f} ms, B1 {B1}")
     for column in ("imperfection", "T1 (ms)", "B1", "correlation", "reference"):

@@ -1,4 +1,4 @@
-"""Simulated signals, ours against sycomore and MRzeroCore: python benchmarks/simulation.py [--quick]."""
+"""Simulation of signals, compared with sycomore and MRzeroCore: python benchmarks/simulation.py [--quick]."""
 
 # isort: split
 import argparse
@@ -11,7 +11,7 @@ from functools import partial
 import finufft
 import numpy as np
 import torch
-from measure import in_turn, installed, print_machine, ratio
+from measure import alternately, installed, print_machine, ratio
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -31,16 +31,16 @@ from spokestream.simulator.physics.temporal_basis import compressed_basis
 
 PEERS = {"sycomore": "sycomore", "mrzerocore": "MRzeroCore"}
 THRESHOLD = 1e-4
-"""Below which sycomore may drop a state: about the error that ours aims at."""
+"""Magnetisation below which sycomore may drop a state; it is similar to the error of our simulation."""
 FAST_TOLERANCE = 5e-4
 """Tolerance of the signal's expansion, as for training sets."""
 EQUAL_TR_MS = 13.0
-"""A train of equal durations for MRzeroCore, which would have too many paths otherwise."""
+"""Repetition time for MRzeroCore. It separates paths of different durations, and has too many of them if TR varies."""
 
 
 @dataclass
 class Method:
-    """Something that simulates `atoms` atoms of a train."""
+    """A method that simulates `atoms` atoms of a train."""
 
     sequence: PulseSequence
     atoms: int
@@ -48,14 +48,14 @@ class Method:
 
 
 def random_tissue(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """T1 and T2 of n atoms, evenly over what dictionaries of the brain hold; T2 below T1."""
+    """T1 and T2 of n atoms, uniformly distributed over the range of dictionaries of the brain; T2 is below T1."""
     rng = np.random.default_rng(1)
     t1 = rng.uniform(200, 3000, n)
     return t1, np.minimum(rng.uniform(20, 600, n), t1)
 
 
 def sycomore_atoms(sequence: PulseSequence, t1, t2, threshold: float):
-    """All atoms, one by one; whatever does not depend on the tissue is made once."""
+    """A function that simulates all atoms one by one. What does not depend on the tissue is computed once."""
     import sycomore
     from sycomore.units import deg, ms, mT
 
@@ -83,7 +83,7 @@ def sycomore_atoms(sequence: PulseSequence, t1, t2, threshold: float):
 
 
 def mrzero_atoms(sequence: PulseSequence, t1, t2):
-    """All atoms as voxels in one place, with a coil each; the phase graph is made for them together."""
+    """A function that simulates all atoms as voxels at one position with a coil each, and with one phase graph."""
     import MRzeroCore
 
     count, size = len(t1), 0.1
@@ -124,7 +124,7 @@ def mrzero_atoms(sequence: PulseSequence, t1, t2):
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Nothing reaches the terminal, not even what compiled code prints."""
+    """A context in which nothing is printed on the terminal, not even by compiled code."""
     terminal, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
@@ -141,7 +141,7 @@ def ours(sequence: PulseSequence, t1, t2, **settings) -> Method:
 
 
 def fisp_methods(peers: set[str], atoms: int, few: int, some: int, threads: int) -> dict[str, Method]:
-    """The train of every method, how many atoms it simulates, and how."""
+    """The methods by name, with their trains and numbers of atoms."""
     sequence = load_sequence("fisp-song-1000")
     t1, t2 = random_tissue(atoms)
     methods = {
@@ -162,8 +162,8 @@ def fisp_methods(peers: set[str], atoms: int, few: int, some: int, threads: int)
 
 
 def fisp_table(methods: dict[str, Method], checked: int, rounds: int, threads: int) -> Table:
-    """Atoms a second, and the largest error against all states in double precision."""
-    seconds = in_turn({name: method.run for name, method in methods.items()}, rounds, threads)
+    """Atoms per second, and the largest error against a simulation with all states in double precision."""
+    seconds = alternately({name: method.run for name, method in methods.items()}, rounds, threads)
     each = {name: [s / methods[name].atoms for s in times] for name, times in seconds.items()}
     first = next(iter(each.values()))
     table = Table(title=f"FISP, 1,000 points, T1 200 to 3,000 ms, T2 20 to 600 ms, {rounds} rounds")
@@ -179,7 +179,7 @@ def fisp_table(methods: dict[str, Method], checked: int, rounds: int, threads: i
 
 
 def dictionary_table(rounds: int, threads: int) -> Table:
-    """Seconds for the 1,710 water and 120 fat atoms of MRF T1-FF."""
+    """The seconds for the 1,710 water and 120 fat atoms of MRF T1-FF."""
     sequence = load_sequence("t1ff-2d-1400")
     water = build_dictionary(sequence).grid
     graphs = partial(
@@ -187,14 +187,14 @@ def dictionary_table(rounds: int, threads: int) -> Table:
         replace(sequence, spoiling="gradient"),
         water.t1h2o_ms,
         40.0,
-        water.b1[:, None],
+        b1=water.b1[:, None],
         dtype=torch.float32,
     )
     runs = {
         "closed form, water and fat": lambda: build_dictionary(sequence),
         "extended phase graphs, gradient-spoiled, water": graphs,
     }
-    seconds = in_turn(runs, rounds, threads)
+    seconds = alternately(runs, rounds, threads)
     table = Table(title=f"The dictionary of MRF T1-FF, 1,400 spokes, two repetitions, {rounds} rounds")
     for column in ("method", "s"):
         table.add_column(column, justify="left" if column == "method" else "right")
@@ -204,7 +204,7 @@ def dictionary_table(rounds: int, threads: int) -> Table:
 
 
 def slice_table(matrix: int, coils: int, rounds: int, threads: int) -> Table:
-    """One slice of a thigh: its k-space, and without it the gridded coefficient images in a box around the tissue."""
+    """One slice of a thigh: simulated k-space, and gridded coefficient images in a box around the tissue without it."""
     sequence, phantom = load_sequence("t1ff-2d-1400"), thigh(matrix)
     array, tissue = receive_array(coils, matrix, phantom.fov_mm), phantom.pd > 0
     readout = radial_readout(len(sequence), 2 * matrix, matrix, 2.0, 2.0)
@@ -224,7 +224,7 @@ def slice_table(matrix: int, coils: int, rounds: int, threads: int) -> Table:
     images = runs["gridded images, fast path"]()
     exact = gridded(runs["k-space, full path"](), readout, weights, matrix)[..., *box]
     error = np.linalg.norm((images - exact).ravel()) / np.linalg.norm(exact.ravel())
-    seconds = in_turn(runs, rounds, threads)
+    seconds = alternately(runs, rounds, threads)
     table = Table(title=f"One slice, {matrix} x {matrix}, {coils} coils, 1,400 spokes, {rounds} rounds")
     for column in ("method", "s", "ratio", "error"):
         table.add_column(column, justify="left" if column == "method" else "right")
@@ -235,7 +235,7 @@ def slice_table(matrix: int, coils: int, rounds: int, threads: int) -> Table:
 
 
 def gridded(kspace, readout, weights, matrix):
-    """Coefficient images (K, coils, y, x) of k-space, by finufft."""
+    """The coefficient images (K, coils, y, x) of k-space, gridded by finufft."""
     x, y = np.ascontiguousarray(2 * np.pi / matrix * readout.k.reshape(-1, 2).T, np.float32)
     images = [
         finufft.nufft2d1(
@@ -249,8 +249,8 @@ def gridded(kspace, readout, weights, matrix):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few atoms and one round, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=5, help="how often every method has its turn")
+    parser.add_argument("--quick", action="store_true", help="few atoms and one round, to test that it runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often every method runs")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     arguments = parser.parse_args()
     console = Console()

@@ -1,4 +1,4 @@
-"""A slice of a training set: the fast way against k-space and the gadgets, in time and in what comes out.
+"""A slice of a training set: time and result of the fast method, compared with k-space and the gadgets.
 
 python benchmarks/training_set.py --matrix 350
 """
@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from measure import in_turn, print_machine, ratio
+from measure import alternately, print_machine, ratio
 from rich.console import Console
 
 from spokestream.models.datasets.data_settings import DataSettings
@@ -58,7 +58,7 @@ def main():
     error = np.linalg.norm(fast - full) / np.linalg.norm(full)
     n_terms = sum(len(group.pairs) for group in terms.groups)
     methods = {"fast": lambda: gridding.images(exam, 0, box), "full": through_k_space}
-    seconds = in_turn(methods, arguments.rounds, 1)
+    seconds = alternately(methods, arguments.rounds, 1)
     console.print(
         f"{arguments.matrix} pixels, {arguments.coils} coils to {coils}, {n_terms} terms, "
         f"without noise: fast {np.median(seconds['fast']):.1f} s a slice (the first {once:.0f} s), "

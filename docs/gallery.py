@@ -1,8 +1,8 @@
-"""Simulate every anatomy, reconstruct it, and write `docs/gallery.md`: maps, truth, error, and what they amount to.
+"""Simulate all anatomies, reconstruct them, and write `docs/gallery.md`: maps, truth, errors, and a table of errors.
 
     python docs/gallery.py [ANATOMY ...]
 
-Without names, all of them; about half a minute each.
+Without names, all anatomies are simulated. Each takes about half a minute.
 """
 
 import sys
@@ -15,7 +15,7 @@ from rich.console import Console
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.replay import reconstruct
-from spokestream.pipelines.files.truth import Deviation, compare, read_truth, write_comparison
+from spokestream.pipelines.files.truth import MapError, map_errors, read_truth, write_comparison
 from spokestream.pipelines.selection import select
 from spokestream.simulator.phantoms import ANATOMIES, DEFAULT_FOV_MM
 from spokestream.simulator.physics.quantities import QUANTITIES
@@ -26,39 +26,39 @@ PAGE = Path(__file__).with_suffix(".md")
 PICTURES = PAGE.with_suffix("")
 WIDTH = 900
 COLOURS = 128
-"""Colours of the pictures' palette; a page with eight pictures stays below two megabytes."""
+"""Number of colours in a picture, so that eight pictures are smaller than two megabytes."""
 
 INTRODUCTION = """# Gallery
 
-Subject 0 of the patients, one slice of 350 x 350 pixels in each anatomy, 12 coils, default noise, sequence
-`t1ff-2d-1400`, simulated and reconstructed by the pipeline `mrf_t1ff`. Left what was reconstructed, then the truth,
-then the error where the map means something. Written by `python docs/gallery.py`.
+Subject 0 of the patients: one slice of 350 x 350 pixels in each anatomy, 12 coils, default noise, sequence
+`t1ff-2d-1400`, simulated and reconstructed by the pipeline `mrf_t1ff`. The columns are reconstructed map, truth,
+and error where the map has a meaning. `python docs/gallery.py` writes this page.
 
-The dictionary of MRF T1-FF ends at 2,000 ms for water and at a B1 of 1; fluid lies beyond, and parts of the brain do.
-Off-resonance beyond 120 Hz is outside of its grid. In the tables, *muscle* is all tissue outside bone with a fat
-fraction below 0.7, fluid included, and *fat* the rest.
+The dictionary of MRF T1-FF ends at a water T1 of 2,000 ms and at a B1 of 1. Fluid and parts of the brain have larger
+values. Off-resonance beyond 120 Hz is not in its grid, either. In tables, *muscle* is all tissue outside bone with a
+fat fraction below 0.7, including fluid, and *fat* is the rest.
 """
 
 
 def section(anatomy: str) -> str:
-    """Simulate, reconstruct and draw one anatomy; its section of the page."""
+    """Simulate, reconstruct and draw one anatomy. Returns its section of the page."""
     with TemporaryDirectory() as folder:
         scan = Path(folder) / "scan.h5"
         simulate_scan(scan, SimulationSettings(anatomy=anatomy))
         images, _ = reconstruct(read_scan(scan), select("mrf_t1ff"))
         maps, truth = map_volumes(images), read_truth(truth_path(scan))
-        rows = compare(maps, truth)
+        rows = map_errors(maps, truth)
         picture = Path(folder) / "picture.png"
         write_comparison(picture, maps, truth)
         shrink(picture, PICTURES / f"{anatomy}.png")
     return (
         f"\n## {anatomy.capitalize()}\n\n{ANATOMIES[anatomy]}; field of view {DEFAULT_FOV_MM[anatomy]:g} mm.\n\n"
-        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.png)\n\n{deviations(rows)}"
+        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.png)\n\n{errors(rows)}"
     )
 
 
-def deviations(rows: list[Deviation]) -> str:
-    """The table of a section, in Markdown."""
+def errors(rows: list[MapError]) -> str:
+    """The table of errors of a section, in Markdown."""
     lines = ["| map | bias, muscle | RMSE, muscle | bias, fat | RMSE, fat |", "|---|---|---|---|---|"]
     for name in dict.fromkeys(row.name for row in rows):
         kind = QUANTITIES[name]
@@ -72,14 +72,14 @@ def deviations(rows: list[Deviation]) -> str:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """A picture of `WIDTH` and few colours."""
+    """Write a picture with a width of `WIDTH` and few colours."""
     with Image.open(source) as picture:
         size = (WIDTH, round(picture.height * WIDTH / picture.width))
         picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(target, optimize=True)
 
 
 def main() -> None:
-    """Replace the sections of the anatomies that are named, and keep the rest of the page."""
+    """Replace the sections of the given anatomies, and keep the rest of the page."""
     console = Console()
     PICTURES.mkdir(exist_ok=True)
     written = PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []

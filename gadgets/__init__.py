@@ -1,1 +1,1 @@
-"""What happens to the stream: one gadget a file, its mathematics in plain functions."""
+"""The gadgets: one step of the chain per file. Their mathematics is in plain functions, in folders by subject."""

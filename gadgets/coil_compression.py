@@ -1,4 +1,4 @@
-"""Coil compression: the few channels that carry the signal."""
+"""Coil compression: few virtual coils that carry nearly all of the signal."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,16 +13,16 @@ from spokestream.gadgets.scan.context import ScanContext
 __all__ = ["CALIBRATION_SPOKES", "CoilCompression", "compression_matrix"]
 
 CALIBRATION_SPOKES = 100
-"""Spokes of every slice that are held back to calculate the compression from."""
+"""Number of spokes at the start of every slice from which the compression is computed; they wait until then."""
 
 
 class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
-    """Projects whitened coils on the leading singular vectors of the slice's first spokes.
+    """Projects whitened coils onto the leading singular vectors of the slice's first spokes.
 
     Args:
         scan: the scan.
-        n_coils: virtual coils to keep; a scan with no more passes unchanged.
-        calibration_spokes: spokes of every slice that are held back to calculate the compression from.
+        n_coils: number of virtual coils to keep. Spokes that have no more coils than that are passed on unchanged.
+        calibration_spokes: number of spokes at the start of every slice from which the compression is computed.
 
     """
 
@@ -36,7 +36,7 @@ class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._held: list[Spoke] = []
 
     def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
-        """Hold back the first spokes of a slice, then compress them and all that follow."""
+        """Hold back the first spokes of a slice, then compress them and all later spokes."""
         if isinstance(message, SliceEnd):
             yield from self._release()
             self._matrix = None
@@ -63,14 +63,15 @@ class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
 
 
 def compression_matrix(data: NDArray[np.complex64], n_coils: int) -> tuple[NDArray[np.complex64], float]:
-    """Leading eigenvectors of the coil covariance (Buehrer et al. 2007), and the fraction of energy that they keep.
+    """The leading eigenvectors of the coil covariance (Buehrer et al. 2007), and the fraction of energy they keep.
 
     Args:
         data: (spokes, coils, samples), whitened.
         n_coils: number of virtual coils.
 
     Returns:
-        (n_coils, coils) with orthonormal rows, so that white noise stays white; energy kept, 0..1.
+        The matrix (n_coils, coils) with orthonormal rows, so that white noise stays white; the fraction of the energy
+        that it keeps, 0..1.
 
     """
     covariance = np.einsum("ncs,nds->cd", data, data.conj(), optimize=True).astype(np.complex128)

@@ -1,4 +1,4 @@
-"""Dictionary matching: fingerprints of a slice to its quantitative maps."""
+"""Dictionary matching: computes the quantitative maps of a slice from its fingerprints."""
 
 from collections.abc import Iterator
 
@@ -23,15 +23,18 @@ Atoms = OnePoolAtoms | TwoPoolAtoms
 
 
 class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
-    """Exact search over the full grid of a dictionary of one or two pools.
+    """Finds the best combination of dictionary values for every voxel, by an exact search over the full grid.
+
+    The dictionary may have one pool or two.
 
     Args:
         scan: the scan.
         model: the tissue model that the dictionary belongs to.
-        dictionary: its atoms, for the scan's sequence.
-        source: where the dictionary comes from, for the provenance.
+        dictionary: the dictionary of the scan's sequence.
+        source: origin of the dictionary, for the provenance.
 
-    Raises ScanError for a dictionary of another sequence, and for a sequence that does not encode the model.
+    Raises ScanError if the dictionary was made for another sequence, or if the sequence does not encode the
+    parameters of the model.
 
     """
 
@@ -54,8 +57,8 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
-        if self._atoms is None or self._atoms[0] is not message.basis:  # a slice that lacks frames has its own basis
-            self._atoms = message.basis, _seen_through(self._dictionary, message.basis)
+        if self._atoms is None or self._atoms[0] is not message.basis:  # a slice with missing frames has its own basis
+            self._atoms = message.basis, _in_basis(self._dictionary, message.basis)
         yield parameter_maps(message, self._atoms[1], self._threads)
 
 
@@ -77,8 +80,8 @@ def parameter_maps(fingerprints: Fingerprints, atoms: Atoms, threads: int = 1) -
     return ParameterMaps(maps, fingerprints.slice, fingerprints.geometry, mask, fingerprints)
 
 
-def _seen_through(dictionary: Dictionary, basis: TemporalBasis) -> Atoms:
-    """The atoms in a temporal basis, ready to be searched as the dictionary's form asks."""
+def _in_basis(dictionary: Dictionary, basis: TemporalBasis) -> Atoms:
+    """The atoms in a temporal basis, with the search for dictionaries of their number of pools."""
     if isinstance(dictionary, WaterFatDictionary):
         return TwoPoolAtoms(dictionary, basis)
     assert isinstance(dictionary, OnePoolDictionary)

@@ -1,4 +1,4 @@
-"""The gadget: something that is fed messages of a stream, one at a time, and gives others back."""
+"""The gadget: it takes the messages of a stream one at a time, and returns new messages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,13 +12,13 @@ __all__ = ["Chain", "Gadget"]
 
 
 class Gadget(ABC, Generic[In, Out]):
-    """One step of the stream: synchronous, pushed, without I/O.
+    """One step of the chain. It is synchronous, does no I/O, and works only when its caller feeds it.
 
     A gadget is built with its scan, as `Name(scan: ScanContext, ...)`. The constructor checks everything that can be
-    refused before the first spoke and raises `ScanError` with one sentence for the person at the console. It takes
-    nothing that must be given back: grids, plans and threads come with the first message. The runtime then calls `feed`
-    for every message, `finish` when the scan ended well, and `close` always. A gadget owns what it is fed; what it
-    returns are new objects.
+    refused before the first spoke, and raises `ScanError` with one sentence for the person at the console. It acquires
+    nothing that must be released: grids, plans and threads are created with the first message. The runtime then calls
+    `feed` for every message, `finish` if the scan ended well, and `close` in every case. A gadget owns the messages
+    that it is fed, and returns new objects.
     """
 
     accepts: ClassVar[tuple[type, ...]]
@@ -26,14 +26,14 @@ class Gadget(ABC, Generic[In, Out]):
 
     @abstractmethod
     def feed(self, message: In, /) -> Iterable[Out]:
-        """Take one message, return those that are ready."""
+        """Take one message, and return the messages that are ready."""
 
     def finish(self) -> Iterable[Out]:
-        """Return what is held back, as the scan has ended."""
+        """Return the messages that are still held back, because the scan has ended."""
         return ()
 
     def close(self) -> None:
-        """Release plans and devices. Called on every path, after `finish` or after an error."""
+        """Release plans, threads and devices. Called in every case, after `finish` or after an error."""
 
 
 class Chain(Gadget[Any, Any]):
@@ -48,17 +48,17 @@ class Chain(Gadget[Any, Any]):
             self._closing.callback(gadget.close)
 
     def feed(self, message: object, /) -> Iterator[Any]:
-        """Push one message through all gadgets; yields what leaves the last one."""
+        """Feed one message to the first gadget and its results to the next ones; yields what the last one returns."""
         yield from self._push(message, 0)
 
     def finish(self) -> Iterator[Any]:
-        """Finish the gadgets from first to last: what an early one held back still passes through the later ones."""
+        """Finish the gadgets from first to last; messages that one held back still go through all later gadgets."""
         for i, gadget in enumerate(self.gadgets):
             for message in gadget.finish():
                 yield from self._push(message, i + 1)
 
     def close(self) -> None:
-        """Close every gadget once, last to first, also when one of them fails to."""
+        """Close every gadget once, from last to first, even if one of them raises an error."""
         self._closing.close()
 
     def _push(self, message: object, first: int) -> Iterator[Any]:

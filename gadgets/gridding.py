@@ -1,4 +1,4 @@
-"""Gridding: frames of spokes to the coil-combined temporal coefficients of a slice, while the scan goes on."""
+"""Gridding: computes the coil-combined temporal coefficients of a slice from its frames, while the scan continues."""
 
 from collections.abc import Iterator
 
@@ -19,27 +19,27 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 __all__ = ["Gridding"]
 
 BATCH_FRAMES = 8
-"""Frames that are spread, and added to the coefficients, together."""
+"""Number of frames that are spread, and added to the coefficients, together."""
 MOST_BYTES = 4 << 30
-"""Most memory for the coefficients of one slice."""
+"""Largest memory for the coefficients of one slice."""
 CALIBRATION_FRAMES = 48
-"""Frames from which coil sensitivities are calculated when frames must be combined as they come."""
+"""Number of frames from which coil sensitivities are computed when every frame is combined as it comes."""
 
 
 class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
     """Adjoint NUFFT with ramp density compensation, in a temporal basis, combined over coils.
 
-    In a compressed basis, weighted frames are added up on the grid: this takes K FFTs per coil at the slice's end
-    instead of one for every frame, and sensitivities come from all spokes of the slice. When the images are the frames
-    themselves, each is transformed and combined as it comes, with the sensitivities that the first of them show. In
-    neither case are the frames of every coil held.
+    In a compressed basis, weighted frames are added up on the grid. This takes K FFTs per coil at the end of the slice
+    instead of one FFT per coil and frame, and the sensitivities are computed from all spokes of the slice. If the
+    images are the frames themselves, each frame is transformed and combined as it comes, with sensitivities computed
+    from the first frames. In both cases, the frames of single coils are never kept for the whole slice.
 
     Args:
         scan: the scan.
-        basis: the temporal basis in which images are made.
-        tolerance: relative accuracy asked of the gridding kernel.
+        basis: the temporal basis of the images.
+        tolerance: relative accuracy of the gridding kernel.
 
-    Raises ScanError for a basis of another number of frames than the sequence's.
+    Raises ScanError if the basis and the sequence have different numbers of frames.
 
     """
 
@@ -61,7 +61,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._slice: _FrameSlice | _CompressedSlice | None = None
 
     def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints]:
-        """Grid a frame; at the slice's end yield its coefficients."""
+        """Grid a frame. At the end of the slice, yield its coefficients."""
         if isinstance(message, SpokeBlock):
             frames = self._spreader(len(message.data), message.slice)
             if self._slice is None:
@@ -79,15 +79,15 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             yield Fingerprints(images, basis, mask, message.slice, message.geometry)
 
     def close(self) -> None:
-        """Give plans, grids and threads back."""
+        """Release plans, grids and threads."""
         frames, self._frames, self._slice = self._frames, None, None
         if frames is not None:
             frames.pool.shutdown()
 
     def _spreader(self, n_coils: int, slice_index: int) -> "_FrameSpreader":
-        """The spreader for this number of coils, kept from slice to slice.
+        """The spreader for this number of coils, which is kept from slice to slice.
 
-        Raises ScanError for too much memory, and when the number of coils changes within a slice.
+        Raises ScanError if it would need too much memory, or if the number of coils changes within a slice.
         """
         if self._frames is None or self._frames.grid.shape[0] != n_coils:
             if self._slice is not None:
@@ -105,7 +105,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
 
 
 class _FrameSpreader:
-    """Spreads a batch of frames, each on a thread of its own."""
+    """Spreads a batch of frames onto grids; every frame is computed on one thread."""
 
     def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, threads: int) -> None:
         self.pool = workers(threads)
@@ -115,25 +115,25 @@ class _FrameSpreader:
         self._coefficients = torch.empty(0)
 
     def coefficients(self, n: int) -> torch.Tensor:
-        """(n, coils, grid y, grid x) of zeros; the same memory for every slice, as taking it anew is slow."""
+        """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
         if len(self._coefficients) != n:
             self._coefficients = torch.from_numpy(self.grid.empty(n))
         return self._coefficients.zero_()
 
     def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
-        """(frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; overwritten by the next call."""
+        """The grids (frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; the next call overwrites them."""
 
-        def take(thread: int) -> None:
+        def spread_every_nth(thread: int) -> None:
             for i in range(thread, len(blocks), len(self._grids)):
                 block = blocks[i]
                 self._grids[thread].spread(block.data * ramp_density(block.k), block.k, out=self._batch[i])
 
-        list(self.pool.map(take, range(len(self._grids))))
+        list(self.pool.map(spread_every_nth, range(len(self._grids))))
         return torch.from_numpy(self._batch[: len(blocks)])
 
 
 class _CompressedSlice:
-    """One slice in a compressed basis: coefficient grids of all coils, filled a batch of frames at a time."""
+    """One slice in a compressed basis: the coefficient grids of all coils, to which batches of frames are added."""
 
     def __init__(self, frames: _FrameSpreader, basis: TemporalBasis) -> None:
         self._frames = frames
@@ -145,16 +145,16 @@ class _CompressedSlice:
     def add(self, block: SpokeBlock) -> None:
         self._blocks.append(block)
         if len(self._blocks) == BATCH_FRAMES:
-            self._fold()
+            self._add_batch()
 
     def images(self) -> NDArray[np.complex64]:
-        self._fold()
+        self._add_batch()
         grid, weights = self._frames.grid, self._calibration.sensitivities().conj() * self._frames.grid.correction
         images = self._frames.pool.map(lambda coefficient: grid.combined(coefficient, weights), self._coefficients)
         return np.stack([image.numpy() for image in images])
 
-    def _fold(self) -> None:
-        """Add the waiting frames to the coefficients of their echo times; their weight in all others is 0."""
+    def _add_batch(self) -> None:
+        """Add the waiting frames to the coefficients of their echo times; their weights in all others are 0."""
         blocks, self._blocks = self._blocks, []
         if not blocks:
             return
@@ -166,14 +166,14 @@ class _CompressedSlice:
         first, last = int(used.min()), int(used.max()) + 1
         by_frame = weights[:, first:last].T.contiguous()
 
-        def fold(coil: int) -> None:
+        def add(coil: int) -> None:
             _as_rows(self._coefficients[first:last, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
 
-        list(self._frames.pool.map(fold, range(batch.shape[1])))
+        list(self._frames.pool.map(add, range(batch.shape[1])))
 
 
 class _FrameSlice:
-    """One slice frame by frame; the first ones wait for the coil sensitivities."""
+    """One slice whose images are its frames. The first frames wait until coil sensitivities can be computed."""
 
     def __init__(self, frames: _FrameSpreader, basis: TemporalBasis) -> None:
         self._frames = frames
@@ -217,5 +217,5 @@ def _batches(blocks: list[SpokeBlock]) -> Iterator[list[SpokeBlock]]:
 
 
 def _as_rows(grids: torch.Tensor) -> torch.Tensor:
-    """(images, everything else as real numbers)."""
+    """The grids (images, ...) as real numbers (images, n)."""
     return torch.view_as_real(grids).flatten(1)

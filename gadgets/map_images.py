@@ -1,4 +1,4 @@
-"""Parameter maps become images: integers that any scanner shows, with the metadata that make them quantitative."""
+"""Parameter maps as images: integers that every scanner can display, with metadata that make them quantitative."""
 
 from collections.abc import Iterator
 
@@ -20,14 +20,14 @@ PIXEL_TYPES = ("uint16", "int16", "float32")
 
 
 class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
-    """One image for every map, in the order of the series numbers.
+    """Makes one image of every map, in the order of the series numbers.
 
     Args:
         scan: the scan.
         dtype: "uint16" or "int16" for scanners, "float32" for the physical values themselves.
 
-    Raises InputError for another dtype; ScanError when the scan wants less than 12 or more than 16 bits, or a map
-    is of no known quantity.
+    Raises InputError for another dtype; ScanError if the scan asks for fewer than 12 or more than 16 bits, or if a map
+    belongs to no known quantity.
 
     """
 
@@ -53,7 +53,7 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
             yield self._image(self._scaled(quantity, message), message)
 
     def _scaled(self, quantity: Quantity, message: ParameterMaps) -> Quantity:
-        """The quantity with a slope, which the scan's first slice decides where the declaration has none."""
+        """The quantity with a slope; if its declaration has none, the first slice of the scan determines it."""
         if self._dtype.kind == "f" or quantity.slope is not None:
             return quantity
         if quantity.name not in self._fitted:

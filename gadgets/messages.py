@@ -1,4 +1,4 @@
-"""The messages of the stream: frozen, with shapes and units. ISMRMRD types appear only at the two ends."""
+"""The messages between gadgets: frozen, with shapes and units. ISMRMRD types appear only at both ends of the chain."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a slice lies in the patient, as its acquisitions say (LPS, mm)."""
+    """Position and orientation of a slice in the patient, from the headers of its acquisitions (LPS, mm)."""
 
     position_mm: tuple[float, float, float]
     read_dir: tuple[float, float, float]
@@ -28,12 +28,12 @@ class Geometry:
     fov_mm: tuple[float, float, float]
     measurement_uid: int = 0
     acquisition_time_stamp: int = 0
-    """Time of the slice's first spoke, in the scanner's ticks."""
+    """Time of the first spoke of the slice, in ticks of the scanner's clock."""
     physiology_time_stamp: tuple[int, int, int] = (0, 0, 0)
 
 
 NOWHERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
-"""The geometry of simulated slices that lie in no scanner."""
+"""The geometry of simulated slices, which have no position in a scanner."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +45,30 @@ class Spoke:
     k: Float
     """(samples, 2): kx, ky in cycles per field of view."""
     index: int
-    """Place in the sequence's train of spokes, restarting with every slice."""
+    """Index of the spoke in the sequence's train, which starts again with every slice."""
     slice: int
     geometry: Geometry
 
 
 @dataclass(frozen=True)
 class SpokeBlock:
-    """Spokes of one temporal frame of one slice."""
+    """The spokes of one temporal frame of one slice."""
 
     data: Complex
     """(coils, spokes, samples)"""
     k: Float
     """(spokes, samples, 2) in cycles per field of view."""
     indices: NDArray[np.intp]
-    """(spokes,) places in the train, ascending."""
+    """(spokes,) indices in the train, ascending."""
     frame: int
     slice: int
     missing: int = 0
-    """Spokes of this frame that never came."""
+    """Number of spokes of this frame that never came."""
 
 
 @dataclass(frozen=True)
 class SliceEnd:
-    """The last spoke of a slice has passed; everything that waits for the slice can be finished."""
+    """A sign that the last spoke of a slice has come, so that everything that waits for the slice can be computed."""
 
     slice: int
     geometry: Geometry
@@ -92,12 +92,12 @@ class ParameterMaps:
     """Quantitative maps of one slice."""
 
     maps: dict[str, Float]
-    """Name of a quantity -> (y, x) in its unit; 0 outside the foreground."""
+    """Maps (y, x) by the name of their quantity, in its unit; 0 outside the foreground."""
     slice: int
     geometry: Geometry
     foreground: Mask
     """(y, x) pixels that hold tissue."""
     fingerprints: Fingerprints | None = None
-    """What the maps were made from, for whoever checks them against it."""
+    """The fingerprints from which the maps were computed, so that the maps can be compared with them."""
     inversion_efficiency: float | None = None
-    """Efficiency of the 180 degree pulse, as estimated from the slice; None where it is taken to be perfect."""
+    """Efficiency of the 180 degree pulse, as estimated from the slice; None if it is assumed to be perfect."""

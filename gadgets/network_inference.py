@@ -1,4 +1,4 @@
-"""Network inference: fingerprints of a slice to its quantitative maps, by a network archive."""
+"""Network inference: a network computes the quantitative maps of a slice from its fingerprints."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -19,27 +19,27 @@ from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 __all__ = ["NetworkInference", "check_scan", "physical_maps", "sample"]
 
 SAMPLED_BLOCK = 64
-"""Pixels along each side of a block that is sampled or left out as a whole."""
+"""Side, in pixels, of the blocks that are either sampled or left out as a whole."""
 FEWEST_VOXELS = 5000
-"""Voxels from which the inversion efficiency is estimated reliably."""
+"""Number of voxels from which the inversion efficiency can be estimated reliably."""
 FIELD_TOLERANCE = 0.05
-"""Relative difference of field strengths for which a network is still good: the fat spectrum scales with the field."""
+"""Largest relative difference between the field of a scan and that of a network: the fat spectrum scales with it."""
 EFFICIENCY_TOLERANCE = 0.01
-"""How far outside the trained range an efficiency may lie; one slice gives the efficiency about as accurately."""
+"""Distance from the trained range up to which no warning is given: the accuracy of the estimate from one slice."""
 
 
 class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
-    """Maps, and their standard deviations as `<map>_std`, by a network that was trained for the scan's sequence.
+    """Computes maps, and their standard deviations as `<map>_std`, by a network trained for the scan's sequence.
 
-    Where the maps include every parameter of the tissue model, the inversion efficiency of the slice is estimated too.
+    If the maps include every parameter of the tissue model, the inversion efficiency of the slice is estimated as well.
 
     Args:
         scan: the scan.
-        network: may be shared with other scans.
-        turn: gives a context in which the network is this scan's alone; entered for every slice.
-        closed_form: the scan's signal through the network's basis; made here if it is needed and None.
+        network: the network, which may be shared with other scans.
+        exclusive: returns a context manager in which only this scan uses the network; it is entered for every slice.
+        closed_form: the scan's signal in the network's basis. If it is None and needed, it is computed here.
 
-    Raises ScanError for a scan of another sequence or field than the network was trained for.
+    Raises ScanError if the network was trained for another sequence or field.
 
     """
 
@@ -49,7 +49,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
         self,
         scan: ScanContext,
         network: TiledNetwork,
-        turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+        exclusive: Callable[[], AbstractContextManager[object]] = nullcontext,
         closed_form: ClosedForm | None = None,
     ) -> None:
         contract = network.contract
@@ -62,18 +62,18 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             closed_form = contract.model.closed_form(scan.sequence, contract.basis, scan.field_t)
         self._scan = scan
         self._network = network
-        self._turn = turn
+        self._exclusive = exclusive
         self._closed_form = closed_form
         self._atoms: NDArray[np.float64] | None = None
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
-        """Run the foreground of one slice."""
+        """Compute the maps of one slice."""
         trained, foreground, signal = self._network.contract.efficiency, message.foreground, self._closed_form
-        coefficients, efficiency, nominal = self._whole(message), None, 1.0
+        coefficients, efficiency, nominal = self._completed(message), None, 1.0
         try:
-            with self._turn():
+            with self._exclusive():
                 if trained and signal:
-                    efficiency = self._beforehand(coefficients, message, trained, signal)
+                    efficiency = self._efficiency_of_slice(coefficients, message, trained, signal)
                     nominal = float(np.clip(efficiency, *trained))
                 maps = self._maps(coefficients, foreground, foreground, nominal)
         except MemoryError as error:
@@ -82,31 +82,32 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             efficiency = self._efficiency(coefficients, maps, foreground, signal)
         yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency)
 
-    def _beforehand(
+    def _efficiency_of_slice(
         self, coefficients: Complex, message: Fingerprints, trained: tuple[float, float], signal: ClosedForm
     ) -> float:
-        """The inversion efficiency from first maps of a part of the slice; warns outside the trained range."""
+        """The inversion efficiency, from preliminary maps of a part of the slice; warns outside the trained range."""
         part = sample(message.foreground)
         maps = self._maps(coefficients, message.foreground, part, float(np.clip(EXPECTED, *trained)))
         efficiency = self._efficiency(coefficients, maps, part, signal)
         if not trained[0] - EFFICIENCY_TOLERANCE <= efficiency <= trained[1] + EFFICIENCY_TOLERANCE:
             self._scan.log.warning(
-                "The inversion in slice %d is %.2f efficient, but the network knows %.2f to %.2f: T1 may be off.",
+                "The inversion efficiency in slice %d is %.2f, but the network was trained for %.2f to %.2f: "
+                "T1 may be wrong.",
                 message.slice + 1, efficiency, *trained,
             )  # fmt: skip
         return efficiency
 
     def _maps(self, coefficients: Complex, foreground: Mask, wanted: Mask, efficiency: float) -> dict[str, Float]:
-        """The maps of the wanted part of the foreground."""
+        """The maps, computed where pixels of the foreground are wanted."""
         planes = self._network.planes(coefficients, foreground, self._scan.threads, efficiency, wanted)
         return physical_maps(planes, self._network.contract, wanted)
 
     def _efficiency(self, coefficients: Complex, maps: dict[str, Float], mask: Mask, signal: ClosedForm) -> float:
-        """The inversion efficiency from the maps of a part of the slice."""
+        """The inversion efficiency, from the maps of the voxels in a mask."""
         return inversion_efficiency(coefficients, self._network.contract.basis, maps, mask, signal)
 
-    def _whole(self, message: Fingerprints) -> Complex:
-        """The coefficients, with an estimate of what missing frames would add."""
+    def _completed(self, message: Fingerprints) -> Complex:
+        """The coefficients, to which an estimate of the contribution of missing frames has been added."""
         contract = self._network.contract
         missing = missing_frames(contract.basis, message.basis)
         if missing is None:
@@ -127,7 +128,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
 
 
 def check_scan(contract: Contract, scan: ScanContext) -> None:
-    """Raises ScanError for a scan with another sequence or field than the network was trained for."""
+    """Raise ScanError if the network was trained for another sequence or field than the scan's."""
     difference = contract.sequence.difference(scan.sequence)
     if difference:
         raise ScanError(f"The network was made for another sequence than this scan's: {difference}.")
@@ -136,16 +137,16 @@ def check_scan(contract: Contract, scan: ScanContext) -> None:
 
 
 def sample(foreground: Mask) -> Mask:
-    """Pixels of every other block in both directions, a quarter of the foreground; all of it where it is small."""
+    """The pixels of every second block in both directions, a quarter of the foreground; all of it if it is small."""
     y, x = (np.arange(n) // SAMPLED_BLOCK % 2 == 0 for n in foreground.shape)
     part = foreground & y[:, None] & x
     return part if part.sum() >= FEWEST_VOXELS else foreground
 
 
 def physical_maps(planes: Float, contract: Contract, foreground: Mask) -> dict[str, Float]:
-    """Maps (y, x) in their units from a network's planes (planes, y, x), which are 0..1.
+    """The maps (y, x) in their units, from the output of a network (planes, y, x), which is 0..1.
 
-    They are 0 outside the foreground, and where the contract says that a map means nothing.
+    Maps are 0 outside the foreground, and where the contract says that they have no meaning.
     """
     n = len(contract.outputs)
     values = {
@@ -153,11 +154,11 @@ def physical_maps(planes: Float, contract: Contract, foreground: Mask) -> dict[s
         for output, plane in zip(contract.outputs, planes[:n], strict=True)
     }
     maps: dict[str, Float] = {}
-    deviations = iter(planes[n:])
+    standard_deviations = iter(planes[n:])
     for output in contract.outputs:
         valid = foreground if output.where is None else foreground & output.where.mask(values)
         maps[output.map] = np.where(valid, values[output.map], 0).astype(np.float32)
         if output.std:
-            deviation = (output.high - output.low) * next(deviations)
-            maps[f"{output.map}_std"] = np.where(valid, deviation, 0).astype(np.float32)
+            std = (output.high - output.low) * next(standard_deviations)
+            maps[f"{output.map}_std"] = np.where(valid, std, 0).astype(np.float32)
     return maps

@@ -1,4 +1,4 @@
-"""Noise whitening: decorrelate the coils by the noise covariance of the scan's noise readouts."""
+"""Noise whitening: decorrelates the coils with the noise covariance, which is measured by the scan's noise readouts."""
 
 from collections.abc import Iterator
 
@@ -15,9 +15,9 @@ __all__ = ["NoiseWhitening", "noise_scale", "whitening_matrix"]
 
 
 class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
-    """Consumes noise readouts; every later readout leaves with white noise of unit variance.
+    """Takes the noise readouts out of the stream, and gives later readouts white noise of unit variance.
 
-    Without noise readouts data pass unchanged, and the log says so.
+    Without noise readouts the data are passed on unchanged, and the log says so.
 
     Args:
         scan: the scan.
@@ -35,17 +35,17 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
         self._settled = False
 
     def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[ismrmrd.Acquisition]:
-        """Gather a noise readout, or whiten an imaging one."""
+        """Add a noise readout to the covariance, or whiten an imaging readout."""
         if message.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
             self._gather(message)
             return
         if not is_imaging(message):
-            yield message  # neither coils nor dwell time need be those of the spokes
+            yield message  # other readouts may have other coils and another dwell time than the spokes
             return
         if not self._settled:
             self._settle(message)
         if self._matrix is not None and message.data.shape[0] == len(self._matrix):
-            # another coil count is for Readout to judge
+            # readouts with another number of coils are passed on, because Readout counts or refuses them
             message = ismrmrd.Acquisition(message.getHead(), self._matrix @ message.data, message.traj)
         yield message
 
@@ -82,21 +82,21 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
 
 
 def noise_scale(dwell_us: float, noise_dwell_us: float, noise_bandwidth: float) -> float:
-    """Noise variance of a spoke's samples over that of the noise readout's: it goes with the receive bandwidth."""
+    """The noise variance of a spoke's samples over that of a noise readout; it is proportional to the bandwidth."""
     if dwell_us > 0 and noise_dwell_us > 0 and noise_bandwidth > 0:
         return noise_dwell_us / dwell_us / noise_bandwidth
     return 1.0
 
 
 def whitening_matrix(covariance: NDArray[np.complex128], scale: float) -> NDArray[np.complex64]:
-    """W with W (scale · covariance) W^H = identity: the inverse of the Cholesky factor.
+    """The matrix W with W (scale · covariance) W^H = identity: the inverse of the Cholesky factor.
 
     Args:
         covariance: (coils, coils) <n n^H> of the noise readout, complex.
         scale: variance of the imaging samples over that of the noise samples.
 
     Raises:
-        ScanError: when the covariance is singular, as with a dead coil.
+        ScanError: if the covariance is singular, for instance because a coil is dead.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Whether the maps of a slice explain the signal that was measured, whatever made the maps."""
+"""The physics check: whether the maps of a slice, from any source, explain the measured signal."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,24 +19,25 @@ from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 __all__ = ["FLAGGED_ABOVE", "PhysicsCheck"]
 
 FLAGGED_ABOVE = 2.0
-"""Misfit that noise and aliasing do not explain; of true maps it is a few percent of voxels, most at edges."""
+"""Misfit above which noise and aliasing are no explanation. In true maps, a few percent of voxels exceed it, most of
+them at edges."""
 WARN_ABOVE = 0.15
-"""Fraction of flagged voxels that the person at the console hears of."""
+"""Fraction of flagged voxels above which a warning is given."""
 CHUNK = 4096
-"""Voxels that are compared at once."""
+"""Number of voxels that are compared at once."""
 
 
 class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
     """Adds the maps `pd`, `phase`, `residual` and `misfit`, and counts the voxels whose maps the signal contradicts.
 
-    The counts `flagged` and `foreground` go into the scan's ledger. Maps that are there already stay as they are, and
-    so do messages that come without fingerprints or lack the map of a parameter.
+    The counts `flagged` and `foreground` are recorded in the scan's ledger. Maps that exist already are kept. Messages
+    without fingerprints, or without the map of a parameter, are passed on unchanged.
 
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence, by the tissue model of the maps.
 
-    Raises ScanError for a closed form of another sequence.
+    Raises ScanError if the closed form belongs to another sequence.
 
     """
 
@@ -69,7 +70,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
     def _check(
         self, message: ParameterMaps, fingerprints: Fingerprints, closed_form: ClosedForm
     ) -> tuple[dict[str, Float], int]:
-        """The maps of the check, and how many voxels are flagged."""
+        """The maps of the check, and the number of flagged voxels."""
         names = closed_form.model.names
         finite = np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
         mask = message.foreground & finite

@@ -1,4 +1,4 @@
-"""Readouts to spokes: one slice after another, with what is wrong with each counted in the scan's ledger."""
+"""Readouts become spokes, one slice after another; irregularities are counted in the scan's ledger."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,32 +18,32 @@ from spokestream.gadgets.scan.context import ScanContext
 __all__ = ["Readout"]
 
 LARGEST_SAMPLE = 1e15
-"""Larger samples would overflow when squared in single precision; no receiver gives them."""
+"""Samples must be smaller, or their squares overflow in single precision. No receiver gives such values."""
 
 
 @dataclass
 class _OpenSlice:
-    """The slice whose spokes are coming."""
+    """The slice whose spokes are being received."""
 
     number: int
     geometry: Geometry
     shape: tuple[int, ...]
-    """(coils, samples) of its first readout, which all others must have."""
+    """(coils, samples) of the slice's first readout, which all its readouts must have."""
     seen: set[int] = field(default_factory=set)
-    """Places in the train of the spokes that came."""
+    """Indices in the train of the spokes that have come."""
     highest: int = -1
 
 
 class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
-    """Gives every imaging readout its positions in k-space, and says when a slice has ended.
+    """Adds the positions in k-space to every imaging readout, and marks the end of every slice.
 
     Args:
         scan: the scan.
-        trajectory: where positions come from; see `SpokeTrajectory`.
+        trajectory: source of the positions; see `SpokeTrajectory`.
         max_missing: largest fraction of a slice's spokes that may be missing or damaged.
-        demodulation_hz: receiver frequency during the readout, below water's; see `demodulate`.
+        demodulation_hz: receiver frequency during the readout, counted downwards from water; see `demodulate`.
 
-    Raises ScanError for a scan that is not radial.
+    Raises ScanError if the scan is not radial.
 
     """
 
@@ -62,7 +62,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._last_counter: int | None = None
 
     def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[Spoke | SliceEnd]:
-        """Take one readout; yields its spoke if it is one, and the end of a slice."""
+        """Take one readout. Yields its spoke, if the readout is one, and the end of a slice."""
         gap = 0 if self._last_counter is None else int(message.scan_counter) - self._last_counter - 1
         self._last_counter = int(message.scan_counter)
         if not is_imaging(message):
@@ -82,13 +82,13 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         spoke = self._spoke(message, current)
         if spoke is not None:
             yield spoke
-        # scanners flag the last readout also when it is damaged
+        # scanners flag the last readout even if it is damaged
         last = message.is_flag_set(ismrmrd.ACQ_LAST_IN_SLICE) or message.is_flag_set(ismrmrd.ACQ_LAST_IN_MEASUREMENT)
         if last or len(current.seen) == len(self._scan.sequence):
             yield self._end(current)
 
     def finish(self) -> Iterator[SliceEnd]:
-        """End the slice under way, as the scan has ended."""
+        """End the current slice, because the scan has ended. Raises ScanError if there was no spoke at all."""
         if self._slice is not None:
             yield self._end(self._slice)
         for number, n in sorted(self._late.items()):
@@ -115,15 +115,15 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
 
     def _spoke(self, readout: ismrmrd.Acquisition, current: _OpenSlice) -> Spoke | None:
         index = int(readout.idx.kspace_encode_step_1)
-        if not self._is_sound(readout, index, current):
+        if not self._is_usable(readout, index, current):
             return None
         current.seen.add(index)
         k = self._trajectory.of(readout, index)
         data = demodulate(readout.data, self.demodulation_hz, readout.sample_time_us, readout.center_sample)
         return Spoke(data, k, index, current.number, current.geometry)
 
-    def _is_sound(self, readout: ismrmrd.Acquisition, index: int, current: _OpenSlice) -> bool:
-        """Count what is irregular; False when the readout must be left out."""
+    def _is_usable(self, readout: ismrmrd.Acquisition, index: int, current: _OpenSlice) -> bool:
+        """Count irregularities; False if the readout must be left out."""
         shape, n_spokes = tuple(readout.data.shape), len(self._scan.sequence)
         if 0 in shape or not 0 <= readout.sample_time_us < np.inf:
             raise ScanError(
@@ -150,7 +150,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         if index < current.highest:
             note("out_of_order", f"spoke {index} came after spoke {current.highest}")
         current.highest = max(current.highest, index)
-        if not np.abs(readout.data).max() < LARGEST_SAMPLE:  # nor is NaN
+        if not np.abs(readout.data).max() < LARGEST_SAMPLE:  # true for NaN as well
             note("not_finite", f"spoke {index} holds values that are not finite")
             return False
         return True

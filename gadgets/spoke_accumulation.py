@@ -1,4 +1,4 @@
-"""Spokes to temporal frames: a frame leaves as soon as its last spoke has come."""
+"""Spokes become temporal frames; a frame is passed on as soon as its last spoke has come."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ __all__ = ["SpokeAccumulation"]
 
 
 class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
-    """Stacks the spokes of each frame, in the order of the train whatever the order of arrival.
+    """Stacks the spokes of each frame in the order of the train, in whatever order they come.
 
-    Frames that stay incomplete leave at the slice's end; those without any spoke do not leave at all.
+    Incomplete frames are passed on at the end of the slice. Frames without any spoke are not passed on.
     """
 
     accepts = (Spoke, SliceEnd)
@@ -25,7 +25,7 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
         self._open: dict[int, list[Spoke]] = {}
 
     def feed(self, message: Spoke | SliceEnd, /) -> Iterator[SpokeBlock | SliceEnd]:
-        """Put a spoke into its frame."""
+        """Add a spoke to its frame."""
         if isinstance(message, SliceEnd):
             for frame in sorted(self._open):
                 yield self._block(frame)

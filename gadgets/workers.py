@@ -1,8 +1,9 @@
-"""Threads of a computation: each takes whole pieces of it, and every operation in a piece runs on one thread.
+"""Threads for computations: each thread computes whole pieces, and all operations within a piece run on one thread.
 
-The alternative, threads inside every torch and finufft operation, is slower for two reasons. Operations last about a
-millisecond, so that much of the time goes into waking threads; and each library brings its own OpenMP, whose waiting
-threads occupy the cores that the other needs. Whole pieces also give the same bits whatever the number of threads.
+The alternative is threads inside every operation of torch and finufft. It is slower for two reasons: an operation
+lasts about a millisecond, so that waking the threads takes much of the time; and each library has its own OpenMP,
+whose waiting threads occupy the cores that the other library needs. With whole pieces, the result also has the same
+bits for any number of threads.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,5 +14,5 @@ __all__ = ["workers"]
 
 
 def workers(threads: int) -> ThreadPoolExecutor:
-    """A pool in which torch starts no threads of its own; the caller shuts it down."""
+    """A pool of threads in which torch starts no threads of its own. The caller must shut it down."""
     return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))

@@ -102,7 +102,7 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz),
-            NetworkInference(scan, shared.network, shared.turns.turn, closed_form),
+            NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             PhysicsCheck(scan, closed_form),
             MapImages(scan, settings.datatype),
         ]

@@ -3,8 +3,8 @@
 `<execute name="spokestream.pipelines.external" target="mrf_t1ff" type="python"/>`
 
 Gadgetron starts `python -m gadgetron PORT spokestream.pipelines.external mrf_t1ff`. The `gadgetron` package connects
-and reads configuration and header; from there on the socket is ours, because that package waits for ever when
-Gadgetron is gone, and lets a crash pass for success.
+and reads configuration and header. Then this module uses the socket directly, because the package waits for ever if
+Gadgetron has ended, and reports a crash as success.
 """
 
 import logging
@@ -16,11 +16,11 @@ from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
-__all__ = ["mrf_t1ff", "mrf_t1ff_net", "reconstruct"]
+__all__ = ["mrf_t1ff", "mrf_t1ff_net", "reconstruct_for_gadgetron"]
 
 READ_BYTES = 1 << 18
 DRAIN_S = 30.0
-"""Silence of Gadgetron, after our last word, that ends the module."""
+"""The module ends if Gadgetron sends nothing for this time after the module's last message."""
 LOG = logging.getLogger("spokestream.external")
 
 
@@ -36,15 +36,16 @@ def mrf_t1ff_net(connection: Any) -> None:
 
 def _run(connection: Any, pipeline: str) -> None:
     sock = connection.socket.socket
-    reconstruct(sock, connection.raw_bytes.config, connection.raw_bytes.header, pipeline)
-    # the package would say CLOSE a second time, to nobody
+    reconstruct_for_gadgetron(sock, connection.raw_bytes.config, connection.raw_bytes.header, pipeline)
+    # otherwise the package would send CLOSE a second time, when nobody reads any more
     connection.socket.close = sock.close
 
 
-def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str) -> None:
-    """Reconstruct what Gadgetron sends after configuration and header; failures are told, not raised.
+def reconstruct_for_gadgetron(sock: socket.socket, config: bytes, header: bytes, pipeline: str) -> None:
+    """Reconstruct the scan that Gadgetron sends after configuration and header.
 
-    Everything that leaves the chain goes on downstream. Warnings go to the log, as a TEXT would kill the session.
+    All messages from the chain are sent to Gadgetron. Errors are sent to it as well, and are not raised. Warnings are
+    only written to the log, because a TEXT message would end the session with an error.
     """
     gadgetron = _Gadgetron(sock)
     try:
@@ -54,18 +55,18 @@ def reconstruct(sock: socket.socket, config: bytes, header: bytes, pipeline: str
             config_text, header_xml = gadgetron.introduction(config, header)
             chain = selection.start_scan(selection.select(config_text, default=pipeline), header_xml, LOG)
             for item in run_chain(chain, gadgetron.items()):
-                gadgetron.say(wire.Data(item))
+                gadgetron.send(wire.Data(item))
         except SpokestreamError as error:
-            gadgetron.say(wire.ErrorText(str(error)))
+            gadgetron.send(wire.ErrorText(str(error)))
             LOG.error("%s", error)
         except ConnectionError:
             raise
         except Exception as error:
-            gadgetron.say(
+            gadgetron.send(
                 wire.ErrorText(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
             )
             LOG.exception("A defect.")
-        gadgetron.say(wire.Close())
+        gadgetron.send(wire.Close())
         gadgetron.drain()
     except ConnectionError as error:
         LOG.error("Gadgetron is gone (%s).", error)
@@ -79,7 +80,10 @@ class _Gadgetron:
         self._wire = wire.Connection(wire.Role.CHILD)
 
     def introduction(self, config: bytes, header: bytes) -> tuple[str, str]:
-        """Hear again what the `gadgetron` package has already heard, so that we stand where the stream does."""
+        """Feed the messages that the `gadgetron` package has read already, so that the connection has the right state.
+
+        Returns the text of the configuration and the header.
+        """
         parent = wire.Connection(wire.Role.PARENT)
         config_event, header_event = wire.ConfigText(_text(config)), wire.Header(_text(header))
         for event in (config_event, header_event):
@@ -87,18 +91,18 @@ class _Gadgetron:
         return config_event.text, header_event.xml
 
     def items(self) -> Iterator[Any]:
-        """The scan, until Gadgetron says CLOSE."""
+        """The items of the scan, until Gadgetron sends CLOSE."""
         while self._wire.their_state is wire.State.STREAMING:
             for event in self._wire.receive_data(self._sock.recv(READ_BYTES)):
                 if isinstance(event, wire.Data):
                     yield event.item
 
-    def say(self, event: wire.Event) -> None:
+    def send(self, event: wire.Event) -> None:
         for part in self._wire.send(event):
             self._sock.sendall(part)
 
     def drain(self) -> None:
-        """Read until Gadgetron has said everything: while it writes to us, it does not hear that we have failed."""
+        """Read until Gadgetron has sent everything: it does not read our error while it is still writing."""
         self._sock.settimeout(DRAIN_S)
         try:
             while self._wire.their_state is not wire.State.CLOSED and (data := self._sock.recv(READ_BYTES)):
@@ -107,7 +111,7 @@ class _Gadgetron:
         except wire.RemoteProtocolError:
             self.drain()
         except TimeoutError:
-            LOG.error("Gadgetron did not hang up.")
+            LOG.error("Gadgetron did not close the connection.")
 
 
 def _text(raw: bytes) -> str:

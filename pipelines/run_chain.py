@@ -1,4 +1,4 @@
-"""The one way to run a chain, whoever drives it."""
+"""The function that runs a chain, both in the node and offline."""
 
 from collections.abc import Generator, Iterable
 from typing import Any, Protocol
@@ -7,20 +7,20 @@ __all__ = ["RunningChain", "run_chain"]
 
 
 class RunningChain(Protocol):
-    """What a started chain can do; `spokestream.gadgets.gadget.Chain` is one."""
+    """The interface of a chain, which `spokestream.gadgets.gadget.Chain` has."""
 
     def feed(self, message: Any, /) -> Iterable[Any]:
-        """Take one message, return those that are ready."""
+        """Take one message, and return the messages that are ready."""
 
     def finish(self) -> Iterable[Any]:
-        """Flush."""
+        """Return the messages that are still held back."""
 
     def close(self) -> None:
         """Release everything."""
 
 
 def run_chain(chain: RunningChain, items: Iterable[Any]) -> Generator[Any, None, None]:
-    """Feed all items to a started chain, finish it when they end, close it on every path; yields what comes out."""
+    """Feed all items to a chain, finish it, and close it in every case; yields the messages that the chain returns."""
     try:
         for item in items:
             yield from chain.feed(item)

@@ -122,8 +122,14 @@ def test_configurations_are_accepted():
         assert select(text, default="mrf_t1ff").settings.virtual_coils == 8
 
 
-def test_the_table_of_maps_is_the_one_in_the_code():
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs/conventions.md").read_text(), flags=re.MULTILINE)
-    assert {(int(series), name) for series, name in rows} == {
-        (k.series, k.name) for k in QUANTITIES.values() if k.series
-    }
+def test_the_table_of_quantities_is_the_one_in_the_code():
+    page = (ROOT / "docs/conventions.md").read_text()
+    _, _, *lines = re.search(r"^\| name \|.*?(?=\n\n)", page, flags=re.DOTALL | re.MULTILINE).group().splitlines()
+    documented = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    declared = []
+    for q in QUANTITIES.values():
+        step = "fitted" if q.slope is None else f"{q.slope:g}"
+        image = (str(q.series), step, f"{q.offset:g}") if q.series else ("–", "–", "–")
+        bids = f"`{q.bids.suffix}` in {q.bids.unit}" if q.bids else "–"
+        declared.append((f"`{q.name}`", q.title, q.unit, str(q.where or "tissue"), bids, *image))
+    assert documented == declared

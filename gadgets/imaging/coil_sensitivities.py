@@ -1,8 +1,8 @@
-"""Coil sensitivities from the scan's own spokes.
+"""Coil sensitivities from the spokes of the scan itself.
 
-The dominant eigenvector, over coils, of the local coil covariance (Walsh et al. 2000), where the covariance is summed
-over windows of the train instead of a neighbourhood. Contrast changes from window to window: where water is
-nulled in one it is not in the next, so that every pixel of tissue has signal.
+They are the dominant eigenvector of the local coil covariance (Walsh et al. 2000). The covariance is summed over
+windows of the train instead of a neighbourhood of pixels. The contrast changes from window to window: where water is
+nulled in one window it is not nulled in the next, so that every pixel of tissue has signal in some window.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ __all__ = ["CoilCalibration", "sensitivities"]
 RADIUS = 16
 """Half-width of the central k-space that is used, in cycles per field of view."""
 WINDOW_FRAMES = 12
-"""Frames in a window: 96 spokes sample a disc of that radius twice over."""
+"""Number of frames in a window: 96 spokes sample a disc of this radius twice as densely as needed."""
 POWER_ITERATIONS = 8
-"""Iterations; in tissue one eigenvalue is many times the others, so that few suffice."""
+"""Number of power iterations. Few suffice, because in tissue one eigenvalue is many times larger than the others."""
 FINENESS = 3
-"""Pixels per resolved distance of the grid on which eigenvectors are calculated; between them they are smooth."""
+"""Pixels per resolution element of the coarse grid on which eigenvectors are computed before they are interpolated."""
 
 
 class CoilCalibration:
-    """Gathers the centre of k-space, window by window, of one slice."""
+    """Collects the centre of k-space of one slice, window by window."""
 
     def __init__(self, grid: RadialGrid) -> None:
         self._grid = grid
@@ -43,24 +43,25 @@ class CoilCalibration:
             self._windows[window] = centre.copy()
 
     def sensitivities(self) -> Tensor:
-        """(coils, y, x) unit norm over coils. Raises ValueError when nothing was added."""
+        """The sensitivities (coils, y, x) with unit norm over coils. Raises ValueError if nothing was added."""
         if not self._windows:
             raise ValueError("coil sensitivities need at least one frame of spokes")
         windows = np.stack([self._windows[w] for w in sorted(self._windows)])
-        # cells of the grid are matrix/grid cycles apart, hence this field of view in cells
+        # cells of the oversampled grid are matrix/grid cycles apart, so its shape gives the field of view in cells
         return sensitivities(torch.from_numpy(windows), self._grid.shape[1:], self._grid.matrix)
 
 
 def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int]) -> Tensor:
-    """Sensitivities from low-resolution k-space.
+    """The sensitivities from low-resolution k-space.
 
     Args:
-        windows: (windows, coils, cells, cells) central cells of Cartesian k-space; k = 0 in the middle, axes even.
-        grid: cells (y, x) of the k-space that they were cut from; sets the field of view.
-        matrix: pixels (y, x) of the maps.
+        windows: (windows, coils, cells, cells), central cells of Cartesian k-space; k = 0 in the middle, even axes.
+        grid: number of cells (y, x) of the whole k-space, which determines the field of view.
+        matrix: number of pixels (y, x) of the maps.
 
     Returns:
-        (coils, y, x) complex64, unit norm over coils, phase relative to the mode that receives most.
+        (coils, y, x) complex64 with unit norm over coils. Phases are relative to the coil combination that receives
+        most signal.
 
     """
     cells = windows.shape[-2:]
@@ -84,14 +85,14 @@ def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int
 
 
 def _dft(cells: int, grid: int, coarse: int, matrix: int) -> Tensor:
-    """(coarse, cells): inverse DFT of the central cells to `coarse` pixels over the field of view of `matrix`."""
-    k = (np.arange(cells) - cells // 2) / grid  # cycles per fine pixel of the image that the whole grid stands for
+    """The matrix (coarse, cells) of the inverse DFT from the central cells to pixels that cover the field of view."""
+    k = (np.arange(cells) - cells // 2) / grid  # cycles per pixel of the fine image that belongs to the whole grid
     position = (np.arange(coarse) - coarse // 2) * (matrix / coarse)
     return torch.from_numpy(np.exp(2j * np.pi * np.outer(position, k)).astype(np.complex64))
 
 
 def _interpolation(coarse: int, fine: int) -> NDArray[np.float32]:
-    """(fine, coarse) linear interpolation between pixel grids of one field of view, both centred on pixel n // 2."""
+    """The matrix (fine, coarse) of linear interpolation between pixel grids of one field of view, centred at n // 2."""
     position = (np.arange(fine) - fine // 2) * (coarse / fine) + coarse // 2
     left = np.clip(np.floor(position).astype(int), 0, coarse - 2)
     weight = np.clip(position - left, 0, 1)

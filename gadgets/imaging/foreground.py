@@ -1,4 +1,4 @@
-"""Which pixels hold tissue that can be matched."""
+"""The foreground: pixels of tissue whose signal is strong enough for maps."""
 
 import numpy as np
 import torch
@@ -8,27 +8,29 @@ from scipy import ndimage
 __all__ = ["foreground"]
 
 OF_TISSUE = 0.3
-"""Least signal over that of the tissue around it: coils shade the body several-fold, and cortical bone is dark."""
+"""Least signal of the foreground, relative to that of the tissue around: the coils' shading varies several-fold over
+the body, and cortical bone is dark next to muscle."""
 OF_BRIGHTEST = 0.08
-"""Signal over the brightest above which a pixel certainly is tissue and shows how bright tissue is in its place."""
+"""Signal, relative to the brightest pixels, above which a pixel is certainly tissue. Such pixels determine how bright
+tissue is in their neighbourhood."""
 
 
 def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np.bool_]:
-    """Pixels whose signal exceeds aliasing and noise; single-pixel specks and gaps are removed.
+    """The mask of pixels whose signal stands out from aliasing and noise, without single-pixel specks and gaps.
 
-    The signal is the energy in the leading temporal components of the slice itself, in which aliasing and noise,
-    spread over all of time, hardly count.
+    The signal is the energy in the leading temporal components of the slice itself. Aliasing and noise contribute
+    little to them, because they are spread over all components.
 
     Args:
         images: (K, y, x) coefficients or frames.
-        components: leading components that are taken as signal.
+        components: number of leading components that are taken as signal.
 
     Returns:
-        (y, x)
+        The mask (y, x).
 
     """
     flat = torch.from_numpy(images).flatten(1)
-    _, vectors = torch.linalg.eigh(flat @ flat.mH)  # numpy's takes seconds where OpenBLAS must share its cores
+    _, vectors = torch.linalg.eigh(flat @ flat.mH)  # numpy's takes seconds if OpenBLAS has to share its cores
     signal = (vectors[:, -components:].mH @ flat).abs().square().sum(0).sqrt().reshape(images.shape[1:]).numpy()
     tissue = signal > OF_BRIGHTEST * np.percentile(signal, 99)
     width = max(images.shape[1:]) / 15

@@ -1,12 +1,12 @@
-"""The adjoint NUFFT of radial spokes, taken apart: finufft spreads, one FFT makes the image, one division corrects.
+"""The adjoint NUFFT of radial spokes in three separate steps: spreading (finufft), FFT, correction of the kernel.
 
-The parts are separate because the middle one can be shared. Spreading a frame of 8 spokes costs a third of its FFTs;
-weighted frames can be added on the grid before any FFT, and the kernel's roll-off is common to all coils, so that it
-is corrected once, in the coil combination. The result is that of `finufft` type 1 to its tolerance (tested against the
-exact sum).
+The steps are separate because frames can be combined between them. Spreading a frame of 8 spokes takes a third of the
+time of its FFTs. Frames can be weighted and added on the grid, before any FFT. The roll-off of the kernel is the same
+for all coils, so that it is corrected once, together with the coil combination. The result equals that of `finufft`
+type 1 to its tolerance (tested against the exact sum).
 
-It runs on one thread, in one order, so that the same spokes give the same bits. With more cores, take one grid for
-each.
+All computations run on one thread and in one order, so that the same spokes give the same bits. To use more cores,
+take one `RadialGrid` per thread.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from torch import Tensor
 __all__ = ["RadialGrid", "ramp_density"]
 
 UPSAMPLING = 1.25
-"""Fine grid over image; finufft's narrow kernel for it makes spreading and FFT cost about the same."""
+"""Size of the fine grid relative to the image. The kernel for it is narrow; spreading and FFT take similar times."""
 
 
 class RadialGrid:
-    """Oversampled Cartesian k-space of several coils, and the way from spokes to it and from it to images.
+    """Oversampled Cartesian k-space of several coils: spokes are spread onto it, and images are computed from it.
 
     Args:
         matrix: image size (y, x) in pixels.
-        n_coils: images at a time.
-        tolerance: asked of finufft's kernel; the adjoint's relative error is up to twice that.
+        n_coils: number of coils, all of which are spread together.
+        tolerance: accuracy of finufft's kernel; the relative error of the adjoint is up to twice as large.
 
     """
 
@@ -41,7 +41,7 @@ class RadialGrid:
             dtype="complex64", upsampfac=UPSAMPLING, spreadinterponly=1, nthreads=1,
         )  # fmt: skip
         self.correction = self._roll_off_inverse()
-        """(y, x) complex: divides the kernel out, with the 1 / pixels of the inverse transform."""
+        """(y, x) complex factors: they correct the kernel, and contain the factor 1 / pixels of the inverse FFT."""
 
     def spread(self, data: NDArray[np.complex64], k: NDArray[np.float32], out: NDArray[np.complex64]) -> None:
         """Spread weighted samples onto the grid.
@@ -49,7 +49,7 @@ class RadialGrid:
         Args:
             data: (coils, ...) samples.
             k: (..., 2) kx, ky in cycles per field of view.
-            out: (coils, grid y, grid x), overwritten; k = 0 lies at the centre.
+            out: (coils, grid y, grid x), overwritten; k = 0 is at the centre.
 
         """
         ny, nx = self.matrix
@@ -60,40 +60,40 @@ class RadialGrid:
         self._plan.execute(np.ascontiguousarray(data.reshape(len(data), -1)), out=out)
 
     def images(self, grid: Tensor) -> Tensor:
-        """(coils, y, x) images of one grid."""
+        """The images (coils, y, x) of one grid."""
         out = torch.empty((len(grid), *self.matrix), dtype=grid.dtype)
         for coil, image in zip(grid, out, strict=True):
             transform = torch.fft.ifft2(coil, norm="forward")
-            for here, there in self._quadrants():
-                torch.mul(transform[there], self.correction[here], out=image[here])
+            for target, source in self._quadrants():
+                torch.mul(transform[source], self.correction[target], out=image[target])
         return out
 
     def combined(self, grid: Tensor, weights: Tensor) -> Tensor:
-        """(y, x) sum over coils of weights times images; weights (coils, y, x) must hold `correction` already."""
+        """The sum over coils (y, x) of weights times images; weights (coils, y, x) must contain `correction`."""
         out = torch.zeros(self.matrix, dtype=grid.dtype)
-        for coil, weight in zip(grid, weights, strict=True):  # one at a time stays in the caches, half the time of all
+        for coil, weight in zip(grid, weights, strict=True):  # a single coil fits the caches: half the time of a batch
             transform = torch.fft.ifft2(coil, norm="forward")
-            for here, there in self._quadrants():
-                out[here].addcmul_(weight[here], transform[there])
+            for target, source in self._quadrants():
+                out[target].addcmul_(weight[target], transform[source])
         return out
 
     def empty(self, *leading: int) -> NDArray[np.complex64]:
-        """Zeroed memory for (*leading, coils, grid y, grid x)."""
+        """Zeros of the shape (*leading, coils, grid y, grid x)."""
         return np.zeros((*leading, *self.shape), np.complex64)
 
     def _roll_off_inverse(self) -> Tensor:
-        """One over the image of a single sample at k = 0: what the kernel does to every image."""
+        """One over the roll-off of the kernel, which is the image of a single sample at k = 0."""
         ny, nx = self.matrix
         grid = self.empty()
         self.spread(np.ones((self.shape[0], 1), np.complex64), np.zeros((1, 2), np.float32), grid)
         rolled = torch.fft.ifft2(torch.from_numpy(grid[0]).to(torch.complex128), norm="forward")
         out = torch.empty(self.matrix, dtype=torch.complex128)
-        for here, there in self._quadrants():
-            out[here] = 1 / (rolled[there] * (ny * nx))
+        for target, source in self._quadrants():
+            out[target] = 1 / (rolled[source] * (ny * nx))
         return out.to(torch.complex64)
 
     def _quadrants(self) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-        """Pairs (where in the image, where in the transform): a transform starts at r = 0, an image has it inside."""
+        """The four quadrants as pairs (part of the image, part of the FFT's result), because an FFT starts at r = 0."""
         (ny, nx), (_, gy, gx) = self.matrix, self.shape
         rows = ((slice(0, ny // 2), slice(gy - ny // 2, gy)), (slice(ny // 2, ny), slice(0, ny - ny // 2)))
         columns = ((slice(0, nx // 2), slice(gx - nx // 2, gx)), (slice(nx // 2, nx), slice(0, nx - nx // 2)))
@@ -103,13 +103,13 @@ class RadialGrid:
 
 
 def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Area of k-space that each sample stands for, when the spokes share the half turn evenly.
+    """The area of k-space that each sample represents, if the spokes are evenly distributed over 180 degrees.
 
     Args:
         k: (spokes, samples, 2) in cycles per field of view, evenly spaced along each spoke.
 
     Returns:
-        (spokes, samples) in (cycles per field of view)²: pi / spokes · |k| · dk, at the centre the disc of diameter dk.
+        (spokes, samples) in (cycles per field of view)²: pi / spokes · |k| · dk; at the centre a disc of diameter dk.
 
     """
     along = k[:, -1] - k[:, 0]
@@ -119,5 +119,5 @@ def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _grid_size(n: int) -> int:
-    """Multiples of 32 transform fastest (448 for 350: a quarter less time than 450)."""
+    """The grid size for n pixels: a multiple of 32, whose FFT is fastest (448 for 350: 25 % less time than 450)."""
     return -(-round(UPSAMPLING * n + 0.5) // 32) * 32

@@ -1,1 +1,1 @@
-"""The mathematics of dictionary matching: exact searches."""
+"""The mathematics of dictionary matching: exact searches for dictionaries of one and two pools."""

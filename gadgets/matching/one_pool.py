@@ -1,4 +1,4 @@
-"""Search of the best single atom: the largest normalised inner product (Ma et al., Nature 2013;495:187)."""
+"""Search for the best single atom: the largest normalised inner product (Ma et al., Nature 2013;495:187)."""
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 __all__ = ["OnePoolAtoms"]
 
 CHUNK = 1024
-"""Voxels that are compared with all atoms at once; bounds memory."""
+"""Number of voxels that are compared with all atoms at once; it limits the memory."""
 
 
 class OnePoolAtoms:
-    """A dictionary of one pool seen through a temporal basis."""
+    """The atoms of a dictionary of one pool in a temporal basis, divided by their noise."""
 
     def __init__(self, dictionary: OnePoolDictionary, basis: TemporalBasis) -> None:
         self.dictionary = dictionary
@@ -26,7 +26,7 @@ class OnePoolAtoms:
         self._unit = (atoms / self._norm.clamp_min(1e-30)[:, None]).to(torch.complex64)
 
     def match(self, y: Tensor, threads: int = 1) -> Match:
-        """The atom with the largest normalised inner product for every voxel; of equal ones the first.
+        """Find the atom with the largest normalised inner product for every voxel; the first of several equal ones.
 
         Args:
             y: (voxels, K) complex coefficients.

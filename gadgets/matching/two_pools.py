@@ -1,17 +1,17 @@
-"""Exact search of the best mixture of one water and one fat atom, over all off-resonances, by bounds.
+"""Exact search for the best mixture of one water and one fat atom over all off-resonances, with upper bounds.
 
-Model of a voxel's coefficients y: rho exp(i phi) D(deltaf) [(1 - FF) w + FF f], with D one phase per echo time.
+The model of a voxel's coefficients y is rho exp(i phi) D(deltaf) [(1 - FF) w + FF f]; D is one phase per echo time.
 For given atoms and off-resonance the best rho, phi and FF are closed-form: the largest generalised eigenvalue of
 M = [[|cw|², r], [r, |cf|²]] over G = [[|w|², s], [s, |f|²]], where cw = <D w, y>, cf = <D f, y>, r = Re(cw conj cf),
-s = Re<w, f>; if its eigenvector mixes signs, FF lies on the boundary and one pool alone is best. This is the
-two-component matching of Slioussarenko et al. 2024 (doi 10.1002/mrm.29901) in another form.
+s = Re<w, f>. If the elements of its eigenvector have different signs, FF is 0 or 1, and one pool alone is best. This
+is the two-component matching of Slioussarenko et al. 2024 (doi 10.1002/mrm.29901) in another form.
 
-The search is an argmax over every combination of the grid, but most are never formed. Energy captured by *any* real
-combination of all atoms with one B1, under the best common phase, is at least that of the best pair:
-(sum |c_k|² + |sum c_k²|) / 2 with c the coefficients in an orthonormal basis of their real span. As a function of
-deltaf it is a trigonometric polynomial in the few echo times, which costs little; it leaves some 20 of 375 (B1, deltaf)
-cells per voxel. Their pairs are tested, without a square root, against the best energy found so far; the few that
-reach it are evaluated in float64.
+The result is the maximum over all combinations of the grid, but most combinations are never computed. For one B1, the
+energy that *any* real combination of all atoms explains, with the best common phase, is an upper bound of the energy
+of the best pair. It is (sum |c_k|² + |sum c_k²|) / 2, where c are the coefficients in an orthonormal basis of the real
+span of the atoms. As a function of deltaf this is a trigonometric polynomial in the few echo times, so that it costs
+almost nothing. About 20 of 375 (B1, deltaf) cells per voxel remain. Their pairs are compared, without a square root,
+with the best energy found so far, and the few that reach it are evaluated in float64.
 """
 
 import numpy as np
@@ -27,17 +27,17 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 __all__ = ["MOST_ECHO_TIMES", "TwoPoolAtoms", "match_two_pools", "mixture_energy", "mixture_fraction"]
 
 SPAN_TOLERANCE = 3e-4
-"""Relative amplitude of an atom that the screening basis may miss; the bound is widened by it."""
+"""Relative amplitude of an atom that may be lost in the basis of the bound; the bound is increased accordingly."""
 ROUNDING = 1e-5
-"""Relative room for single precision in the screening."""
+"""Relative allowance for rounding errors of single precision in the bound."""
 PROMISING_CELLS = 6
-"""(B1, deltaf) cells that are tried first, for an energy to beat."""
+"""Number of (B1, deltaf) cells that are searched first, to find an energy that other cells must reach."""
 MOST_ECHO_TIMES = 16
-"""The search's bound has a term for every pair of echo times."""
+"""Largest number of echo times, because the bound has a term for every pair of them."""
 
 
 class TwoPoolAtoms:
-    """A dictionary seen through a temporal basis, with what the search precomputes; K images, G echo times."""
+    """A dictionary in a temporal basis, with everything that the search computes once; K images, G echo times."""
 
     def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis, device: str = "cpu") -> None:
         self.dictionary = dictionary
@@ -46,18 +46,18 @@ class TwoPoolAtoms:
         water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
         reduction = _group_basis(np.vstack([water.reshape(-1, water.shape[-1]), fat.reshape(-1, fat.shape[-1])]), group)
         self.reduction = torch.tensor(reduction / basis.noise[:, None], device=device)
-        """(K, R): divides by the noise, then keeps the R dimensions in which all atoms live; 30 or so when K is 175."""
+        """(K, R): divides by the noise and projects on the R dimensions of all atoms, about 30 if K is 175."""
         self.noise = torch.tensor(basis.noise, device=device)
         support = np.abs(reduction) > 0
         self.group = torch.tensor(group[support.argmax(axis=0)], device=device)
         phasor = dictionary.spectrum.phasor(echo_ms)
-        turn = np.exp(2j * np.pi * deltaf_hz[:, None] * echo_ms * 1e-3)
+        phase = np.exp(2j * np.pi * deltaf_hz[:, None] * echo_ms * 1e-3)
         self.water = torch.tensor(water @ reduction, device=device)
         """(B1, T1w, R) real"""
         self.fat = torch.tensor((fat @ reduction) * phasor[self.group.cpu().numpy()], device=device)
         """(B1, T1f, R) complex"""
-        self.demodulation = torch.tensor(turn, device=device)
-        """(deltaf, G): removes the off-resonance phase from the data."""
+        self.demodulation = torch.tensor(phase, device=device)
+        """(deltaf, G) factors that remove the phase of off-resonance from the data."""
         self.water_norm = self.water.square().sum(-1)
         self.fat_norm = self.fat.abs().square().sum(-1)
         self.overlap = torch.einsum("bwr,bfr->bwf", self.water, self.fat.real)
@@ -66,28 +66,28 @@ class TwoPoolAtoms:
         ]
         d = max(len(q) for q in spans)
         self.span = torch.stack([torch.nn.functional.pad(q, (0, 0, 0, d - len(q))) for q in spans])
-        """(B1, d, R) complex: orthonormal basis, in Re<.,.>, of the real span of all atoms of one B1."""
+        """(B1, d, R) complex: for every B1 an orthonormal basis, in Re<.,.>, of the real span of its atoms."""
         cosine = self.overlap / (self.water_norm[:, :, None] * self.fat_norm[:, None, :]).sqrt()
-        # |a w + b f| >= sqrt((1 + cos) / 2) (a |w| + b |f|) for a, b >= 0: what a mixture can miss of the span
+        # |a w + b f| >= sqrt((1 + cos) / 2) (a |w| + b |f|) for a, b >= 0 limits the part of a mixture outside the span
         missed = SPAN_TOLERANCE * (2 / (1 + cosine.min())).sqrt().item()
         self.slack = 2 * missed + ROUNDING
 
     def match(self, y: Tensor, threads: int = 1) -> Match:
-        """See `match_two_pools`."""
+        """Search these atoms; see `match_two_pools`."""
         return match_two_pools(y, self, threads)
 
 
 def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int = 2048) -> Match:
-    """The exact argmax over the grid for every voxel.
+    """Find the combination of the grid that explains most energy, exactly, for every voxel.
 
     Args:
         y: (voxels, K) complex coefficients.
-        atoms: of the same temporal basis.
+        atoms: the atoms in the temporal basis of the coefficients.
         threads: CPU threads; the result does not depend on their number.
-        chunk: voxels that are searched at a time; bounds memory.
+        chunk: number of voxels that are searched at once; it limits the memory.
 
     Raises:
-        ValueError: when a coefficient is not finite.
+        ValueError: if a coefficient is not finite.
 
     """
     if not bool(torch.isfinite(torch.view_as_real(y)).all()):
@@ -101,11 +101,11 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int
 
 
 def mixture_energy(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
-    """Energy explained by the best non-negative mixture of two atoms under one common phase.
+    """The energy that the best non-negative mixture of two atoms explains, with one common phase.
 
     Args:
         cw: inner products of the data with the water atom, complex.
-        cf: likewise with the fat atom.
+        cf: inner products of the data with the fat atom, complex.
         ww: squared norm of the water atom.
         ff: squared norm of the fat atom.
         wf: real part of the inner product of the two.
@@ -118,7 +118,7 @@ def mixture_energy(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -
 
 
 def mixture_fraction(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
-    """Fat fraction in [0, 1] of that best mixture; arguments as for `mixture_energy`."""
+    """The fat fraction, 0..1, of the mixture that explains most energy; arguments as for `mixture_energy`."""
     m11, m22, r = _power(cw), _power(cf), cw.real * cf.real + cw.imag * cf.imag
     both = _larger_eigenvalue(m11, m22, r, ww, ff, wf)
     water, fat = r - both * wf, both * ww - m11  # the eigenvector
@@ -136,7 +136,7 @@ def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tens
 def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     white = y / atoms.noise
     norm = _power(white).sum(-1).sqrt()
-    # what lies outside the atoms' span cannot be matched
+    # the part of the data outside the span of the atoms cannot be matched
     z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(y.dtype)
     bound = _cell_bound(z.to(torch.complex64), atoms)
     reached = _energy_to_beat(z, bound, atoms)
@@ -147,35 +147,35 @@ def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Ten
     voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
     best.scatter_reduce_(0, voxel, energy, "amax")
     winner = energy == best[voxel]
-    index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # ties: the first of the grid
+    index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
     ff, rho = _mix(z, index, atoms)
     return index, ff, rho * norm, best.clamp(0, 1).sqrt()
 
 
 def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
-    """(voxels, B1, deltaf) upper bound of the energy, as a trigonometric polynomial in deltaf."""
+    """The upper bound of the energy (voxels, B1, deltaf), computed as a trigonometric polynomial in deltaf."""
     n_groups = atoms.demodulation.shape[1]
-    turn = atoms.demodulation.to(z.dtype)
+    phase = atoms.demodulation.to(z.dtype)
     span = atoms.span.to(z.dtype).conj()
     parts = []
     for g in range(n_groups):
         held = atoms.group == g
         parts.append((z[:, held] @ span[:, :, held].flatten(0, 1).T).reshape(-1, *span.shape[:2]))
-    power, turn_power, square, turn_square = [], [], [], []
+    power, phase_power, square, phase_square = [], [], [], []
     for g in range(n_groups):
         for h in range(g, n_groups):
             twice = 1 if g == h else 2
             power.append((parts[g] * parts[h].conj()).sum(-1))
-            turn_power.append(twice * turn[:, g] * turn[:, h].conj())
+            phase_power.append(twice * phase[:, g] * phase[:, h].conj())
             square.append((parts[g] * parts[h]).sum(-1))
-            turn_square.append(twice * turn[:, g] * turn[:, h])
-    p, tp = torch.stack(power, -1), torch.stack(turn_power)
-    real = torch.cat([p.real, p.imag], -1) @ torch.cat([tp.real, -tp.imag])
-    return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(turn_square)).abs())
+            phase_square.append(twice * phase[:, g] * phase[:, h])
+    p, pp = torch.stack(power, -1), torch.stack(phase_power)
+    real = torch.cat([p.real, p.imag], -1) @ torch.cat([pp.real, -pp.imag])
+    return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(phase_square)).abs())
 
 
 def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
-    """(voxels,) energy that some pair reaches, close to the best: thinned grids in many cells, all atoms in one."""
+    """An energy (voxels,) that some pair reaches, close to the best: thinned grids in many cells, all atoms in one."""
     best = torch.zeros(len(z), device=z.device)
     tried = torch.zeros_like(bound)
     promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
@@ -192,7 +192,7 @@ def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
             )  # fmt: skip
             tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy.flatten(0, 1).amax(0))
         best = tried.flatten(1).amax(1) * (1 - ROUNDING)
-        if fat_step == 2:  # then all that these did not rule out, then the best of all
+        if fat_step == 2:  # next are all cells that are not excluded by now, and last the best cell of all
             cells = bound + atoms.slack >= best[:, None, None]
         else:
             cells = tried == tried.flatten(1).amax(1)[:, None, None]
@@ -200,13 +200,13 @@ def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
 
 
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
-    """Voxel, energy and grid index of every pair of atoms that can still win in these rows (voxel, deltaf)."""
+    """Voxel, energy and grid index of every pair of atoms that can be the best in these rows (voxel, deltaf)."""
     voxel, deltaf = rows.T
     w, f, row = _pairs_that_reach(reached[voxel], *_inner(z[voxel], b, deltaf, atoms), b, atoms)
     voxel, deltaf = voxel[row], deltaf[row]
-    turned = _turned(z[voxel], deltaf, atoms)
+    demodulated = _demodulated(z[voxel], deltaf, atoms)
     energy = mixture_energy(
-        (turned * atoms.water[b, w]).sum(-1), (turned * atoms.fat[b, f].conj()).sum(-1),
+        (demodulated * atoms.water[b, w]).sum(-1), (demodulated * atoms.fat[b, f].conj()).sum(-1),
         atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f],
     )  # fmt: skip
     n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
@@ -214,14 +214,14 @@ def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAt
 
 
 def _pairs_that_reach(t: Tensor, cw: Tensor, cf: Tensor, b: int, atoms: TwoPoolAtoms) -> Tensor:
-    """(3, pairs) water atom, fat atom and row where a mixture with amplitudes of one sign reaches energy t (rows,).
+    """Water atom, fat atom and row (3, pairs) where a mixture of non-negative amplitudes reaches the energy t (rows,).
 
-    It does unless x' (M - t G) x < 0 for all x >= 0, for which the off-diagonal entry counts only if positive.
-    No square root, no division: this is where the time goes.
+    A mixture reaches it unless x' (M - t G) x < 0 for all x >= 0. The off-diagonal element counts only if it is
+    positive. Most of the time is spent here, so that there is no square root and no division.
     """
     norm_w, norm_f, overlap = (x[b].float() for x in (atoms.water_norm, atoms.fat_norm, atoms.overlap))
     less_w = (torch.outer(norm_w, t) - _power(cw)).clamp_(min=0)
-    real, imag = cw.real.contiguous(), cw.imag.contiguous()  # strided ones cost twice
+    real, imag = cw.real.contiguous(), cw.imag.contiguous()  # strided arrays take twice the time
     found = []
     for f, y in enumerate(cf):
         less_f = (t * norm_f[f] - _power(y)).clamp_(min=0)
@@ -235,27 +235,27 @@ def _inner(
     z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, water_step: int = 1, fat_step: int = 1
 ) -> tuple[Tensor, Tensor]:
     """<D w, y> (T1w, rows) and <D f, y> (T1f, rows) at each row's off-resonance, in single precision."""
-    turned = _turned(z, deltaf, atoms).T.to(torch.complex64)
+    demodulated = _demodulated(z, deltaf, atoms).T.to(torch.complex64)
     water, fat = atoms.water[b, ::water_step], atoms.fat[b, ::fat_step].conj()
-    return water.to(turned.dtype) @ turned, fat.to(turned.dtype) @ turned
+    return water.to(demodulated.dtype) @ demodulated, fat.to(demodulated.dtype) @ demodulated
 
 
-def _turned(z: Tensor, deltaf: Tensor, atoms: TwoPoolAtoms) -> Tensor:
-    """(rows, R) data with the off-resonance phase taken out."""
+def _demodulated(z: Tensor, deltaf: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """The data (rows, R) without the phase of off-resonance."""
     return z * atoms.demodulation[deltaf][:, atoms.group]
 
 
 def _mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
-    """Fat fraction and complex proton density of the chosen combinations."""
+    """The fat fraction and the complex proton density of the chosen combinations."""
     n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
     f, w = index % n_fat, index // n_fat % n_water
     deltaf, b = index // (n_fat * n_water) % n_deltaf, index // (n_fat * n_water * n_deltaf)
-    turned = _turned(z, deltaf, atoms)
+    demodulated = _demodulated(z, deltaf, atoms)
     water, fat = atoms.water[b, w].to(z.dtype), atoms.fat[b, f]
-    cw, cf = (water * turned).sum(-1), (fat.conj() * turned).sum(-1)
+    cw, cf = (water * demodulated).sum(-1), (fat.conj() * demodulated).sum(-1)
     ff = mixture_fraction(cw, cf, atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f])
     model = (1 - ff)[:, None] * water + ff[:, None] * fat
-    return ff, (model.conj() * turned).sum(-1) / _power(model).sum(-1)
+    return ff, (model.conj() * demodulated).sum(-1) / _power(model).sum(-1)
 
 
 def _power(x: Tensor) -> Tensor:
@@ -263,18 +263,18 @@ def _power(x: Tensor) -> Tensor:
 
 
 def _real_span(vectors: Tensor, tolerance: float) -> Tensor:
-    """(d, R) complex vectors, orthonormal in Re<.,.>, whose real span holds all of `vectors` to a tolerance."""
+    """Complex vectors (d, R), orthonormal in Re<.,.>, whose real span contains all `vectors` to a tolerance."""
     unit = vectors / _power(vectors).sum(-1).sqrt()[:, None]
     u, s, vh = torch.linalg.svd(torch.cat([unit.real, unit.imag], 1), full_matrices=False)
     held = (u * s).square().cumsum(1)
-    missed = (held[:, -1:] - held).clamp(min=0).sqrt().amax(0)  # by any vector, if cut after each rank
+    missed = (held[:, -1:] - held).clamp(min=0).sqrt().amax(0)  # largest amplitude that is lost, for each rank
     rank = int((missed > tolerance).sum()) + 1
     real, imag = vh[:rank].chunk(2, dim=1)
     return torch.complex(real.contiguous(), imag.contiguous())
 
 
 def _group_basis(atoms: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(K, R) orthonormal columns, none of which mixes echo times, that span all atoms to rounding."""
+    """Orthonormal columns (K, R) that span all atoms to rounding errors; none of them mixes echo times."""
     columns = []
     for g in np.unique(group):
         held = group == g

@@ -1,1 +1,1 @@
-"""How well a tissue model explains measured fingerprints."""
+"""The fit of a tissue model to measured fingerprints: residuals, misfit and inversion efficiency."""

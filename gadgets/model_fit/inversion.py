@@ -1,4 +1,4 @@
-"""How much of the magnetisation the inversion pulse inverted, from the fingerprints of a whole slice.
+"""The efficiency of the inversion pulse, estimated from the fingerprints of a whole slice.
 
 A pulse that inverts a few percent less makes water look as if its T1 were longer: 13 ms for each percent, which no
 single voxel can tell apart. The two effects differ a little: about one eighth of the effect of the efficiency cannot be
@@ -21,13 +21,14 @@ __all__ = ["EXPECTED", "LIMITS", "inversion_efficiency"]
 EXPECTED = 0.95
 """Efficiency of adiabatic pulses in the body."""
 LIMITS = (0.7, 1.0)
-"""Range in which an efficiency is searched."""
+"""Range of efficiencies that can be found."""
 MOST_VOXELS = 10_000
-"""Voxels that are used; more would not change the result."""
+"""Largest number of voxels that are used; more would not change the result."""
 ROUNDS = 2
-"""The fingerprint depends linearly on the efficiency, but what the parameters can reproduce of it changes a little."""
+"""Number of Gauss-Newton steps. The fingerprint is linear in the efficiency, but the part of its effect that the
+parameters can reproduce changes a little."""
 RIDGE = 1e-6
-"""Decides between parameters that change the fingerprint alike."""
+"""Regularisation, which is needed if two parameters change the fingerprint in the same way."""
 
 
 def inversion_efficiency(
@@ -37,28 +38,29 @@ def inversion_efficiency(
     mask: NDArray[np.bool_],
     closed_form: ClosedForm,
 ) -> float:
-    """The efficiency that explains most of what the maps leave of a slice's fingerprints.
+    """The efficiency that best explains the residual of a slice's maps, that is, the part of the signal they miss.
 
-    Residuals that a small change of the maps would explain do not count, so that the maps may have been made for
+    Residuals that a small change of the maps would explain do not count. The maps may therefore have been computed for
     another efficiency.
 
     Args:
         coefficients: (K, y, x) of the slice.
         basis: the temporal basis that the coefficients refer to.
         maps: (y, x) each, those of all parameters of the closed form's tissue model at least.
-        mask: (y, x) voxels that may be used; of many, some are.
-        closed_form: the scan's signal, through the basis.
+        mask: (y, x) voxels that may be used. If there are more than `MOST_VOXELS`, evenly spaced ones are used.
+        closed_form: the scan's signal in the basis.
 
     Returns:
-        1 turns M into -M, 0 leaves nothing; `EXPECTED` where the signal does not tell.
+        The efficiency: a pulse of efficiency 1 inverts M to -M, a pulse of efficiency 0 leaves no magnetisation.
+        `EXPECTED` if the signal does not depend on the efficiency.
 
     """
     chosen = np.zeros(mask.shape, bool)
-    places = np.flatnonzero(mask)
-    chosen.flat[places[:: -(-len(places) // MOST_VOXELS) or 1]] = True
+    voxels = np.flatnonzero(mask)
+    chosen.flat[voxels[:: -(-len(voxels) // MOST_VOXELS) or 1]] = True
     y = torch.from_numpy(np.ascontiguousarray(coefficients[:, chosen].T) / basis.noise)
     columns = parameter_columns(closed_form.model, maps, chosen)
-    with workers(1) as pool:  # sums of many voxels are taken in another order by more threads
+    with workers(1) as pool:  # with more threads, torch would add the voxels in another order
         return pool.submit(_fitted, y, columns, closed_form).result()
 
 

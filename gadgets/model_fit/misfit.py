@@ -1,8 +1,9 @@
-"""Whether parameters explain a measured fingerprint, by the part of the residual that other parameters would explain.
+"""The misfit of parameters to a measured fingerprint: the part of the residual that other parameters would explain.
 
-The residual itself says little: eight spokes scatter so much over the image that a wrong T1 is hidden in it. What tells
-is its projection onto the fingerprint's derivatives. Where the parameters are right, that part is noise and aliasing,
-with as much energy per dimension as the rest of the residual; where they are wrong, it has more.
+The norm of the residual is no good measure: with eight spokes, aliasing is so strong that it hides a wrong T1. The
+projection of the residual onto the derivatives of the fingerprint is a good measure. If the parameters are right, this
+part consists of noise and aliasing, and has as much energy per dimension as the rest of the residual. If they are
+wrong, it has more.
 """
 
 from dataclasses import dataclass
@@ -18,27 +19,27 @@ from spokestream.gadgets.model_fit.residuals import fit_and_residual
 __all__ = ["Explained", "explained", "misfit"]
 
 NEIGHBOURHOOD = 15
-"""Pixels over which the strength of noise and aliasing is averaged."""
+"""Side, in pixels, of the neighbourhood over which the energy of noise and aliasing is averaged."""
 RIDGE = 1e-4
-"""Bounds steps along parameters that change the fingerprint alike."""
+"""Regularisation, which is needed if two parameters change the fingerprint in the same way."""
 
 
 @dataclass(frozen=True)
 class Explained:
-    """How well the closed-form fingerprints of some voxels explain the measured ones. All arrays are (voxels,)."""
+    """The fit of closed-form fingerprints to the measured ones of some voxels. All arrays are (voxels,)."""
 
     rho: Tensor
-    """The complex factor that explains most: proton density times exp(i phase)."""
+    """The complex factor that fits best: proton density times exp(i phase)."""
     residual: Tensor
-    """Norm of the residual over that of the measured fingerprint: 0..1."""
+    """Norm of the residual over the norm of the measured fingerprint, 0..1."""
     explicable: Tensor
-    """Energy of the residual that other values of the parameters would explain, per parameter."""
+    """Energy of the residual that other values of the parameters would explain, divided by their number."""
     noise: Tensor
-    """Energy of the rest of the residual per dimension: the variance of noise and aliasing."""
+    """Energy of the rest of the residual per dimension, which is the variance of noise and aliasing."""
 
     @classmethod
     def joined(cls, parts: list["Explained"]) -> "Explained":
-        """The voxels of all parts, in their order."""
+        """The parts one after another, as one."""
         names = ("rho", "residual", "explicable", "noise")
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
@@ -48,15 +49,15 @@ def explained(y: Tensor, signal: Tensor, derivatives: Tensor) -> Explained:
 
     Args:
         y: (voxels, K) measured coefficients over their noise, complex.
-        signal: (voxels, K) closed-form ones, likewise.
-        derivatives: (voxels, parameters, K) of the signal.
+        signal: (voxels, K) closed-form coefficients over their noise, complex.
+        derivatives: (voxels, parameters, K) derivatives of the signal.
 
     """
     rho, residual, tangents = fit_and_residual(y, signal, derivatives)
     tangents = tangents / tangents.norm(dim=-1, keepdim=True).clamp_min(1e-30)
     gram = tangents @ tangents.mT + RIDGE * torch.eye(tangents.shape[1])
-    towards = tangents @ residual[..., None]
-    explicable = (towards * torch.linalg.solve(gram, towards)).sum((-2, -1))
+    projection = tangents @ residual[..., None]
+    explicable = (projection * torch.linalg.solve(gram, projection)).sum((-2, -1))
     energy, n = residual.square().sum(-1), tangents.shape[1]
     measured = torch.view_as_real(y).square().sum((-2, -1))
     return Explained(
@@ -68,17 +69,17 @@ def explained(y: Tensor, signal: Tensor, derivatives: Tensor) -> Explained:
 
 
 def misfit(explicable: NDArray[np.float32], noise: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Amplitude of what other parameters would explain, over that of noise and aliasing: 1 where the maps are right.
+    """The amplitude of the explicable residual over that of noise and aliasing: about 1 where the maps are right.
 
-    Aliasing comes from bright tissue around a voxel, so its strength is averaged over a neighbourhood.
+    Aliasing comes from bright tissue around a voxel, so that its variance is averaged over a neighbourhood.
 
     Args:
         explicable: (voxels,) as in `Explained`.
-        noise: (voxels,) likewise.
-        mask: (y, x), where the voxels lie.
+        noise: (voxels,) as in `Explained`.
+        mask: (y, x) mask of the voxels.
 
     Returns:
-        (voxels,)
+        The misfit (voxels,).
 
     """
     image = np.zeros(mask.shape)

@@ -1,4 +1,4 @@
-"""What a tissue model leaves unexplained of measured fingerprints, and how the model could change to explain it."""
+"""Residuals of measured fingerprints after a fit of a tissue model, and the derivatives of the fitted signal."""
 
 from collections.abc import Mapping
 
@@ -15,14 +15,14 @@ __all__ = ["fit_and_residual", "parameter_columns"]
 def parameter_columns(
     model: TissueModel, maps: Mapping[str, NDArray[np.float32]], mask: NDArray[np.bool_]
 ) -> list[Tensor]:
-    """The parameters of the voxels of a mask, (voxels,) each, in the order of the model.
+    """The parameters of the voxels in a mask, (voxels,) each, in the order of the model.
 
-    A map that is 0 where its pool is absent gets the parameter's usual value there.
+    Voxels without a pool have 0 in the maps of its properties; here they get the parameter's usual value instead.
 
     Args:
         model: the tissue model.
         maps: (y, x) each, those of all parameters at least.
-        mask: (y, x).
+        mask: (y, x) mask.
 
     """
     columns = []
@@ -35,16 +35,16 @@ def parameter_columns(
 
 
 def fit_and_residual(y: Tensor, signal: Tensor, derivatives: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Fit a complex factor by least squares; give the residual, and how the fitted signal can change, as real numbers.
+    """Fit a complex factor by least squares, and return the residual and the derivatives of the fit as real numbers.
 
     Args:
         y: (voxels, K) measured coefficients over their noise, complex.
-        signal: (voxels, K) closed-form ones, likewise.
-        derivatives: (voxels, parameters, K) of the signal.
+        signal: (voxels, K) closed-form coefficients over their noise, complex.
+        derivatives: (voxels, parameters, K) derivatives of the signal.
 
     Returns:
-        The factor (voxels,); the residual (voxels, 2K); the derivatives (voxels, parameters, 2K) without their part
-        along the signal, which a change of the free factor would make as well.
+        The factor (voxels,); the residual (voxels, 2K); the derivatives (voxels, parameters, 2K) of the fitted signal,
+        without their part along the signal, because a change of the factor has the same effect.
 
     """
     power = torch.view_as_real(signal).square().sum((-2, -1)).clamp_min(1e-30)

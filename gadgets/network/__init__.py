@@ -1,1 +1,1 @@
-"""Networks in the stream: archives, their contract, and how they run on a slice."""
+"""Networks in the chain: archives, their contracts, and the computation of a slice in tiles."""

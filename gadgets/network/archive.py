@@ -1,7 +1,7 @@
-"""Network archives: a TorchScript file that runs without the code that trained it, with its contract inside.
+"""Network archives: a TorchScript file that contains its contract, and runs without the code that trained it.
 
-TorchScript can read and write files and take all memory: an archive is a program, and comes from the operator or with
-this software, never from a peer.
+An archive is a program: TorchScript can read and write files, and use all memory. Therefore archives come from the
+operator or with this software, never from a client.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import ismrmrd  # noqa: F401  turns all warnings on when it is imported, so that it must come before the filter
+import ismrmrd  # noqa: F401  enables all warnings when it is imported, so that it must come before the filter
 import torch
 from torch.jit import ScriptModule
 
@@ -22,18 +22,17 @@ from spokestream.gadgets.network.contract_json import contract_json, parse_contr
 
 __all__ = ["NetworkArchive", "load_archive", "save_archive"]
 
-warnings.filterwarnings(
-    "ignore", "`torch.jit.", DeprecationWarning
-)  # says nothing that a person at a console can change
+# the person at the console can do nothing about these warnings
+warnings.filterwarnings("ignore", "`torch.jit.", DeprecationWarning)
 
 CONTRACT = "contract.json"
 LARGEST_FILE = 512 << 20
-"""Most bytes of a file, packed and unpacked."""
+"""Largest size of a file in bytes, both packed and unpacked."""
 LARGEST_CONTRACT = 64 << 20
 UNREADABLE = (
     OSError, ValueError, EOFError, RuntimeError, SpokestreamError, torch.jit.Error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What the libraries raise, in their own ways, for a file that is damaged or foreign."""
+"""Errors that the libraries raise for a file that is damaged or of another kind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +41,25 @@ class NetworkArchive:
 
     contract: Contract
     module: ScriptModule
-    """The program: `normalise(coefficients, foreground, efficiency)` and `forward(patches)`, see `save_archive`."""
+    """The program with its methods `normalise` and `forward`, which `save_archive` describes."""
     digest: str
-    """Twelve hexadecimal digits that name the file, for provenance."""
+    """Twelve hexadecimal digits that identify the file, for provenance."""
 
 
 def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
     """Write a scripted module and its contract.
 
     Args:
-        path: of the file.
-        module: in evaluation mode and single precision, with two methods.
+        path: path of the file.
+        module: the module in evaluation mode and single precision, with two methods.
             `normalise(coefficients (2K, y, x) float32, foreground (y, x) bool, efficiency: float) -> (channels, y, x)
-            float32` takes a slice, or a part that holds its foreground: what lies around must not matter. Channel 2k
-            is the real part of coefficient k, 2k + 1 its imaginary part, and the efficiency is that of the inversion.
-            `forward(patches (n, channels, h + 2 border, w + 2 border)) -> (n, planes, h, w)` gives 0..1.
-        contract: what the module keeps.
+            float32` takes a slice, or the part of it that contains the foreground; pixels outside the foreground must
+            not change the result. Channel 2k is the real part of coefficient k, channel 2k + 1 its imaginary part.
+            The efficiency is that of the inversion.
+            `forward(patches (n, channels, h + 2 border, w + 2 border)) -> (n, planes, h, w)` returns values 0..1.
+        contract: the contract of the module.
 
-    Raises FileError when the module does not keep it.
+    Raises FileError if the module does not fulfil its contract.
 
     """
     _check(module, contract)
@@ -68,7 +68,7 @@ def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
 
 
 def load_archive(path: Path) -> NetworkArchive:
-    """Read what `save_archive` wrote. Raises FileError, in one sentence, for anything else."""
+    """Read a file of `save_archive`. Raises FileError, with one sentence, for any other file."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise FileError(f"it is larger than {LARGEST_FILE >> 20} MB")
@@ -89,7 +89,7 @@ def _load(data: bytes) -> ScriptModule:
 
 
 def _contract_text(data: bytes) -> bytes:
-    """The contract, before a line of the file's program has run."""
+    """The text of the contract, which is read before any code of the file runs."""
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         members = file.infolist()
         if sum(member.file_size for member in members) > LARGEST_FILE:
@@ -97,12 +97,12 @@ def _contract_text(data: bytes) -> bytes:
         contracts = [member for member in members if member.filename.endswith(f"/extra/{CONTRACT}")]
         if len(contracts) != 1 or contracts[0].file_size > LARGEST_CONTRACT:
             raise FileError("it holds no contract")
-        with file.open(contracts[0]) as packed:  # may unpack to more than it says
+        with file.open(contracts[0]) as packed:  # it may unpack to more bytes than the file states
             return packed.read(LARGEST_CONTRACT)
 
 
 def _check(module: ScriptModule, contract: Contract) -> None:
-    """Try the module on a few pixels."""
+    """Run the module on a few pixels. Raises FileError if it does not fulfil its contract."""
     if not hasattr(module, "normalise"):
         raise FileError("its network has no method 'normalise'")
     h, w = 3, 5
@@ -129,5 +129,5 @@ def _first_line(error: Exception) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    # TorchScript tells its own traceback first
+    # TorchScript puts a traceback before the message
     return (str(error).splitlines() or [type(error).__name__])[-1].strip().rstrip(".")[:200]

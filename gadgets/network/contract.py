@@ -23,22 +23,22 @@ __all__ = ["Contract", "Output"]
 MOST_CHANNELS = 8192
 WIDEST_BORDER = 256
 LARGEST_TILE = 1024
-"""Bounds on what a file may ask for: memory grows with all of them."""
+"""Upper limits for values in a file, because the memory grows with all of them."""
 LARGEST_DEMODULATION_HZ = 600.0
 
 
 @dataclass(frozen=True)
 class Output:
-    """One map: physical value = low + (high - low) * network output, which is 0..1."""
+    """One map. Its physical value is low + (high - low) * output of the network, which is 0..1."""
 
     map: str
     """Name of a quantity."""
     low: float
     high: float
     std: bool = False
-    """Whether the network also gives the value's standard deviation, on the same scale."""
+    """Whether the network also gives the standard deviation of the map, on the same scale."""
     where: Where | None = None
-    """The rule by which the map is valid; elsewhere it is 0. None is everywhere."""
+    """Rule for the voxels in which the map is valid; in others it is 0. None means that it is valid everywhere."""
 
     @property
     def unit(self) -> str:
@@ -54,31 +54,31 @@ class Contract:
     """
 
     name: str
-    """Letters, digits and `+-_.`: reports name files after it."""
+    """Name of the network, of letters, digits and `+-_.`, because files of reports are named after it."""
     sequence: PulseSequence
     basis: TemporalBasis
-    """The temporal basis of the coefficients that the network is fed."""
+    """The temporal basis of the coefficients that are the input of the network."""
     channels: int
-    """Channels of the network's input, after normalisation."""
+    """Number of channels of the input after normalisation."""
     border: int
-    """Pixels that the network crops on every side."""
+    """Number of pixels that the network crops on every side."""
     step: int
-    """Corners and sizes of tiles are multiples of so many pixels."""
+    """Corners and sides of tiles are multiples of this number of pixels."""
     tile: int
-    """Largest side of the tiles in which it runs, in pixels of its output."""
+    """Largest side of a tile, in pixels of the output."""
     outputs: tuple[Output, ...]
     efficiency: tuple[float, float] | None = None
     """Range of inversion efficiencies that the network was trained for. The efficiency is estimated from the slice and
-    passed to `normalise`; None is a network that is not conditioned on it."""
+    passed to `normalise`. None means that the network is not conditioned on it."""
     demodulation_hz: float = 200.0
-    """Receiver frequency during the readout, below water's, at `field_t`."""
+    """Receiver frequency during the readout at `field_t`, counted downwards from water."""
     field_t: float = REFERENCE_FIELD_T
     """Main field in tesla, on which the fat spectrum depends."""
     tissue_model: str = WATER_FAT.name
-    """Name of the tissue model whose parameters the outputs are."""
+    """Name of the tissue model, whose parameters are the outputs."""
     description: str = ""
     normalisation: str = ""
-    """Description for people; the archive's method `normalise` is what counts."""
+    """Description for people; the archive's method `normalise` defines it."""
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
@@ -99,17 +99,17 @@ class Contract:
 
     @property
     def model(self) -> TissueModel:
-        """The tissue model whose parameters the outputs are."""
+        """The tissue model, whose parameters are the outputs."""
         return TISSUE_MODELS[self.tissue_model]
 
     @property
     def gives_all(self) -> bool:
-        """Whether the maps include every parameter of the tissue model, so that the fingerprint follows from them."""
+        """Whether the maps include every parameter of the tissue model, so that they determine the fingerprint."""
         return {*self.model.names} <= {output.map for output in self.outputs}
 
     @property
     def planes(self) -> int:
-        """Channels of the network's output: every map, then the standard deviations of those that have one."""
+        """Number of channels of the output: all maps, then the standard deviations of those maps that have one."""
         return len(self.outputs) + sum(output.std for output in self.outputs)
 
 

@@ -1,4 +1,4 @@
-"""A network's contract as text: `contract.json`, which travels inside the archive."""
+"""The contract of a network as JSON: the file `contract.json` inside the archive."""
 
 import json
 import math
@@ -18,11 +18,11 @@ __all__ = ["contract_json", "parse_contract"]
 
 FORMAT = 1
 MOST_IMAGES = 2500
-"""Most images of a basis: memory grows with them."""
+"""Largest number of images of a basis, because the memory grows with it."""
 
 
 def contract_json(contract: Contract) -> str:
-    """The contract as it is stored; `parse_contract` reads it back exactly."""
+    """The contract as JSON; `parse_contract` gives exactly the same contract again."""
     basis, sequence = contract.basis, contract.sequence
     return json.dumps(
         {
@@ -61,7 +61,7 @@ def contract_json(contract: Contract) -> str:
 
 
 def parse_contract(text: str | bytes) -> Contract:
-    """Read what `contract_json` wrote. Raises FileError, in one sentence, for anything else."""
+    """Read a text of `contract_json`. Raises FileError, with one sentence, for any other text."""
     try:
         table = json.loads(text)
     except (ValueError, RecursionError):
@@ -90,7 +90,7 @@ def parse_contract(text: str | bytes) -> Contract:
         efficiency=_range(given, "inversion_efficiency"),
         demodulation_hz=_take(given, "demodulation_hz", float),
         field_t=_take(table, "field_t", float),
-        # archives of the first format version have no such key: they are all of water and fat
+        # the first archives have no such key, because there was only the model of water and fat
         **({"tissue_model": _take(table, "tissue_model", str)} if "tissue_model" in table else {}),
         outputs=tuple(_output(entry) for entry in _take(table, "outputs", list)[: len(QUANTITIES) + 1]),
         **{name: _take(table, name, dict) for name in ("training", "metrics", "versions")},

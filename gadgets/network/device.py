@@ -1,6 +1,6 @@
-"""Where networks compute and with which numbers.
+"""The device on which networks compute, and their precision.
 
-torch is imported by the functions: the command line takes the names from here, and its help loads no torch.
+The functions import torch themselves: the command line uses the names in this file, and its help must not load torch.
 """
 
 from typing import TYPE_CHECKING
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["DEVICES", "PRECISIONS", "choose_device", "choose_precision", "multiplies_bfloat16", "repeat_exactly"]
 
 DEVICES = ("auto", "cpu", "cuda")
-"""`auto` is CUDA where there is a CUDA device."""
+"""Names of devices; `auto` is CUDA if there is a CUDA device, otherwise the CPU."""
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-"""`auto` is half precision on CUDA, bfloat16 on processors that multiply it, single precision on others."""
+"""Names of precisions; `auto` is half precision on CUDA, bfloat16 on processors with instructions for it, and single
+precision on others."""
 
 
 def choose_device(name: str) -> "torch.device":
-    """The device of that name, one of `DEVICES`. Raises InputError if the machine does not have it."""
+    """The device with a name, one of `DEVICES`. Raises InputError if the machine does not have it."""
     import torch
 
     if name not in DEVICES:
@@ -31,7 +32,7 @@ def choose_device(name: str) -> "torch.device":
 
 
 def choose_precision(name: str, device: "torch.device") -> "torch.dtype":
-    """The number type of that name, one of `PRECISIONS`. Raises InputError for another name."""
+    """The number type with a name, one of `PRECISIONS`. Raises InputError for another name."""
     import torch
 
     if name not in PRECISIONS:
@@ -45,7 +46,7 @@ def choose_precision(name: str, device: "torch.device") -> "torch.dtype":
 
 
 def multiplies_bfloat16(device: "torch.device") -> bool:
-    """Whether the device has instructions for bfloat16; elsewhere it is slower than single precision."""
+    """Whether the device has instructions for bfloat16. On other devices it is slower than single precision."""
     import torch
 
     if device.type == "cuda":
@@ -54,10 +55,9 @@ def multiplies_bfloat16(device: "torch.device") -> bool:
 
 
 def repeat_exactly() -> None:
-    """From now on CUDA convolves in the same way every time, and single precision is single precision.
+    """Make CUDA convolutions deterministic, and compute them in full single precision (no TF32).
 
-    This holds for the process, as torch offers no narrower scope: what one thread set for a while, another would end
-    early.
+    This applies to the whole process and for all its time, because torch has no settings for single threads.
     """
     import torch
 

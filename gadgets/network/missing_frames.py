@@ -1,6 +1,7 @@
-"""An estimate of what missing frames would have added to the coefficients of a slice.
+"""An estimate of the coefficients of a complete slice, for a slice in which frames are missing.
 
-Matching does not need this, as its atoms can lack the same frames. A network has been trained on whole slices.
+Networks need it, because they are trained on complete slices. Matching does not need it, because the same frames can be
+left out of its atoms.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ __all__ = ["missing_frames", "refill"]
 
 
 def missing_frames(whole: TemporalBasis, seen: TemporalBasis) -> list[int] | None:
-    """The frames that `seen` lacks of `whole`, see `TemporalBasis.without`; None where it is another basis."""
+    """The frames of `whole` that are missing in `seen`; None if `seen` is not `whole.without(...)` of some frames."""
     if whole.weights.shape != seen.weights.shape or whole.spokes_per_frame != seen.spokes_per_frame:
         return None
     missing = np.flatnonzero(whole.weights.any(axis=1) & ~seen.weights.any(axis=1)).tolist()
@@ -24,17 +25,18 @@ def missing_frames(whole: TemporalBasis, seen: TemporalBasis) -> list[int] | Non
 
 
 def refill(basis: TemporalBasis, missing: list[int], atoms: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The matrix (K, K) that turns coefficients without some frames into coefficients with them.
+    """The matrix (K, K) that maps coefficients without some frames to an estimate of the coefficients of all frames.
 
-    Missing frames are estimated from the others by linear regression over the atoms, with the noise and aliasing that
-    frames have. Images of other echo times take no part, as off-resonance gives each echo time a phase of its own.
+    Missing frames are estimated from the other frames by linear regression over the atoms, with the noise and aliasing
+    of frames taken into account. Only images of the same echo time are used, because off-resonance gives every echo
+    time its own phase.
 
     Args:
-        basis: the temporal basis of the whole train.
-        missing: frames that never came.
-        atoms: (atoms, spokes) signals that stand for the tissue.
+        basis: the temporal basis of the complete train.
+        missing: indices of the missing frames.
+        atoms: (atoms, spokes) signals that represent the tissue.
 
-    Raises ScanError when every frame of an echo time is missing.
+    Raises ScanError if all frames of an echo time are missing.
 
     """
     frames = frame_means(atoms, basis.spokes_per_frame)

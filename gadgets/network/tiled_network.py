@@ -1,4 +1,4 @@
-"""A network archive made ready to run: on a device, in a precision, tile by tile."""
+"""A network that is ready to run on a device and in a precision, tile by tile."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -22,27 +22,28 @@ __all__ = ["TiledNetwork", "out_of_memory"]
 Corner = tuple[int, int]
 
 STACKS = (64, 32, 16, 8, 4, 2, 1)
-"""Tiles that a CUDA device may take at once; more fill none better."""
+"""Numbers of tiles that a CUDA device may compute at once; larger numbers do not use any device better."""
 OUT_OF_MEMORY = (
     "out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine",
 )  # fmt: skip
-"""What torch says, in a RuntimeError, when memory runs out; the last where cuDNN had none for any of its ways."""
+"""Messages of RuntimeErrors that torch raises if memory runs out. The last one means that cuDNN had no memory for any
+of its algorithms."""
 
 
 class TiledNetwork:
-    """Runs an archive, one slice at a time.
+    """Runs the network of an archive, one slice at a time.
 
-    The same slice gives the same bits. On the CPU every tile is computed on one thread and alone, whatever the number
-    of threads. A CUDA device takes as many tiles at once as it had memory for at the start; when that has run out
-    since, it takes fewer, and its libraries may compute in another order.
+    The same slice gives the same bits. On the CPU every tile is computed alone and on one thread, for any number of
+    threads. A CUDA device computes as many tiles at once as it had memory for at the start. If it has less memory
+    later, it computes fewer at once; then its libraries may compute in another order, and bits may change.
 
     Args:
         archive: the archive, which is not changed.
-        device: one of `DEVICES`; "auto" is CUDA where there is some.
-        precision: one of `PRECISIONS`; "auto" is half precision on CUDA, and on the CPU bfloat16 where the processor
-            multiplies it.
+        device: one of `DEVICES`.
+        precision: one of `PRECISIONS`.
 
-    Raises InputError for a device that the machine lacks or that cannot hold a tile, and for an unknown precision.
+    Raises InputError for a device that the machine does not have or that has no memory for one tile, and for an unknown
+    precision.
 
     """
 
@@ -53,7 +54,7 @@ class TiledNetwork:
         self.precision = choose_precision(precision, self.device)
         no_room = InputError(f"The {self.device.type} device has no memory for the network.")
         with torch.no_grad(), _when_out_of_memory(no_room):
-            # normalising takes sums over the slice, for which lower precisions do not suffice
+            # normalisation needs sums over the slice, for which a lower precision is not sufficient
             self._normalise = copy.deepcopy(archive.module).to(self.device).normalise
             cast: Any = copy.deepcopy(archive.module).to(self.device, self.precision)
             self._forward = torch.jit.freeze(cast.to(memory_format=torch.channels_last))
@@ -70,16 +71,16 @@ class TiledNetwork:
         efficiency: float = 1.0,
         wanted: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float32]:
-        """Outputs of the network for a slice, (planes, y, x); 0 where no tile lies.
+        """The output of the network for a slice, (planes, y, x); 0 outside the tiles.
 
         Args:
             coefficients: (K, y, x) in the contract's basis.
-            foreground: (y, x).
+            foreground: (y, x) mask.
             threads: CPU threads.
             efficiency: inversion efficiency.
-            wanted: (y, x), the pixels to compute; None takes the foreground.
+            wanted: (y, x) mask of the pixels to compute; None means the foreground.
 
-        Raises MemoryError when the slice, or not even one tile, fits.
+        Raises MemoryError if there is no memory for the slice or for a single tile.
 
         """
         c = self.contract
@@ -112,7 +113,7 @@ class TiledNetwork:
         efficiency: float,
         crop: Crop,
     ) -> Tensor:
-        """The normalised crop of the slice, (1, channels, y, x), with zeros where it leaves the slice."""
+        """The normalised crop of the slice, (1, channels, y, x), with zeros outside the slice."""
 
         def normalise(channels: Tensor, mask: Tensor, efficiency: float) -> Tensor:
             with _unoptimised():
@@ -130,7 +131,7 @@ class TiledNetwork:
             return given.float().cpu()
 
     def _most_at_once(self) -> int:
-        """Tiles that the device has memory for; the first run also loads its libraries."""
+        """The number of tiles for which the device has memory; the first run also loads its libraries."""
         c = self.contract
         side = c.tile + 2 * c.border
         for n in STACKS:
@@ -147,7 +148,7 @@ class TiledNetwork:
 def _in_batches(
     run: Callable[[list[Corner]], Tensor], corners: list[Corner], at_once: int
 ) -> Iterator[tuple[Corner, Tensor]]:
-    """Run all corners, some at once, and fewer when memory runs out. Raises MemoryError when one is too many."""
+    """Run all corners, several at once, and fewer if memory runs out. Raises MemoryError if one is too much."""
     waiting = corners
     while waiting:
         batch = waiting[:at_once]
@@ -158,14 +159,14 @@ def _in_batches(
             if len(batch) == 1:
                 raise MemoryError("not even one tile of the network fits into memory") from None
             at_once = len(batch) // 2
-            torch.cuda.empty_cache()  # does nothing where there is none
+            torch.cuda.empty_cache()  # does nothing without CUDA
         else:
             yield from zip(batch, tiles, strict=True)
             waiting = waiting[len(batch) :]
 
 
 def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The foreground, over which slices are normalised, and all that tiles compute."""
+    """The mask of all pixels that are needed: the foreground, which normalisation uses, and all tiles."""
     covered = np.zeros(tiling.canvas, bool)
     covered[: foreground.shape[0], : foreground.shape[1]] = foreground
     for y, x in tiling.corners:
@@ -174,14 +175,14 @@ def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]
 
 
 def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: int) -> Tensor:
-    """Patches (n, channels, h + 2 border, w + 2 border) at corners of a canvas without its border."""
+    """Patches (n, channels, h + 2 border, w + 2 border) of a canvas; corners do not count the canvas's border."""
     h, w = shape[0] + 2 * border, shape[1] + 2 * border
     patches = torch.cat([canvas[:, :, y : y + h, x : x + w] for y, x in corners])
     return patches.contiguous(memory_format=torch.channels_last)
 
 
 def _unoptimised() -> AbstractContextManager[None]:
-    """Runs without the optimisations that TorchScript makes after the first runs, which could change bits."""
+    """A context without the optimisations that TorchScript makes after the first runs, because they can change bits."""
     context: AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
     return context
 
@@ -197,5 +198,5 @@ def _when_out_of_memory(instead: Exception) -> Iterator[None]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch has several ways to say so, and TorchScript wraps them all in RuntimeError."""
+    """Whether an error means that memory ran out. torch has several such errors; TorchScript raises RuntimeError."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)

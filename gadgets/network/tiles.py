@@ -1,4 +1,4 @@
-"""Tiles: equal rectangles that cover the foreground of a slice and little else."""
+"""Tiles: equal rectangles that cover the foreground of a slice, and as little else as possible."""
 
 from dataclasses import dataclass
 
@@ -10,34 +10,35 @@ __all__ = ["Tiling", "cover"]
 Cells = NDArray[np.bool_]
 
 FINER = 8
-"""Step in pixels between the sides that are tried."""
+"""Difference, in pixels, between the tile sides that are tried."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Where the tiles lie; they may overlap."""
+    """The positions and the size of tiles, which may overlap."""
 
     shape: tuple[int, int]
-    """(y, x) of every tile, multiples of the step."""
+    """Size (y, x) of every tile, multiples of the step."""
     corners: list[tuple[int, int]]
-    """(y, x) of the first pixel of every tile, multiples of the step."""
+    """Position (y, x) of the first pixel of every tile, multiples of the step."""
     canvas: tuple[int, int]
-    """(y, x) of the slice, rounded up to multiples of the step: no tile leaves it."""
+    """Size (y, x) of the slice, rounded up to multiples of the step. All tiles are inside."""
 
 
 def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Tiling:
-    """Cover every pixel of the foreground (y, x) by equal tiles, with as little work as can be.
+    """Cover every pixel of the foreground (y, x) by equal tiles, so that little has to be computed.
 
-    Tiles stand in bands. Each begins at the first column, each band at the first row, that is not covered yet; that
-    takes the fewest tiles of a band. The sides with the least work are chosen; half of the border of every tile counts,
-    since networks crop it layer by layer, and an odd tile counts as two, since tiles are computed in pairs. The first
-    band may begin above the foreground: the best start is searched.
+    Tiles are arranged in bands. Every band begins at the first row that is not covered yet, and every tile of a band
+    at the first column that is not covered yet; this gives the smallest number of tiles per band. The sides of the
+    tiles are those with the least work. Half of the border is counted as work, because a network crops it layer by
+    layer. An odd number of tiles is counted as one more, because tiles are computed in pairs. The first band may begin
+    above the foreground; its best start is searched.
 
     Args:
-        foreground: (y, x) mask of tissue.
-        largest: largest side of a tile in pixels; a smaller slice gets one tile.
-        step: corners and sides are multiples of so many pixels.
-        border: pixels around a tile that its computation needs.
+        foreground: (y, x) mask.
+        largest: largest side of a tile in pixels; the sides of the slice are limits as well.
+        step: corners and sides of tiles are multiples of it.
+        border: number of pixels around a tile that the network needs.
 
     """
     cells = _blocks(foreground, step)
@@ -58,14 +59,14 @@ def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Ti
 
 
 def _blocks(foreground: Cells, step: int) -> Cells:
-    """Whether there is foreground in each block of step x step pixels."""
+    """The mask of the blocks of step x step pixels that contain foreground."""
     padded = np.pad(foreground, [(0, -n % step) for n in foreground.shape])
     n_y, n_x = padded.shape[0] // step, padded.shape[1] // step
     return np.asarray(padded.reshape(n_y, step, n_x, step).any(axis=(1, 3)))
 
 
 def _bands(cells: Cells, first: int, height: int, width: int) -> list[tuple[int, int]]:
-    """Corners of tiles, in cells; the first band covers `first` rows of foreground, the others their full height."""
+    """Corners of tiles, in cells; the first band covers `first` rows of foreground, the others the full height."""
     corners: list[tuple[int, int]] = []
     end = 0
     for y in np.flatnonzero(cells.any(axis=1)).tolist():

@@ -1,1 +1,1 @@
-"""The mathematics of readouts: which are spokes, where they sample k-space, what is wrong with them."""
+"""The mathematics of readouts: imaging flags, trajectories and the demodulation frequency."""

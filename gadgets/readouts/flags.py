@@ -1,4 +1,4 @@
-"""Which readouts are spokes of the image, and which are noise, navigators or feedback."""
+"""Flags of readouts: they separate the spokes of the image from noise, navigators and feedback."""
 
 import ismrmrd
 
@@ -22,5 +22,5 @@ NOT_IMAGING = sum(
 
 
 def is_imaging(readout: ismrmrd.Acquisition) -> bool:
-    """Whether no flag marks the readout as something else than a spoke."""
+    """Whether the readout is a spoke of the image: no flag marks it as anything else."""
     return not readout.flags & NOT_IMAGING

@@ -1,4 +1,4 @@
-"""Where the samples of a spoke lie in k-space: embedded in the readout, or computed from an angle."""
+"""The positions of a spoke's samples in k-space: embedded in the readout, or computed from an angle."""
 
 import ismrmrd
 import numpy as np
@@ -11,20 +11,20 @@ from spokestream.simulator.physics.trajectory import golden_angles, radial_spoke
 __all__ = ["SpokeTrajectory", "embedded_trajectory"]
 
 RADIAL = ("radial", "goldenangle", "other")
-"""Names of radial trajectories in an ISMRMRD header; "other" is decided by what is embedded."""
+"""Names of radial trajectories in an ISMRMRD header; "other" is accepted because embedded positions define it."""
 NOTABLE_SAMPLES = 0.5
-"""Difference between embedded and computed positions that the person at the console hears of."""
+"""Difference between embedded and computed positions, in samples, above which a warning is given."""
 
 
 class SpokeTrajectory:
-    """Resolves the positions of every spoke of a scan, and says once where they come from.
+    """Gives the positions of every spoke of a scan, and records once where they come from.
 
     Args:
         scan: the scan.
-        source: "auto" takes the embedded trajectory, else golden angles; "angle" reads radians from `user_float[0]`;
-            "golden" ignores what is embedded.
+        source: "auto" takes the embedded trajectory if there is one, otherwise golden angles; "angle" reads radians
+            from `user_float[0]`; "golden" ignores embedded trajectories.
 
-    Raises ScanError for a scan that is not radial.
+    Raises ScanError if the scan is not radial.
 
     """
 
@@ -39,13 +39,13 @@ class SpokeTrajectory:
         self._described = False
 
     def of(self, readout: ismrmrd.Acquisition, index: int) -> NDArray[np.float32]:
-        """(samples, 2) kx, ky of a readout in cycles per field of view.
+        """The positions kx, ky (samples, 2) of a readout in cycles per field of view.
 
         Args:
             readout: the readout.
-            index: its place in the train.
+            index: its index in the train.
 
-        Raises ScanError for positions that cannot be: k = 0 outside the readout, not finite, of unknown scale.
+        Raises ScanError for impossible positions: k = 0 outside the readout, not finite, or of an unknown scale.
 
         """
         n_samples, header = readout.number_of_samples, self._scan.header
@@ -54,7 +54,7 @@ class SpokeTrajectory:
         embedded = self._source == "auto" and readout.trajectory_dimensions in (2, 3)
         angle = float(readout.user_float[0]) if self._source == "angle" else float(golden_angles(index))
         computed = radial_spokes(angle, n_samples, float(readout.center_sample), header.oversampling)
-        computed[:, 1] *= header.recon_fov_mm[1] / header.recon_fov_mm[0]  # of another field of view, other cycles
+        computed[:, 1] *= header.recon_fov_mm[1] / header.recon_fov_mm[0]  # cycles per field of view in y, not in x
         k = embedded_trajectory(readout.traj, header.recon_matrix[:2]) if embedded else computed
         single = k.astype(np.float32)
         if not np.isfinite(single).all():
@@ -77,11 +77,11 @@ class SpokeTrajectory:
 
 
 def embedded_trajectory(trajectory: NDArray[np.float32], recon_matrix: tuple[int, int]) -> NDArray[np.float64]:
-    """Embedded coordinates (samples, 2 or 3) to (samples, 2) in cycles per field of view.
+    """Convert embedded coordinates (samples, 2 or 3) to (samples, 2) in cycles per field of view.
 
-    Values up to 0.5 are cycles per recon pixel, values up to half the recon matrix (x, y) cycles per field of view (a
-    little more is accepted: delays and asymmetric readouts overshoot). A third column is density and not used.
-    Raises ScanError, with the range found, for anything else.
+    Values up to 0.5 are in cycles per recon pixel. Values up to half the recon matrix (x, y) are in cycles per field of
+    view. Slightly larger values are accepted, because of delays and asymmetric readouts. A third column is the density
+    and is not used. Raises ScanError, with the largest value found, for all other values.
     """
     k = np.asarray(trajectory[:, :2], np.float64)
     extent = float(np.abs(k).max())

@@ -1,1 +1,1 @@
-"""What is known of a scan before its first spoke."""
+"""A scan: its header, its sequence, and the context in which its gadgets work."""

@@ -1,4 +1,4 @@
-"""What every gadget is built with: the header, the sequence, where to compute, and where to write what was found."""
+"""The context of a scan, with which every gadget is built: header, sequence, threads, log, provenance and ledger."""
 
 import logging
 from dataclasses import dataclass, field
@@ -13,20 +13,20 @@ __all__ = ["ScanContext"]
 
 @dataclass
 class ScanContext:
-    """One scan, before its first spoke."""
+    """The context of one scan. It exists before the first spoke; gadgets add provenance and counts to it."""
 
     header: ScanHeader
     sequence: PulseSequence
     threads: int = 2
-    """CPU threads for one gadget's computation."""
+    """CPU threads for the computations of a gadget."""
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("spokestream"))
-    """Warnings that are logged here also reach the client as TEXT."""
+    """The log of the scan. Its warnings are also sent to the client as TEXT."""
     provenance: dict[str, str] = field(default_factory=dict)
-    """Where trajectory, noise, ... came from; gadgets fill it in, and the metadata of every image keep it."""
+    """Sources of trajectory, noise, dictionary, ...: gadgets add them, and they are in the metadata of every image."""
     integrity: IntegrityLedger = field(default_factory=IntegrityLedger)
-    """Counts of what is wrong, slice by slice; any gadget may add to it."""
+    """Counts of irregularities in every slice; every gadget may add to them."""
 
     @property
     def field_t(self) -> float:
-        """Main field in tesla; where the header is silent, the field for which fat is tabulated."""
+        """Main field in tesla; if the header does not contain it, the field for which the fat spectrum is given."""
         return self.header.field_strength_t or REFERENCE_FIELD_T

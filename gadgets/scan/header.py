@@ -1,4 +1,4 @@
-"""The ISMRMRD header of a scan, read leniently."""
+"""The ISMRMRD header of a scan. Unknown elements and any version of the schema are accepted."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ Number = TypeVar("Number", int, float)
 __all__ = ["STRONGEST_FIELD_T", "WEAKEST_FIELD_T", "ScanHeader", "parse_xml"]
 
 LARGEST_MATRIX = 1024
-"""Pixels a side; memory grows with it."""
+"""Largest number of pixels per side, because the memory grows with it."""
 WEAKEST_FIELD_T, STRONGEST_FIELD_T = 0.01, 30.0
-"""Between them lies the field of every scanner."""
+"""Limits for the main field; every scanner is between them."""
 
 
 @dataclass(frozen=True)
 class ScanHeader:
-    """The part of an ISMRMRD header that a radial MRF reconstruction needs; anything else is kept in `xml`."""
+    """The part of an ISMRMRD header that a radial MRF reconstruction needs; `xml` is the whole header."""
 
     xml: str
     encoded_matrix: tuple[int, int, int]
@@ -32,7 +32,7 @@ class ScanHeader:
     n_channels: int | None = None
     field_strength_t: float | None = None
     noise_bandwidth: float = 1.0
-    """`relativeReceiverNoiseBandwidth`: noise power passed by the receive filter, 1 when the header is silent."""
+    """`relativeReceiverNoiseBandwidth`: fraction of the noise power that the receive filter passes; 1 by default."""
     protocol: str = ""
     measurement_id: str = ""
     te_ms: tuple[float, ...] = ()
@@ -40,18 +40,18 @@ class ScanHeader:
     ti_ms: tuple[float, ...] = ()
     flip_angle_deg: tuple[float, ...] = ()
     user: dict[str, str] = field(default_factory=dict)
-    """User parameters by name, whatever their type, as text."""
+    """User parameters of all types by name, as text."""
 
     @property
     def oversampling(self) -> float:
-        """Readout oversampling: encoded over recon field of view."""
+        """Readout oversampling: the encoded field of view over the recon field of view."""
         return self.encoded_fov_mm[0] / self.recon_fov_mm[0]
 
     @classmethod
     def from_xml(cls, xml: str) -> "ScanHeader":
-        """Read an ISMRMRD header leniently: unknown elements and any schema version pass.
+        """Read an ISMRMRD header; unknown elements and any version of the schema are accepted.
 
-        Raises ScanError when it is not XML, no ISMRMRD header, or lacks matrix and field of view.
+        Raises ScanError if it is not XML, is no ISMRMRD header, or has no matrix or field of view.
         """
         root = parse_xml(xml, "ISMRMRD header")
         for element in root.iter():
@@ -112,7 +112,7 @@ class ScanHeader:
 
 
 def parse_xml(text: str, what: str) -> ET.Element:
-    """The root element of XML from a peer or a file. Raises ScanError, which says `what` it is that cannot be read."""
+    """The root element of XML from a client or a file. Raises ScanError if `what`, such as "header", is unreadable."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ScanError(f"The {what} declares XML entities; it was refused.")
     try:

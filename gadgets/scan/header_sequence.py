@@ -1,4 +1,4 @@
-"""The pulse sequence of a scan, from what its header says and from presets."""
+"""The pulse sequence of a scan, from its header and from presets."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +12,19 @@ __all__ = ["LONGEST_TRAIN", "sequence_from_header"]
 
 LONGEST_TRAIN = 20_000
 MOST_REPETITIONS = 10
-"""Limits on what a header may ask for: memory and time grow with both."""
+"""Upper limits for values in a header, because memory and time grow with both."""
 
 
 def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
-    """The MRF sequence of a scan: trains in the header, else the preset that it names, else `default`.
+    """The MRF sequence of a scan: the trains in its header, or the preset that the header names, or `default`.
 
-    TE, TR and flip angle may hold one value or one per spoke; what is missing is taken from the preset.
-    Raises ScanError when trains disagree in length, are impossible or too long, or a preset is named that does not
-    exist and the trains do not say it all.
+    TE, TR and flip angle may have one value or one per spoke. Values that are missing are taken from the preset.
+    Raises ScanError if trains have different lengths, are impossible or too long, or if the named preset does not
+    exist and the trains are not complete.
     """
     trains = {"te_ms": header.te_ms, "tr_ms": header.tr_ms, "flip_angle_deg": header.flip_angle_deg}
     named = header.user.get("mrf_sequence", default)
-    if named not in preset_names():  # never a path: a header names no file of ours
+    if named not in preset_names():  # never a path, because a header must not name files of this machine
         if named != default and min(len(values) for values in trains.values()) < 2:
             raise ScanError(
                 f"The header names the sequence '{named[:64]}' without its trains; "
@@ -35,7 +35,7 @@ def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
     lengths = {len(values) for values in trains.values() if len(values) > 1}
     if len(lengths) > 1:
         raise ScanError(f"The header's TE, TR and flip angle trains differ in length: {sorted(lengths)} values.")
-    if not lengths:  # one echo time in the header, say, is no train
+    if not lengths:  # single values, for instance one echo time, are no train
         trains = dict.fromkeys(trains, ())
     n_spokes = lengths.pop() if lengths else len(preset)
     if n_spokes > LONGEST_TRAIN:
@@ -72,9 +72,10 @@ def sequence_from_header(header: ScanHeader, default: str) -> PulseSequence:
             recovery_ms=number("mrf_recovery_ms", preset.recovery_ms),
             repetitions=repetitions,
             spokes_per_frame=round(number("mrf_spokes_per_frame", preset.spokes_per_frame)),
-            # a train of another length is no longer the preset's, but it is spoiled in the same way
+            # a train of another length is not that of the preset, but it is spoiled in the same way
             rf_phase_deg=preset.rf_phase_deg if n_spokes == len(preset) else np.zeros(n_spokes),
-            spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]  # checked there
+            # PulseSequence checks the name
+            spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]
             inversion=header.user.get("mrf_inversion", str(preset.inversion)).lower() != "false",
         )
     except InputError as error:

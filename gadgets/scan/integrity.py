@@ -1,4 +1,4 @@
-"""What is wrong with the slices of a scan: one ledger, into which every gadget may write."""
+"""The integrity ledger of a scan: it counts irregularities in every slice, and every gadget may write into it."""
 
 from collections import Counter, defaultdict
 
@@ -8,10 +8,10 @@ __all__ = ["IntegrityLedger"]
 
 
 class IntegrityLedger:
-    """Counts by slice and kind (`missing`, `duplicate`, `flagged`, ...), which the metadata of the maps keep.
+    """Counts by slice and kind (`missing`, `duplicate`, `flagged`, ...). The metadata of the maps contain them.
 
     Args:
-        strict: whether the first irregularity ends the scan.
+        strict: whether the first irregularity ends the scan with an error.
 
     """
 
@@ -20,13 +20,13 @@ class IntegrityLedger:
         self._counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
 
     def note(self, slice_index: int, kind: str, sentence: str, n: int = 1) -> None:
-        """Count `n` irregularities. Raises ScanError with the sentence when the ledger is strict."""
+        """Count `n` irregularities. Raises ScanError with the sentence if the ledger is strict."""
         self._counts[slice_index][kind] += n
         if self._strict:
             raise ScanError(f"Slice {slice_index + 1}: {sentence}, and integrity is set to strict.")
 
     def record(self, slice_index: int, kind: str, n: int) -> None:
-        """Keep a number that is no irregularity of the data, such as how many voxels were checked."""
+        """Count something that is no irregularity of the data, for instance the voxels that were checked."""
         self._counts[slice_index][kind] += n
 
     def counts(self, slice_index: int) -> dict[str, int]:
@@ -34,7 +34,7 @@ class IntegrityLedger:
         return dict(sorted(self._counts[slice_index].items()))
 
     def take(self, slice_index: int) -> dict[str, int]:
-        """All counts of a slice, which begin at zero again."""
+        """All counts of a slice, which are reset to zero."""
         counts = self.counts(slice_index)
         self._counts.pop(slice_index, None)
         return counts

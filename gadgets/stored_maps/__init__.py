@@ -1,1 +1,1 @@
-"""How maps are stored as images: levels of integers, and the metadata that make them quantitative."""
+"""The storage of maps as images: levels of integers, and the metadata that make them quantitative."""

@@ -1,4 +1,4 @@
-"""Physical values to the whole numbers of an image, and back."""
+"""Conversion of physical values to the whole numbers of an image, and back."""
 
 import math
 from dataclasses import replace
@@ -17,9 +17,9 @@ __all__ = ["fit_to_scan", "stored_ceiling", "stored_to_physical", "to_stored"]
 
 
 def stored_ceiling(header: ScanHeader, dtype: np.dtype[Any]) -> int:
-    """Largest stored integer: 4095, unless the header's user parameter `BitsStored` gives more room.
+    """The largest stored integer: 4095, or more if the header's user parameter `BitsStored` is more than 12.
 
-    Raises ScanError unless it is 12 to 16.
+    Raises ScanError unless `BitsStored` is 12 to 16.
     """
     text = header.user.get("BitsStored", "12")
     try:
@@ -32,16 +32,16 @@ def stored_ceiling(header: ScanHeader, dtype: np.dtype[Any]) -> int:
 
 
 def to_stored(values: Float, slope: float, offset: float, ceiling: int) -> tuple[NDArray[np.float64], int]:
-    """Whole numbers 0..ceiling for finite physical values, and how many did not fit and were clipped."""
+    """Whole numbers 0..ceiling for finite physical values, and the number of values that had to be clipped."""
     levels = np.rint((values.astype(np.float64) - offset) / slope)
     clipped = np.clip(levels, 0, ceiling)
     return clipped, int(np.sum(clipped != levels))
 
 
 def stored_to_physical(image: ismrmrd.Image) -> tuple[str, str, Float]:
-    """Name, unit and (y, x) physical values of a map, as its metadata say.
+    """Name, unit and physical values (y, x) of a map, converted according to its metadata.
 
-    Raises FileError when the image is not one of our maps.
+    Raises FileError if the image is not a map of this software.
     """
     try:
         name, unit = str(image.meta["spokestream_map"]), str(image.meta["spokestream_unit"])
@@ -54,10 +54,10 @@ def stored_to_physical(image: ismrmrd.Image) -> tuple[str, str, Float]:
 
 
 def fit_to_scan(quantity: Quantity, values: NDArray[np.float32]) -> Quantity:
-    """Choose slope and window of a quantity without a scale of its own, from (n,) values of the first slice.
+    """Choose slope and window of a quantity without a fixed scale, from (n,) values of the first slice.
 
-    The 99th percentile is stored between 512 and 1024: steps of 0.2 % or finer, and room for slices four times
-    as bright. A power of two keeps the slope exact in any precision.
+    The 99th percentile is stored as a number between 512 and 1024, so that steps are 0.2 % or finer, and slices may be
+    up to four times as bright. The slope is a power of two, which is exact in any precision.
     """
     bright = float(np.percentile(values, 99)) if values.size else 0.0
     exponent = math.frexp(bright)[1] if bright > 0 else 10

@@ -1,4 +1,4 @@
-"""The metadata and the header of a map's image, in the dialects of FIRE and Gadgetron."""
+"""The metadata and the header of a map's image, with the keys of FIRE and of Gadgetron."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ __all__ = ["image_header", "map_metadata"]
 def map_metadata(
     quantity: Quantity, geometry: Geometry, dtype: np.dtype[Any], provenance: dict[str, str], counts: dict[str, int]
 ) -> ismrmrd.Meta:
-    """What FIRE, Gadgetron and our own clients read; nothing in it depends on the time of day.
+    """The metadata for FIRE, Gadgetron and the clients of this software. They do not depend on the time of day.
 
-    `counts` become `spokestream_count_<what>`, provenance becomes `spokestream_<what>`.
+    `counts` are written as `spokestream_count_<kind>`, provenance as `spokestream_<key>`.
     """
     integer = dtype.kind in "iu"
     slope = quantity.slope if integer and quantity.slope is not None else 1.0
@@ -38,7 +38,7 @@ def map_metadata(
         "GADGETRON_DataRole": quantity.role,
         "GADGETRON_ImageComment": comment,
         "GADGETRON_ScaleRatio": repr(1 / slope),
-        "GADGETRON_ScaleOffset": repr(-offset / slope + 0.0),  # + 0.0 turns -0.0 into 0.0
+        "GADGETRON_ScaleOffset": repr(-offset / slope + 0.0),  # + 0.0 changes -0.0 to 0.0
     }
     if integer and quantity.high is not None:  # windows are whole numbers, which cannot describe a float 0..1
         first, last = round((quantity.low - offset) / slope), round((quantity.high - offset) / slope)
@@ -57,12 +57,12 @@ def map_metadata(
 
 
 def _xml_text(value: object) -> str:
-    # provenance may quote what a peer sent, and XML has no way to write most control characters
+    # provenance may contain text from a client, and XML cannot represent most control characters
     return "".join(c if c.isprintable() else " " for c in str(value)) or " "
 
 
 def image_header(quantity: Quantity, geometry: Geometry, slice_index: int, stored: NDArray[np.generic]) -> ImageHeader:
-    """The ISMRMRD header of a map's image (y, x), with the place of the slice in the patient."""
+    """The ISMRMRD header of a map's image (y, x), with the position of the slice in the patient."""
     header = ImageHeader()
     header.version = 1
     header.data_type = get_data_type_from_dtype(stored.dtype)

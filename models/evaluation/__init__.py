@@ -1,1 +1,1 @@
-"""How good reconstructors are: measures, and the report."""
+"""Evaluation of reconstructors on simulated subjects: measures of quality, and the report."""

@@ -1,4 +1,4 @@
-"""Whether the standard deviations that a network gives are those of its errors."""
+"""Calibration: a comparison of the standard deviations that a network gives with its actual errors."""
 
 from typing import Any
 
@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 __all__ = ["Calibration"]
 
 BINS = 12
+"""Number of bins of the standard deviation."""
 SMALLEST = 1e-3
-"""Deviations from here to 1, in shares of the map's range, are told apart; others are counted with the ends."""
+"""Bins divide the standard deviations from here to 1, as fractions of the map's range; the first and the last bin also
+contain smaller and larger ones."""
 
 
 class Calibration:
-    """Gathers errors by the standard deviation that was expected of them.
+    """Collects errors in bins of the standard deviation that the network gave for them.
 
     Args:
-        span: range of the map, in its unit.
+        span: width of the map's range, in its unit.
 
     """
 
@@ -28,30 +30,32 @@ class Calibration:
         self._squared_ratio = 0.0
         self._within = np.zeros(2)
 
-    def add(self, error: NDArray[np.floating], deviation: NDArray[np.floating]) -> None:
-        """Take voxels, (n,) each in the map's unit; those without a deviation say nothing."""
-        told = deviation > 0
-        e, d = error[told].astype(np.float64), deviation[told].astype(np.float64)
-        place = np.digitize(d, self._edges)
+    def add(self, error: NDArray[np.floating], std: NDArray[np.floating]) -> None:
+        """Add voxels, (n,) each in the map's unit. Voxels with a standard deviation of 0 are not used."""
+        used = std > 0
+        e, d = error[used].astype(np.float64), std[used].astype(np.float64)
+        bins = np.digitize(d, self._edges)
         for sums, values in ((self._n, np.ones_like(d)), (self._expected, d**2), (self._found, e**2)):
-            sums += np.bincount(place, weights=values, minlength=BINS)
+            sums += np.bincount(bins, weights=values, minlength=BINS)
         ratio = np.abs(e) / d
         self._squared_ratio += float(np.square(ratio).sum())
         self._within += [np.sum(ratio < 1), np.sum(ratio < 2)]
 
     def result(self) -> dict[str, Any]:
-        """Root mean square of error over deviation (more than 1 is too sure), shares of errors within one and two.
+        """The result as a table.
 
-        And for bins of the deviation that hold voxels: voxels, root mean square expected and found, in the map's unit.
+        It has the root mean square of error over standard deviation (more than 1 means overconfidence), and the
+        fractions of errors within one and two standard deviations. For every bin that is not empty it has the number of
+        voxels, and the expected and the actual root mean square error, in the map's unit.
         """
         n = self._n.sum()
-        held = self._n > 0
+        filled = self._n > 0
         one, two = self._within / n if n else (np.nan, np.nan)
         return {
             "error_over_std": float(np.sqrt(self._squared_ratio / n)) if n else float("nan"),
             "within_1_std": float(one),
             "within_2_std": float(two),
-            "voxels": self._n[held].astype(int).tolist(),
-            "expected": np.sqrt(self._expected[held] / self._n[held]).tolist(),
-            "found": np.sqrt(self._found[held] / self._n[held]).tolist(),
+            "voxels": self._n[filled].astype(int).tolist(),
+            "expected": np.sqrt(self._expected[filled] / self._n[filled]).tolist(),
+            "found": np.sqrt(self._found[filled] / self._n[filled]).tolist(),
         }

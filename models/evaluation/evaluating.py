@@ -1,4 +1,4 @@
-"""Reconstructors on subjects that they have never seen, every slice as the node would reconstruct it."""
+"""Evaluation of reconstructors on subjects that no network was trained on; slices are reconstructed as by the node."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ TRUTH = "truth"
 
 @dataclass
 class Condition:
-    """One set of subjects, and what was found on it."""
+    """One set of subjects, and the results of all reconstructors on it."""
 
     name: str
     model: TissueModel
@@ -36,22 +36,22 @@ class Condition:
     recipe: dict[str, Any]
     """The settings of the set."""
     seeds: list[int]
-    """The numbers of its subjects."""
+    """The numbers of the subjects."""
     strata: tuple[Stratum, ...]
-    """Ranges of the pool fraction by which errors are separated: fixed ones, and thirds of the set."""
+    """Ranges of the pool fraction for which errors are reported separately: fixed ranges, and thirds of the set."""
     dictionary: str
-    """Digest of the dictionary that matching searches and the physics check takes its trains from."""
+    """Digest of the dictionary that matching searches."""
     verdicts: dict[str, Verdict]
-    """Verdicts by reconstructor."""
+    """The results by reconstructor."""
     truth: Verdict
     """Blurriness and example of the truth itself."""
     tissue: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
-    """(y, x) of the example, the middle slice of the first subject."""
+    """(y, x) mask of tissue in the example, which is the middle slice of the first subject."""
 
 
 @dataclass
 class Evaluation:
-    """All that was found."""
+    """The results of an evaluation."""
 
     reconstructors: list[Reconstructor]
     conditions: list[Condition]
@@ -64,24 +64,26 @@ def evaluate(
     threads: int = 2,
     progress: Callable[[int, int], object] | None = None,
 ) -> Evaluation:
-    """Run every reconstructor over every subject of every set.
+    """Run every reconstructor on every subject of every set.
 
     Args:
-        folders: sets that `spokestream dataset` made, of subjects that no network was trained on; each is a condition.
-        reconstructors: of different names. With matching among them the others are compared with it, too.
+        folders: folders of sets made by `spokestream dataset`, of subjects that no network was trained on. Every set is
+            a condition.
+        reconstructors: reconstructors with different names. If matching is one of them, the others are also compared
+            with it.
         threads: CPU threads.
-        progress: called with how many slices of all reconstructors are done and how many there are.
+        progress: called with the number of slices that are done and the number of all slices, over all reconstructors.
 
     Raises InputError for names that occur twice, sets without subjects, subjects that a network was trained on, and
-    sets of another demodulation than a network's scans; ScanError for a network of another sequence or basis.
+    sets whose demodulation differs from that of a network; ScanError for a network of another sequence or basis.
 
     """
-    _refuse_twins([r.name for r in reconstructors], "reconstructors")
+    _refuse_equal_names([r.name for r in reconstructors], "reconstructors")
     names = [folder.resolve().name for folder in folders]
-    _refuse_twins(names, "folders")
+    _refuse_equal_names(names, "folders")
     sets = [TrainingSet(folder) for folder in folders]
     for data in sets:
-        _refuse_known_subjects(data, reconstructors)
+        _refuse_training_subjects(data, reconstructors)
         _refuse_other_demodulation(data, reconstructors)
     total, done = len(reconstructors) * sum(map(len, sets)), 0
     conditions = []
@@ -100,7 +102,7 @@ def evaluate(
 
 
 def regions_of_interest(names: Sequence[str]) -> list[int]:
-    """Labels whose means are compared: the muscles, or all tissue of an anatomy that tells no side from the other."""
+    """The labels whose means are compared: the muscles, or all tissues if the anatomy has no left and right muscles."""
     muscles = [label for label, name in enumerate(names) if name.startswith(("right ", "left "))]
     return muscles or list(range(1, len(names)))
 
@@ -112,7 +114,7 @@ def _judge(
     dictionary: Dictionary,
     threads: int,
 ) -> Iterator[None]:
-    """Fill in the verdicts; yields after every slice of every reconstructor."""
+    """Fill in the results; yields after every slice of every reconstructor."""
     names = condition.model.names
     closed_form = condition.model.closed_form(data.sequence, data.basis)
     benches = {r.name: _Bench(r, dictionary, closed_form, threads, condition.verdicts[r.name]) for r in reconstructors}
@@ -149,7 +151,7 @@ def _judge(
 
 
 class _Bench:
-    """A reconstructor's gadget and the physics check behind it, built as for a scan."""
+    """The gadget of a reconstructor, followed by the physics check; both are built as for a scan."""
 
     def __init__(
         self,
@@ -161,13 +163,13 @@ class _Bench:
     ) -> None:
         self._verdict, self._names = verdict, closed_form.model.names
         header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
-        quiet = logging.Logger("evaluation", logging.ERROR)  # flags are counted here, slice after slice
+        quiet = logging.Logger("evaluation", logging.ERROR)  # no warnings, because flagged voxels are counted anyway
         self._scan = ScanContext(header, dictionary.sequence, threads, quiet)
         self._gadget = reconstructor.make(self._scan, closed_form.model, dictionary)
         self._check = PhysicsCheck(self._scan, closed_form)
 
     def run(self, message: Fingerprints) -> Maps:
-        """Maps of one slice and their standard deviations; time and flags go to the verdict."""
+        """The maps of one slice and their standard deviations; time and flagged voxels are added to the results."""
         begin = perf_counter()
         (made,) = self._gadget.feed(message)
         self._verdict.seconds.append(perf_counter() - begin)
@@ -179,7 +181,7 @@ class _Bench:
 
 
 def _pool_fractions(data: TrainingSet, model: TissueModel) -> NDArray[np.float32]:
-    """(n,) pool fractions of all tissue."""
+    """The pool fractions (n,) of all voxels of tissue."""
     items = (data[index] for index in range(len(data)))
     return np.concatenate([item[model.fraction][tissue(item)].numpy() for item in items])
 
@@ -188,18 +190,18 @@ def _stacked(slices: list[Maps]) -> Maps:
     return {name: np.stack([maps[name] for maps in slices]) for name in slices[0]}
 
 
-def _refuse_twins(names: list[str], what: str) -> None:
+def _refuse_equal_names(names: list[str], what: str) -> None:
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"Two of the {what} are called '{twice[0]}'; give each a name of its own.")
 
 
-def _refuse_known_subjects(data: TrainingSet, reconstructors: Sequence[Reconstructor]) -> None:
+def _refuse_training_subjects(data: TrainingSet, reconstructors: Sequence[Reconstructor]) -> None:
     if not data.seeds:
         raise InputError(f"The set in {data.folder} has no subjects.")
     for reconstructor in reconstructors:
-        if known := sorted(reconstructor.learnt.intersection(data.seeds)):
+        if trained := sorted(reconstructor.trained_on.intersection(data.seeds)):
             raise InputError(
-                f"The network '{reconstructor.name}' was trained on subject {known[0]} of {data.folder}; "
+                f"The network '{reconstructor.name}' was trained on subject {trained[0]} of {data.folder}; "
                 "evaluate it on others."
             )
 

@@ -1,6 +1,6 @@
-"""Measures of maps against a reference, as Balsiger et al. 2020 (doi 10.1016/j.media.2020.101741) computed them.
+"""Measures of maps against a reference, defined as by Balsiger et al. 2020 (doi 10.1016/j.media.2020.101741).
 
-All take maps as they are, in their units; predictions come first.
+All functions take maps in their units. The prediction is the first argument, the reference the second.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ SSIM_K1, SSIM_K2 = 0.01, 0.03
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over voxels of an error; those of two regions add up."""
+    """Number, sum and sum of squares of the errors of some voxels. Moments of two regions can be added."""
 
     n: int = 0
     total: float = 0.0
@@ -40,7 +40,7 @@ class Moments:
 
     @classmethod
     def of(cls, error: ArrayLike) -> "Moments":
-        """The moments of errors, an array of any shape."""
+        """The moments of an array of errors of any shape."""
         values = np.asarray(error, np.float64)
         return cls(values.size, float(values.sum()), float(np.square(values).sum()))
 
@@ -49,32 +49,32 @@ class Moments:
 
     @property
     def bias(self) -> float:
-        """Mean error; NaN of no voxel."""
+        """Mean error; NaN without voxels."""
         return self.total / self.n if self.n else float("nan")
 
     @property
     def rmse(self) -> float:
-        """Root mean square error; NaN of no voxel."""
+        """Root mean square error; NaN without voxels."""
         return float(np.sqrt(self.squares / self.n)) if self.n else float("nan")
 
 
 @dataclass(frozen=True)
 class Line:
-    """Least-squares line through (prediction, reference)."""
+    """The least-squares line reference = slope · prediction + intercept, and measures of the agreement."""
 
     r2: float
-    """Square of the correlation. It does not depend on slope and offset, which are therefore given as well."""
+    """Square of the correlation coefficient, which does not depend on slope and intercept."""
     slope: float
-    """Slope of the reference over the prediction."""
     intercept: float
     bias: float
     """Mean of prediction - reference."""
     n: int
+    """Number of pairs."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Bland and Altman 1986: mean difference, and limits within which 95 % of normal differences lie."""
+    """Bland and Altman 1986: the mean difference, and the limits that contain 95 % of normally distributed ones."""
 
     mean: float
     low: float
@@ -82,33 +82,34 @@ class Agreement:
 
 
 def nrmse(prediction: Real, reference: Real, mask: Mask) -> float:
-    """Root mean square error within the mask over the range of the reference there; NaN for a mask without range."""
-    inside = reference[mask]
-    span = np.ptp(inside) if inside.size else 0
-    return Moments.of(prediction[mask] - inside).rmse / float(span) if span else float("nan")
+    """Root mean square error over the range of the reference, both within the mask; NaN if the range is 0."""
+    target = reference[mask]
+    span = np.ptp(target) if target.size else 0
+    return Moments.of(prediction[mask] - target).rmse / float(span) if span else float("nan")
 
 
 def psnr(prediction: Real, reference: Real, mask: Mask) -> float:
     """Peak signal-to-noise ratio in dB, within the mask and where the reference is not 0.
 
-    The peak is the reference's largest value, also of maps with signs: half the range of off-resonance, say.
+    The peak is the largest value of the reference, also for maps with negative values: for off-resonance, for
+    instance, it is half the range.
     """
-    nonzero = mask & (reference != 0)
-    if not nonzero.any() or (peak := float(reference.max())) <= 0:
+    judged = mask & (reference != 0)
+    if not judged.any() or (peak := float(reference.max())) <= 0:
         return float("nan")
-    error = Moments.of(prediction[nonzero] - reference[nonzero]).rmse
+    error = Moments.of(prediction[judged] - reference[judged]).rmse
     return float(20 * np.log10(peak / error)) if error else float("inf")
 
 
 def ssim(prediction: Real, reference: Real) -> float:
-    """Structural similarity (Wang et al. 2004, doi 10.1109/TIP.2003.819861), the mean over slices.
+    """Structural similarity (Wang et al. 2004, doi 10.1109/TIP.2003.819861), averaged over pixels and slices.
 
-    A uniform window of 7 x 7 pixels, unbiased variances, the reference's largest value as range; pixels nearer to the
-    edge than the window's half are left out.
+    The window is uniform with 7 x 7 pixels, variances are unbiased, and the range is the largest value of the
+    reference. Pixels whose window would extend beyond the slice are left out.
 
     Args:
         prediction: (slices, y, x), 0 in the background.
-        reference: likewise.
+        reference: (slices, y, x), 0 in the background.
 
     Raises ValueError for slices that are smaller than the window.
 
@@ -132,7 +133,7 @@ def ssim(prediction: Real, reference: Real) -> float:
 
 
 def region_means(values: Real, labels: NDArray[np.integer], mask: Mask, wanted: ArrayLike) -> NDArray[np.float64]:
-    """Mean within the mask of every wanted label; NaN for one that the mask leaves nothing of."""
+    """The mean within the mask for every wanted label; NaN for labels without a voxel in the mask."""
     size = int(max(np.max(wanted), labels.max())) + 1
     counts = np.bincount(labels[mask], minlength=size)
     sums = np.bincount(labels[mask], weights=values[mask].astype(np.float64), minlength=size)
@@ -141,9 +142,9 @@ def region_means(values: Real, labels: NDArray[np.integer], mask: Mask, wanted: 
 
 
 def line(prediction: ArrayLike, reference: ArrayLike) -> Line:
-    """The agreement of paired values, for instance means of regions.
+    """Fit a line to paired values, for instance means of regions.
 
-    Raises ValueError for fewer than three pairs, or where all values are alike.
+    Raises ValueError for fewer than three pairs, or if all values are equal.
     """
     x, y = np.asarray(prediction, np.float64), np.asarray(reference, np.float64)
     if x.size < 3 or not np.ptp(x) or not np.ptp(y):
@@ -154,18 +155,18 @@ def line(prediction: ArrayLike, reference: ArrayLike) -> Line:
 
 
 def bland_altman(prediction: ArrayLike, reference: ArrayLike) -> Agreement:
-    """Mean of prediction - reference and 1.96 standard deviations around it, of paired values."""
+    """The mean of prediction - reference over paired values, and limits at 1.96 standard deviations around it."""
     difference = np.asarray(prediction, np.float64) - np.asarray(reference, np.float64)
     mean, reach = float(difference.mean()), 1.96 * float(difference.std())
     return Agreement(mean, mean - reach, mean + reach)
 
 
 def blurriness(image: Real, thresholds: ArrayLike) -> NDArray[np.float64]:
-    """Share of a slice's energy at spatial frequencies beyond each threshold: the lower, the smoother.
+    """The fraction of a slice's energy at spatial frequencies above each threshold; lower values mean smoother images.
 
     Args:
         image: (y, x), 0 in the background.
-        thresholds: shares of the highest frequency along an axis, half a cycle per pixel.
+        thresholds: fractions of the highest frequency along an axis, which is half a cycle per pixel.
 
     Raises ValueError for an image of zeros.
 

@@ -1,4 +1,4 @@
-"""Which networks do better than which, over all maps at once."""
+"""The order of networks by the errors of all their maps."""
 
 from collections.abc import Mapping
 
@@ -9,15 +9,15 @@ __all__ = ["mean_ranks"]
 
 
 def mean_ranks(errors: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
-    """Mean over the maps of a network's rank among the others, best first; 1 has the smallest error of every map.
+    """The mean rank of every network over the maps, best first; 1 means the smallest error in every map.
 
-    Units and spans of maps do not matter to ranks. Equal errors share theirs.
+    Ranks do not depend on units and ranges of maps. Equal errors get the mean of their ranks.
 
     Args:
-        errors: network -> map -> error; maps that any of them lacks do not count.
+        errors: network -> map -> error. Maps that are missing for any network are not used.
 
     Returns:
-        Nothing where no map is left.
+        Network -> mean rank; empty if no map can be used.
 
     """
     maps = [m for m in next(iter(errors.values()), {}) if all(of.get(m) is not None for of in errors.values())]

@@ -1,4 +1,4 @@
-"""What papers report, to stand beside what was measured here."""
+"""Published results, which reports show beside the results of this software."""
 
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
@@ -43,4 +43,4 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
     network: {metric: dict(zip(WATER_FAT.names, values, strict=True)) for metric, values in metrics.items()}
     for network, metrics in _TABLE.items()
 }
-"""Network -> metric -> map -> mean over subjects; the paper's five maps in its order."""
+"""Network -> metric -> map -> mean over subjects, for the five maps of the paper in its order."""

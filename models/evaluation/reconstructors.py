@@ -1,4 +1,4 @@
-"""What turns fingerprints into maps, made ready to be evaluated: matching, or a network archive."""
+"""Reconstructors, which compute maps from fingerprints and can be evaluated: matching, or the network of an archive."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,30 +23,30 @@ MATCHING = "matching"
 
 @dataclass(frozen=True, eq=False)
 class Reconstructor:
-    """One way to get maps."""
+    """A method that computes maps from fingerprints."""
 
     name: str
     make: Callable[[ScanContext, TissueModel, Dictionary], Gadget[Fingerprints, ParameterMaps]]
-    """Builds the gadget for a scan of the dictionary's sequence."""
+    """A function that builds the gadget for a scan with the sequence of the dictionary."""
     network: str = ""
-    """Name among the networks of this software; empty for matching and networks from elsewhere."""
-    learnt: frozenset[int] = frozenset()
-    """Subjects that it was trained on, or that chose its weights."""
+    """Name among the networks of this software; empty for matching and for other networks."""
+    trained_on: frozenset[int] = frozenset()
+    """Subjects that were used for training or validation."""
     demodulation_hz: float | None = None
-    """Demodulation that the node uses for it; None takes any."""
+    """Demodulation frequency that the node uses for it; None means that any is possible."""
     about: dict[str, Any] = field(default_factory=dict)
-    """Digest, precision, and how it was trained."""
+    """Digest, precision, and description of the training."""
 
 
 def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> Reconstructor:
-    """Matching, or the network of an archive.
+    """The reconstructor with a name: matching, or the network of an archive.
 
     Args:
-        what: `matching`, the path of an archive, or the name of one that comes with the software.
-        device: device of a network, see `TiledNetwork`.
-        precision: precision of a network, see `TiledNetwork`.
+        what: `matching`, the path of an archive, or the name of an archive that comes with the software.
+        device: device of a network; see `TiledNetwork`.
+        precision: precision of a network; see `TiledNetwork`.
 
-    Raises InputError or FileError for anything else.
+    Raises InputError for an unknown name, device or precision, and FileError if the archive cannot be read.
 
     """
     if what == MATCHING:

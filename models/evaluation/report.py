@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML page that holds its tables and figures, and the same as files."""
+"""The report of an evaluation: one HTML page with all tables and figures, and the same as files."""
 
 import base64
 import io
@@ -22,12 +22,13 @@ DPI = 130
 METRICS = {"nrmse": ("NRMSE", ".3f"), "psnr": ("PSNR (dB)", ".1f"), "ssim": ("SSIM", ".3f")}
 AGREEMENT = {"r2": ("R²", ".3f"), "slope": ("slope", ".3f"), "bias": ("bias", ".3g"), "limits": ("limits", ".3g")}
 BUDGET = ("subjects", "slices", "epochs", "hours", "seed")
-"""What archives record of a training."""
+"""Keys of the training budget in the contract of an archive."""
 CAPTIONS = {
     "maps": "The middle slice of the first subject.",
     "regions": "Means of regions against the truth; below, their differences with mean and limits of agreement.",
     "blurriness": "Energy at high spatial frequencies, mean and standard deviation over slices; lower is smoother.",
-    "calibration": "Error against the standard deviation that the network expected; on the line they agree.",
+    "calibration": "Root mean square error against the standard deviation that the network expected. "
+    "On the line, both are equal.",
 }
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #22222a; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
@@ -55,7 +56,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def error_text(found: Mapping[str, Any], condition: str, reconstructor: str, name: str, what: str = "rmse") -> str:
-    """Error of one map over the voxels that rank reconstructors, in the map's unit; a dash where there is none."""
+    """The error of one map, in its unit, over the voxels that rank reconstructors; a dash if there is none."""
     errors = found["conditions"][condition]["reconstructors"][reconstructor]["errors"]
     return _error(errors.get(name, {}).get("ranked"), found["maps"][name]["unit"], what)
 
@@ -106,7 +107,7 @@ def _ranking(found: dict[str, Any], condition: str) -> str:
         cells.append(f"<td>{_percent(verdict['flagged_share'])}</td><td>{verdict['seconds_per_slice']:.2g}</td>")
         rows.append("".join(cells))
     note = (
-        "Root mean square error against the truth. ▲: matching does better. "
+        "Root mean square error against the truth. ▲: matching is better. "
         "Flagged: voxels whose maps do not explain the signal."
     )
     return _table(note, heads, rows)
@@ -131,7 +132,7 @@ def _strata(found: dict[str, Any], condition: str) -> str:
 
 
 def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
-    """The scores against a reference, in the layout of the paper's Table 2."""
+    """The table of measures against a reference, in the layout of the paper's Table 2."""
     verdicts = found["conditions"][condition]["reconstructors"]
     scored = {name: v[f"against_{reference}"] for name, v in verdicts.items() if f"against_{reference}" in v}
     if not scored:
@@ -153,21 +154,17 @@ def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
 
 
 def _order(found: dict[str, Any], scored: Mapping[str, Any], papers: Mapping[str, Any]) -> str:
-    """The order of the networks that a paper compares, with how long each was trained."""
+    """The order of the published networks here and in the paper, and how long each was trained here."""
     if len(papers) < 2:
         return ""
     errors = {name: {m: value["mean"] for m, value in scored[name]["nrmse"].items()} for name in papers}
-    measured, published = mean_ranks(errors), mean_ranks({name: paper["nrmse"] for name, paper in papers.items()})
+    ours, published = mean_ranks(errors), mean_ranks({name: paper["nrmse"] for name, paper in papers.items()})
     rows = []
-    for name, rank in measured.items():
-        cells = [
-            name,
-            f"{rank:.1f}",
-            f"{published[name]:.1f}",
-            *_trained(found["reconstructors"][name], "epochs", "hours"),
-        ]
+    for name, rank in ours.items():
+        trained = _trained(found["reconstructors"][name], "epochs", "hours")
+        cells = [name, f"{rank:.1f}", f"{published[name]:.1f}", *trained]
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
-    note = "Mean rank by NRMSE over the maps, among the published networks; 1 is best in all."
+    note = "Mean rank by NRMSE over the maps, among the published networks; 1 means the best in every map."
     return _table(note, ("", "here", "paper", "epochs", "hours"), rows)
 
 
@@ -188,7 +185,7 @@ def _agreement(regions: dict[str, Any] | None, what: str, digits: str) -> str:
 
 
 def _reconstructors(found: dict[str, Any]) -> str:
-    """Training budgets side by side, then all that the archives tell."""
+    """Training budgets side by side, then the complete descriptions in the archives."""
     rows, details = [], []
     for name, about in found["reconstructors"].items():
         cells = [name, about.get("digest", "–"), about.get("precision", "–"), *_trained(about, *BUDGET, "command")]
@@ -200,13 +197,13 @@ def _reconstructors(found: dict[str, Any]) -> str:
     software = ", ".join(f"{k} {v}" for k, v in (found["versions"] | found["machine"]).items())
     note = "The data and the duration of the training of every network."
     return (
-        f"<h2>How they were trained</h2>{_table(note, heads, rows)}"
+        f"<h2>Reconstructors</h2>{_table(note, heads, rows)}"
         f'{"".join(details)}<p class="note">{escape(software)}, {found["threads"]} threads.</p>'
     )
 
 
 def _trained(about: Mapping[str, Any], *what: str) -> list[str]:
-    """Entries of a reconstructor's training; dashes where there was none."""
+    """Values of a reconstructor's training as text; dashes for values that it does not have."""
     return [str(about.get("training", {}).get(key, "–")) for key in what]
 
 
@@ -251,14 +248,14 @@ def _title(found: Mapping[str, Any], name: str) -> str:
 
 
 def _stratified(found: Mapping[str, Any], condition: str) -> list[str]:
-    """The maps whose errors are separated by strata."""
+    """The maps whose errors are reported by strata."""
     about = found["conditions"][condition]
     errors = [verdict["errors"] for verdict in about["reconstructors"].values()]
     return [n for n in found["maps"] if any(s in e.get(n, {}) for e in errors for s in about["strata"])]
 
 
 def _bounds(name: str, low: float | None, high: float | None) -> str:
-    """The name of a stratum; thirds belong to the set, so that their fat fractions are added."""
+    """The heading of a stratum. The limits of thirds depend on the set, so that they are added."""
     if not name.endswith("third"):
         return name
     return f"{name}, FF {0 if low is None else low:.2f} to {1 if high is None else high:.2f}"

@@ -24,7 +24,7 @@ ERROR_REACH = 0.2  # of a map's window
 
 
 def condition_figures(condition: Condition) -> dict[str, Figure]:
-    """All figures of one set of subjects, by name, in the order in which they are shown."""
+    """All figures of one set of subjects by name, in the order in which they are shown."""
     figures = {"maps": maps_figure(condition)}
     for name, verdict in condition.verdicts.items():
         figures[f"regions {name}"] = regions_figure(verdict)
@@ -35,7 +35,7 @@ def condition_figures(condition: Condition) -> dict[str, Figure]:
 
 
 def maps_figure(condition: Condition) -> Figure:
-    """The middle slice of the first subject: the truth, then maps and errors of every reconstructor, a row each."""
+    """The middle slice of the first subject: one row for the truth, and one with maps and errors per reconstructor."""
     parameters = condition.model.parameters
     tissue, truth = condition.tissue, condition.truth.example
     crop = _box(tissue)
@@ -66,7 +66,7 @@ def maps_figure(condition: Condition) -> Figure:
 
 
 def regions_figure(verdict: Verdict) -> Figure:
-    """Means of regions: reconstructed against true ones above, differences with their limits below (Bland, Altman)."""
+    """Means of regions: above, reconstructed against true means; below, their differences (Bland and Altman)."""
     figure, axes = _panels(verdict.model, 2)
     for (above, below), parameter in zip(axes.T, verdict.model.parameters, strict=True):
         pairs = verdict.against(TRUTH).regions.get(parameter.name, [])
@@ -89,16 +89,16 @@ def regions_figure(verdict: Verdict) -> Figure:
 
 
 def blur_figure(condition: Condition) -> Figure:
-    """Fraction of energy beyond a spatial frequency, mean and standard deviation over slices; lower is smoother."""
+    """The fraction of energy above a spatial frequency: mean and standard deviation over slices; lower is smoother."""
     figure, axes = _panels(condition.model, 1)
     for axis, parameter in zip(axes[0], condition.model.parameters, strict=True):
         for (label, verdict), colour in zip(_with_truth(condition), chain([INK], cycle(COLOURS)), strict=False):
             curves = np.array(verdict.blur.get(parameter.name, np.zeros((0, len(BLUR_THRESHOLDS)))))
             if not len(curves):
                 continue
-            mean, deviation = curves.mean(axis=0), curves.std(axis=0)
+            mean, std = curves.mean(axis=0), curves.std(axis=0)
             axis.plot(100 * BLUR_THRESHOLDS, mean, color=colour, linewidth=1.2, label=label)
-            axis.fill_between(100 * BLUR_THRESHOLDS, mean - deviation, mean + deviation, color=colour, alpha=0.15, lw=0)
+            axis.fill_between(100 * BLUR_THRESHOLDS, mean - std, mean + std, color=colour, alpha=0.15, lw=0)
         axis.set_title(parameter.quantity.title, color=INK, fontsize=10)
         axis.set_xlabel("threshold, % of the highest frequency", color=INK, fontsize=8)
         axis.set_ylim(bottom=0)
@@ -108,7 +108,7 @@ def blur_figure(condition: Condition) -> Figure:
 
 
 def calibration_figure(condition: Condition) -> Figure:
-    """Errors against the standard deviation that was expected of them; on the line, they are what was expected."""
+    """Root mean square errors against the expected standard deviations. On the line, they are equal."""
     figure, axes = _panels(condition.model, 1)
     for axis, parameter in zip(axes[0], condition.model.parameters, strict=True):
         name = parameter.name
@@ -156,7 +156,7 @@ def _show(axis: Axes, values: NDArray[np.float32], colours: str, limits: tuple[f
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Bounding box with a margin; everything of an empty mask."""
+    """The bounding box of a mask with a margin; the whole image if the mask is empty."""
     sides = []
     for across, n in zip((1, 0), mask.shape, strict=True):
         hit = np.flatnonzero(mask.any(axis=across))

@@ -1,4 +1,4 @@
-"""The numbers of an evaluation as plain tables, which become JSON."""
+"""The numbers of an evaluation as plain tables, which can be written as JSON."""
 
 import os
 import platform
@@ -20,7 +20,7 @@ PACKAGES = ("numpy", "scipy", "torch")
 
 
 def results(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything but the pictures; what could not be measured is None."""
+    """All results except the figures. Values that could not be measured are None."""
     model = evaluation.conditions[0].model
     table = {
         "versions": {"spokestream": __version__, **{package: version(package) for package in PACKAGES}},
@@ -30,7 +30,7 @@ def results(evaluation: Evaluation) -> dict[str, Any]:
         "ranked": {p.name: ranked_over(p) for p in model.parameters},
         "blur_thresholds": BLUR_THRESHOLDS.tolist(),
         "reconstructors": {
-            r.name: {**r.about, "learnt_subjects": sorted(r.learnt), "published": PUBLISHED.get(r.network)}
+            r.name: {**r.about, "learnt_subjects": sorted(r.trained_on), "published": PUBLISHED.get(r.network)}
             for r in evaluation.reconstructors
         },
         "published_source": SOURCE,
@@ -69,7 +69,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 
 
 def _score(score: Score) -> dict[str, Any]:
-    """Metric -> map -> mean and standard deviation over subjects; and the agreement of regions."""
+    """Metric -> map -> mean and standard deviation over subjects, and the agreement of regions."""
     table: dict[str, Any] = {
         metric: {name: _over_subjects(values) for name, values in maps.items()}
         for metric, maps in score.by_subject.items()
@@ -79,7 +79,10 @@ def _score(score: Score) -> dict[str, Any]:
 
 
 def _over_subjects(values: list[float]) -> dict[str, float | None]:
-    """Mean and standard deviation of the finite values: a perfect map has no peak signal-to-noise ratio."""
+    """Mean and standard deviation over the subjects with a finite value.
+
+    The peak signal-to-noise ratio of a perfect map is infinite, and an empty map has no values.
+    """
     finite = [value for value in values if np.isfinite(value)]
     return {"mean": float(np.mean(finite)), "std": float(np.std(finite))} if finite else {"mean": None, "std": None}
 

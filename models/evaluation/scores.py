@@ -1,7 +1,7 @@
-"""What is measured of a reconstructor on a set of subjects, and over which voxels.
+"""The measures of a reconstructor on a set of subjects, and the voxels over which they are computed.
 
-Voxels and measures are those of Balsiger et al. 2020 (doi 10.1016/j.media.2020.101741); errors against the
-truth are known in simulations only.
+Voxels and measures are those of Balsiger et al. 2020 (doi 10.1016/j.media.2020.101741). In addition, there are errors
+against the truth, which only simulated subjects have.
 """
 
 from collections import defaultdict
@@ -28,14 +28,14 @@ Maps = dict[str, Float]
 
 @dataclass(frozen=True)
 class Stratum:
-    """Voxels whose pool fraction, of the reference, lies within low <= fraction < high."""
+    """The voxels for which the pool fraction of the reference is in low <= fraction < high."""
 
     name: str
     low: float = -np.inf
     high: float = np.inf
 
     def of(self, tissue: Mask, fraction: Float) -> Mask:
-        """The voxels of the tissue that belong to the stratum."""
+        """The mask of the voxels of tissue that belong to the stratum."""
         return np.asarray(tissue & (fraction >= self.low) & (fraction < self.high))
 
 
@@ -43,7 +43,7 @@ EVERYWHERE = "all"
 
 
 def strata_of(model: TissueModel) -> tuple[Stratum, ...]:
-    """The ranges of the pool fraction by which a tissue model separates errors; none for models of one pool."""
+    """The ranges of the pool fraction for which a tissue model reports errors separately; none for one pool."""
     symbol = QUANTITIES[model.fraction].symbol if model.fraction else ""
     return tuple(
         Stratum(f"{symbol} < {high:g}" if low == -np.inf else f"{symbol} {low:g} to {high:g}", low, high)
@@ -52,7 +52,10 @@ def strata_of(model: TissueModel) -> tuple[Stratum, ...]:
 
 
 def thirds(model: TissueModel, fraction: Float) -> tuple[Stratum, ...]:
-    """Ranges with equally many of (n,) pool fractions below the last of the model's strata; none for one pool."""
+    """Three ranges that contain equally many of (n,) pool fractions, up to the upper end of the model's last stratum.
+
+    There are none for models of one pool.
+    """
     if not model.strata:
         return ()
     most = model.strata[-1][1]
@@ -61,31 +64,31 @@ def thirds(model: TissueModel, fraction: Float) -> tuple[Stratum, ...]:
 
 
 def ranked_over(parameter: Parameter) -> str:
-    """The voxels by whose errors of a parameter reconstructors are ranked, in words: where it means something."""
+    """A description of the voxels whose errors rank the reconstructors: those where the parameter has a meaning."""
     return str(parameter.quantity.where or EVERYWHERE)
 
 
 def masked(where: Where | None, mask: Mask, maps: Maps) -> Mask:
-    """The voxels of a mask that follow a rule; all of them without one."""
+    """The voxels of a mask that follow a rule; all of them if the rule is None."""
     return mask if where is None else np.asarray(mask & where.mask(maps))
 
 
 @dataclass
 class Score:
-    """Maps against a reference, as the paper scored them."""
+    """The measures of maps against a reference, as in the paper."""
 
     model: TissueModel
     by_subject: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    """Metric -> map -> value of every subject."""
+    """Metric -> map -> one value per subject."""
     regions: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
-    """Map -> (2, regions) means of prediction and reference, slice by slice."""
+    """Map -> means (2, regions) of prediction and reference, one array per slice."""
 
     def add(self, maps: Maps, reference: Maps, tissue: Mask, labels: NDArray[np.uint8], wanted: list[int]) -> None:
-        """Take all slices of a subject, (slices, y, x) each; `wanted` are the labels of regions."""
+        """Add all slices of a subject, (slices, y, x) each; `wanted` are the labels of the regions."""
         for parameter, prediction, target in _pairs(self.model, maps, reference):
             name = parameter.name
             judged = masked(parameter.compared, tissue, reference)
-            # elsewhere both sides are background to the structural similarity
+            # for the structural similarity, prediction and reference are 0 in all other voxels
             shown = masked(self.model.presence(parameter.pool), tissue, reference)
             values = {
                 "nrmse": nrmse(prediction, target, judged),
@@ -102,47 +105,47 @@ class Score:
 
 @dataclass
 class Verdict:
-    """All that is known of one reconstructor on one set of subjects."""
+    """The results of one reconstructor on one set of subjects."""
 
     model: TissueModel
     """The tissue model whose parameters are scored."""
     seconds: list[float] = field(default_factory=list)
-    """Time of every slice, from fingerprints to maps."""
+    """Time from fingerprints to maps, for every slice."""
     flagged: int = 0
-    """Voxels whose maps do not explain the signal, see `spokestream.gadgets.physics_check`."""
+    """Number of voxels whose maps do not explain the signal; see `spokestream.gadgets.physics_check`."""
     foreground: int = 0
-    """Voxels that were checked."""
+    """Number of voxels that were checked."""
     scores: dict[str, Score] = field(default_factory=dict)
     """Scores by reference: `truth` and, if it was run, `matching`."""
     errors: dict[str, dict[str, Moments]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(Moments)))
-    """Against truth: map -> stratum -> voxels. The stratum `ranked` is where the map means something."""
+    """Errors against the truth: map -> stratum -> moments. The stratum `ranked` is where the map has a meaning."""
     blur: dict[str, list[NDArray[np.float64]]] = field(default_factory=lambda: defaultdict(list))
-    """Map -> curve over `BLUR_THRESHOLDS` of every slice."""
+    """Map -> blurriness over `BLUR_THRESHOLDS`, one curve per slice."""
     calibration: dict[str, Calibration] = field(default_factory=dict)
-    """Calibration of every map that comes with a standard deviation."""
+    """Calibration of every map that has a standard deviation."""
     example: Maps = field(default_factory=dict)
-    """(y, x) maps of the slice that is shown."""
+    """Maps (y, x) of the slice that the report shows."""
 
     def against(self, reference: str) -> Score:
         """The scores against a reference, empty at first."""
         return self.scores.setdefault(reference, Score(self.model))
 
     def add_errors(self, maps: Maps, truth: Maps, tissue: Mask, strata: tuple[Stratum, ...]) -> None:
-        """Take the voxels of a subject, arrays of any one shape."""
+        """Add the voxels of a subject; all arrays have the same shape."""
         for parameter, prediction, target in _pairs(self.model, maps, truth):
             name, error = parameter.name, prediction - target
             ranked = masked(parameter.quantity.where, tissue, truth)
             self.errors[name]["ranked"] += Moments.of(error[ranked])
             for stratum in strata if _is_stratified(parameter, self.model) else ():
                 self.errors[name][stratum.name] += Moments.of(error[stratum.of(tissue, truth[self.model.fraction])])
-            if (deviation := maps.get(f"{name}_std")) is not None:
+            if (std := maps.get(f"{name}_std")) is not None:
                 quantity = parameter.quantity
                 assert quantity.high is not None
                 calibration = self.calibration.setdefault(name, Calibration(quantity.high - quantity.low))
-                calibration.add(error[ranked], deviation[ranked])
+                calibration.add(error[ranked], std[ranked])
 
     def add_blur(self, maps: Maps, tissue: Mask) -> None:
-        """Take all slices of a subject, (slices, y, x) each."""
+        """Add all slices of a subject, (slices, y, x) each."""
         for name in (name for name in self.model.names if name in maps):
             for values, mask in zip(maps[name], tissue, strict=True):
                 if np.any(values[mask]):
@@ -150,7 +153,7 @@ class Verdict:
 
 
 def _is_stratified(parameter: Parameter, model: TissueModel) -> bool:
-    """Whether the parameter means something in the strata, which begin where the second pool is small."""
+    """Whether the parameter has a meaning in the strata, which begin where the fraction of the second pool is small."""
     where = parameter.quantity.where
     return where is None or where.quantity != model.fraction or not np.isfinite(where.above)
 

@@ -1,1 +1,1 @@
-"""Scans from files and maps to files."""
+"""Files: scans are read from them, and maps, figures and reports are written to them."""

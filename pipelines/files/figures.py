@@ -1,4 +1,4 @@
-"""Figures of maps: what was reconstructed, and how far it is from the truth."""
+"""Figures of maps: an overview of a scan, and a comparison with the truth."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ MARGIN = 4  # pixels around the anatomy
 
 
 def overview_figure(path: Path, maps: Mapping[str, Volume], pixel_aspect: float = 1.0) -> None:
-    """Write a PNG with one column a map and one row a slice, at most five, in fixed ranges.
+    """Write a PNG with one column per map and one row per slice, at most five rows, with fixed ranges of values.
 
     Args:
-        path: of the PNG.
+        path: path of the PNG.
         maps: name -> (slices, y, x) in the map's unit.
-        pixel_aspect: height over width of a pixel.
+        pixel_aspect: height of a pixel over its width.
 
     """
     foreground = shown_foreground(maps)
@@ -57,22 +57,24 @@ def comparison_figure(
     slice_index: int,
     pixel_aspect: float = 1.0,
 ) -> None:
-    """Write a PNG of one slice with one row a map: reconstructed, true, and the error where it is judged.
+    """Write a PNG of one slice with one row per map: the reconstructed map, the truth, and the error.
 
     Args:
-        path: of the PNG.
-        maps: name -> (slices, y, x) as reconstructed.
-        truth: the same, as simulated.
-        judged: name -> (slices, y, x), where the map means something.
-        slice_index: which slice.
-        pixel_aspect: height over width of a pixel.
+        path: path of the PNG.
+        maps: name -> (slices, y, x), the reconstructed maps.
+        truth: name -> (slices, y, x), the simulated maps.
+        judged: name -> (slices, y, x), the mask in which the map has a meaning.
+        slice_index: index of the slice.
+        pixel_aspect: height of a pixel over its width.
 
     """
     names = [name for name in QUANTITIES if name in maps and name in truth and name in judged]
     z = slice(slice_index, slice_index + 1)
     foreground = np.any([judged[name][z] for name in names], axis=0)
     crop = _crop(foreground)
-    figure, axes = _panels(len(names), 3, foreground[0][crop].shape, pixel_aspect, bars=1.4)  # inches beside
+    figure, axes = _panels(
+        len(names), 3, foreground[0][crop].shape, pixel_aspect, bars=1.4
+    )  # inches for the colour bars
     for row, name in enumerate(names):
         quantity = QUANTITIES[name]
         limits = _limits(quantity, truth[name][z][foreground])
@@ -96,7 +98,7 @@ def comparison_figure(
 
 
 def shown_foreground(maps: Mapping[str, Volume]) -> NDArray[np.bool_]:
-    """(slices, y, x): where any map has a value; all are 0 outside the anatomy."""
+    """The mask (slices, y, x) in which any map has a value; outside the anatomy, all maps are 0."""
     return np.asarray(np.any([volume != 0 for volume in maps.values()], axis=0))
 
 
@@ -137,7 +139,7 @@ def _limits(quantity: Quantity, values: NDArray[np.float32]) -> tuple[float, flo
 
 
 def _crop(foreground: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Bounding box of the anatomy over all slices, with a margin; everything if there is none."""
+    """The bounding box of the anatomy over all slices, with a margin; the whole image if the mask is empty."""
     box = []
     for axis in (1, 2):
         hit = np.flatnonzero(foreground.any(axis=tuple({0, 1, 2} - {axis})))

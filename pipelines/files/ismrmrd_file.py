@@ -1,4 +1,4 @@
-"""Scans from ISMRMRD files: read lazily and in bulk, so that memory stays bounded however long the scan."""
+"""Scans in ISMRMRD files. They are read in blocks, so that memory does not grow with the length of the scan."""
 
 import os
 from collections.abc import Iterator
@@ -33,13 +33,13 @@ class Scan:
     n_acquisitions: int
 
     def __iter__(self) -> Iterator[ismrmrd.Acquisition]:
-        """Acquisitions in the order of the file, every header field as stored.
+        """The acquisitions in the order of the file, with all header fields as stored.
 
-        Raises ScanError at a row whose arrays disagree with its header, or that HDF5 cannot read.
+        Raises ScanError at a row whose arrays do not agree with its header, or that HDF5 cannot read.
         """
         with _hdf5(self.path) as file:
             table = file[self.group]["data"]
-            row, n_rows = 0, 1  # the first row tells how many fit a block
+            row, n_rows = 0, 1  # the size of the first row determines how many rows fit a block
             while row < min(self.n_acquisitions, len(table)):
                 block = table[row : row + n_rows]
                 largest = 1
@@ -52,9 +52,9 @@ class Scan:
 
 
 def read_scan(path: str | Path) -> Scan:
-    """Open the measurement of a file: the group `dataset`, else the only one that holds a header and data.
+    """Open the measurement of a file: the group `dataset`, or the only group with a header and data.
 
-    Raises ScanError, in one sentence, when there is no such file, it is not HDF5, or lacks header or data.
+    Raises ScanError, with one sentence, if the file does not exist, is not HDF5, or has no header or no data.
     """
     path = Path(path)
     with _hdf5(path) as file:
@@ -64,14 +64,14 @@ def read_scan(path: str | Path) -> Scan:
             raise ScanError(f"'{name}/data' in {path.name} is not a list of ISMRMRD acquisitions.")
         if table.ndim != 1 or not len(table):
             raise ScanError(f"{path.name} holds no acquisitions.")
-        if len(table) > path.stat().st_size:  # even packed, an acquisition takes more than a byte
-            raise ScanError(f"{path.name} is damaged: it claims {len(table)} acquisitions, more than it has bytes.")
+        if len(table) > path.stat().st_size:  # even a compressed acquisition takes more than a byte
+            raise ScanError(f"{path.name} is damaged: it lists {len(table)} acquisitions, more than it has bytes.")
         return Scan(path, name, _header_text(file[name]["xml"], path), len(table))
 
 
 @contextmanager
 def _hdf5(path: Path) -> Iterator[h5py.File]:
-    """An open file; whatever HDF5 or numpy find wrong with its contents is one sentence."""
+    """An open file. All errors of HDF5 and numpy about its contents become ScanErrors with one sentence."""
     if not path.is_file():
         raise ScanError(f"There is no file {path}.")
     if not os.access(path, os.R_OK):
@@ -118,7 +118,7 @@ def _header_text(dataset: h5py.Dataset, path: Path) -> str:
 
 
 def _headers(heads: NDArray[np.void]) -> NDArray[np.void]:
-    """The headers in the packed structure of the wire; files may have another order of fields."""
+    """The headers in the packed layout of the wire. Fields are copied by name, because layouts of files differ."""
     packed = np.zeros(len(heads), HEADER)
     for name in HEADER.names or ():
         if name != "idx":

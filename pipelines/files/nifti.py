@@ -18,9 +18,10 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def write_nifti(directory: Path, images: Sequence[ismrmrd.Image]) -> list[Path]:
-    """Write the slices of one map as `<name>.nii.gz`, in its unit; returns the files.
+    """Write the slices of one map as `<name>.nii.gz`, in its unit; returns the paths of the files.
 
-    Slices that do not form one evenly spaced, parallel stack become volumes `<name>-1`, `<name>-2`, ... of one slice.
+    Slices that do not form one evenly spaced, parallel stack are written as volumes `<name>-1`, `<name>-2`, ... of one
+    slice each.
     """
     volumes = split_into_volumes(images)
     paths = []
@@ -41,7 +42,7 @@ def write_nifti(directory: Path, images: Sequence[ismrmrd.Image]) -> list[Path]:
 
 
 def split_into_volumes(images: Sequence[ismrmrd.Image]) -> list[list[ismrmrd.Image]]:
-    """All slices in one stack along the slice direction if they form one, else every slice by itself."""
+    """All slices in one stack along the slice direction if they form a stack, otherwise every slice by itself."""
     normal = np.array(images[0].slice_dir)
     stack = sorted(images, key=lambda image: float(normal @ np.array(image.position)))
     if len(stack) == 1:
@@ -53,9 +54,9 @@ def split_into_volumes(images: Sequence[ismrmrd.Image]) -> list[list[ismrmrd.Ima
 
 
 def slice_affine(image: ismrmrd.Image) -> NDArray[np.float64]:
-    """(4, 4) from voxel indices (x, y, z) of one slice to RAS millimetres of the voxel's centre.
+    """The matrix (4, 4) from voxel indices (x, y, z) of one slice to the voxel's centre in RAS millimetres.
 
-    The image is the Fourier transform of k-space about its pixel n//2, so that pixel's centre lies at `position`.
+    The origin of the Fourier transform is pixel n // 2, so that the centre of this pixel is at `position`.
     """
     n = np.array(image.matrix_size, float)
     size = np.array(image.field_of_view) / n

@@ -1,4 +1,4 @@
-"""Files from map images: the images themselves, NIfTI volumes, a figure and a report."""
+"""Output files of a reconstruction: the images themselves, NIfTI volumes, a figure and a report."""
 
 import json
 import os
@@ -20,7 +20,14 @@ from spokestream.pipelines.files.figures import overview_figure
 from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.simulator.physics.quantities import QUANTITIES
 
-__all__ = ["Report", "image_counts", "image_provenance", "map_volumes", "write_map_images", "write_outputs"]
+__all__ = [
+    "ReconstructionReport",
+    "image_counts",
+    "image_provenance",
+    "map_volumes",
+    "write_map_images",
+    "write_outputs",
+]
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
 PREFIX = "spokestream_"
@@ -28,8 +35,8 @@ COUNT = PREFIX + "count_"
 
 
 @dataclass
-class Report:
-    """What a reconstruction did, for `report.json`."""
+class ReconstructionReport:
+    """The report of a reconstruction, which is written as `report.json`."""
 
     source: str
     pipeline: str
@@ -41,18 +48,20 @@ class Report:
     peak_memory_mb: float
     parameters: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
-    """The entries that the metadata of all images have in common."""
+    """Provenance of the scan: the entries that the metadata of all images have in common."""
     integrity: list[dict[str, int | str]] = field(default_factory=list)
-    """Map, slice and counts of irregularities, image by image."""
+    """Map, slice and counts of irregularities, one row per image."""
     files: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
 
 
-def write_outputs(directory: str | Path, images: Sequence[ismrmrd.Image], header_xml: str, report: Report) -> Report:
-    """Write `maps.h5`, one NIfTI a map, `overview.png` and `report.json`; returns the report, completed.
+def write_outputs(
+    directory: str | Path, images: Sequence[ismrmrd.Image], header_xml: str, report: ReconstructionReport
+) -> ReconstructionReport:
+    """Write `maps.h5`, one NIfTI file per map, `overview.png` and `report.json`; returns the completed report.
 
-    Raises FileError for images that are not maps, OSError when the directory cannot be written.
+    Raises FileError for images that are not maps, OSError if the directory cannot be written.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -70,7 +79,7 @@ def write_outputs(directory: str | Path, images: Sequence[ismrmrd.Image], header
 
 
 def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: str) -> None:
-    """The very images as ISMRMRD groups `dataset/image_<series>`, with their metadata and the scan's header."""
+    """Write the images unchanged as ISMRMRD groups `dataset/image_<series>`, with metadata and the scan's header."""
     with ismrmrd.Dataset(path, mode="w") as file:
         file.write_xml_header(header_xml.encode())
         for image in images:
@@ -78,7 +87,7 @@ def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: st
 
 
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:
-    """Name -> (slices, y, x) in the map's unit, slices by their index, maps in their documented order.
+    """The volumes (slices, y, x) by map, in the unit of the map; slices and maps are in the order of their numbers.
 
     Raises FileError for images that are not maps.
     """

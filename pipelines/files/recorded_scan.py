@@ -1,4 +1,4 @@
-"""A scan out of the recording of a session: the bug report, replayed."""
+"""The scan in the recording of a session, which can be reconstructed again, for instance to find an error."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,7 +16,7 @@ __all__ = ["RecordedScan", "is_recording"]
 
 
 def is_recording(path: Path) -> bool:
-    """Whether the file begins as recordings do."""
+    """Whether the file begins like a recording."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -24,14 +24,14 @@ def is_recording(path: Path) -> bool:
 
 
 class RecordedScan:
-    """What a client said in a session, up to its end or to where it went wrong; can be iterated again."""
+    """The scan that a client sent in a session, up to its end or up to an error. It can be iterated several times."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @cached_property
     def xml(self) -> str:
-        """The ISMRMRD header. Raises ScanError when the client never sent one."""
+        """The ISMRMRD header. Raises ScanError if the client sent none."""
         for event in self._events():
             if isinstance(event, wire.Header):
                 return event.xml
@@ -60,7 +60,7 @@ class RecordedScan:
 
     @cached_property
     def n_acquisitions(self) -> int:
-        """How many the iteration gives."""
+        """The number of acquisitions that the iteration gives."""
         return sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[ismrmrd.Acquisition]:

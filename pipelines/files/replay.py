@@ -12,7 +12,7 @@ import ismrmrd
 
 from spokestream.errors import ScanError
 from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.files.outputs import Report, write_outputs
+from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
 from spokestream.pipelines.files.recorded_scan import RecordedScan, is_recording
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import Selection, select, start_scan
@@ -45,7 +45,7 @@ def replay(
     pipeline: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-) -> Report:
+) -> ReconstructionReport:
     """Reconstruct an ISMRMRD file, or the recording of a session, and write maps, figure and report into a directory.
 
     Args:
@@ -76,10 +76,10 @@ def replay(
 
 def reconstruct(
     source: ScanSource, selection: Selection, progress: Progress | None = None
-) -> tuple[list[ismrmrd.Image], Report]:
-    """Images of a scan, in the order in which they left the chain, and the measurements of the run.
+) -> tuple[list[ismrmrd.Image], ReconstructionReport]:
+    """Reconstruct a scan; returns its images in the order in which they came from the chain, and the report.
 
-    Raises ScanError, also when not a single map came out.
+    Raises SpokestreamError if the scan cannot be reconstructed, and ScanError if it gives no map at all.
     """
     images: list[ismrmrd.Image] = []
     begin = arrived = last_map = perf_counter()
@@ -99,7 +99,7 @@ def reconstruct(
             last_map = perf_counter()
     if not images:
         raise ScanError("The scan ended without a single map: no slice was complete enough to reconstruct.")
-    return images, Report(
+    return images, ReconstructionReport(
         source="",
         pipeline=selection.name,
         parameters={},
@@ -112,6 +112,6 @@ def reconstruct(
 
 
 def peak_memory_mb() -> float:
-    """Largest resident memory of this process so far."""
+    """The largest resident memory of this process so far, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes there, KiB on Linux

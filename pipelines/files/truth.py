@@ -1,4 +1,4 @@
-"""Maps against the truth of a simulated scan: numbers for the console, a figure for the eye."""
+"""Comparison of maps with the truth of a simulated scan: errors, a table of them, and a figure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from spokestream.pipelines.files.figures import comparison_figure, shown_foregro
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.physics.tissue_models.registry import model_of_maps
 
-__all__ = ["Deviation", "Truth", "compare", "deviation_table", "read_truth", "write_comparison"]
+__all__ = ["MapError", "Truth", "error_table", "map_errors", "read_truth", "write_comparison"]
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 SOFT_TISSUE_PD = 0.3
-"""Least proton density of soft tissue; cortical bone and partial volume with air have less."""
+"""Smallest proton density of soft tissue; cortical bone and partial volume with air have less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Deviation:
-    """How far one map is from the truth in one tissue; NaN where no voxel is judged."""
+class MapError:
+    """Bias and root mean square error of one map in one tissue; NaN if no voxel is judged."""
 
     name: str
     unit: str
@@ -46,7 +46,7 @@ class Deviation:
 
 
 def read_truth(path: str | Path) -> Truth:
-    """The truth beside a simulated scan. Raises FileError when the file is missing or no truth file."""
+    """Read the truth that belongs to a simulated scan. Raises FileError if the file is missing or no truth file."""
     try:
         with h5py.File(path) as file:
             label = file["label"][()]
@@ -58,13 +58,14 @@ def read_truth(path: str | Path) -> Truth:
     return Truth(maps, label > 0, np.isin(label, bony))
 
 
-def compare(maps: Mapping[str, Volume], truth: Truth) -> list[Deviation]:
-    """Bias and RMSE of every parameter in every region of its tissue model, over voxels that both sides show.
+def map_errors(maps: Mapping[str, Volume], truth: Truth) -> list[MapError]:
+    """Bias and RMSE of every parameter in every region of its tissue model.
 
-    Regions of soft tissue are without bone and without voxels of low proton density. Proton density itself is not
-    compared: it carries the coils' shading and a scale of its own.
+    Only voxels are used in which both the maps and the truth show tissue. Regions of soft tissue contain no bone and no
+    voxels of low proton density. Proton density itself is not compared, because its map contains the shading of the
+    coils and has an arbitrary scale.
 
-    Raises InputError when maps and truth differ in shape.
+    Raises InputError if maps and truth have different shapes.
     """
     judged = judged_voxels(maps, truth)
     soft = ~truth.bone & (truth.maps["pd"] > SOFT_TISSUE_PD)
@@ -74,12 +75,12 @@ def compare(maps: Mapping[str, Volume], truth: Truth) -> list[Deviation]:
             voxels = mask & region.where.mask(truth.maps) & (soft if region.soft_tissue else True)
             error = (maps[name] - truth.maps[name])[voxels].astype(np.float64)
             bias, rmse = (float(np.mean(error)), float(np.sqrt(np.mean(error**2)))) if error.size else (np.nan, np.nan)
-            rows.append(Deviation(name, QUANTITIES[name].unit, region.name, bias, rmse, error.size))
+            rows.append(MapError(name, QUANTITIES[name].unit, region.name, bias, rmse, error.size))
     return rows
 
 
 def judged_voxels(maps: Mapping[str, Volume], truth: Truth) -> dict[str, Mask]:
-    """Name of a parameter -> (slices, y, x): where it means something and both sides show tissue."""
+    """Parameter -> mask (slices, y, x) where it has a meaning, and where maps and truth show tissue."""
     shapes = {volume.shape for volume in (*maps.values(), *truth.maps.values())}
     if len(shapes) != 1:
         raise InputError(f"Maps and truth differ in shape: {sorted(shapes)}.")
@@ -92,8 +93,8 @@ def judged_voxels(maps: Mapping[str, Volume], truth: Truth) -> dict[str, Mask]:
     return judged
 
 
-def deviation_table(rows: Sequence[Deviation]) -> Table:
-    """A table for the console: one line per map, bias and RMSE in every region."""
+def error_table(rows: Sequence[MapError]) -> Table:
+    """A table for the console with one row per map: bias and RMSE in every region."""
     table = Table(title="Maps against the truth", title_style="bold", header_style="bold")
     table.add_column("map")
     for tissue in dict.fromkeys(row.tissue for row in rows):
@@ -110,7 +111,7 @@ def deviation_table(rows: Sequence[Deviation]) -> Table:
 
 
 def write_comparison(path: Path, maps: Mapping[str, Volume], truth: Truth, pixel_aspect: float = 1.0) -> None:
-    """Write a PNG of the middle slice: reconstructed, truth, error."""
+    """Write a PNG of the middle slice: the reconstructed maps, the truth, and the errors."""
     judged = judged_voxels(maps, truth)
     middle = len(truth.tissue) // 2
     comparison_figure(path, maps, truth.maps, judged, middle, pixel_aspect)

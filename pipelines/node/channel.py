@@ -1,4 +1,4 @@
-"""The socket of one session: bytes become events and are recorded, events become bytes, silence has an end."""
+"""The socket of one session: it receives and records events, sends events, and limits how long it waits."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ READ_BYTES = 1 << 18
 
 
 class Channel:
-    """A wire connection on an asyncio stream, seen from the server."""
+    """The server's side of a wire connection on an asyncio stream."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Channel:
         self._log = log
 
     async def receive(self) -> list[wire.Event]:
-        """What the next bytes say. Raises ScanError after a long silence, RemoteProtocolError, ConnectionError."""
+        """The events in the next bytes. Raises ScanError after a long silence, RemoteProtocolError, ConnectionError."""
         if self._fault:
             raise self._fault
         try:
@@ -44,19 +44,22 @@ class Channel:
         try:
             return self.wire.receive_data(data)
         except wire.RemoteProtocolError as error:
-            # first what was properly said; else the outcome would depend on how TCP cut the stream
+            # valid events come first; otherwise the result would depend on how TCP divides the stream
             self._fault = error
             return error.events
 
     def write(self, *events: wire.Event) -> None:
-        """Say it without waiting until the peer takes it; after CLOSE nothing is said any more."""
+        """Send events without waiting until the client reads them. After CLOSE, nothing is sent any more."""
         for event in events:
             if self.wire.our_state is wire.State.STREAMING:
                 for part in self.wire.send(event):
                     self._writer.write(part)
 
-    async def say(self, *events: wire.Event) -> None:
-        """Say it, and wait while too much is unsent. Raises ScanError when the peer does not read, ConnectionError."""
+    async def send(self, *events: wire.Event) -> None:
+        """Send events, and wait while too much is unsent.
+
+        Raises ScanError if the client does not read, and ConnectionError.
+        """
         self.write(*events)
         try:
             async with asyncio.timeout(self._patience_s):
@@ -65,9 +68,10 @@ class Channel:
             raise ScanError(f"The client did not read what it was sent for {self._patience_s:g} s.") from None
 
     async def drain(self, seconds: float) -> None:
-        """Read on without understanding, until the peer hangs up.
+        """Read and ignore everything until the client closes the connection.
 
-        Closing a socket with unread bytes makes TCP throw away what the peer has not yet read: our last words.
+        If a socket is closed with unread bytes, TCP discards the data that the client has not read yet, and with them
+        the server's last messages.
         """
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
@@ -75,7 +79,7 @@ class Channel:
                     self._record(data)
 
     async def close(self) -> None:
-        """Hang up when the peer has taken everything; a peer that does not read loses the rest."""
+        """Close the connection when the client has read everything; a client that does not read loses the rest."""
         self._stop_recording()
         self._writer.close()
         try:
@@ -84,7 +88,7 @@ class Channel:
         except TimeoutError:
             self._log.error("The client did not take its last messages.")
         except ConnectionError:
-            pass  # a client that has gone needs no goodbye
+            pass  # the client has closed the connection already
         finally:
             self._writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""The two texts from clients that the node understands: JSON parameters, and queries about the node itself."""
+"""The two kinds of text from clients that the node reads: JSON parameters, and queries about the node itself."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""A queue bounded by bytes: asyncio puts in, one worker thread takes out."""
+"""A queue with a limit in bytes: the event loop puts items in, one worker thread takes them out."""
 
 import asyncio
 import threading
@@ -10,18 +10,18 @@ __all__ = ["AbandonedError", "Inbox"]
 
 
 class AbandonedError(Exception):
-    """Nobody waits for the scan any more."""
+    """Raised in a worker thread if nobody waits for the scan any more."""
 
 
 class Inbox:
-    """What a scan has received and its worker has not yet dealt with.
+    """The items of a scan that were received, but not processed yet.
 
-    `put` waits while the inbox is full, and with it the reading of the socket, and with that the peer.
+    `put` waits while the inbox is full. Then the socket is not read, so that the client has to wait as well.
     """
 
     def __init__(self, capacity: int) -> None:
         self.held = 0
-        """Bytes, including the item at work."""
+        """Number of bytes, including the item that is being processed."""
         self.abandoned = threading.Event()
         self._capacity = capacity
         self._items: SimpleQueue[tuple[Any, int] | None] = SimpleQueue()
@@ -29,7 +29,7 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
 
     async def put(self, item: Any, n_bytes: int) -> None:
-        """Add an item when there is room for it; one of any size always fits into an empty inbox."""
+        """Add an item as soon as there is room for it. An item of any size fits into an empty inbox."""
         while self.held and self.held + n_bytes > self._capacity:
             self._room.clear()
             await self._room.wait()
@@ -37,11 +37,11 @@ class Inbox:
         self._items.put((item, n_bytes))
 
     def end(self) -> None:
-        """No more items will come."""
+        """Mark the end of the items."""
         self._items.put(None)
 
     def abandon(self) -> None:
-        """Let the worker stop at the next item."""
+        """Make the worker stop at the next item."""
         self.abandoned.set()
         self.end()
 
@@ -55,7 +55,7 @@ class Inbox:
         self.check()
 
     def check(self) -> None:
-        """Raise AbandonedError when nobody waits for the scan any more."""
+        """Raise AbandonedError if nobody waits for the scan any more."""
         if self.abandoned.is_set():
             raise AbandonedError
 

@@ -1,4 +1,4 @@
-"""The pool of loaded networks, and the queue of the scans that use one."""
+"""The pool of loaded networks: every network is loaded once, and scans use it one after another."""
 
 import threading
 from collections import deque
@@ -10,19 +10,19 @@ from pathlib import Path
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 
-__all__ = ["MODEL_POOL", "ModelPool", "SharedNetwork", "Turns"]
+__all__ = ["MODEL_POOL", "FairLock", "ModelPool", "SharedNetwork"]
 
 
-class Turns:
-    """A queue in the order of arrival. A plain lock may pass over the one that has waited longest."""
+class FairLock:
+    """A lock that threads get in the order in which they asked for it. A plain lock does not guarantee this order."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._queue: deque[object] = deque()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for one's turn, and end it with the context."""
+    def held(self) -> Iterator[None]:
+        """Wait for the lock, and release it at the end of the context."""
         ticket = object()
         with self._changed:
             self._queue.append(ticket)
@@ -38,25 +38,26 @@ class Turns:
 
 @dataclass(frozen=True)
 class SharedNetwork:
-    """A network that several scans use, a slice at a time."""
+    """A network that several scans use, one slice at a time."""
 
     network: TiledNetwork
-    turns: Turns
+    lock: FairLock
+    """The lock that a scan holds while it uses the network."""
 
 
 class ModelPool:
-    """Loads every network once for each device and precision, and keeps it warm."""
+    """Loads every network once for each device and precision, and keeps it in memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: dict[tuple[Path, str, str], SharedNetwork] = {}
 
     def share(self, path: Path, device: str = "auto", precision: str = "auto") -> SharedNetwork:
-        """The network of an archive, loaded now if it is not yet. Raises ValueError as loading does."""
+        """The network of an archive, which is loaded if it is not loaded yet. Raises InputError or FileError."""
         key = path.resolve(), device, precision
         with self._lock:
             if key not in self._loaded:
-                self._loaded[key] = SharedNetwork(TiledNetwork(load_archive(path), device, precision), Turns())
+                self._loaded[key] = SharedNetwork(TiledNetwork(load_archive(path), device, precision), FairLock())
             return self._loaded[key]
 
 

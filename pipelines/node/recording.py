@@ -1,4 +1,4 @@
-"""Recordings: the bytes of a session as they came, with the times at which they came. Replayed, they are the scan."""
+"""Recordings: the received bytes of a session with their arrival times, from which the scan can be reconstructed."""
 
 import io
 import struct
@@ -16,20 +16,20 @@ __all__ = ["Recorder", "read_recording", "recording_path"]
 MAGIC = b"SPOKEREC"
 VERSION = 1
 HEAD = struct.Struct("<8sHd")
-"""Magic, version, start in seconds since 1970 (UTC)."""
+"""Head of the file: magic, version, start in seconds since 1970 (UTC)."""
 CHUNK = struct.Struct("<dI")
-"""Arrival in seconds since the start, number of bytes; then the bytes."""
+"""Head of a chunk: arrival in seconds since the start, number of bytes. The bytes follow."""
 MAX_CHUNK = 1 << 28
-"""No session reads more at once; a longer chunk means a damaged file."""
+"""Largest number of bytes in a chunk. No session reads more at once, so that a longer chunk means a damaged file."""
 
 
 def recording_path(folder: Path, session: str) -> Path:
-    """Where to record a session that begins now."""
+    """The path for the recording of a session that begins now."""
     return folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}_{session}.spokes"
 
 
 class Recorder:
-    """Appends to a recording; what was written survives a crash of the node. Raises OSError as files do."""
+    """Writes a recording. Bytes that were written are kept if the node crashes. Raises OSError if writing fails."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ class Recorder:
         self._file.write(HEAD.pack(MAGIC, VERSION, time.time()))
 
     def write(self, data: bytes) -> None:
-        """Append bytes that have just come."""
+        """Append bytes that have just been received."""
         self._file.write(CHUNK.pack(time.monotonic() - self._start, len(data)))
         self._file.write(data)
         self._file.flush()
@@ -58,9 +58,9 @@ class Recorder:
 
 
 def read_recording(path: Path) -> Iterator[tuple[float, bytes]]:
-    """Arrival in seconds since the start, and bytes. The last chunk of a crashed node may be cut short.
+    """Yields arrival times in seconds since the start, and bytes. After a crash, the last chunk may be incomplete.
 
-    Raises ScanError when the file is no recording, and OSError as files do.
+    Raises ScanError if the file is no recording, and OSError if it cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(HEAD.size)

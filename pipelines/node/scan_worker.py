@@ -1,4 +1,4 @@
-"""The worker thread of one scan: takes readouts from the inbox, runs the chain, hands images to the event loop."""
+"""The worker thread of one scan: it takes readouts from the inbox, runs the chain, and has the images sent."""
 
 import asyncio
 import logging
@@ -13,11 +13,11 @@ import ismrmrd
 from spokestream.pipelines.node.inbox import Inbox
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
-__all__ = ["ScanWorker", "TellClient"]
+__all__ = ["ScanWorker", "WarningsToClient"]
 
 
 class ScanWorker:
-    """Runs one chain in a thread of its own. Create and use it inside the event loop."""
+    """Runs one chain in a thread of its own. It must be created and used in the event loop."""
 
     def __init__(
         self,
@@ -32,21 +32,21 @@ class ScanWorker:
         self._loop = asyncio.get_running_loop()
         outcome: Future[None] = Future()
         self._done = asyncio.wrap_future(outcome)
-        # a daemon: a computation that nobody waits for must not keep the node from exiting
+        # a daemon thread, because a computation for which nobody waits must not prevent the end of the node
         threading.Thread(target=self._run, args=(outcome,), daemon=True, name="scan").start()
 
     async def wait(self) -> None:
-        """Until the chain has finished. Raises what ended it otherwise."""
+        """Wait until the chain has finished. Raises the error that ended it."""
         await asyncio.shield(self._done)
 
     async def stopped(self) -> None:
-        """Until the thread has come to its end, good or bad."""
+        """Wait until the thread has ended, with or without an error."""
         if not self._done.done():
             await asyncio.wait({self._done})
-        self._done.exception()  # seen, so that asyncio does not complain
+        self._done.exception()  # retrieved, because asyncio otherwise logs a warning
 
     def abandon(self) -> None:
-        """Let the thread stop at the next item or image."""
+        """Make the thread stop at the next item or image."""
         self.inbox.abandon()
         if self._sending:
             self._sending.cancel()
@@ -54,7 +54,7 @@ class ScanWorker:
     def _run(self, outcome: "Future[None]") -> None:
         try:
             self._reconstruct()
-        except BaseException as error:  # noqa: BLE001  whatever it is, the session must hear of it
+        except BaseException as error:  # noqa: BLE001  the session must get every error
             outcome.set_exception(error)
         else:
             outcome.set_result(None)
@@ -62,21 +62,21 @@ class ScanWorker:
     def _reconstruct(self) -> None:
         with closing(run_chain(self._start(), self.inbox)) as outputs:
             for item in outputs:
-                # clients know images; readouts and waveforms that passed by would kill some of them
+                # only images are sent: readouts and waveforms, which the chain passes on, make some clients fail
                 if isinstance(item, ismrmrd.Image):
                     self._sending = asyncio.run_coroutine_threadsafe(self._send(item), self._loop)
                     self.inbox.check()
                     self._sending.result()
 
 
-class TellClient(logging.Handler):
-    """Passes the warnings of a chain on to its client."""
+class WarningsToClient(logging.Handler):
+    """Sends the warnings of a chain to its client."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, send_text: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._tell = tell
+        self._send_text = send_text
         self._loop = asyncio.get_running_loop()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a warning on; called in the thread in which the chain runs."""
-        self._loop.call_soon_threadsafe(self._tell, f"WARNING {record.getMessage()}\n")
+        """Send one warning. The chain may run in any thread."""
+        self._loop.call_soon_threadsafe(self._send_text, f"WARNING {record.getMessage()}\n")

@@ -1,4 +1,4 @@
-"""The TCP server: accepts clients, bounds their number, stops gracefully. What is said to them is in `session`."""
+"""The TCP server: it accepts clients, and stops gracefully. `session` serves a single client."""
 
 import asyncio
 import errno
@@ -22,9 +22,9 @@ LOG = logging.getLogger("spokestream.server")
 LOOPBACK = ("localhost", "127.0.0.1")
 STREAM_BUFFER = 1 << 20
 GOODBYE_S = 2.0
-"""Time that dropped sessions have to send their last message."""
+"""Time in which sessions that are ended send an error to their clients."""
 PAUSE_S = 1.0
-"""Before accepting again when the system has no file descriptor left."""
+"""Time until clients are accepted again after the system had no file descriptor left."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class Server:
             select, start_scan = select or selection.select, start_scan or selection.start_scan
         self.settings = settings
         self.port = settings.port
-        """The port that is listened on, known after `start`."""
+        """The port of the server. If the setting is 0, it is known after `start`."""
         self._select, self._start_scan = select, start_scan
         self._listeners: list[socket.socket] = []
         self._sessions: dict[asyncio.Task[None], Session | None] = {}
-        """None while a client is being let in."""
+        """The session of every task; None until the session exists."""
 
     async def start(self) -> None:
-        """Accept clients from now on. Raises OSError when the port cannot be had."""
+        """Accept clients from now on. Raises OSError if the port is not free."""
         s = self.settings
         self._rules = SessionRules(
             select=self._select,
@@ -103,7 +103,7 @@ class Server:
         LOG.info("Listening on %s port %d.", s.host, self.port)
 
     async def serve(self) -> None:
-        """Start, serve until SIGTERM or SIGINT, stop. Call it in the main thread."""
+        """Start, serve until SIGTERM or SIGINT, and stop. It must be called in the main thread."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,11 +111,11 @@ class Server:
         await self.start()
         await stopping.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)  # a second signal is not graceful
+            loop.remove_signal_handler(number)  # a second signal ends the process at once
         await self.stop()
 
     async def stop(self) -> None:
-        """Accept nobody, let running scans finish within the grace period, say which were dropped."""
+        """Accept no more clients, and give running scans the grace period to finish, and log those that do not."""
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
@@ -134,7 +134,7 @@ class Server:
         LOG.info("Stopped.")
 
     def _accept_from(self, listener: socket.socket) -> None:
-        # not asyncio.start_server, which in Python 3.11 loses sockets when it is closed while a client comes
+        # not asyncio.start_server: in Python 3.11 it loses a socket if it is closed while a client connects
         if listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
@@ -191,7 +191,7 @@ def local_server(record: Path | None = None, select: Callable[[str], PipelineSel
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets for a host; for the loopback two, as some clients try only ::1 and others only 127.0.0.1."""
+    """The sockets for a host. The loopback has two, because some clients use only ::1 and others only 127.0.0.1."""
     if host not in LOOPBACK:
         dual = host in ("", "::") and socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if ":" in host or dual else socket.AF_INET

@@ -1,4 +1,4 @@
-"""One client of the server, from its first byte to its last. Whatever it sends, it ends with one sentence."""
+"""The session of one client, from its first byte to its last. Every error is sent to it as one sentence."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import answer, read_parameters
 from spokestream.pipelines.node.inbox import Inbox
 from spokestream.pipelines.node.recording import Recorder, recording_path
-from spokestream.pipelines.node.scan_worker import ScanWorker, TellClient
+from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient
 from spokestream.pipelines.run_chain import RunningChain
 
 __all__ = ["PipelineSelection", "Session", "SessionRules"]
@@ -40,12 +40,12 @@ class PipelineSelection(Protocol):
 
 @dataclass(frozen=True)
 class SessionRules:
-    """What all sessions of a server share."""
+    """The settings and the resources that all sessions of a server share."""
 
     select: Callable[[str], PipelineSelection]
     start_scan: Callable[[Any, str, logging.Logger], RunningChain]
     scans: asyncio.Semaphore
-    """Held by every session that reconstructs."""
+    """Limits the number of scans that are reconstructed at once; every such session holds it."""
     max_scans: int
     idle_timeout_s: float
     queue_bytes: int
@@ -54,12 +54,12 @@ class SessionRules:
 
 
 class Session:
-    """Reads what the client says, has a worker reconstruct it, and says what comes of it."""
+    """Reads the messages of one client, has a worker reconstruct its scan, and sends the images."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: SessionRules) -> None:
         self.id = secrets.token_hex(4)
         self.readouts = 0
-        # not from getLogger, which would remember every session for ever
+        # not from getLogger, which keeps every logger for ever
         self.log = logging.Logger(f"{LOG.name}.{self.id}")
         self.log.parent = LOG
         writer.transport.set_write_buffer_limits(high=rules.queue_bytes)
@@ -71,17 +71,17 @@ class Session:
         self._worker: ScanWorker | None = None
         self._holds_slot = False
         self._mute = False
-        """The client on the other end dies of any text."""
+        """Whether the client fails if it receives any text, so that none may be sent."""
         self._images = 0
         self._last_readout = self._last_image = 0.0
 
     @property
     def scanning(self) -> bool:
-        """Whether a scan is under way, rather than a question, a farewell, or nothing yet."""
+        """Whether a scan is being reconstructed. Queries need no scan."""
         return self._holds_slot
 
     async def run(self) -> None:
-        """Serve the client to the end. Raises nothing but CancelledError, when cancelled in its last steps."""
+        """Serve the client to the end. The only error that it may raise is CancelledError, at the very end."""
         try:
             await self._converse()
         except SpokestreamError as error:
@@ -106,7 +106,7 @@ class Session:
                 while not await self._listen(tasks):
                     pass
         except ExceptionGroup as group:
-            # the first failure, of the reading or of the worker, has cancelled the other
+            # the first error, in the reading or in the worker, has cancelled the other one
             raise group.exceptions[0] from None
         if self._worker:
             self.log.info(
@@ -117,13 +117,13 @@ class Session:
                 self._images,
                 self._last_image - self._last_readout if self._images else 0,
             )
-        await self._release()  # before CLOSE, so that whoever waited for it finds the place free
-        await self._channel.say(wire.Close())
+        await self._release()  # before CLOSE, so that a client that waited for it can start a scan at once
+        await self._channel.send(wire.Close())
         if self._header is None:
             self._forget_recording()
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> bool:
-        """Take the next events; whether CLOSE was among them."""
+        """Handle the next events; returns whether CLOSE was one of them."""
         for event in await self._channel.receive():
             match event:
                 case wire.ConfigFile(config) | wire.ConfigText(config):
@@ -132,9 +132,9 @@ class Session:
                     await self._admit()
                     self._header = xml
                 case wire.Text(text):
-                    self._hear(text)
+                    self._read_text(text)
                 case wire.Query(correlation_id, text):
-                    await self._channel.say(wire.Response(correlation_id, answer(text)))
+                    await self._channel.send(wire.Response(correlation_id, answer(text)))
                 case wire.Data(item):
                     worker = self._worker or self._start(tasks)
                     self.readouts += isinstance(item, ismrmrd.Acquisition)
@@ -147,8 +147,8 @@ class Session:
         return False
 
     def _configure(self, config: str) -> None:
-        # Gadgetron's client asks for noise on a connection of its own, and is killed by anything but CLOSE;
-        # its gt_alive names a configuration that asks for nothing
+        # Gadgetron's client asks for noise data on a separate connection, and fails on any answer except CLOSE;
+        # its program gt_alive sends a configuration for which nothing has to be done
         self._mute = "NoiseSummaryGadget" in config
         if not self._mute and config != "isalive.xml":
             self._selection = self._rules.select(config)
@@ -161,51 +161,51 @@ class Session:
         await self._rules.scans.acquire()
         self._holds_slot = True
 
-    def _hear(self, text: str) -> None:
+    def _read_text(self, text: str) -> None:
         parameters = read_parameters(text)
         if parameters is None:
-            self.log.debug("Session %s: the client says: %s", self.id, text)
+            self.log.debug("Session %s: text from the client: %s", self.id, text)
         elif self._worker:
-            self._tell("WARNING Parameters came after the first readout and were ignored.\n")
+            self._send_text("WARNING Parameters came after the first readout and were ignored.\n")
         else:
             self._parameters |= parameters
 
     def _start(self, tasks: asyncio.TaskGroup) -> ScanWorker:
-        """Build the chain and run it; late, because parameters may follow the header."""
+        """Start the worker with the first item, not with the header, because parameters may follow the header."""
         assert self._selection is not None
         assert self._header is not None
         if self._parameters:
             self._selection = self._selection.with_parameters(self._parameters)
         selection, header, log = self._selection, self._header, self._chain_log()
         self._worker = ScanWorker(
-            lambda: self._rules.start_scan(selection, header, log), Inbox(self._rules.queue_bytes), self._show
+            lambda: self._rules.start_scan(selection, header, log), Inbox(self._rules.queue_bytes), self._send_image
         )
         tasks.create_task(self._worker.wait())
         return self._worker
 
-    async def _show(self, image: ismrmrd.Image) -> None:
-        await self._channel.say(wire.Data(image))
+    async def _send_image(self, image: ismrmrd.Image) -> None:
+        await self._channel.send(wire.Data(image))
         self._images += 1
         self._last_image = asyncio.get_running_loop().time()
 
-    def _tell(self, text: str) -> None:
+    def _send_text(self, text: str) -> None:
         if not self._mute:
             self._channel.write(wire.Text(text))
 
     async def _fail(self, sentence: str, drain_s: float | None = None) -> None:
-        """Tell the log and the client, let go of the worker, and let the client finish its own sentence."""
+        """Send the error to log and client, stop the worker, and read until the client closes the connection."""
         sentence = shorten(sentence, LONGEST_SENTENCE, placeholder=" ...")
         self.log.error("Session %s failed after %d readouts: %s", self.id, self.readouts, sentence)
         if self._worker:
             self._worker.abandon()
-        self._tell(f"ERROR {sentence}\n")
+        self._send_text(f"ERROR {sentence}\n")
         with suppress(ConnectionError, ScanError):
-            await self._channel.say(wire.Close())
+            await self._channel.send(wire.Close())
         await self._release()
         await self._channel.drain(self._rules.drain_s if drain_s is None else drain_s)
 
     async def _release(self) -> None:
-        """Give the place back when the worker has really stopped."""
+        """Stop the worker, wait until it has ended, and allow another scan."""
         if self._worker:
             self._worker.abandon()
             await self._worker.stopped()
@@ -216,7 +216,7 @@ class Session:
     def _chain_log(self) -> logging.Logger:
         log = logging.Logger(f"{self.log.name}.chain")
         log.parent = self.log
-        log.addHandler(TellClient(self._tell))
+        log.addHandler(WarningsToClient(self._send_text))
         return log
 
     def _recorder(self, folder: Path | None) -> Recorder | None:
@@ -229,12 +229,12 @@ class Session:
             return None
 
     def _forget_recording(self) -> None:
-        """A query or a noise question is no scan."""
+        """Delete the recording of a session without a scan, for instance of a query."""
         if self._channel.recorder:
             self._channel.recorder.path.unlink(missing_ok=True)
 
 
 def _size(item: Any) -> int:
-    """Bytes that an item holds, headers and Python's own roughly counted."""
+    """The size of an item in bytes, with an estimate for headers and Python objects."""
     trajectory = item.traj.nbytes if isinstance(item, ismrmrd.Acquisition) else 0
     return int(item.data.nbytes) + trajectory + 2048

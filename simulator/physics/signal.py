@@ -1,7 +1,7 @@
-"""The signal of water and fat through an ideally spoiled MRF train, in closed form.
+"""The signal of water and fat in an ideally spoiled MRF train, in closed form.
 
-Whatever the sequence says of its spoiling, it is taken as ideal here; `spokestream.simulator.physics.fingerprint` asks.
-Phase accrues as exp(-2 pi i f t), for off-resonance and for the fat peaks alike.
+Spoiling is assumed to be ideal, whatever the sequence specifies. `spokestream.simulator.physics.fingerprint` takes the
+spoiling of the sequence into account. The phase accrues as exp(-2 pi i f t), both for off-resonance and for fat peaks.
 """
 
 from typing import Any
@@ -26,17 +26,17 @@ Array = NDArray[np.float64]
 def pool_signal(
     sequence: PulseSequence, t1_ms: ArrayLike, b1: ArrayLike, t2_ms: float, inversion_efficiency: float = 1.0
 ) -> Array:
-    """Signal of one pool at every spoke, real-valued, per unit of proton density.
+    """The signal of one pool at every spoke, real-valued, per unit of proton density.
 
     Args:
-        sequence: flip angles, TE, TR, inversion time, recovery, repetitions.
-        t1_ms: T1, any shape.
-        b1: flip angle over nominal, broadcast against `t1_ms`. The inversion is taken as independent of B1.
-        t2_ms: decay from the excitation to the echo.
-        inversion_efficiency: 1 turns M into -M, 0 leaves nothing.
+        sequence: the pulse sequence.
+        t1_ms: T1, of any shape.
+        b1: actual over nominal flip angle, broadcast against `t1_ms`. The inversion does not depend on it.
+        t2_ms: T2, for the decay from the excitation to the echo.
+        inversion_efficiency: a pulse of efficiency 1 inverts M to -M, a pulse of efficiency 0 leaves no magnetisation.
 
     Returns:
-        (*shape, spokes) transverse magnetisation at the echo, in units of equilibrium magnetisation.
+        The transverse magnetisation (*shape, spokes) at the echo, in units of the equilibrium magnetisation.
 
     """
     t1, scale = np.broadcast_arrays(np.asarray(t1_ms, float), np.asarray(b1, float))
@@ -47,7 +47,7 @@ def pool_signal(
 
 
 def frame_means(trains: NDArray[Any], spokes_per_frame: int) -> NDArray[Any]:
-    """Mean over the spokes of every frame, real or complex: (..., spokes) -> (..., frames); the last may be shorter."""
+    """The mean over the spokes of every frame: (..., spokes) -> (..., frames). The last frame may be shorter."""
     n = trains.shape[-1]
     starts = np.arange(0, n, spokes_per_frame)
     counts = np.diff(np.append(starts, n))
@@ -63,9 +63,9 @@ def voxel_signal(
     b1: ArrayLike,
     fat: FatModel | None = None,
 ) -> NDArray[np.complex128]:
-    """Signal of voxels that mix water and fat, at every spoke: (*shape, spokes), per unit of proton density.
+    """The signal (*shape, spokes) of voxels of water and fat at every spoke, per unit of proton density.
 
-    (1 - FF) w(T1w, B1) + FF f(T1f, B1) F(TE), all of it times exp(-2 pi i deltaf TE).
+    It is [(1 - FF) w(T1w, B1) + FF f(T1f, B1) F(TE)] exp(-2 pi i deltaf TE).
     """
     fat = fat or FatModel()
     fraction, deltaf = (np.asarray(x, float)[..., None] for x in (ff, deltaf_hz))

@@ -1,4 +1,4 @@
-"""Temporal bases: few weighted sums of the frames of a train. The frames themselves are a basis, too."""
+"""Temporal bases: weighted sums of the spokes of a train give few images. Frames are one such basis."""
 
 from dataclasses import dataclass, replace
 
@@ -12,24 +12,27 @@ from spokestream.simulator.physics.signal import frame_means
 __all__ = ["TemporalBasis", "compressed_basis", "frame_basis", "frame_means", "frame_noise"]
 
 ALIASING = 0.3
-"""Aliasing of a frame, over its signal (the optimum is flat: 0.15 to 0.6 do nearly as well)."""
+"""Standard deviation of the aliasing of few spokes, relative to the signal of the frame. The optimum is flat: values
+from 0.15 to 0.6 are nearly as good."""
 THERMAL = 0.1
-"""Receiver noise over the mean frame's signal; it bounds the weight of frames in which tissue is nulled."""
+"""Standard deviation of receiver noise, relative to the signal of the mean frame. It limits the weights of frames in
+which tissue is nulled."""
 
 
 @dataclass(frozen=True, eq=False)
 class TemporalBasis:
-    """Image k is the sum over frames of weights[f, k] times the image of frame f.
+    """A temporal basis: image k is the sum over frames of weights[f, k] times the image of frame f.
 
-    A frame is `spokes_per_frame` consecutive spokes and its fingerprint their mean. No image mixes echo times,
-    so that off-resonance gives image k the one phase exp(-2 pi i deltaf TE_k).
+    A frame is `spokes_per_frame` consecutive spokes, and its signal is their mean. No image mixes echo times, so that
+    off-resonance multiplies image k by one phase factor, exp(-2 pi i deltaf TE_k).
     """
 
     weights: NDArray[np.float32]
-    """(frames, K); the identity gives the frames themselves."""
+    """(frames, K) weights; the identity gives the frames themselves."""
     te_ms: NDArray[np.float64]
     """(K,) echo time of every image."""
     spokes_per_frame: int
+    """Number of consecutive spokes in a frame."""
     noise: NDArray[np.float32]
     """(K,) expected standard deviation of noise and aliasing in every image, up to a common factor."""
 
@@ -40,26 +43,26 @@ class TemporalBasis:
         return f == k and bool(np.array_equal(self.weights, np.eye(k)))
 
     def without(self, missing: list[int]) -> "TemporalBasis":
-        """The same images of a slice in which these frames are missing: atoms must lack them too."""
+        """The basis for a slice in which these frames are missing, with weights of 0 for them."""
         weights = self.weights.copy()
         weights[missing] = 0
         return replace(self, weights=weights)
 
     def project(self, trains: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Coefficients (..., K) of signals given at every spoke (..., spokes)."""
+        """The coefficients (..., K) of signals that are given at every spoke (..., spokes)."""
         return frame_means(trains, self.spokes_per_frame) @ self.weights.astype(np.float64)
 
 
 def frame_noise(atoms: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np.float64]:
-    """Expected standard deviation of the errors in every frame, in units of the atoms.
+    """The expected standard deviation of noise and aliasing in every frame, in units of the atoms.
 
-    Few spokes alias, and aliasing is proportional to the signal of a frame, so that bright frames are noisy ones.
-    With equal weights, the aliasing of the brightest frames dominates a fit; with weights of the inverse variance,
-    errors of FF and T1 in a thigh fall by a third (`benchmarks/README.md`).
+    With few spokes there is aliasing, which is proportional to the signal of the frame: bright frames are noisy frames.
+    If all frames have the same weight in a fit, the aliasing of the brightest frames dominates. With inverse variances
+    as weights, the errors of FF and T1 in a thigh are a third smaller (`benchmarks/README.md`).
 
     Args:
-        atoms: (atoms, spokes) signals that stand for the tissue.
-        spokes_per_frame: the number of spokes in a frame.
+        atoms: (atoms, spokes) signals that represent the tissue.
+        spokes_per_frame: number of spokes in a frame.
 
     """
     means = frame_means(atoms, spokes_per_frame)
@@ -68,9 +71,14 @@ def frame_noise(atoms: NDArray[np.float64], spokes_per_frame: int) -> NDArray[np
 
 
 def frame_basis(sequence: PulseSequence, atoms: NDArray[np.float64] | None = None) -> TemporalBasis:
-    """One image per frame; `atoms` (atoms, spokes) give their noise; without atoms all have the same.
+    """The basis in which the images are the frames.
 
-    Raises InputError when a frame mixes echo times.
+    Args:
+        sequence: the pulse sequence.
+        atoms: (atoms, spokes) signals from which the noise of every frame is estimated; None gives all the same noise.
+
+    Raises ValueError if a frame mixes echo times.
+
     """
     m = sequence.spokes_per_frame
     starts = np.arange(0, len(sequence), m)
@@ -82,14 +90,15 @@ def frame_basis(sequence: PulseSequence, atoms: NDArray[np.float64] | None = Non
 
 
 def compressed_basis(sequence: PulseSequence, atoms: NDArray[np.float64], tolerance: float = 1e-6) -> TemporalBasis:
-    """Per echo time, the leading singular vectors of the dictionary's frames, weighted by the inverse of their noise.
+    """The basis of leading singular vectors of the dictionary's frames, for every echo time separately.
 
-    The images then have equal, uncorrelated noise, and comparing them with atoms compares weighted frames.
+    Frames are divided by their noise before. The images therefore have equal and uncorrelated noise, and comparing them
+    with atoms is equivalent to comparing weighted frames.
 
     Args:
-        sequence: gives echo times and frames.
+        sequence: the pulse sequence, which determines echo times and frames.
         atoms: (atoms, spokes) real signals of water and fat.
-        tolerance: fraction of the energy that may be lost in each echo-time group.
+        tolerance: fraction of the energy that may be lost for each echo time.
 
     """
     frames = frame_basis(sequence, atoms)

@@ -30,7 +30,7 @@ def rng():
 
 @pytest.fixture(scope="session")
 def dictionary():
-    """Of the published train of 1,400 spokes."""
+    """The dictionary of the published train of 1,400 spokes."""
     return build_dictionary(load_sequence("t1ff-2d-1400"))
 
 

@@ -1,4 +1,4 @@
-"""The gadget of dictionary matching: what it refuses, and that the search gets what the stream brought."""
+"""The gadget of dictionary matching: its maps, missing frames, and what it refuses."""
 
 from dataclasses import replace
 

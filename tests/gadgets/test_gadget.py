@@ -1,4 +1,4 @@
-"""The chain: what passes by, what is flushed, and the order in which gadgets are closed."""
+"""The chain: messages that are passed on, messages that are held back, and the order in which gadgets are closed."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from spokestream.gadgets.gadget import Chain, Gadget
 
 
 class Doubling(Gadget[int, int]):
-    """Holds numbers back by one and doubles them; writes down what is done to it."""
+    """A gadget that returns every number doubled, one message late, and records its calls in a diary."""
 
     accepts = (int,)
 

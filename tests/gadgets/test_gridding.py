@@ -24,7 +24,7 @@ def bases(sequence):
 
 
 def blocks(rng, sequence, n_coils, weights=None, skip=()):
-    """The frames of one slice; with weights (coils,) every coil receives the same spokes, weighted."""
+    """The frames of one slice. With weights (coils,), all coils receive the same spokes, times their weight."""
     m = sequence.spokes_per_frame
     for frame in range(sequence.n_frames):
         indices = np.arange(frame * m, (frame + 1) * m)
@@ -38,11 +38,11 @@ def blocks(rng, sequence, n_coils, weights=None, skip=()):
 
 
 def exact(block):
-    """(coils, y, x): sum over samples of density x data x exp(2 pi i k.r), over the number of pixels."""
+    """Images (coils, y, x): sums over samples of density x data x exp(2 pi i k.r), over the number of pixels."""
     ny, nx = MATRIX
     y, x = (np.arange(n) - n // 2 for n in MATRIX)
     k = block.k.astype(float)
-    # the samples of m spokes share the half turn evenly: each stands for pi / m x |k| x dk, k = 0 for a disc
+    # m spokes are evenly distributed over 180 degrees: each sample represents pi / m x |k| x dk, k = 0 for a disc
     dk = 1 / OVERSAMPLING
     radius = np.abs(np.arange(SAMPLES) - CENTER) / OVERSAMPLING
     density = np.pi / len(k) * dk * np.maximum(radius, dk / 4)
@@ -83,7 +83,7 @@ def test_coils_that_receive_the_same_are_combined_to_their_norm(scan, sequence, 
 
 
 @pytest.mark.parametrize("kind", ["frames", "compressed"])
-def test_frames_that_never_came_are_missing_in_the_basis_too(scan, sequence, bases, rng, kind):
+def test_missing_frames_are_missing_in_the_basis_too(scan, sequence, bases, rng, kind):
     basis = bases[kind]
     found = gridded(scan, basis, blocks(rng, sequence, 2, skip=(3, 7)))
     missing = ~found.basis.weights.any(axis=1)
@@ -92,7 +92,7 @@ def test_frames_that_never_came_are_missing_in_the_basis_too(scan, sequence, bas
 
 
 @pytest.mark.parametrize("kind", ["frames", "compressed"])
-def test_a_second_slice_knows_nothing_of_the_first(scan, sequence, bases, rng, kind):
+def test_a_second_slice_does_not_depend_on_the_first(scan, sequence, bases, rng, kind):
     first, second = (list(blocks(rng, sequence, 2)) for _ in range(2))
     gadget = Gridding(scan, bases[kind], TOLERANCE)
     for message in (*first, SliceEnd(0, NOWHERE), *second):

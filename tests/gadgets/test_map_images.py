@@ -93,14 +93,14 @@ def test_the_whole_window_of_every_kind_fits_twelve_bits(kind):
     assert (kind.high - kind.low) / kind.slope >= 300  # finer than the eye and the noise
 
 
-def test_what_does_not_fit_is_clipped_and_counted_never_wrapped(scan):
+def test_values_outside_the_range_are_clipped_and_counted(scan):
     values = np.array([[-300.0, -256.0, 255.875, 256.0, 70000.0, 1e30]], np.float32)
     (image,) = images_of(scan, parameter_maps(deltaf=values))
     assert image.data.ravel().tolist() == [0, 0, 4095, 4095, 4095, 4095]
     assert image.meta["spokestream_count_clipped"] == "4"
 
 
-def test_what_is_no_number_becomes_zero_and_is_counted_and_said(scan, caplog):
+def test_nan_is_stored_as_zero_counted_and_logged(scan, caplog):
     values = np.array([[np.nan, np.inf, -np.inf, 8.0]], np.float32)
     for dtype in ("uint16", "float32"):
         caplog.clear()
@@ -115,7 +115,7 @@ def test_what_is_no_number_becomes_zero_and_is_counted_and_said(scan, caplog):
 @given(
     st.floats(-1e6, 1e6, width=32), st.floats(0.001, 100), st.floats(-1000, 1000), st.sampled_from([4095, 32767, 65535])
 )
-def test_storing_errs_by_half_a_step_or_counts(value, slope, offset, ceiling):
+def test_stored_values_are_within_half_a_step_or_counted_as_clipped(value, slope, offset, ceiling):
     stored, clipped = to_stored(np.array([value], np.float32), slope, offset, ceiling)
     assert stored[0] == int(stored[0])
     assert 0 <= stored[0] <= ceiling

@@ -23,9 +23,9 @@ def toy_archive(**settings):
     return NetworkArchive(contract, toy_module(contract), "0123456789ab")
 
 
-def slice_of(contract, rng, shape=MATRIX, share=0.4):
+def slice_of(contract, rng, shape=MATRIX, fraction=0.4):
     coefficients = complex_normal(rng, len(contract.basis.te_ms), *shape)
-    foreground = rng.random(shape) < share
+    foreground = rng.random(shape) < fraction
     foreground[2, -1] = foreground[-1, 1] = True
     return Fingerprints(coefficients, contract.basis, foreground, 3, GEOMETRY)
 
@@ -49,7 +49,7 @@ def test_tile_by_tile_gives_what_the_whole_image_gives(rng, step, tile, shape):
     planes = TiledNetwork(archive, "cpu", "float32").planes(message.data, message.foreground)
     expected = whole_image(archive, message)
     np.testing.assert_allclose(planes[:, message.foreground], expected[:, message.foreground], atol=2e-6)
-    assert expected.std() > 0.05  # a network that says the same everywhere would pass any test
+    assert expected.std() > 0.05  # a constant output would pass any test
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -76,7 +76,7 @@ def test_lower_precision_stays_close_and_normalises_in_single(rng):
 
 
 class Forgetful:
-    """A network that has memory for so many patches at once, on a device that takes them stacked."""
+    """A network with memory for a limited number of patches, on a device that computes several at once."""
 
     def __init__(self, forward, room, error):
         self.forward, self.room, self.error = forward, room, error
@@ -173,20 +173,20 @@ def test_standard_deviations_follow_the_maps_in_the_contracts_order():
     assert maps["deltaf_std"] == pytest.approx(48.0)
 
 
-def test_the_gadget_gives_maps_with_what_they_were_made_from(rng, scan):
+def test_the_gadget_gives_maps_with_their_fingerprints(rng, scan):
     archive = toy_archive(tile=8)
-    turns = []
+    calls = []
 
     @contextmanager
-    def turn():
-        turns.append("taken")
+    def exclusive():
+        calls.append("taken")
         yield
-        turns.append("given back")
+        calls.append("released")
 
-    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"), turn)
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"), exclusive)
     message = slice_of(archive.contract, rng)
     (maps,) = gadget.feed(message)
-    assert turns == ["taken", "given back"]
+    assert calls == ["taken", "released"]
     assert maps.fingerprints is message
     assert (maps.slice, maps.geometry) == (3, GEOMETRY)
     assert not any(values[~message.foreground].any() for values in maps.maps.values())
@@ -204,7 +204,7 @@ def test_a_slice_without_tissue_gives_empty_maps(rng, scan):
     assert not any(values.any() for values in maps.maps.values())
 
 
-def test_a_slice_that_lacks_frames_is_completed_and_the_client_told(rng, scan, caplog):
+def test_missing_frames_are_estimated_and_the_client_gets_a_warning(rng, scan, caplog):
     archive = toy_archive()
     contract = archive.contract
     scan.log.propagate = True
@@ -248,7 +248,7 @@ def test_devices_and_precisions_are_refused_by_name():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_refused():
+def test_cuda_is_refused_on_a_machine_without_it():
     with pytest.raises(InputError, match="no CUDA device"):
         TiledNetwork(toy_archive(), "cuda")
 
@@ -275,7 +275,7 @@ def test_a_cuda_device_repeats_its_bits(rng, precision):
     del held
 
 
-def test_cuda_is_told_to_repeat_its_bits_and_to_keep_single_precision():
+def test_cuda_is_set_to_repeat_its_bits_and_to_keep_single_precision():
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     with cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=True):
         repeat_exactly()

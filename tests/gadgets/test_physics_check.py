@@ -1,4 +1,4 @@
-"""The check of maps against the measured signal: exact closed forms, statistics of white noise, and what it finds."""
+"""The physics check: exact closed forms, statistics of white noise, and the errors that it finds."""
 
 import logging
 from dataclasses import replace
@@ -39,7 +39,7 @@ def random_tissue(rng, n):
 
 
 def exact(sequence, tissue, basis):
-    """Coefficients (voxels, K) over their noise, by the definition of signal, frame and image."""
+    """Coefficients (voxels, K) over their noise, computed by the definitions of signal, frame and image."""
     signal = voxel_signal(sequence, **{a: tissue[name] for a, name in zip(ARGUMENTS, NAMES, strict=True)})
     return frames(signal) @ basis.weights / basis.noise
 
@@ -62,16 +62,16 @@ def test_any_voxel_s_coefficients_are_the_closed_form_s(dictionary, make_basis):
     assert error.max() < 1e-3
 
 
-def test_slopes_are_the_difference_quotients_of_the_closed_form(dictionary, basis):
+def test_derivatives_are_the_difference_quotients_of_the_closed_form(dictionary, basis):
     tissue = random_tissue(np.random.default_rng(2), 200)
-    _, slopes = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
+    _, derivatives = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
     per_log = {"t1h2o": tissue["t1h2o"], "t1fat": tissue["t1fat"]}
     for i, (name, step) in enumerate({"ff": 0.01, "t1h2o": 2.0, "t1fat": 1.0, "deltaf": 0.05, "b1": 0.002}.items()):
         ahead, behind = (
             exact(dictionary.sequence, {**tissue, name: tissue[name] + sign * step}, basis) for sign in (1, -1)
         )
         quotient = (ahead - behind) / (2 * step) * np.reshape(per_log.get(name, 1.0), (-1, 1))
-        error = np.linalg.norm(slopes[:, i].numpy() - quotient, axis=1) / np.linalg.norm(quotient, axis=1)
+        error = np.linalg.norm(derivatives[:, i].numpy() - quotient, axis=1) / np.linalg.norm(quotient, axis=1)
         assert np.median(error) < 1e-3, name
         assert error.max() < 0.02, name
 
@@ -80,11 +80,11 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
     rng = np.random.default_rng(3)
     n, k = 20_000, len(basis.te_ms)
     tissue = {name: np.full(n, v) for name, v in zip(NAMES, (0.4, 1200.0, 340.0, 20.0, 0.8), strict=True)}
-    signal, slopes = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
+    signal, derivatives = WaterFatSignal(dictionary.sequence, basis).at(*tensors(tissue))
     sigma = 1e-3 * signal.abs().mean().item()
     noise = sigma * (rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k)))
     rho = 2.5 * np.exp(0.7j)
-    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, slopes[:, :5])
+    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, derivatives[:, :5])
     assert found.rho.mean().numpy() == pytest.approx(rho, rel=1e-4)
     # means of chi-square distributions with 5 and 2K - 7 degrees of freedom, to four standard errors
     assert found.noise.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))
@@ -94,7 +94,7 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
 
 
 def thigh(rng):
-    """Muscle at many stages of fatty replacement in a disc; true maps and foreground."""
+    """A disc of muscle at many stages of fatty replacement: true maps and foreground."""
     y, x = np.mgrid[-1 : 1 : SHAPE[0] * 1j, -1 : 1 : SHAPE[1] * 1j]
     foreground = x**2 + y**2 < 0.9
     ripple = rng.uniform(-1, 1, SHAPE)
@@ -128,7 +128,7 @@ def checked(scan, dictionary, maps, fingerprints, foreground):
     return found
 
 
-def test_made_up_maps_are_flagged_and_honest_ones_are_not(scan, dictionary, basis, caplog):
+def test_wrong_maps_are_flagged_and_true_ones_are_not(scan, dictionary, basis, caplog):
     rng = np.random.default_rng(4)
     maps, foreground = thigh(rng)
     fingerprints = measured(dictionary, basis, maps, foreground, rng)
@@ -151,7 +151,7 @@ def test_made_up_maps_are_flagged_and_honest_ones_are_not(scan, dictionary, basi
     assert rate(b1=0.2) > 0.75
 
 
-def test_a_single_made_up_voxel_is_found(scan, dictionary, basis):
+def test_a_single_wrong_voxel_is_found(scan, dictionary, basis):
     rng = np.random.default_rng(5)
     maps, foreground = thigh(rng)
     fingerprints = measured(dictionary, basis, maps, foreground, rng)
@@ -194,7 +194,7 @@ def test_the_number_of_threads_changes_no_bit(scan, dictionary, basis, monkeypat
     assert all(np.array_equal(one.maps[name], several.maps[name]) for name in one.maps)
 
 
-def test_a_pool_without_a_t1_does_not_condemn_a_voxel(scan, dictionary, basis):
+def test_a_voxel_without_a_pool_is_not_flagged_for_its_missing_t1(scan, dictionary, basis):
     rng = np.random.default_rng(9)
     maps, foreground = thigh(rng)
     maps["ff"][foreground] = np.where(rng.random(foreground.sum()) < 0.5, 0.02, 0.98)
@@ -205,7 +205,7 @@ def test_a_pool_without_a_t1_does_not_condemn_a_voxel(scan, dictionary, basis):
     assert scan.integrity.counts(2)["flagged"] < 0.02 * foreground.sum()
 
 
-def test_values_that_are_no_numbers_and_signals_that_are_nothing_do_no_harm(scan, dictionary, basis):
+def test_nan_and_signals_of_zero_are_handled(scan, dictionary, basis):
     rng = np.random.default_rng(10)
     maps, foreground = thigh(rng)
     fingerprints = measured(dictionary, basis, maps, foreground, rng)
@@ -227,7 +227,7 @@ def test_a_slice_without_tissue_passes(scan, dictionary, basis):
     assert scan.integrity.counts(2) == {"flagged": 0, "foreground": 0}
 
 
-def test_what_it_is_not_told_it_leaves_alone(scan, dictionary, basis):
+def test_maps_without_fingerprints_or_parameters_are_passed_on_unchanged(scan, dictionary, basis):
     rng = np.random.default_rng(11)
     maps, foreground = thigh(rng)
     fingerprints = measured(dictionary, basis, maps, foreground, rng)

@@ -1,4 +1,4 @@
-"""Readout: the trajectory's source, and every irregularity of a slice."""
+"""Readout: the source of the trajectory, and all irregularities of a slice."""
 
 import logging
 from dataclasses import replace
@@ -21,7 +21,7 @@ N_SAMPLES, CENTER = 38, 17  # k = 0 need not lie in the middle
 
 @pytest.fixture
 def readouts(rng, sequence):
-    """One slice without embedded trajectory."""
+    """The readouts of one slice without embedded trajectory."""
     out = []
     for i in range(len(sequence)):
         acquisition = ismrmrd.Acquisition.from_array(complex_normal(rng, 3, N_SAMPLES))
@@ -92,7 +92,7 @@ def test_a_trajectory_that_is_not_finite_is_refused(scan, readouts):
         run(scan, readouts, trajectory="angle")
 
 
-def test_disagreement_of_embedded_and_computed_is_said(scan, readouts, caplog):
+def test_a_difference_between_embedded_and_computed_gives_a_warning(scan, readouts, caplog):
     turned = [embed(r, spoke_k(golden_angles(i) + 0.2) / [19, 23]) for i, r in enumerate(readouts)]
     with caplog.at_level(logging.WARNING):
         run(scan, turned)
@@ -141,7 +141,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("what", EXPECTED)
-def test_irregular_spokes_are_counted_and_said(scan, readouts, caplog, what):
+def test_irregular_spokes_are_counted_and_logged(scan, readouts, caplog, what):
     damage(readouts, what)
     with caplog.at_level(logging.WARNING):
         spokes, (end,) = run(scan, readouts)
@@ -206,7 +206,7 @@ def test_demodulation_stops_a_spin_of_that_frequency_and_leaves_the_centre(rng):
     np.testing.assert_allclose(np.angle(half[0, -1] / still[0, 0]), -2 * np.pi * 200 * time_s[-1], rtol=1e-4)
 
 
-def test_values_that_would_overflow_are_no_signal(scan, readouts):
+def test_values_that_would_overflow_are_left_out(scan, readouts):
     readouts[30].data[0, 0] = 1e25
     _, (end,) = run(scan, readouts)
     assert scan.integrity.counts(end.slice) == {"missing": 1, "not_finite": 1}

@@ -1,4 +1,4 @@
-"""Whitening, compression and accumulation: what they do to a stream of readouts."""
+"""Whitening, compression and accumulation of a stream of readouts."""
 
 import ismrmrd
 import numpy as np

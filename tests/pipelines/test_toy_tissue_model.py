@@ -24,7 +24,7 @@ from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.models.training.inputs.targets import targets
 from spokestream.pipelines.files import truth as truth_module
-from spokestream.pipelines.files.outputs import Report, map_volumes, write_outputs
+from spokestream.pipelines.files.outputs import ReconstructionReport, map_volumes, write_outputs
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import pool_signal
@@ -114,7 +114,9 @@ def test_its_maps_come_out_of_the_chain_as_images(images, phantom):
 
 
 def test_files_and_figures_know_it(images, tmp_path):
-    write_outputs(tmp_path, images, "<ismrmrdHeader/>", Report("", "toy", 336, len(images), 1.0, 0.1, 100.0))
+    write_outputs(
+        tmp_path, images, "<ismrmrdHeader/>", ReconstructionReport("", "toy", 336, len(images), 1.0, 0.1, 100.0)
+    )
     assert (tmp_path / "toy_t1.nii.gz").is_file()
     assert (tmp_path / "overview.png").stat().st_size > 10_000
 
@@ -124,12 +126,12 @@ def test_errors_are_summarised_over_its_own_regions(images, phantom):
     volumes = {name: np.asarray(v[None], np.float32) for name, v in {**maps, "pd": disc * 1.0}.items()}
     truth = truth_module.Truth(volumes, disc[None], np.zeros((1, *MATRIX), bool))
     found = {name: v for name, v in map_volumes(images).items() if name in volumes}
-    rows = truth_module.compare(found, truth)
+    rows = truth_module.map_errors(found, truth)
     assert [(row.name, row.tissue) for row in rows] == [
         ("toy_t1", "short T1"), ("toy_t1", "long T1"), ("b1", "short T1"), ("b1", "long T1"),
     ]  # fmt: skip
     console = Console(record=True, width=120)
-    console.print(truth_module.deviation_table(rows))
+    console.print(truth_module.error_table(rows))
     assert "Toy T1 (ms)" in console.export_text()
 
 

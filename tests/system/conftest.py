@@ -7,7 +7,7 @@ from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 @pytest.fixture(scope="session")
 def scan_path(tmp_path_factory):
-    """Two slices of a small thigh, 1,400 spokes each, with noise and its truth beside it."""
+    """A scan of two slices of a small thigh, 1,400 spokes each, with noise and a truth file."""
     path = tmp_path_factory.mktemp("scan") / "scan.h5"
     simulate_scan(path, SimulationSettings(matrix=48, coils=5, slices=2, seed=3))
     return path
@@ -20,7 +20,7 @@ def scan(scan_path):
 
 @pytest.fixture(scope="session")
 def first_slice(scan):
-    """Noise readouts and the 1,400 spokes of slice 0, to be copied before they are spoiled."""
+    """The noise readouts and the 1,400 spokes of slice 0; tests must copy them before they change them."""
     return [acquisition for acquisition in scan if acquisition.idx.slice == 0]
 
 

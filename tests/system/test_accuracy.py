@@ -1,4 +1,4 @@
-"""With dense sampling and no noise, what is left of the errors is the spacing of the dictionary's grid."""
+"""Accuracy with dense sampling and no noise: errors are limited by the spacing of the dictionary's grid."""
 
 import numpy as np
 import torch
@@ -12,11 +12,11 @@ from spokestream.simulator.physics.temporal_basis import compressed_basis, frame
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 MATRIX = (33, 29)
-N_SPOKES = 89  # of each image, where a disc of this size needs 52
+N_SPOKES = 89  # per image; a disc of this size needs 52
 
 
 def smooth_body():
-    """Maps that change slowly in a body that fades out: nothing is finer than k-space reaches."""
+    """Maps that change slowly in a body with soft edges, so that all details are within the extent of k-space."""
     y, x = np.mgrid[-1 : 1 : MATRIX[0] * 1j, -1 : 1 : MATRIX[1] * 1j]
     maps = {
         "ff": 0.3 + 0.2 * x,
@@ -29,7 +29,7 @@ def smooth_body():
 
 
 def exact_spokes(images, k):
-    """(K, spokes, samples) by direct summation."""
+    """The spokes (K, spokes, samples), computed by direct summation."""
     y, x = (np.arange(n) - n // 2 for n in MATRIX)
     out = np.empty((len(images), *k.shape[:2]), np.complex64)
     for s, spoke in enumerate(k):
@@ -58,7 +58,7 @@ def test_errors_fall_to_the_spacing_of_the_grid():
     axes = dictionary.grid
     found = {"ff": match.fraction, "t1h2o_ms": axes.t1h2o_ms[match.index["t1h2o"]], "b1": axes.b1[match.index["b1"]]}
     found |= {"deltaf_hz": axes.deltaf_hz[match.index["deltaf"]], "t1fat_ms": axes.t1fat_ms[match.index["t1fat"]]}
-    # B1 is known to 0.05; errors of half a step of B1 and of off-resonance pass on to FF and T1
+    # the step of B1 is 0.05; errors of half a step of B1 and of off-resonance cause errors of FF and T1
     limits = {"ff": 0.015, "t1h2o_ms": 35, "t1fat_ms": 30, "deltaf_hz": 5, "b1": 0.025}
     for name, limit in limits.items():
         error = found[name] - truth[name][inside]

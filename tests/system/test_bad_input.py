@@ -1,4 +1,4 @@
-"""Broken scans, over TCP and from files: one clear sentence, a CLOSE, and the next scan is served."""
+"""Broken scans over TCP and in files: the client gets one clear sentence and a CLOSE, and the next scan is served."""
 
 import shutil
 import socket
@@ -27,7 +27,7 @@ def copy(acquisition, data=None):
 
 
 def spoil(readouts, what):
-    """A scan with one kind of irregular spokes; few enough to be reconstructed."""
+    """A scan with one kind of irregular spokes, few enough to be reconstructed."""
     readouts = [copy(r) for r in readouts]
     middle = len(readouts) - 700  # spoke 700 of 1,400; before all spokes come readouts of noise
     if what == "samples":
@@ -56,7 +56,7 @@ SPOILED = {
 
 @pytest.fixture
 def node_serves_on(port, scan, first_slice):
-    """Checked after every failure: the same server takes a whole scan."""
+    """The port of a server. After the test, the same server must reconstruct a whole scan."""
     yield port
     reply = send_scan(scan.xml, first_slice, port=port)
     assert len(reply.images) == 8
@@ -64,7 +64,7 @@ def node_serves_on(port, scan, first_slice):
 
 
 @pytest.mark.parametrize("what", SPOILED)
-def test_irregular_spokes_are_told_and_counted_in_the_metadata(what, scan, first_slice, port):
+def test_irregular_spokes_give_a_warning_and_counts_in_the_metadata(what, scan, first_slice, port):
     reply = send_scan(scan.xml, spoil(first_slice, what), port=port)
     (warning,) = [text for text in reply.texts if text.startswith("WARNING")]
     _, counts = SPOILED[what]
@@ -85,7 +85,7 @@ def test_strict_integrity_refuses_them(what, scan, first_slice, node_serves_on):
     assert str(failed.value) == f"The server says: Slice 1: {sentence}, and integrity is set to strict."
 
 
-def test_a_silent_scan_is_told(scan, first_slice, port):
+def test_a_scan_without_signal_gives_a_warning(scan, first_slice, port):
     silent = [
         copy(r, np.zeros_like(r.data)) if not r.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT) else r
         for r in first_slice

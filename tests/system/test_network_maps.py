@@ -1,4 +1,4 @@
-"""The network's pipeline through a whole node, with a random network: what it says is not the point."""
+"""The network's pipeline in a whole node, with a random network, because its maps need not be right."""
 
 import logging
 from functools import partial
@@ -52,12 +52,14 @@ def same(images, expected):
     )
 
 
-def test_all_maps_of_every_slice_leave_with_the_networks_name(expected):
+def test_all_maps_of_every_slice_have_the_name_of_the_network(expected):
     assert sorted(expected) == sorted((name, index) for name in MAPS for index in (1, 2))
     for image in expected.values():
         assert image.meta["spokestream_network"].startswith("toy, ")
         assert image.meta["spokestream_basis"].startswith("of the network, ")
-        assert 0.7 < float(image.meta["spokestream_inversion_efficiency"]) < 1  # at a limit, no bit would tell
+        assert (
+            0.7 < float(image.meta["spokestream_inversion_efficiency"]) < 1
+        )  # at a limit it would not depend on the scan
     assert expected["t1h2o", 1].data.max() > 0
 
 
@@ -94,12 +96,12 @@ def test_a_scan_of_another_sequence_is_refused_before_its_first_spoke(scan, sett
         start_scan(select(PIPELINE, settings=settings), other_recovery, logging.getLogger("test"))
 
 
-def test_a_network_that_does_not_exist_is_told_in_one_sentence(scan, first_slice, port):
+def test_a_network_that_does_not_exist_is_refused_in_one_sentence(scan, first_slice, port):
     with pytest.raises(ClientError, match="There is no network 'theirs'; known are"):
         send_scan(scan.xml, first_slice[:20], port=port, config=PIPELINE, parameters={"network": "theirs"})
 
 
-def test_missing_frames_are_refilled_on_the_way(scan, settings, expected, caplog):
+def test_missing_frames_are_refilled(scan, settings, expected, caplog):
     lacking = [a for a in scan if not 400 <= a.idx.kspace_encode_step_1 < 416 or a.idx.slice]
     chain = start_scan(select(PIPELINE, settings=settings), scan.xml, logging.getLogger("test"))
     images = by_place(item for item in run_chain(chain, lacking) if isinstance(item, ismrmrd.Image))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from spokestream.pipelines.files.ismrmrd_file import Scan
-    from spokestream.pipelines.files.outputs import Report
+    from spokestream.pipelines.files.outputs import ReconstructionReport
     from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["HELP", "options", "run", "run_demo"]
@@ -76,7 +76,7 @@ def run_demo(
     from spokestream.pipelines.chains import warm_up
     from spokestream.pipelines.files.ismrmrd_file import read_scan
     from spokestream.pipelines.files.outputs import map_volumes, write_outputs
-    from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
+    from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
     from spokestream.pipelines.selection import select
     from spokestream.simulator.scan_files.scan_file import truth_path
     from spokestream.simulator.simulate import simulate_scan
@@ -93,7 +93,7 @@ def run_demo(
     maps, truth = map_volumes(images), read_truth(truth_path(path))
     size = np.array(images[0].field_of_view) / np.array(images[0].matrix_size)
     write_comparison(directory / "demo.png", maps, truth, float(size[1] / size[0]))
-    console.print(deviation_table(compare(maps, truth)))
+    console.print(error_table(map_errors(maps, truth)))
     console.print(
         f"{report.acquisitions} readouts in {report.total_s:.1f} s; last readout to last map {report.latency_s:.2f} s; "
         f"peak memory {report.peak_memory_mb:.0f} MB with simulation and client. See {directory / 'demo.png'}.",
@@ -103,9 +103,9 @@ def run_demo(
 
 def _scan(
     source: "Scan", pipeline: str, parameters: dict[str, str], speed: float, progress: "Progress"
-) -> "tuple[list[ismrmrd.Image], Report]":
+) -> "tuple[list[ismrmrd.Image], ReconstructionReport]":
     from spokestream.pipelines.client import scanner_pace, send_scan
-    from spokestream.pipelines.files.outputs import Report
+    from spokestream.pipelines.files.outputs import ReconstructionReport
     from spokestream.pipelines.files.replay import peak_memory_mb
     from spokestream.pipelines.node.server import local_server
 
@@ -121,7 +121,7 @@ def _scan(
         begin = perf_counter()
         reply = send_scan(source.xml, shown(), port=port, config=pipeline, parameters=parameters, pace=pace)
         total = perf_counter() - begin
-    return reply.images, Report(
+    return reply.images, ReconstructionReport(
         source="",
         pipeline=pipeline,
         parameters=dict(parameters),

@@ -75,12 +75,12 @@ def _reconstruction(scan: Path, maps: Path) -> str:
 
 
 def _agreement(scan: Path, maps: Path) -> str:
-    from spokestream.pipelines.files.truth import compare, read_truth
+    from spokestream.pipelines.files.truth import map_errors, read_truth
     from spokestream.simulator.physics.quantities import QUANTITIES
     from spokestream.simulator.scan_files.scan_file import truth_path
 
     volumes = {path.name.removesuffix(".nii.gz"): _read_nifti(path) for path in maps.glob("*.nii.gz")}
-    rows = compare(volumes, read_truth(truth_path(scan)))
+    rows = map_errors(volumes, read_truth(truth_path(scan)))
     found, first = [], rows[0].tissue
     for row in rows:
         quantity = QUANTITIES[row.name]

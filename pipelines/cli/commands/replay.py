@@ -9,7 +9,7 @@ from spokestream.pipelines.cli.progress import counting_progress, warnings_on
 from spokestream.pipelines.settings import DEFAULT_PIPELINE, SETTINGS
 
 if TYPE_CHECKING:
-    from spokestream.pipelines.files.outputs import Report
+    from spokestream.pipelines.files.outputs import ReconstructionReport
 
 __all__ = ["HELP", "options", "run"]
 
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     Console().print(_summary(report, arguments.output), highlight=False)
 
 
-def _summary(report: "Report", folder: Path) -> str:
+def _summary(report: "ReconstructionReport", folder: Path) -> str:
     """One paragraph for the console."""
     wrong: dict[str, int] = {}
     for image in report.integrity:

@@ -1,7 +1,8 @@
-"""The MRF T1-FF dictionary: water atoms over T1 and B1, fat atoms over T1 and B1, and nothing else.
+"""The MRF T1-FF dictionary: water atoms over T1 and B1, and fat atoms over T1 and B1.
 
-Fat fraction is a mixing coefficient and off-resonance one phase per echo time, so neither is an axis of the
-table: 1,830 real atoms stand for the 7 million of the full grid (Slioussarenko et al. 2024 for the mixture).
+The fat fraction is a mixing coefficient, and off-resonance is one phase per echo time. Neither is an axis of the
+dictionary, so that 1,830 real atoms replace the 7 million atoms of the full grid (Slioussarenko et al. 2024 for the
+mixture).
 """
 
 import hashlib
@@ -31,7 +32,7 @@ def _axis(*runs: tuple[float, float, float]) -> Axis:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Parameter values that are searched; the default is the grid of Balsiger et al. 2020, without its FF axis."""
+    """The parameter values of the search. The default is the grid of Balsiger et al. 2020 without its FF axis."""
 
     t1h2o_ms: Axis = field(default_factory=lambda: _axis((550, 1600, 10), (1650, 2000, 50)))
     t1fat_ms: Axis = field(default_factory=lambda: _axis((225, 400, 25)))
@@ -44,30 +45,30 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class WaterFatDictionary:
-    """Atoms of one sequence, at every spoke and per unit of proton density."""
+    """The atoms of one sequence: the signal at every spoke, per unit of proton density."""
 
     sequence: PulseSequence
     grid: Grid
     water: NDArray[np.float64]
-    """(b1, t1h2o, spokes)"""
+    """(b1, t1h2o, spokes) signal of water."""
     fat: NDArray[np.float64]
-    """(b1, t1fat, spokes), without the spectrum's phasor."""
+    """(b1, t1fat, spokes) signal of fat, without the phasor of the spectrum."""
     spectrum: FatModel
 
     @property
     def atoms(self) -> NDArray[np.float64]:
-        """(atoms, spokes): water and fat in one list."""
+        """All atoms (atoms, spokes): water, then fat."""
         n = len(self.sequence)
         return np.vstack([self.water.reshape(-1, n), self.fat.reshape(-1, n)])
 
     @property
     def axes(self) -> dict[str, Axis]:
-        """The grid by quantity: what both pools share, the phase of each echo time, then the pools' own."""
+        """The axes of the grid by quantity: B1 of both pools, off-resonance, then T1 of water and of fat."""
         grid = self.grid
         return {"b1": grid.b1, "deltaf": grid.deltaf_hz, "t1h2o": grid.t1h2o_ms, "t1fat": grid.t1fat_ms}
 
     def values(self, match: Match) -> dict[str, NDArray[Any]]:
-        """Matched values. Where a pool is absent (FF of exactly 1 or 0) its T1 is 0: it has none."""
+        """The matched values. Where a pool is absent (FF is exactly 1 or 0), its T1 is 0."""
         ff = match.fraction
         assert ff is not None
         found = {name: axis[match.index[name]] for name, axis in self.axes.items()}
@@ -76,7 +77,7 @@ class WaterFatDictionary:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name these atoms, for provenance."""
+        """Twelve hexadecimal digits that identify these atoms, for provenance."""
         state = hashlib.sha256()
         for array in (self.water, self.fat, self.grid.deltaf_hz, self.spectrum.frequency_hz, self.spectrum.amplitude):
             state.update(np.ascontiguousarray(array, np.float32).tobytes())
@@ -86,9 +87,10 @@ class WaterFatDictionary:
 def build_dictionary(
     sequence: PulseSequence, grid: Grid | None = None, spectrum: FatModel | None = None
 ) -> WaterFatDictionary:
-    """All atoms of a grid in closed form; a tenth of a second for the published one.
+    """Compute all atoms of a grid in closed form, which takes a tenth of a second for the published grid.
 
-    Raises InputError for a train that is not ideally spoiled: no echo time would factor out of it.
+    Raises InputError for a train that is not ideally spoiled, because off-resonance is not one phase per echo time
+    there.
     """
     if sequence.spoiling != "ideal":
         raise InputError(
@@ -107,7 +109,7 @@ def build_dictionary(
 
 
 def save_dictionary(path: Path, dictionary: WaterFatDictionary, software: str = "") -> None:
-    """Write grid, atoms, fat spectrum and the sequence that they belong to as HDF5."""
+    """Write grid, atoms, fat spectrum and sequence as HDF5."""
     grid = dictionary.grid
     with h5py.File(path, "w") as file:
         file.attrs.update(kind="spokestream dictionary", software=software, digest=dictionary.digest)
@@ -121,7 +123,7 @@ def save_dictionary(path: Path, dictionary: WaterFatDictionary, software: str = 
 
 
 def load_dictionary(path: Path) -> WaterFatDictionary:
-    """Read what `save_dictionary` wrote. Raises FileError, in one sentence, for anything else."""
+    """Read a file of `save_dictionary`. Raises FileError, with one sentence, for any other file."""
     try:
         with h5py.File(path, "r") as file:
             dictionary = WaterFatDictionary(

@@ -1,4 +1,4 @@
-"""The coefficients of water and of fat as polynomials of T1 and B1: any voxel's in no time, and their slopes."""
+"""The coefficients of one pool as polynomials of T1 and B1, which are fast to compute, with their derivatives."""
 
 import numpy as np
 import torch
@@ -15,18 +15,18 @@ __all__ = ["B1_RANGE", "T1_RANGE_MS", "PoolPolynomials"]
 T1_RANGE_MS = (100.0, 5000.0)
 B1_RANGE = (0.1, 1.5)
 NODES = 12
-"""Chebyshev nodes along log T1 and along B1: 2e-4 of the signal over both ranges."""
+"""Number of Chebyshev nodes along log T1 and along B1: errors are below 2e-4 of the signal over both ranges."""
 POOR_INVERSION = 0.9
-"""Efficiency at which the signal is computed besides 1; in between, and a little beyond, it is a straight line."""
+"""Efficiency at which the signal is computed in addition to 1. The signal is a linear function of the efficiency."""
 
 
 class PoolPolynomials:
-    """One pool of an ideally spoiled train through a temporal basis, interpolated in log T1, B1 and inversion.
+    """The coefficients of one pool, interpolated in log T1, B1 and inversion efficiency; the train is ideally spoiled.
 
     Args:
-        sequence: of the scan.
-        basis: K images; coefficients are divided by its noise.
-        t2_ms: of the pool.
+        sequence: the pulse sequence.
+        basis: temporal basis of K images; coefficients are divided by its noise.
+        t2_ms: T2 of the pool.
 
     """
 
@@ -37,35 +37,35 @@ class PoolPolynomials:
         halves = np.ptp(np.log(T1_RANGE_MS)) / 2, np.ptp(B1_RANGE) / 2
 
         def table(efficiency: float) -> Tensor:
-            # over B1, which most of the amplitude follows, what is left is smooth and as exact where B1 is low
+            # most of the amplitude is proportional to B1; divided by it, the signal is smooth and exact at low B1, too
             signal = pool_signal(sequence, t1_ms[:, None], b1, t2_ms, efficiency) / b1[:, None]
             values = np.einsum("ai,bj,ijk->abk", fit, fit, basis.project(signal) / basis.noise)
-            slopes = [_slope(values, axis) / half for axis, half in enumerate(halves)]
-            return torch.tensor(np.concatenate([values, *slopes], axis=-1).reshape(NODES**2, -1))
+            derivatives = [_derivative(values, axis) / half for axis, half in enumerate(halves)]
+            return torch.tensor(np.concatenate([values, *derivatives], axis=-1).reshape(NODES**2, -1))
 
         self._n_images = len(basis.te_ms)
         self._perfect = table(1.0)
         self._per_efficiency = (self._perfect - table(POOR_INVERSION)) / (1 - POOR_INVERSION)
 
     def at(self, t1_ms: Tensor, b1: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Coefficients, and their derivatives in log T1, in B1 and in the inversion's efficiency, (voxels, K) each.
+        """The coefficients, and their derivatives in log T1, B1 and inversion efficiency, (voxels, K) each.
 
-        T1 and B1 outside the ranges are clamped.
+        T1 and B1 outside their ranges are clamped.
         """
         t1_ms, b1 = t1_ms.clamp(*T1_RANGE_MS), b1.clamp(*B1_RANGE)
         low, high = np.log(T1_RANGE_MS)
         along_t1 = _chebyshev((t1_ms.log() - low) / (high - low) * 2 - 1)
         along_b1 = _chebyshev((b1 - B1_RANGE[0]) / (B1_RANGE[1] - B1_RANGE[0]) * 2 - 1)
         products = (along_t1[:, :, None] * along_b1[:, None, :]).flatten(1)
-        there = self._perfect - (1 - efficiency) * self._per_efficiency
-        table = torch.cat((there, self._per_efficiency[:, : self._n_images]), dim=1).float()
+        polynomials = self._perfect - (1 - efficiency) * self._per_efficiency
+        table = torch.cat((polynomials, self._per_efficiency[:, : self._n_images]), dim=1).float()
         value, in_log_t1, in_b1, in_efficiency = (products @ table).chunk(4, dim=1)
         scale = b1[:, None]
         return scale * value, scale * in_log_t1, value + scale * in_b1, scale * in_efficiency
 
 
 def _chebyshev(x: Tensor) -> Tensor:
-    """(n,) in -1..1 -> (n, nodes): the first Chebyshev polynomials."""
+    """The first Chebyshev polynomials (n, nodes) at (n,) values in -1..1."""
     columns = [torch.ones_like(x), x]
     while len(columns) < NODES:
         columns.append(2 * x * columns[-1] - columns[-2])
@@ -73,11 +73,11 @@ def _chebyshev(x: Tensor) -> Tensor:
 
 
 def _from_unit(x: NDArray[np.float64], span: NDArray[np.float64]) -> NDArray[np.float64]:
-    """-1..1 onto a range."""
+    """Map values in -1..1 to a range."""
     return np.asarray(span.mean() + np.ptp(span) / 2 * x)
 
 
-def _slope(coefficients: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Chebyshev coefficients of the derivative along an axis, of the same shape."""
+def _derivative(coefficients: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """The Chebyshev coefficients of the derivative along an axis, in the same shape."""
     padding = [(0, int(a == axis)) for a in range(coefficients.ndim)]
     return np.pad(chebder(coefficients, axis=axis), padding)

@@ -20,7 +20,7 @@ def smooth_coils(n_coils, matrix):
 
 
 def kspace(image, k):
-    """Exact samples of (coils, y, x) at k, spoke by spoke."""
+    """The exact samples of coil images (coils, y, x) at k, computed spoke by spoke."""
     y, x = (np.arange(n) - n // 2 for n in MATRIX)
     out = []
     for spoke in k:
@@ -46,7 +46,7 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
     maps = calibration.sensitivities().numpy()
     np.testing.assert_allclose(np.linalg.norm(maps, axis=0), 1, atol=1e-5)
     inner = (x**2 + y**2) < 0.65**2
-    # up to one phase per pixel, which no data can tell
+    # up to one phase per pixel, which the data do not determine
     agreement = np.abs((maps.conj() * truth).sum(0))[inner]
     assert agreement.min() > 0.99
     assert agreement.mean() > 0.998

@@ -5,7 +5,7 @@ from spokestream.gadgets.imaging.foreground import foreground
 
 
 def test_tissue_is_kept_through_shading_and_air_and_bone_are_not(rng):
-    """A disc whose brightness falls tenfold from rim to centre, with a dark ring in it, under noise."""
+    """A disc with noise, ten times darker in the centre than at the rim, which contains a dark ring."""
     y, x = np.mgrid[-1:1:121j, -1:1:111j]
     radius = np.hypot(x, y)
     body = (radius < 0.7) & ~((radius > 0.2) & (radius < 0.28))

@@ -14,7 +14,7 @@ def spokes(n=5, samples=37, center=18.0, oversampling=2.0):
 
 
 def kernel(k, matrix=MATRIX):
-    """exp(2 pi i k.r) at every sample and pixel, r from pixel n // 2 in fields of view."""
+    """The factor exp(2 pi i k.r) for every sample and pixel, with r from pixel n // 2 in fields of view."""
     ny, nx = matrix
     y, x = (np.arange(n) - n // 2 for n in matrix)
     phase = k[..., 1, None, None] * (y / ny)[:, None] + k[..., 0, None, None] * (x / nx)
@@ -36,7 +36,7 @@ def test_adjoint_equals_the_exact_sum(rng, tolerance):
 
 
 def test_adjoint_is_the_adjoint_of_the_exact_forward_transform(rng):
-    """<A x, d> = <x, A^H d> with A summed exactly: a conjugation or an axis swapped breaks it."""
+    """<A x, d> = <x, A^H d>, with A computed exactly: a wrong conjugation or a swapped axis would be an error."""
     k, data, image = spokes(), complex_normal(rng, 1, 5, 37), complex_normal(rng, *MATRIX)
     forward = np.einsum("yx,snyx->sn", image, kernel(k).conj())
     back = adjoint(RadialGrid(MATRIX, 1, 1e-4), data, k)[0] * (MATRIX[0] * MATRIX[1])
@@ -68,7 +68,7 @@ def test_density_weights_sum_to_the_area_of_the_disc():
 
 
 def test_density_compensated_gridding_of_dense_spokes_returns_the_object():
-    """A smooth object, sampled exactly: amplitude, place and orientation come back."""
+    """Gridding of exact samples of a smooth object gives its amplitude, position and orientation."""
     ny, nx = 31, 31
     y, x = np.mgrid[:ny, :nx]
     truth = np.exp(-((x - 18) ** 2 + 1.5 * (y - 12) ** 2) / 18) * np.exp(0.5j)

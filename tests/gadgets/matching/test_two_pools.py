@@ -1,4 +1,4 @@
-"""The bounded search against brute force: every combination, formed one by one in double precision."""
+"""The search with bounds against an exhaustive search over all combinations in double precision."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def dictionary():
 
 
 def fingerprints(sequence, n, noise, rng, basis):
-    """Random voxels, off the grid, through the basis; `noise` relative to the mean signal of a frame."""
+    """Coefficients of random voxels with values between those of the grid; `noise` is relative to the mean frame."""
     truth = {
         "ff": rng.uniform(0, 1, n) ** 1.5,
         "t1h2o_ms": rng.uniform(700, 1900, n),
@@ -34,17 +34,17 @@ def fingerprints(sequence, n, noise, rng, basis):
 
 
 def exhaustive(y, dictionary, basis):
-    """Argmax over (b1, deltaf, t1h2o, t1fat) of the energy of the best mixture; no bound, no compression."""
+    """The combination (b1, deltaf, t1h2o, t1fat) of most energy, found without bounds and without compression."""
     grid = dictionary.grid
     y = y / basis.noise
     water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
     fat = fat * dictionary.spectrum.phasor(basis.te_ms)
-    turn = np.exp(2j * np.pi * grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
+    phase = np.exp(2j * np.pi * grid.deltaf_hz[:, None] * basis.te_ms * 1e-3)
     best = np.full(len(y), -1.0)
     index = np.zeros(len(y), int)
     for b in range(len(grid.b1)):
-        turned = y.astype(np.complex128)[:, None] * turn
-        cw, cf = turned @ water[b].T, turned @ fat[b].conj().T
+        demodulated = y.astype(np.complex128)[:, None] * phase
+        cw, cf = demodulated @ water[b].T, demodulated @ fat[b].conj().T
         ww, ff = (water[b] ** 2).sum(1), (np.abs(fat[b]) ** 2).sum(1)
         wf = (fat[b].real @ water[b].T).T
         energy = generalised_eigenvalue(cw[..., None], cf[..., None, :], ww[:, None], ff, wf).reshape(len(y), -1)
@@ -55,7 +55,7 @@ def exhaustive(y, dictionary, basis):
 
 
 def generalised_eigenvalue(cw, cf, ww, ff, wf):
-    """The best of: both pools with amplitudes of one sign, water alone, fat alone."""
+    """The largest energy of: both pools with amplitudes of one sign, water alone, fat alone."""
     m11, m22, r = np.abs(cw) ** 2, np.abs(cf) ** 2, (cw * cf.conj()).real
     a, b, c = ww * ff - wf**2, -(m11 * ff + m22 * ww - 2 * r * wf), m11 * m22 - r**2
     root = (-b + np.sqrt(np.maximum(b * b - 4 * a * c, 0))) / (2 * a)
@@ -75,7 +75,7 @@ def test_bounded_search_agrees_with_exhaustive_search(dictionary, noise):
         for column in zip(*(exhaustive(part, dictionary, basis) for part in np.array_split(y, 40)), strict=True)
     )
     same = (match.index["b1"] == b1) & (match.index["deltaf"] == deltaf)
-    # an absent pool has no T1 to agree on
+    # the T1 of an absent pool is not compared
     same &= (match.index["t1h2o"] == t1h2o) | (match.fraction == 1)
     same &= (match.index["t1fat"] == t1fat) | (match.fraction == 0)
     assert same.mean() >= 0.999
@@ -124,7 +124,7 @@ def test_values_on_the_grid_are_found_exactly(dictionary):
 
 
 def test_mixture_is_the_maximum_over_fat_fractions(rng):
-    """Against a fine scan of FF in [0, 1], for random atoms and data."""
+    """The closed form equals the maximum over a fine grid of FF in [0, 1], for random atoms and data."""
     for _ in range(50):
         w, f = rng.standard_normal((2, 6)), rng.standard_normal((2, 6))
         w, f, y = w[0] + 0j, f[0] + 1j * f[1], rng.standard_normal(6) + 1j * rng.standard_normal(6)
@@ -154,7 +154,7 @@ def test_values_that_are_not_finite_are_refused(dictionary):
     basis = frame_basis(dictionary.sequence)
     atoms = TwoPoolAtoms(dictionary, basis)
     y = torch.zeros((2, 175), dtype=torch.complex64)
-    assert (match_two_pools(y, atoms).correlation == 0).all()  # silence matches nothing, but is no error
+    assert (match_two_pools(y, atoms).correlation == 0).all()  # a signal of 0 has no match, but is no error
     y[1, 3] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         match_two_pools(y, atoms)
@@ -167,7 +167,7 @@ def test_no_voxel_at_all(dictionary):
 
 
 def test_frames_that_are_missing_are_missing_from_the_atoms_too(dictionary):
-    """Without that, 16 missing frames of 175 turn a T1 of 1,200 ms into 820 ms, and the match still looks good."""
+    """Otherwise, 16 missing frames of 175 change a T1 of 1,200 ms to 820 ms, and the correlation is still high."""
     basis = compressed_basis(dictionary.sequence, dictionary.atoms)
     signal = voxel_signal(dictionary.sequence, [0.3], [1200.0], [300.0], [20.0], [0.8])
     frames = frame_means(signal.real, 8) + 1j * frame_means(signal.imag, 8)

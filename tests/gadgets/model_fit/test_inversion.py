@@ -1,4 +1,4 @@
-"""The efficiency of an inversion, from fingerprints that another engine made with one."""
+"""The inversion efficiency, estimated from fingerprints that another engine simulated."""
 
 import logging
 
@@ -30,7 +30,7 @@ def closed_form(dictionary, basis):
 
 
 def exam(dictionary, basis, efficiency, rng):
-    """Coefficients (K, y, x) of muscle at all stages of fatty replacement, noisy as few spokes make them; its maps."""
+    """Coefficients (K, y, x) of muscle at all stages of fatty replacement, with the noise of few spokes, and maps."""
     t1 = rng.integers(len(T1_MS), size=SHAPE)
     b1 = rng.integers(len(B1), size=SHAPE)
     ff, deltaf = rng.uniform(0, 0.9, SHAPE), rng.uniform(-40, 40, SHAPE)
@@ -60,26 +60,26 @@ def test_it_is_found_to_half_a_percent(dictionary, basis, closed_form, efficienc
     assert found == pytest.approx(efficiency, abs=0.005)
 
 
-def test_maps_that_were_made_for_another_efficiency_tell_the_same(dictionary, basis, closed_form):
-    # a perfect inversion is assumed, so that the efficiency is taken for a shorter T1 of water and fat
+def test_maps_that_were_made_for_another_efficiency_give_the_same_estimate(dictionary, basis, closed_form):
+    # these maps assume a perfect inversion, so that the efficiency makes the T1 of water and fat wrong
     coefficients, maps = exam(dictionary, basis, 0.95, np.random.default_rng(2))
     wrong = {**maps, "t1h2o": 0.95 * maps["t1h2o"], "t1fat": 0.97 * maps["t1fat"], "b1": 1.01 * maps["b1"]}
     found = inversion_efficiency(coefficients, basis, wrong, np.ones(SHAPE, bool), closed_form)
     assert found == pytest.approx(0.95, abs=0.008)
 
 
-def test_the_closed_form_follows_the_efficiency_in_a_straight_line(dictionary, basis, closed_form):
+def test_the_closed_form_is_linear_in_the_efficiency(dictionary, basis, closed_form):
     rng = np.random.default_rng(3)
     tissue = [torch.tensor(rng.uniform(*span, 40), dtype=torch.float32) for span in ((0, 1), (600, 2000), (250, 450))]
     tissue += [torch.zeros(40), torch.tensor(rng.uniform(0.4, 1.1, 40), dtype=torch.float32)]
     for efficiency in (0.8, 0.97):
-        found, slopes = closed_form.at(*tissue, efficiency=efficiency)
+        found, derivatives = closed_form.at(*tissue, efficiency=efficiency)
         wanted = _exact(dictionary, basis, [t.numpy() for t in tissue], efficiency)
         error = np.linalg.norm(found.numpy() - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
         assert error.max() < 2e-3
         ahead = _exact(dictionary, basis, [t.numpy() for t in tissue], efficiency + 0.01)
         quotient = (ahead - wanted) / 0.01
-        error = np.linalg.norm(slopes[:, 5].numpy() - quotient, axis=1) / np.linalg.norm(quotient, axis=1)
+        error = np.linalg.norm(derivatives[:, 5].numpy() - quotient, axis=1) / np.linalg.norm(quotient, axis=1)
         assert error.max() < 0.02
 
 
@@ -92,25 +92,25 @@ def _exact(dictionary, basis, tissue, efficiency):
     return frame_means(mixed, basis.spokes_per_frame) @ basis.weights / basis.noise
 
 
-def test_without_a_voxel_it_is_what_is_expected(dictionary, basis, closed_form):
+def test_without_a_voxel_it_is_the_expected_efficiency(dictionary, basis, closed_form):
     coefficients, maps = exam(dictionary, basis, 0.9, np.random.default_rng(4))
     assert inversion_efficiency(coefficients, basis, maps, np.zeros(SHAPE, bool), closed_form) == EXPECTED
 
 
-@pytest.mark.parametrize("share", [1.0, 0.3])
-def test_the_number_of_threads_changes_no_bit(dictionary, basis, closed_form, share):
+@pytest.mark.parametrize("fraction", [1.0, 0.3])
+def test_the_number_of_threads_changes_no_bit(dictionary, basis, closed_form, fraction):
     rng = np.random.default_rng(6)
     coefficients, maps = exam(dictionary, basis, 0.93, rng)
-    there = rng.random(SHAPE) < share
+    mask = rng.random(SHAPE) < fraction
     found, before = set(), torch.get_num_threads()
     for threads in (1, 2, 3, 4):
         torch.set_num_threads(threads)
-        found.add(inversion_efficiency(coefficients, basis, maps, there, closed_form))
+        found.add(inversion_efficiency(coefficients, basis, maps, mask, closed_form))
     torch.set_num_threads(before)
     assert len(found) == 1
 
 
-def test_no_more_voxels_are_taken_than_suffice(dictionary, basis, monkeypatch):
+def test_only_as_many_voxels_are_used_as_suffice(dictionary, basis, monkeypatch):
     monkeypatch.setattr("spokestream.gadgets.model_fit.inversion.MOST_VOXELS", 4000)
     coefficients, maps = exam(dictionary, basis, 0.93, np.random.default_rng(7))
     taken = []
@@ -129,7 +129,7 @@ RANGES = {"ff": (0, 1), "t1h2o": (0, 2300), "t1fat": (0, 475), "deltaf": (-120, 
 
 
 class Oracle(torch.nn.Module):
-    """Knows the maps; as the standard deviation of off-resonance it gives the efficiency that it is told."""
+    """A network that gives the true maps. Its standard deviation of off-resonance is the nominal efficiency."""
 
     def __init__(self, maps):
         super().__init__()
@@ -144,11 +144,11 @@ class Oracle(torch.nn.Module):
         return x
 
 
-def slice_and_oracle(dictionary, basis, efficiency, known):
-    """A slice with that efficiency, and the gadget with an oracle that knows such a range."""
+def slice_and_oracle(dictionary, basis, efficiency, trained):
+    """A slice with an efficiency, and the gadget with an oracle that was trained for a range of efficiencies."""
     coefficients, maps = exam(dictionary, basis, efficiency, np.random.default_rng(5))
     outputs = tuple(Output(name, float(low), float(high), name == "deltaf") for name, (low, high) in RANGES.items())
-    contract = Contract("oracle", dictionary.sequence, basis, 6, 0, 1, 16, outputs, known)
+    contract = Contract("oracle", dictionary.sequence, basis, 6, 0, 1, 16, outputs, trained)
     archive = NetworkArchive(contract, torch.jit.script(Oracle(maps).eval()), "0123456789ab")
     ny, nx = SHAPE
     header = ScanHeader("", (2 * nx, 2 * ny, 1), (2.0 * nx, 2.0 * ny, 8.0), (nx, ny, 1), (1.0 * nx, 1.0 * ny, 8.0))
@@ -158,45 +158,45 @@ def slice_and_oracle(dictionary, basis, efficiency, known):
     return Fingerprints(coefficients, basis, np.ones(SHAPE, bool), 4, geometry), gadget
 
 
-def told(maps):
-    """What the oracle was told, in every voxel."""
+def nominal(maps):
+    """The nominal efficiency that the oracle got, the same in every voxel."""
     values = np.unique(maps.maps["deltaf_std"] / 240)
     assert np.ptp(values) < 1e-6
     return values[0]
 
 
-def test_a_network_that_wants_to_know_is_told_and_so_is_the_client(dictionary, basis, caplog):
-    message, gadget = slice_and_oracle(dictionary, basis, 0.9, known=(0.85, 1.0))
+def test_a_conditioned_network_gets_the_efficiency_of_the_slice(dictionary, basis, caplog):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.9, trained=(0.85, 1.0))
     (found,) = gadget.feed(message)
     assert found.inversion_efficiency == pytest.approx(0.9, abs=0.01)
-    assert told(found) == pytest.approx(found.inversion_efficiency, abs=1e-6)
+    assert nominal(found) == pytest.approx(found.inversion_efficiency, abs=1e-6)
     assert not caplog.records
 
 
-def test_a_network_is_told_the_nearest_that_it_knows_and_the_client_that_it_is_not_so(dictionary, basis, caplog):
-    message, gadget = slice_and_oracle(dictionary, basis, 0.85, known=(0.9, 1.0))
+def test_outside_the_trained_range_the_network_gets_its_nearest_end_and_the_client_a_warning(dictionary, basis, caplog):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.85, trained=(0.9, 1.0))
     (found,) = gadget.feed(message)
     assert found.inversion_efficiency == pytest.approx(0.85, abs=0.01)
-    assert told(found) == pytest.approx(0.9, abs=1e-6)
+    assert nominal(found) == pytest.approx(0.9, abs=1e-6)
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"The inversion in slice 5 is {found.inversion_efficiency:.2f} efficient, but the network knows 0.90 to 1.00: "
-        "T1 may be off."
+        f"The inversion efficiency in slice 5 is {found.inversion_efficiency:.2f}, but the network was trained for "
+        "0.90 to 1.00: T1 may be wrong."
     )
 
 
-def test_half_a_percent_outside_is_not_worth_a_word(dictionary, basis, caplog):
-    message, gadget = slice_and_oracle(dictionary, basis, 0.895, known=(0.9, 1.0))
+def test_half_a_percent_outside_the_trained_range_gives_no_warning(dictionary, basis, caplog):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.895, trained=(0.9, 1.0))
     (found,) = gadget.feed(message)
     assert found.inversion_efficiency < 0.9
-    assert told(found) == pytest.approx(0.9, abs=1e-6)
+    assert nominal(found) == pytest.approx(0.9, abs=1e-6)
     assert not caplog.records
 
 
-def test_maps_of_a_network_that_is_not_told_tell_it_all_the_same(dictionary, basis):
-    message, gadget = slice_and_oracle(dictionary, basis, 0.9, known=None)
+def test_the_efficiency_is_also_found_with_a_network_that_is_not_conditioned_on_it(dictionary, basis):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.9, trained=None)
     (found,) = gadget.feed(message)
-    assert told(found) == 1
+    assert nominal(found) == 1
     assert found.inversion_efficiency == pytest.approx(0.9, abs=0.01)
 
 

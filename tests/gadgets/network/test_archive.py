@@ -52,8 +52,10 @@ def test_a_contract_survives_the_archive_to_the_bit(path):
         assert getattr(read, name) == getattr(written, name)
 
 
-def test_what_a_network_is_told_and_how_it_was_demodulated_survive(tmp_path):
-    path = write_toy_archive(tmp_path / "told.pt", outputs=FIVE_MAPS, efficiency=(0.9, 1.0), demodulation_hz=-150.0)
+def test_the_efficiencies_and_the_demodulation_survive(tmp_path):
+    path = write_toy_archive(
+        tmp_path / "conditioned.pt", outputs=FIVE_MAPS, efficiency=(0.9, 1.0), demodulation_hz=-150.0
+    )
     contract = load_archive(path).contract
     assert (contract.efficiency, contract.demodulation_hz) == ((0.9, 1.0), -150.0)
     given = json.loads(contract_json(contract))["input"]
@@ -75,13 +77,13 @@ def test_the_archive_has_the_layout_that_others_read(path):
     assert np.shape(table["input"]["basis"]["weights"]) == (10, len(table["input"]["basis"]["te_ms"]))
 
 
-def test_the_module_gives_after_loading_what_it_gave_before(path):
+def test_a_loaded_module_gives_the_same_result(path):
     archive = load_archive(path)
     patches = torch.linspace(-1, 1, archive.contract.channels * 99).reshape(1, -1, 11, 9)
     assert torch.equal(archive.module(patches), toy_module(toy_contract())(patches))
 
 
-def test_loading_says_nothing_to_the_person_at_the_console(path):
+def test_loading_prints_nothing(path):
     program = f"""
 import spokestream.gadgets.map_images
 from pathlib import Path
@@ -144,7 +146,7 @@ def test_an_impossible_contract_is_refused_in_one_sentence(path, tmp_path, keys,
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"format": NaN}', "\x00", "\ud800"])
-def test_what_is_no_contract_is_refused(text):
+def test_a_text_that_is_no_contract_is_refused(text):
     with pytest.raises(FileError, match="contract"):
         parse_contract(text)
 
@@ -189,7 +191,7 @@ def test_a_contract_that_cannot_be_unpacked_is_refused(tmp_path):
         load_archive(path)
 
 
-def test_a_contract_that_ends_before_it_says_is_refused(tmp_path):
+def test_a_contract_that_is_shorter_than_stated_is_refused(tmp_path):
     path = tmp_path / "short.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
         file.writestr("toy/extra/contract.json", contract_json(toy_contract()))
@@ -210,8 +212,8 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_an_archive_cut_short_anywhere_is_refused(path, tmp_path):
     data = path.read_bytes()
     cut = tmp_path / "cut.pt"
-    for share in (0.1, 0.5, 0.9, 0.999):
-        cut.write_bytes(data[: int(share * len(data))])
+    for fraction in (0.1, 0.5, 0.9, 0.999):
+        cut.write_bytes(data[: int(fraction * len(data))])
         with pytest.raises(FileError, match="is no network archive"):
             load_archive(cut)
 

@@ -22,7 +22,7 @@ def thigh():
 
 @pytest.mark.parametrize("kind", [compressed_basis, frame_basis])
 @pytest.mark.parametrize("missing", [[40], [3, 60, 61, 62, 63, 64, 150], list(range(100, 112))])
-def test_refilling_comes_far_closer_to_the_whole_slice_than_leaving_it(thigh, kind, missing):
+def test_refilled_coefficients_are_much_closer_to_the_complete_slice(thigh, kind, missing):
     sequence, atoms, frames = thigh
     basis = kind(sequence, atoms)
     whole, seen = frames @ basis.weights, frames @ basis.without(missing).weights
@@ -44,7 +44,7 @@ def test_echo_times_do_not_mix(thigh):
     assert not matrix[basis.te_ms[:, None] != basis.te_ms].any()
 
 
-def test_refilling_does_not_amplify_noise_that_it_cannot_see_through(thigh):
+def test_refilling_does_not_amplify_noise(thigh):
     sequence, atoms, frames = thigh
     basis = compressed_basis(sequence, atoms)
     missing = list(range(0, 60))
@@ -63,7 +63,7 @@ def test_an_echo_time_without_any_frame_cannot_be_refilled():
         refill(compressed_basis(sequence, atoms), [8, 9], atoms)
 
 
-def test_missing_frames_are_told_from_another_basis():
+def test_missing_frames_are_distinguished_from_another_basis():
     sequence = short_sequence()
     atoms = build_dictionary(sequence).atoms
     basis = compressed_basis(sequence, atoms)

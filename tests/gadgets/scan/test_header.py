@@ -1,4 +1,4 @@
-"""What a header may say, and what it may not."""
+"""Headers that are accepted, and headers that are refused."""
 
 import numpy as np
 import pytest

@@ -121,7 +121,7 @@ def test_regions_are_muscles_where_an_anatomy_has_them():
 
 
 def test_subjects_that_a_network_has_learnt_from_are_refused(folder):
-    known = oracle("parrot", folder, learnt=frozenset((3, 41)))
+    known = oracle("parrot", folder, trained_on=frozenset((3, 41)))
     with pytest.raises(InputError, match=r"'parrot' was trained on subject 41 of .*held-out"):
         evaluate([folder], [known])
 
@@ -153,7 +153,7 @@ def archive(folder, tmp_path_factory):
 
 def test_an_archive_says_what_it_has_learnt_from(archive):
     network = reconstructor(str(archive), device="cpu", precision="float32")
-    assert (network.name, network.network, network.learnt) == ("toy", "fang2019", {0, 1, 2})
+    assert (network.name, network.network, network.trained_on) == ("toy", "fang2019", {0, 1, 2})
     assert network.about["training"]["hours"] == 7.25
     assert network.about["precision"] == "float32"
     assert len(network.about["digest"]) == 12

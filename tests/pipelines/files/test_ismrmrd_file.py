@@ -30,7 +30,7 @@ def write(path, acquisitions, group="dataset", xml=XML):
 
 @pytest.fixture
 def scan_file(tmp_path):
-    """Eleven acquisitions of unequal shapes, every header byte random."""
+    """A file of eleven acquisitions with different shapes and random bytes in all headers."""
     rng = np.random.default_rng(5)
     shapes = [(13 + i % 3, 1 + i % 4, (0, 2, 3)[i % 3]) for i in range(11)]
     return write(tmp_path / "scan.h5", [random_acquisition(rng, *shape) for shape in shapes])
@@ -101,7 +101,7 @@ def test_the_only_measurement_is_found_whatever_its_name(tmp_path):
     assert (read_scan(path).group, read_scan(path).n_acquisitions) == ("dataset", 3)
 
 
-def test_what_is_no_scan_is_refused_in_one_sentence(tmp_path):
+def test_a_file_that_is_no_scan_is_refused_in_one_sentence(tmp_path):
     def refused(path, match):
         with pytest.raises(ScanError, match=match) as caught:
             read_scan(path)
@@ -156,7 +156,7 @@ def test_truncated_files_end_in_a_scan_error(scan_file, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_claim_of_endless_acquisitions_is_refused(scan_file):
+def test_a_file_that_lists_too_many_acquisitions_is_refused(scan_file):
     with h5py.File(scan_file, "r+") as file:
         file["dataset/data"].resize(2**50, axis=0)
     with pytest.raises(ScanError, match="more than it has bytes"):

@@ -10,14 +10,14 @@ from nibabel.nifti1 import Nifti1Image
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.nifti import slice_affine
-from spokestream.pipelines.files.outputs import Report, map_volumes, write_outputs
+from spokestream.pipelines.files.outputs import ReconstructionReport, map_volumes, write_outputs
 
 
 def report():
-    return Report("scan.h5", "mrf_t1ff", 10, 3, 1.5, 0.2, 100.0)
+    return ReconstructionReport("scan.h5", "mrf_t1ff", 10, 3, 1.5, 0.2, 100.0)
 
 
-def test_maps_h5_holds_the_very_images(tmp_path):
+def test_maps_h5_contains_the_images_unchanged(tmp_path):
     images = example_images(2)
     write_outputs(tmp_path / "new" / "maps", images, "<é/>", report())
     with ismrmrd.Dataset(tmp_path / "new/maps/maps.h5", mode="r") as file:
@@ -92,16 +92,16 @@ def test_the_results_do_not_depend_on_the_clock(tmp_path, monkeypatch):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
-def test_the_report_tells_provenance_and_what_was_wrong(tmp_path):
+def test_the_report_contains_provenance_and_irregularities(tmp_path):
     write_outputs(tmp_path, example_images(2), "<x/>", report())
-    told = json.loads((tmp_path / "report.json").read_text())
-    assert told["provenance"]["trajectory"] == "embedded"
-    assert "map" not in told["provenance"]
-    assert [row["missing"] for row in told["integrity"] if row["map"] == "ff"] == [0, 1]
-    assert told["integrity"][0]["clipped"] == 0
-    assert told["versions"]["ismrmrd"]
-    assert told["machine"]["cpus"] >= 1
-    assert set(told["files"]) == {p.name for p in tmp_path.iterdir()} - {"report.json"}
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["provenance"]["trajectory"] == "embedded"
+    assert "map" not in written["provenance"]
+    assert [row["missing"] for row in written["integrity"] if row["map"] == "ff"] == [0, 1]
+    assert written["integrity"][0]["clipped"] == 0
+    assert written["versions"]["ismrmrd"]
+    assert written["machine"]["cpus"] >= 1
+    assert set(written["files"]) == {p.name for p in tmp_path.iterdir()} - {"report.json"}
 
 
 def test_the_overview_shows_at_most_five_slices_and_an_empty_scan(tmp_path):

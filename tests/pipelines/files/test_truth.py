@@ -7,7 +7,7 @@ from rich.console import Console
 
 from spokestream.errors import FileError, InputError, SpokestreamError
 from spokestream.pipelines.cli.commands.demo import run_demo
-from spokestream.pipelines.files.truth import compare, deviation_table, read_truth, write_comparison
+from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
 
 SHAPE = (2, 9, 11)
@@ -41,7 +41,7 @@ def reconstructed(truth):
 
 def test_bias_and_rmse_are_judged_where_a_map_means_something(truth_file):
     truth = read_truth(truth_file)
-    rows = {(r.name, r.tissue): r for r in compare(reconstructed(truth), truth)}
+    rows = {(r.name, r.tissue): r for r in map_errors(reconstructed(truth), truth)}
     assert {name for name, _ in rows} == {"ff", "t1h2o", "t1fat"}
     assert rows["ff", "muscle"].voxels == rows["ff", "fat"].voxels == 2 * 7 * 3
     assert rows["ff", "fat"].bias == pytest.approx(0.01, rel=1e-3)
@@ -58,14 +58,14 @@ def test_what_was_not_reconstructed_is_not_judged(truth_file):
     maps = {name: volume.copy() for name, volume in reconstructed(truth).items()}
     for volume in maps.values():
         volume[0] = 0
-    rows = {(r.name, r.tissue): r.voxels for r in compare(maps, truth)}
+    rows = {(r.name, r.tissue): r.voxels for r in map_errors(maps, truth)}
     assert rows["ff", "muscle"] == 7 * 3
 
 
 def test_the_table_and_the_figure_come_out(truth_file, tmp_path):
     truth = read_truth(truth_file)
     console = Console(width=100, record=True)
-    console.print(deviation_table(compare(reconstructed(truth), truth)))
+    console.print(error_table(map_errors(reconstructed(truth), truth)))
     text = console.export_text()
     assert "Water T1 (ms)" in text
     assert "+50.0" in text
@@ -85,6 +85,6 @@ def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simula
 def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
     truth = read_truth(truth_file)
     with pytest.raises(InputError, match="differ in shape"):
-        compare({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
+        map_errors({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
     with pytest.raises(FileError, match="not the truth"):
         read_truth(tmp_path / "none.h5")

@@ -5,7 +5,7 @@ import pytest
 from toy_network import write_toy_archive
 
 from spokestream.errors import FileError
-from spokestream.pipelines.node.model_pool import ModelPool, Turns
+from spokestream.pipelines.node.model_pool import FairLock, ModelPool
 
 
 @pytest.fixture
@@ -19,10 +19,10 @@ def wait_until(condition):
 
 
 def test_turns_come_in_the_order_of_arrival_and_one_at_a_time():
-    turns, order, inside = Turns(), [], []
+    turns, order, inside = FairLock(), [], []
 
     def take(number):
-        with turns.turn():
+        with turns.held():
             inside.append(number)
             assert len(inside) == 1
             order.append(number)
@@ -30,7 +30,7 @@ def test_turns_come_in_the_order_of_arrival_and_one_at_a_time():
             inside.remove(number)
 
     threads = [threading.Thread(target=take, args=(number,)) for number in range(12)]
-    with turns.turn():
+    with turns.held():
         for thread in threads:
             queued = len(turns._queue)
             thread.start()
@@ -41,10 +41,10 @@ def test_turns_come_in_the_order_of_arrival_and_one_at_a_time():
 
 
 def test_a_turn_that_fails_ends_all_the_same():
-    turns = Turns()
-    with pytest.raises(KeyError), turns.turn():
+    turns = FairLock()
+    with pytest.raises(KeyError), turns.held():
         raise KeyError
-    with turns.turn():
+    with turns.held():
         pass
 
 
@@ -52,9 +52,9 @@ def test_whoever_gives_up_waiting_leaves_the_queue(monkeypatch):
     def give_up(condition):
         raise KeyboardInterrupt
 
-    turns = Turns()
-    with turns.turn():
-        waiting = turns.turn()
+    turns = FairLock()
+    with turns.held():
+        waiting = turns.held()
         monkeypatch.setattr(turns._changed, "wait_for", give_up)
         with pytest.raises(KeyboardInterrupt):
             waiting.__enter__()

@@ -106,7 +106,7 @@ FAILURES = {
         "Unknown parameters",
     ),
     "a bad readout": (lambda p, r: p.opening().say(wire.Data(r()), wire.Data(r(np.nan))), "holds NaN"),
-    "a defect in the chain": (lambda p, r: p.opening().say(wire.Data(r(666))), "unexpectedly (KeyError"),
+    "a defect in the chain": (lambda p, r: p.opening().say(wire.Data(r(666))), "please report it (KeyError"),
     "garbage in mid-scan": (lambda p, r: p.opening().say(wire.Data(r())).raw(b"\xff" * 9), "65535 is no message id"),
     "a monstrous text": (lambda p, r: p.opening().raw(struct.pack("<HI", 5, 2**32 - 1)), "beyond the limit"),
     "a second header": (lambda p, r: p.opening().raw(HEADER_FIRST), "HEADER after the header"),
