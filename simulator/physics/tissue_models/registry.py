@@ -7,17 +7,10 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
-__all__ = ["TISSUE_MODELS", "model_named", "model_of_maps", "model_of_sequence"]
+__all__ = ["TISSUE_MODELS", "model_of_maps", "model_of_sequence"]
 
 TISSUE_MODELS: dict[str, TissueModel] = {model.name: model for model in (WATER_FAT,)}
 """All tissue models by name."""
-
-
-def model_named(name: str) -> TissueModel:
-    """The model of this name. Raises InputError that lists the known ones."""
-    if name not in TISSUE_MODELS:
-        raise InputError(f"There is no tissue model '{name[:40]}'; known are {', '.join(TISSUE_MODELS)}.")
-    return TISSUE_MODELS[name]
 
 
 def model_of_sequence(sequence: PulseSequence) -> TissueModel:
