@@ -16,7 +16,7 @@ from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
-__all__ = ["mrf_t1ff", "mrf_t1ff_net", "reconstruct_for_gadgetron"]
+__all__ = ["mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2", "reconstruct_for_gadgetron"]
 
 READ_BYTES = 1 << 18
 DRAIN_S = 30.0
@@ -32,6 +32,11 @@ def mrf_t1ff(connection: Any) -> None:
 def mrf_t1ff_net(connection: Any) -> None:
     """Reconstruct the scan of a `gadgetron.external.Connection` by a network."""
     _run(connection, "mrf_t1ff_net")
+
+
+def mrf_t1t2(connection: Any) -> None:
+    """T1 and T2 by dictionary matching, of gradient-spoiled trains."""
+    _run(connection, "mrf_t1t2")
 
 
 def _run(connection: Any, pipeline: str) -> None:

@@ -9,7 +9,15 @@ from spokestream.errors import FileError, InputError
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.settings import check_settings, declarations, setting
 
-__all__ = ["DEFAULT_PIPELINE", "SETTINGS", "StreamSettings", "T1FFNetSettings", "T1FFSettings", "read_site_file"]
+__all__ = [
+    "DEFAULT_PIPELINE",
+    "SETTINGS",
+    "StreamSettings",
+    "T1FFNetSettings",
+    "T1FFSettings",
+    "T1T2Settings",
+    "read_site_file",
+]
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,20 @@ class T1FFNetSettings(StreamSettings):
     )
 
 
-SETTINGS: dict[str, type[StreamSettings]] = {"mrf_t1ff": T1FFSettings, "mrf_t1ff_net": T1FFNetSettings}
+@dataclass(frozen=True)
+class T1T2Settings(StreamSettings):
+    """Settings of the pipeline `mrf_t1t2`: T1 and T2 by dictionary matching."""
+
+    dictionary: Path | None = setting(
+        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
+    )
+
+
+SETTINGS: dict[str, type[StreamSettings]] = {
+    "mrf_t1ff": T1FFSettings,
+    "mrf_t1ff_net": T1FFNetSettings,
+    "mrf_t1t2": T1T2Settings,
+}
 """The settings class of every pipeline, by the name of the pipeline."""
 DEFAULT_PIPELINE = "mrf_t1ff"
 

@@ -21,13 +21,15 @@ from torch import Tensor
 
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.match import Match
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
+from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["OnePoolAtoms"]
 
 CHUNK = 2048
 """Number of voxels that are searched at once; it limits the memory."""
+BLOCK = 4096
+"""Number of atoms that are projected at once; it limits the memory."""
 LARGEST_GROUP = 256
 """Largest number of atoms in a group. More atoms have larger bounds, and fewer need more bounds."""
 DIRECTIONS = 2
@@ -59,7 +61,8 @@ class OnePoolAtoms:
 
     def __init__(self, dictionary: OnePoolDictionary, basis: TemporalBasis) -> None:
         self.dictionary = dictionary
-        atoms = basis.project(dictionary.atoms) / basis.noise
+        blocks = [dictionary.atoms[first : first + BLOCK] for first in range(0, len(dictionary.atoms), BLOCK)]
+        atoms = np.concatenate([basis.project(block) for block in blocks]) / basis.noise
         self._noise = torch.from_numpy(basis.noise.astype(np.float64))
         self._norm = torch.from_numpy(np.linalg.norm(atoms, axis=1))
         unit = atoms / np.maximum(np.linalg.norm(atoms, axis=1, keepdims=True), 1e-30)
@@ -77,9 +80,7 @@ class OnePoolAtoms:
         with workers(threads) as pool:
             parts = list(pool.map(self._search, torch.split(y, CHUNK)))
         place, rho, correlation = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-        shape = tuple(len(axis) for axis in self.dictionary.axes.values())
-        index = dict(zip(self.dictionary.axes, np.unravel_index(place, shape), strict=True))
-        return Match(index, None, rho, correlation)
+        return Match({ATOM: place}, None, rho, correlation)
 
     def _search(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         white = y.to(torch.complex128) / self._noise
@@ -125,12 +126,13 @@ def _bounds(y: Tensor, groups: _Groups) -> Tensor:
     centre = _times(y, groups.centre)
     along = centre.abs()
     phase = centre / along.clamp_min(1e-30)
-    z = _times(y, groups.directions).unflatten(1, (-1, DIRECTIONS)) * phase.conj()[..., None]
+    z = _times(y, groups.directions).view(len(y), -1, DIRECTIONS) * phase.conj()[..., None]
     in_phase, across = z.real.square().sum(-1).sqrt(), z.imag.square().sum(-1)
     # the in-phase part is largest at the angle where a cos + b sin is, or at the group's largest angle before it
     at_most = torch.minimum(torch.atan2(in_phase, along), groups.angle)
     largest = along * at_most.cos() + in_phase * at_most.sin()
-    return (largest.square() + across * groups.angle.sin().square()).sqrt() + groups.rest
+    bound: Tensor = (largest.square() + across * groups.angle.sin().square()).sqrt() + groups.rest
+    return bound
 
 
 def _grouped(unit: NDArray[Any]) -> _Groups:

@@ -54,6 +54,9 @@ def read_truth(path: str | Path) -> Truth:
             maps = {name: file[name][()] for name in QUANTITIES if name in file}
     except (OSError, KeyError, ValueError) as error:
         raise FileError(f"{path} is not the truth of a simulated scan ({error}).") from None
+    # T1 and T2 of a voxel are those of its water; where there is fat, it has more than one of each
+    of_water = {"t1": "t1h2o", "t2": "t2h2o"}
+    maps |= {name: np.where(maps["ff"] > 0, 0, maps[water]) for name, water in of_water.items() if water in maps}
     bony = [i for i, name in enumerate(names) if "bone" in name]
     return Truth(maps, label > 0, np.isin(label, bony))
 
@@ -71,7 +74,7 @@ def map_errors(maps: Mapping[str, Volume], truth: Truth) -> list[MapError]:
     soft = ~truth.bone & (truth.maps["pd"] > SOFT_TISSUE_PD)
     rows = []
     for name, mask in judged.items():
-        for region in model_of_maps(truth.maps).regions:
+        for region in model_of_maps(maps).regions:
             voxels = mask & region.where.mask(truth.maps) & (soft if region.soft_tissue else True)
             error = (maps[name] - truth.maps[name])[voxels].astype(np.float64)
             bias, rmse = (float(np.mean(error)), float(np.sqrt(np.mean(error**2)))) if error.size else (np.nan, np.nan)
@@ -86,7 +89,7 @@ def judged_voxels(maps: Mapping[str, Volume], truth: Truth) -> dict[str, Mask]:
         raise InputError(f"Maps and truth differ in shape: {sorted(shapes)}.")
     both = shown_foreground(maps) & truth.tissue
     judged = {}
-    for parameter in model_of_maps(truth.maps).parameters:
+    for parameter in model_of_maps(maps).parameters:
         if parameter.name in maps and parameter.name in truth.maps:
             where = parameter.quantity.where
             judged[parameter.name] = both & (where.mask(truth.maps) if where else True)

@@ -147,6 +147,10 @@ for _quantity in (
     Quantity("correlation", "Match quality", "1", 108, 0.5, 1, 0.00025, 0, "Image_Other", "viridis"),
     Quantity("residual", "Unexplained signal", "1", 109, 0, 0.5, 0.00025, 0, "Image_Other", "viridis"),
     Quantity("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno"),
+    Quantity("t1", "T1", "ms", 116, 0, 3000, 1, 0, "T1", "viridis", _HOT, "T1",
+             spread=Spread(126, 300, 1), bids=Bids("T1map", "s", 0.001)),
+    Quantity("t2", "T2", "ms", 117, 0, 200, 0.5, 0, "T2", "viridis", _HOT, "T2",
+             spread=Spread(127, 100, 0.25), bids=Bids("T2map", "s", 0.001)),
     Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "viridis", symbol="T2w"),
 ):  # fmt: skip
     declare(_quantity)

@@ -39,9 +39,8 @@ class OnePool(TissueModel):
         return None if sequence.inversion else "The sequence has no inversion, which encodes T1."
 
     def dictionary(self, sequence: PulseSequence, field_t: float | None = None) -> OnePoolDictionary:
-        axes = {"toy_t1": np.arange(400.0, 2001, 100), "b1": np.array([0.6, 0.8, 1.0])}
-        signal = pool_signal(sequence, axes["toy_t1"][:, None], axes["b1"], T2_MS)
-        return OnePoolDictionary(sequence, axes, signal.reshape(-1, len(sequence)))
+        t1_ms, b1 = (x.ravel() for x in np.meshgrid(np.arange(400.0, 2001, 100), [0.6, 0.8, 1.0], indexing="ij"))
+        return OnePoolDictionary(sequence, {"toy_t1": t1_ms, "b1": b1}, pool_signal(sequence, t1_ms, b1, T2_MS))
 
     def load_dictionary(self, path: Path) -> OnePoolDictionary:
         raise FileError(f"{path} is no file of the toy model.")

@@ -11,11 +11,13 @@ from gadgetron_host import module_process
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines import wire
 from spokestream.pipelines.client import send_scan
+from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.recorded_scan import RecordedScan
 from spokestream.pipelines.files.replay import reconstruct, replay
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import select, start_scan
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 
 def inline(scan, pipeline, tmp_path):
@@ -62,9 +64,34 @@ def by_place(images):
     return {(i.image_series_index, i.image_index): i for i in images}
 
 
-@pytest.fixture(scope="module", params=["mrf_t1ff", "mrf_t1ff_net"])
+IMAGES_PER_SLICE = {"mrf_t1ff": 8, "mrf_t1ff_net": 14, "mrf_t1t2": 7}
+FIELDS_OF_VIEW_MM = {"mrf_t1ff": (350, 350, 8), "mrf_t1ff_net": (350, 350, 8), "mrf_t1t2": (256, 256, 8)}
+SEQUENCES = {
+    "mrf_t1ff": "t1ff-2d-1400, 1400 spokes",
+    "mrf_t1ff_net": "t1ff-2d-1400, 1400 spokes",
+    "mrf_t1t2": "fisp-song-200, 200 spokes",
+}
+SOURCES = {
+    "mrf_t1ff": ("dictionary", "closed form"),
+    "mrf_t1ff_net": ("network", "ours"),
+    "mrf_t1t2": ("dictionary", "phase graphs"),
+}
+
+
+@pytest.fixture(scope="module", params=list(IMAGES_PER_SLICE))
 def pipeline(request):
     return request.param
+
+
+@pytest.fixture(scope="module")
+def scan(scan_path, pipeline, tmp_path_factory):
+    """Two slices of tissue that the pipeline maps, in a sequence that encodes it."""
+    if pipeline != "mrf_t1t2":
+        return read_scan(scan_path)
+    path = tmp_path_factory.mktemp("brain") / "brain.h5"
+    settings = SimulationSettings(anatomy="brain", matrix=48, coils=5, slices=2, seed=3, sequence="fisp-song-200")
+    simulate_scan(path, settings)
+    return read_scan(path)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +103,7 @@ def expected(scan, pipeline, tmp_path_factory):
 def test_the_same_images_bit_for_bit(run, scan, pipeline, expected, tmp_path):
     images = by_place(run(scan, pipeline, tmp_path))
     assert images.keys() == expected.keys()
-    assert len(expected) == 2 * {"mrf_t1ff": 8, "mrf_t1ff_net": 14}[pipeline]  # of two slices
+    assert len(expected) == 2 * IMAGES_PER_SLICE[pipeline]  # of two slices
     for place, image in images.items():
         assert image.data.tobytes() == expected[place].data.tobytes()
         assert dict(image.meta) == dict(expected[place].meta)
@@ -94,17 +121,16 @@ def test_geometry_is_that_of_each_slice_and_provenance_is_told(scan, pipeline, e
         for field in ("position", "read_dir", "phase_dir", "slice_dir", "patient_table_position"):
             assert list(getattr(image, field)) == list(getattr(spoke, field))
         assert image.slice == index - 1
-        assert tuple(image.field_of_view) == pytest.approx((350.0, 350.0, 8.0))
+        assert tuple(image.field_of_view) == pytest.approx(FIELDS_OF_VIEW_MM[pipeline])
         assert image.meta["spokestream_trajectory"] == "embedded"
-        assert image.meta["spokestream_sequence"] == "t1ff-2d-1400, 1400 spokes"
-        made_by = {"mrf_t1ff": "dictionary", "mrf_t1ff_net": "network"}[pipeline]
-        assert image.meta[f"spokestream_{made_by}"].startswith(
-            {"dictionary": "closed form", "network": "ours"}[made_by]
-        )
+        assert image.meta["spokestream_sequence"] == SEQUENCES[pipeline]
+        made_by, source = SOURCES[pipeline]
+        assert image.meta[f"spokestream_{made_by}"].startswith(source)
         assert "noise samples" in image.meta["spokestream_noise"]
 
 
-def test_frames_and_compressed_basis_give_nearly_the_same_maps(scan, tmp_path):
+def test_frames_and_compressed_basis_give_nearly_the_same_maps(scan_path, tmp_path):
+    scan = read_scan(scan_path)
     chain = start_scan(select("mrf_t1ff").with_parameters({"basis": "frames"}), scan.xml, logging.getLogger("test"))
     frames = by_place([item for item in run_chain(chain, scan) if isinstance(item, ismrmrd.Image)])
     expected = by_place(inline(scan, "mrf_t1ff", tmp_path))

@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from numpy.polynomial.chebyshev import chebder, chebpts1, chebvander
-from numpy.typing import NDArray
+from numpy.polynomial.chebyshev import chebpts1, chebvander
 from torch import Tensor
 
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import pool_signal
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.tissue_models.chebyshev import chebyshev_values, derivative, from_unit
 
 __all__ = ["B1_RANGE", "T1_RANGE_MS", "PoolPolynomials"]
 
@@ -32,7 +32,7 @@ class PoolPolynomials:
 
     def __init__(self, sequence: PulseSequence, basis: TemporalBasis, t2_ms: float) -> None:
         nodes = chebpts1(NODES)
-        t1_ms, b1 = np.exp(_from_unit(nodes, np.log(T1_RANGE_MS))), _from_unit(nodes, np.array(B1_RANGE))
+        t1_ms, b1 = np.exp(from_unit(nodes, np.log(T1_RANGE_MS))), from_unit(nodes, np.array(B1_RANGE))
         fit = np.linalg.inv(chebvander(nodes, NODES - 1))
         halves = np.ptp(np.log(T1_RANGE_MS)) / 2, np.ptp(B1_RANGE) / 2
 
@@ -40,7 +40,7 @@ class PoolPolynomials:
             # most of the amplitude is proportional to B1; divided by it, the signal is smooth and exact at low B1, too
             signal = pool_signal(sequence, t1_ms[:, None], b1, t2_ms, efficiency) / b1[:, None]
             values = np.einsum("ai,bj,ijk->abk", fit, fit, basis.project(signal) / basis.noise)
-            derivatives = [_derivative(values, axis) / half for axis, half in enumerate(halves)]
+            derivatives = [derivative(values, axis) / half for axis, half in enumerate(halves)]
             return torch.tensor(np.concatenate([values, *derivatives], axis=-1).reshape(NODES**2, -1))
 
         self._n_images = len(basis.te_ms)
@@ -54,30 +54,11 @@ class PoolPolynomials:
         """
         t1_ms, b1 = t1_ms.clamp(*T1_RANGE_MS), b1.clamp(*B1_RANGE)
         low, high = np.log(T1_RANGE_MS)
-        along_t1 = _chebyshev((t1_ms.log() - low) / (high - low) * 2 - 1)
-        along_b1 = _chebyshev((b1 - B1_RANGE[0]) / (B1_RANGE[1] - B1_RANGE[0]) * 2 - 1)
+        along_t1 = chebyshev_values((t1_ms.log() - low) / (high - low) * 2 - 1, NODES)
+        along_b1 = chebyshev_values((b1 - B1_RANGE[0]) / (B1_RANGE[1] - B1_RANGE[0]) * 2 - 1, NODES)
         products = (along_t1[:, :, None] * along_b1[:, None, :]).flatten(1)
         polynomials = self._perfect - (1 - efficiency) * self._per_efficiency
         table = torch.cat((polynomials, self._per_efficiency[:, : self._n_images]), dim=1).float()
         value, in_log_t1, in_b1, in_efficiency = (products @ table).chunk(4, dim=1)
         scale = b1[:, None]
         return scale * value, scale * in_log_t1, value + scale * in_b1, scale * in_efficiency
-
-
-def _chebyshev(x: Tensor) -> Tensor:
-    """The first Chebyshev polynomials (n, nodes) at (n,) values in -1..1."""
-    columns = [torch.ones_like(x), x]
-    while len(columns) < NODES:
-        columns.append(2 * x * columns[-1] - columns[-2])
-    return torch.stack(columns, dim=1)
-
-
-def _from_unit(x: NDArray[np.float64], span: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map values in -1..1 to a range."""
-    return np.asarray(span.mean() + np.ptp(span) / 2 * x)
-
-
-def _derivative(coefficients: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """The Chebyshev coefficients of the derivative along an axis, in the same shape."""
-    padding = [(0, int(a == axis)) for a in range(coefficients.ndim)]
-    return np.pad(chebder(coefficients, axis=axis), padding)

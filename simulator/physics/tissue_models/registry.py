@@ -4,12 +4,13 @@ from collections.abc import Collection
 
 from spokestream.errors import InputError
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = ["TISSUE_MODELS", "model_of_maps", "model_of_sequence"]
 
-TISSUE_MODELS: dict[str, TissueModel] = {model.name: model for model in (WATER_FAT,)}
+TISSUE_MODELS: dict[str, TissueModel] = {model.name: model for model in (WATER_FAT, RELAXATION)}
 """All tissue models by name."""
 
 

@@ -6,7 +6,7 @@ import torch
 from small_scan import complex_normal
 
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
+from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -27,7 +27,8 @@ def sequence():
 @pytest.fixture(scope="module")
 def dictionary(sequence):
     atoms = fingerprint(sequence, T1_MS[:, None], T2_MS).reshape(-1, SPOKES)
-    return OnePoolDictionary(sequence, {"t1": T1_MS, "t2": T2_MS}, atoms)
+    t1, t2 = (x.ravel() for x in np.meshgrid(T1_MS, T2_MS, indexing="ij"))
+    return OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, atoms)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,6 @@ def compared_with_all(y, atoms, noise):
     return product.argmax(1), product.max(1)
 
 
-def place(match):
-    return np.ravel_multi_index((match.index["t1"], match.index["t2"]), (len(T1_MS), len(T2_MS)))
-
-
 def noisy(rng, atoms, n, level):
     """Voxels of random atoms with random phases and noise of a norm `level` times theirs."""
     chosen = atoms[rng.integers(0, len(atoms), n)]
@@ -65,11 +62,11 @@ def test_the_best_atom_is_that_of_a_comparison_with_all(dictionary, basis, level
     rng = np.random.default_rng(7)
     if kind == "complex":  # a phase along the train that differs between atoms, as off-resonance gives
         turn = np.exp(1j * rng.uniform(-1, 1, (len(dictionary.atoms), 1)) * np.linspace(0, 1, SPOKES))
-        dictionary = OnePoolDictionary(dictionary.sequence, dictionary.axes, dictionary.atoms * turn)
+        dictionary = OnePoolDictionary(dictionary.sequence, dictionary.parameters, dictionary.atoms * turn)
     y = noisy(rng, dictionary.atoms, 700, level)
     found = OnePoolAtoms(dictionary, basis).match(y, threads=2)
     index, correlation = compared_with_all(y, dictionary.atoms, basis.noise)
-    np.testing.assert_array_equal(place(found), index)
+    np.testing.assert_array_equal(found.index[ATOM], index)
     np.testing.assert_allclose(found.correlation, correlation, rtol=1e-9)
 
 
@@ -79,20 +76,25 @@ def test_most_groups_are_not_searched(sequence, basis, monkeypatch):
 
     products = []
     times = one_pool._times
-    monkeypatch.setattr(one_pool, "_times", lambda y, m: (products.append(len(y) * m.shape[1]), times(y, m))[1])
-    axes = {"t1": np.geomspace(200, 4000, 160), "t2": np.geomspace(10, 190, 100)}
-    atoms = fingerprint(sequence, axes["t1"][:, None], axes["t2"]).reshape(-1, SPOKES)
-    fine = OnePoolDictionary(sequence, axes, atoms)
+
+    def counted(y, matrix):
+        products.append(len(y) * matrix.shape[1])
+        return times(y, matrix)
+
+    monkeypatch.setattr(one_pool, "_times", counted)
+    t1, t2 = (x.ravel() for x in np.meshgrid(np.geomspace(200, 4000, 160), np.geomspace(10, 190, 100)))
+    atoms = fingerprint(sequence, t1, t2)
+    fine = OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, atoms)
     y = noisy(np.random.default_rng(3), atoms, 500, 0.1)
     OnePoolAtoms(fine, basis).match(y)
     assert sum(products) < 0.5 * len(y) * len(atoms)
 
 
 def test_the_first_of_equal_atoms_is_taken(dictionary, basis):
-    twice = {"copy": np.array([0.0, 1.0]), **dictionary.axes}
+    twice = {"copy": np.repeat([0.0, 1.0], len(dictionary.atoms))}
     doubled = OnePoolDictionary(dictionary.sequence, twice, np.concatenate([dictionary.atoms] * 2))
     y = noisy(np.random.default_rng(5), dictionary.atoms, 300, 0.2)
-    assert not OnePoolAtoms(doubled, basis).match(y).index["copy"].any()
+    assert not doubled.values(OnePoolAtoms(doubled, basis).match(y))["copy"].any()
 
 
 def test_a_voxel_without_signal_has_no_proton_density(dictionary, basis):
@@ -105,6 +107,6 @@ def test_proton_density_and_phase(dictionary, basis):
     atom = dictionary.atoms[400]
     y = torch.from_numpy((2.5 * np.exp(0.7j) * atom)[None].astype(np.complex64))
     found = OnePoolAtoms(dictionary, basis).match(y)
-    assert place(found) == 400
+    assert found.index[ATOM] == 400
     assert found.rho[0] == pytest.approx(2.5 * np.exp(0.7j), rel=1e-6)
     assert found.correlation[0] == pytest.approx(1, abs=1e-9)

@@ -1,0 +1,159 @@
+"""T1 and T2 of one pool: the tissue model of gradient-spoiled MR fingerprinting (Jiang et al., MRM 2015;74:1621).
+
+The signal of a voxel at spoke j is rho exp(i phase) s_j(T1, T2), where s is the signal of extended phase graphs. Its
+flip angles are taken as nominal, and off-resonance only changes the phase of the voxel, because the echo times are
+equal.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.polynomial.chebyshev import chebpts1, chebvander
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spokestream.errors import FileError, ScanError
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
+from spokestream.simulator.physics.dictionaries.t1t2 import load_t1t2_dictionary
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.physics.quantities import Where
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.tissue_models.chebyshev import chebyshev_values, derivative, from_unit
+from spokestream.simulator.physics.tissue_models.tissue_model import FREE, Parameter, Region, TissueModel
+
+__all__ = ["RELAXATION", "Relaxation", "RelaxationSignal"]
+
+T1_RANGE_MS = (100.0, 5000.0)
+T2_RANGE_MS = (5.0, 2500.0)
+NODES = 24
+"""Number of Chebyshev nodes along log T1 and along log T2: errors are those of the phase graphs, 1e-4 or less."""
+STEP = 0.025
+"""Relative distance of neighbouring values of the dictionary."""
+POOR_INVERSION = 0.9
+"""Efficiency at which the signal is computed in addition to 1, for its derivative by the efficiency."""
+
+
+class Relaxation(TissueModel):
+    """T1 and T2."""
+
+    name = "relaxation"
+    title = "T1 and T2"
+    parameters = (Parameter("t1", 0, 5000), Parameter("t2", 0, 2500))
+    regions = (Region("tissue", Where("t1", above=0, below=2500)), Region("fluid", Where("t1", above=2500)))
+
+    def refusal(self, sequence: PulseSequence) -> str | None:
+        """T2 is encoded by magnetisation that pulses refocus, which ideal spoiling destroys."""
+        if sequence.spoiling != "gradient":
+            return (
+                f"T1 and T2 are mapped with gradient-spoiled trains; the spoiling of '{sequence.name}' is "
+                f"{sequence.spoiling}."
+            )
+        if len(sequence.echo_times_ms) > 1:
+            return f"T1 and T2 are mapped with one echo time; '{sequence.name}' has {len(sequence.echo_times_ms)}."
+        if np.ptp(np.round(2 * sequence.rf_phase_deg / 360 % 1, 9) % 1) > 0:
+            return f"T1 and T2 are mapped with real signals; the phases of the pulses of '{sequence.name}' are not."
+        return None
+
+    def dictionary(self, sequence: PulseSequence, field_t: float | None = None) -> OnePoolDictionary:
+        """Atoms in steps of 2.5 % wherever T2 is not longer than T1, interpolated from few phase graphs."""
+        t2_ms, t1_ms = (x.ravel() for x in np.meshgrid(_axis(T2_RANGE_MS), _axis(T1_RANGE_MS), indexing="ij"))
+        possible = t2_ms <= t1_ms
+        t1_ms, t2_ms = t1_ms[possible], t2_ms[possible]
+        coefficients = _coefficients(_node_signals(sequence).astype(np.float32))
+        products = np.einsum("ni,nj->nij", _values(t1_ms, T1_RANGE_MS), _values(t2_ms, T2_RANGE_MS))
+        atoms = products.reshape(len(t1_ms), -1).astype(np.float32) @ coefficients.reshape(NODES**2, -1)
+        return OnePoolDictionary(sequence, {"t1": t1_ms, "t2": t2_ms}, atoms)
+
+    def load_dictionary(self, path: Path) -> OnePoolDictionary:
+        """Read a file that `spokestream dictionary --grid song` (or another grid of T1 and T2) made."""
+        stored = load_t1t2_dictionary(path)
+        if np.iscomplexobj(stored.atoms):
+            raise FileError(f"{path} holds complex signals; T1 and T2 are mapped with real ones.")
+        return OnePoolDictionary(
+            stored.sequence, {"t1": stored.grid.t1_ms, "t2": stored.grid.t2_ms}, stored.signals().astype(np.float32)
+        )
+
+    def closed_form(
+        self, sequence: PulseSequence, basis: TemporalBasis, field_t: float | None = None
+    ) -> "RelaxationSignal":
+        """The signals, interpolated in log T1 and log T2."""
+        return RelaxationSignal(sequence, basis)
+
+
+class RelaxationSignal:
+    """Fingerprints of any T1 and T2 in one scan, and their derivatives; both enter by their logarithm.
+
+    Args:
+        sequence: the scan's pulse sequence.
+        basis: a temporal basis whose frames are the sequence's.
+
+    Raises ScanError for a basis of too few images.
+
+    """
+
+    def __init__(self, sequence: PulseSequence, basis: TemporalBasis) -> None:
+        self.model: TissueModel = RELAXATION
+        self.sequence, self.basis = sequence, basis
+        if 2 * len(basis.te_ms) <= len(self.model.parameters) + FREE:
+            raise ScanError(f"{len(basis.te_ms)} temporal images leave nothing to check the maps with.")
+        perfect, poor = (
+            _coefficients(basis.project(_node_signals(sequence, efficiency)) / basis.noise)
+            for efficiency in (1.0, POOR_INVERSION)
+        )
+        halves = np.ptp(np.log(T1_RANGE_MS)) / 2, np.ptp(np.log(T2_RANGE_MS)) / 2
+        by_parameter = [derivative(perfect, axis) / half for axis, half in enumerate(halves)]
+        by_efficiency = (perfect - poor) / (1 - POOR_INVERSION)
+        tables = np.concatenate([perfect, *by_parameter, by_efficiency], axis=-1)
+        self._tables = torch.tensor(tables.reshape(NODES**2, -1), dtype=torch.float32)
+
+    def through(self, basis: TemporalBasis) -> "RelaxationSignal":
+        """The same fingerprints through another basis, for instance of a slice that lacks frames."""
+        return self if basis is self.basis else RelaxationSignal(self.sequence, basis)
+
+    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+        """See `ClosedForm.at`. T1 and T2 outside their ranges are taken at the ends."""
+        along = [
+            chebyshev_values(_to_unit(values.clamp(*span).log(), span), NODES)
+            for values, span in zip(parameters, (T1_RANGE_MS, T2_RANGE_MS), strict=True)
+        ]
+        products = (along[0][:, :, None] * along[1][:, None, :]).flatten(1)
+        signal, *derivatives = (products @ self._tables).chunk(4, dim=1)
+        signal = signal - (1 - efficiency) * derivatives[-1]
+        return signal.to(torch.complex64), torch.stack(derivatives, dim=1).to(torch.complex64)
+
+
+def _axis(span: tuple[float, float]) -> NDArray[np.float64]:
+    """Values from end to end of a range in steps of about `STEP`."""
+    n = round(np.log(span[1] / span[0]) / STEP) + 1
+    return np.geomspace(*span, n)
+
+
+def _node_signals(sequence: PulseSequence, efficiency: float = 1.0) -> NDArray[np.float64]:
+    """The signals (nodes, nodes, spokes) at the Chebyshev nodes of log T1 and log T2."""
+    nodes = chebpts1(NODES)
+    t1_ms, t2_ms = (np.exp(from_unit(nodes, np.log(span))) for span in (T1_RANGE_MS, T2_RANGE_MS))
+    return np.asarray(fingerprint(sequence, t1_ms[:, None], t2_ms, inversion_efficiency=efficiency))
+
+
+def _coefficients(values: NDArray[Any]) -> NDArray[Any]:
+    """The Chebyshev coefficients (nodes, nodes, K) of values at the nodes."""
+    fit = np.linalg.inv(chebvander(chebpts1(NODES), NODES - 1)).astype(values.dtype)
+    return np.asarray(np.einsum("ai,bj,ijk->abk", fit, fit, values, optimize=True))
+
+
+def _values(values: NDArray[np.float64], span: tuple[float, float]) -> NDArray[np.float64]:
+    """The Chebyshev polynomials (n, nodes) at the logarithms of values."""
+    low, high = np.log(span)
+    return np.asarray(chebvander((np.log(values) - low) / (high - low) * 2 - 1, NODES - 1))
+
+
+def _to_unit(logarithm: Tensor, span: tuple[float, float]) -> Tensor:
+    low, high = math.log(span[0]), math.log(span[1])
+    return (logarithm - low) / (high - low) * 2 - 1
+
+
+RELAXATION = Relaxation()
