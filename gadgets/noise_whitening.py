@@ -1,6 +1,6 @@
 """Noise whitening: decorrelates the coils with the noise covariance, which is measured by the scan's noise readouts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import ismrmrd
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.noise.channels import channels
 from spokestream.gadgets.noise.covariance import concentration, noise_scale, regularised, whitening_matrix
 from spokestream.gadgets.readouts.flags import is_imaging
 from spokestream.gadgets.scan.context import ScanContext
@@ -142,9 +143,3 @@ def _has_noise(covariance: NDArray[np.complex128], spoke: NDArray[np.complex64])
     """The coils (coils,) whose noise was measured."""
     median = np.median(np.abs(spoke.astype(np.complex128)), axis=1)
     return np.asarray(np.diag(covariance).real > (LEAST_NOISE * median) ** 2)
-
-
-def channels(numbers: Iterable[int]) -> str:
-    """The channels as text, counted from 1 as on the scanner: "channels 1 and 3"."""
-    *some, last = [str(number + 1) for number in numbers]
-    return f"channels {', '.join(some)} and {last}" if some else f"channel {last}"

@@ -17,6 +17,7 @@ from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
+from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import StreamSettings, T1FFNetSettings, T1FFSettings
@@ -133,6 +134,7 @@ def _imaging(
     return [
         NoiseWhitening(scan),
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
+        SpokeQuality(scan, settings.max_missing),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
         Gridding(scan, basis),
