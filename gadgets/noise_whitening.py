@@ -29,7 +29,7 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
     """Takes the noise readouts out of the stream, and gives later readouts white noise of unit variance.
 
     Without noise readouts the data are passed on unchanged, and the log says so. The same is done, with a warning, if
-    the noise readouts cannot be of these spokes. Coils whose noise is zero are set to zero, with a warning.
+    the noise readouts cannot be of these spokes. Coils without noise are set to zero, with a warning.
 
     Args:
         scan: the scan.
@@ -46,6 +46,9 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
         self._noise_dwell_us = 0.0
         self._matrix: NDArray[np.complex64] | None = None
         self._settled = False
+        self._left_out: set[int] = set()
+        self._silent = np.zeros(0, np.intp)
+        self._spokes = 0
 
     def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[ismrmrd.Acquisition]:
         """Add a noise readout to the covariance, or whiten an imaging readout."""
@@ -57,10 +60,36 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
             return
         if not self._settled and message.data.any() and np.isfinite(message.data).all():
             self._settle(message)
+        self._count_silent(message.data)
         if self._matrix is not None and message.data.shape[0] == len(self._matrix):
             # readouts with another number of coils are passed on, because Readout counts or refuses them
             message = ismrmrd.Acquisition(message.getHead(), self._matrix @ message.data, message.traj)
         yield message
+
+    def finish(self) -> Iterator[ismrmrd.Acquisition]:
+        """Warn of channels that gave only zeros in some of the spokes that hold signal."""
+        for channel in np.flatnonzero(self._silent):
+            if channel not in self._left_out:
+                self._scan.log.warning(
+                    "%s gave only zeros in %d of %d spokes; the maps may be noisier or wrong.",
+                    channels([int(channel)]).capitalize(),
+                    self._silent[channel],
+                    self._spokes,
+                )
+        return iter(())
+
+    def as_received(self, samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """The samples (coils,) of the channels that become these samples when they are whitened."""
+        return samples if self._matrix is None else np.asarray(np.linalg.pinv(self._matrix) @ samples, np.complex64)
+
+    def _count_silent(self, data: NDArray[np.complex64]) -> None:
+        """Count the channels that are zero in a spoke in which others are not."""
+        if len(self._silent) != len(data):
+            self._silent, self._spokes = np.zeros(len(data), np.intp), 0
+        few = data[:, :: max(1, data.shape[1] // 8)]
+        self._spokes += 1
+        if not few.all() and data.any():
+            self._silent += ~data.any(axis=1)
 
     def _gather(self, readout: ismrmrd.Acquisition) -> None:
         if self._settled:
@@ -119,8 +148,9 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
             covariance = np.diag(np.diag(covariance))
         alive = np.flatnonzero(_has_noise(covariance, spoke))
         if len(alive) < n_coils:
-            dead = sorted(set(range(n_coils)) - set(alive))
-            warn("The noise readouts of %s hold no noise; the spokes were reconstructed without.", channels(dead))
+            self._left_out = set(range(n_coils)) - set(alive.tolist())
+            names = channels(sorted(self._left_out))
+            warn("The noise readouts of %s hold no noise; the maps were computed without %s.", names, names)
         covariance, alike = regularised(covariance[np.ix_(alive, alive)])
         if alike:
             warn(

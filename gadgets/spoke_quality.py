@@ -1,7 +1,7 @@
 """Spoke quality: leaves out spokes that do not belong to their neighbours, and reports jumps of receivers."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -25,6 +25,8 @@ from spokestream.gadgets.spokes.outliers import (
 from spokestream.gadgets.spokes.scale import scale_exponent, scaled
 
 __all__ = ["SpokeQuality"]
+
+Samples = NDArray[np.complex64]
 
 BATCH = 8
 """Number of spokes that are judged together."""
@@ -69,13 +71,17 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
     Args:
         scan: the scan.
         max_missing: largest fraction of a slice's spokes that may be missing, damaged or left out.
+        as_received: gives the samples (coils,) of the channels for whitened ones, so that warnings name channels.
 
     """
 
     accepts = (Spoke, SliceEnd)
 
-    def __init__(self, scan: ScanContext, max_missing: float = 0.1) -> None:
+    def __init__(
+        self, scan: ScanContext, max_missing: float = 0.1, as_received: Callable[[Samples], Samples] = lambda x: x
+    ) -> None:
         self._scan = scan
+        self._as_received = as_received
         self._max_missing = max_missing
         self._runs = runs(scan.sequence)
         self._exponent: int | None = None
@@ -157,7 +163,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         run = {int(self._runs[held.spoke.index]) for held in good}
         if len(good) > BATCH // 2 and len(run) == 1:
             level = complex_median(np.stack([held.features.centre for held in good]))
-            self._levels.append(_Level(good[0].spoke.index, run.pop(), level))
+            self._levels.append(_Level(good[0].spoke.index, run.pop(), self._as_received(level)))
 
     def _report(self, number: int) -> None:
         """Count and warn of what was left out, and of jumps. Raises ScanError if too much was left out."""

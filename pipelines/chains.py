@@ -131,10 +131,11 @@ def _imaging(
     scan: ScanContext, settings: StreamSettings, basis: TemporalBasis, demodulation_hz: float
 ) -> list[Gadget[Any, Any]]:
     """The gadgets from readouts to the fingerprints of a slice."""
+    whitening = NoiseWhitening(scan)
     return [
-        NoiseWhitening(scan),
+        whitening,
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
-        SpokeQuality(scan, settings.max_missing),
+        SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
         Gridding(scan, basis),

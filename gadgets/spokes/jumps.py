@@ -34,7 +34,7 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     """The largest jump of all coils, and the largest jump of single coils.
 
     Args:
-        levels: (blocks, coils) median samples at k = 0 of successive blocks of spokes.
+        levels: (blocks, coils) median samples at k = 0 of successive blocks of spokes, as they were received.
         runs: (blocks,) the run of each block, see `spokestream.gadgets.spokes.outliers.runs`.
 
     """
@@ -55,11 +55,10 @@ def _gain_jump(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
 
 def _coil_jump(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Jump]:
     before, after = levels[:-2], levels[2:]
-    ratio = after / np.where(before == 0, 1, before)
-    common = np.median(ratio.real, axis=1) + 1j * np.median(ratio.imag, axis=1)
-    residual = np.abs(after - common[:, None] * before)
+    expected = _common_factor(before, after)[:, None] * before
+    residual = np.abs(after - expected)
     residual[runs[2:] != runs[:-2]] = 0
-    size = np.maximum(np.abs(after), np.abs(common[:, None] * before))
+    size = np.maximum(np.abs(after), np.abs(expected))
     strong = size > WEAKEST_COIL * np.sqrt((size**2).mean(1, keepdims=True))
     jumping = strong & (residual > LEAST_COIL_STEP * size) & _stands_out(residual)
     if not jumping.any():
@@ -69,6 +68,14 @@ def _coil_jump(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     strongest = coils[np.argmax(residual[first][coils])]
     factor = float(np.abs(after[first, strongest]) / max(float(np.abs(before[first, strongest])), 1e-30))
     return [Jump(first + 1, factor, tuple(int(coil) for coil in coils))]
+
+
+def _common_factor(before: NDArray[np.complex64], after: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """The factor (blocks,) between levels (blocks, coils): that of the coil with which most others agree."""
+    ratio = after / np.where(before == 0, 1, before)
+    disagreement = np.abs(after[:, None] - ratio[:, :, None] * before[:, None]).sum(2)
+    best = disagreement.argmin(1)
+    return np.asarray(ratio[np.arange(len(ratio)), best])
 
 
 def _steps(values: NDArray[np.float64], runs: NDArray[np.intp]) -> NDArray[np.float64]:
