@@ -186,6 +186,10 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             spoke, kind = self._levels[jump.block].spoke, "coil_jumps" if jump.coils else "gain_jumps"
             who = f"of {channels(jump.coils)} " if jump.coils else ""
             why = "was it switched off or exchanged" if jump.coils else "did the receiver gain change"
-            sentence = f"the signal {who}suddenly changes by a factor of {jump.factor:.2g} near spoke {spoke} ({why}?)"
+            factor, degrees = abs(jump.factor), np.angle(jump.factor, deg=True)
+            phase = f" and {degrees:.0f} degrees" if factor > 0.1 and abs(degrees) > 10 else ""
+            sentence = (
+                f"the signal {who}suddenly changes by a factor of {factor:.2g}{phase} near spoke {spoke} ({why}?)"
+            )
             ledger.note(number, kind, sentence)
             warn("Slice %d: %s; the maps may be wrong.", number + 1, sentence)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["Jump", "find_jumps"]
 
 LEAST_STEP = 0.25
-"""Least step of the logarithm of the signal at k = 0: a factor of 1.28."""
+"""Least step of the signal at k = 0 of all coils, relative to its larger side: a factor of 0.75 or 1.33."""
 LEAST_COIL_STEP = 0.5
 """Least step of one coil's signal at k = 0 relative to its larger side, when the step of all coils is taken out."""
 TREND_FACTOR = 3
@@ -24,7 +24,7 @@ class Jump(NamedTuple):
 
     block: int
     """Index of the block of spokes in which it happens."""
-    factor: float
+    factor: complex
     """Signal after it over signal before it."""
     coils: tuple[int, ...]
     """The coils that jump; empty if all do."""
@@ -40,34 +40,29 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     """
     if len(levels) < 3:
         return []
-    return [*_gain_jump(levels, runs), *_coil_jump(levels, runs)]
-
-
-def _gain_jump(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Jump]:
-    log = np.log(np.maximum(np.linalg.norm(levels, axis=1), 1e-30))
-    step = _steps(log[:, None], runs)[:, 0]
-    significant = _stands_out(np.abs(step)[:, None])[:, 0] & (np.abs(step) > LEAST_STEP)
-    if not significant.any():
-        return []
-    first = int(np.argmax(np.where(significant, np.abs(step), 0)))
-    return [Jump(first + 1, float(np.exp(step[first])), ())]
-
-
-def _coil_jump(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Jump]:
-    before, after = levels[:-2], levels[2:]
-    expected = _common_factor(before, after)[:, None] * before
-    residual = np.abs(after - expected)
-    residual[runs[2:] != runs[:-2]] = 0
-    size = np.maximum(np.abs(after), np.abs(expected))
-    strong = size > WEAKEST_COIL * np.sqrt((size**2).mean(1, keepdims=True))
-    jumping = strong & (residual > LEAST_COIL_STEP * size) & _stands_out(residual)
-    if not jumping.any():
-        return []
-    first = int(np.argmax((residual * jumping).max(1)))
-    coils = np.flatnonzero(jumping[max(0, first - 1) : first + 2].any(0))
-    strongest = coils[np.argmax(residual[first][coils])]
-    factor = float(np.abs(after[first, strongest]) / max(float(np.abs(before[first, strongest])), 1e-30))
-    return [Jump(first + 1, factor, tuple(int(coil) for coil in coils))]
+    same_run = runs[2:] == runs[:-2]
+    before, after = levels[:-2], levels[2:]  # the jump may be anywhere in the block between
+    factor = _common_factor(before, after)
+    expected = factor[:, None] * before
+    common = np.abs(factor - 1) * np.linalg.norm(before, axis=1) * same_run
+    size = np.maximum(np.linalg.norm(before, axis=1), np.linalg.norm(expected, axis=1))
+    # where signals pass zero, the factor is large, and multiplies the noise of the levels before it
+    single = np.abs(after - expected) * (same_run * np.sqrt(2 / (1 + np.abs(factor) ** 2)))[:, None]
+    sizes = np.maximum(np.abs(after), np.abs(before))
+    strong = sizes > WEAKEST_COIL * np.sqrt((sizes**2).mean(1, keepdims=True))
+    jumps = []
+    gains = _stands_out(common) & (common > LEAST_STEP * size)
+    if gains.any():
+        block = int(np.argmax(common * gains))
+        jumps.append(Jump(block + 1, complex(factor[block]), ()))
+    coils = _stands_out(single) & (single > LEAST_COIL_STEP * sizes) & strong
+    if coils.any():
+        block = int(np.argmax((single * coils).max(1)))
+        jumping = np.flatnonzero(coils[max(0, block - 1) : block + 2].any(0))
+        largest = int(np.argmax(single[block] * coils[block]))
+        ratio = after[block, largest] / (before[block, largest] or 1)
+        jumps.append(Jump(block + 1, complex(ratio), tuple(int(coil) for coil in jumping)))
+    return jumps
 
 
 def _common_factor(before: NDArray[np.complex64], after: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -76,11 +71,6 @@ def _common_factor(before: NDArray[np.complex64], after: NDArray[np.complex64]) 
     disagreement = np.abs(after[:, None] - ratio[:, :, None] * before[:, None]).sum(2)
     best = disagreement.argmin(1)
     return np.asarray(ratio[np.arange(len(ratio)), best])
-
-
-def _steps(values: NDArray[np.float64], runs: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The steps (blocks - 2, ...) over the blocks between; 0 over the end of a run."""
-    return np.where((runs[2:] == runs[:-2])[:, None], values[2:] - values[:-2], 0)
 
 
 def _stands_out(step: NDArray[np.float64]) -> NDArray[np.bool_]:
