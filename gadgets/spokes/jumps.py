@@ -40,6 +40,8 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     """
     if len(levels) < 3:
         return []
+    levels = levels.astype(np.complex128)
+    levels /= max(float(np.abs(levels).max()), np.finfo(float).tiny)
     same_run = runs[2:] == runs[:-2]
     before, after = levels[:-2], levels[2:]  # the jump may be anywhere in the block between
     factor = _common_factor(before, after)
@@ -65,7 +67,7 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     return jumps
 
 
-def _common_factor(before: NDArray[np.complex64], after: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def _common_factor(before: NDArray[np.complex128], after: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """The factor (blocks,) between levels (blocks, coils): that of the coil with which most others agree."""
     ratio = after / np.where(before == 0, 1, before)
     disagreement = np.abs(after[:, None] - ratio[:, :, None] * before[:, None]).sum(2)
