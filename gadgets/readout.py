@@ -17,8 +17,8 @@ from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["Readout"]
 
-LARGEST_SAMPLE = 1e15
-"""Samples must be smaller, or their squares overflow in single precision. No receiver gives such values."""
+LARGEST_SAMPLE = 1e34
+"""Samples must be smaller, or their sums overflow in single precision. No receiver gives such values."""
 
 
 @dataclass

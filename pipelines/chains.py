@@ -17,6 +17,7 @@ from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
+from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import StreamSettings, T1FFNetSettings, T1FFSettings, T1T2Settings
@@ -154,9 +155,11 @@ def _imaging(
     scan: ScanContext, settings: StreamSettings, basis: TemporalBasis, demodulation_hz: float
 ) -> list[Gadget[Any, Any]]:
     """The gadgets from readouts to the fingerprints of a slice."""
+    whitening = NoiseWhitening(scan)
     return [
-        NoiseWhitening(scan),
+        whitening,
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
+        SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
         Gridding(scan, basis),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
+from spokestream.gadgets.spokes.scale import scale_exponent, scaled
 
 __all__ = ["CoilCalibration", "sensitivities"]
 
@@ -47,6 +48,8 @@ class CoilCalibration:
         if not self._windows:
             raise ValueError("coil sensitivities need at least one frame of spokes")
         windows = np.stack([self._windows[w] for w in sorted(self._windows)])
+        largest = np.abs(windows.view(np.float32)).max(keepdims=True)
+        windows = scaled(windows, scale_exponent(largest))  # single precision must hold the fourth power of the samples
         # cells of the oversampled grid are matrix/grid cycles apart, so its shape gives the field of view in cells
         return sensitivities(torch.from_numpy(windows), self._grid.shape[1:], self._grid.matrix)
 

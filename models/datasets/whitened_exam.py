@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.gadgets.noise_whitening import whitening_matrix
+from spokestream.gadgets.noise.covariance import whitening_matrix
 from spokestream.simulator.exam import Exam
 from spokestream.simulator.simulation_settings import SimulationSettings
 
@@ -18,7 +18,7 @@ class WhitenedExam(Exam):
 
     def __init__(self, settings: SimulationSettings) -> None:
         super().__init__(settings)
-        self.coils = np.tensordot(whitening_matrix(self.covariance, 1.0), self.sensitivities, 1)
+        self.coils = np.tensordot(whitening_matrix(self.covariance), self.sensitivities, 1)
         """(coils, y, x) sensitivities after whitening; noise is white then, with standard deviation `sigma`."""
         self.phantoms = [self.phantom(index) for index in range(settings.slices)]
 

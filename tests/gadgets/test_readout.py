@@ -207,7 +207,7 @@ def test_demodulation_stops_a_spin_of_that_frequency_and_leaves_the_centre(rng):
 
 
 def test_values_that_would_overflow_are_left_out(scan, readouts):
-    readouts[30].data[0, 0] = 1e25
+    readouts[30].data[0, 0] = 1e35
     _, (end,) = run(scan, readouts)
     assert scan.integrity.counts(end.slice) == {"missing": 1, "not_finite": 1}
 

@@ -1,70 +1,14 @@
-"""Whitening, compression and accumulation of a stream of readouts."""
+"""Compression and accumulation of a stream of readouts."""
 
-import ismrmrd
 import numpy as np
 import pytest
 from small_scan import complex_normal
 
-from spokestream.errors import ScanError
 from spokestream.gadgets.coil_compression import CoilCompression, compression_matrix
 from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke, SpokeBlock
-from spokestream.gadgets.noise_whitening import NoiseWhitening, noise_scale, whitening_matrix
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 
 HERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (300, 300, 8))
-
-
-def readout(data, noise=False, dwell_us=2.0):
-    acquisition = ismrmrd.Acquisition.from_array(np.asarray(data, np.complex64))
-    acquisition.sample_time_us = dwell_us
-    if noise:
-        acquisition.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
-    return acquisition
-
-
-def correlated(rng, n_coils, n_samples):
-    mix = complex_normal(rng, n_coils, n_coils) + 2 * np.eye(n_coils)
-    return mix.astype(np.complex64) @ complex_normal(rng, n_coils, n_samples) / np.float32(np.sqrt(2))
-
-
-def test_whitened_noise_has_unit_covariance(scan, rng):
-    samples = correlated(rng, 5, 40000)
-    gadget = NoiseWhitening(scan)
-    assert list(gadget.feed(readout(samples[:, :20000], noise=True))) == []
-    (out,) = gadget.feed(readout(samples[:, 20000:]))
-    covariance = out.data @ out.data.conj().T / 20000
-    np.testing.assert_allclose(covariance, np.eye(5), atol=0.05)
-    assert "20000 noise samples" in scan.provenance["noise"]
-
-
-def test_noise_is_scaled_by_dwell_time_and_bandwidth():
-    assert noise_scale(2.0, 4.0, 1.0) == 2.0  # half the dwell time, twice the bandwidth, twice the variance
-    assert noise_scale(2.0, 2.0, 0.8) == pytest.approx(1.25)
-    assert noise_scale(0.0, 2.0, 0.8) == 1.0
-    matrix = whitening_matrix(np.diag([1.0, 4.0]).astype(complex), 2.0)
-    np.testing.assert_allclose(np.abs(np.diag(matrix)), [1 / np.sqrt(2), 1 / np.sqrt(8)], rtol=1e-6)
-
-
-def test_without_noise_readouts_data_pass_and_the_provenance_says_so(scan, rng):
-    gadget = NoiseWhitening(scan)
-    acquisition = readout(complex_normal(rng, 3, 7))
-    assert list(gadget.feed(acquisition)) == [acquisition]
-    assert scan.provenance["noise"].startswith("none")
-
-
-@pytest.mark.parametrize(
-    ("noise", "sentence"),
-    [
-        (np.zeros((3, 50)), "singular"),
-        (np.full((3, 50), np.nan), "not finite"),
-        (np.ones((2, 50)), "2 coils, the spokes have 3"),
-        (np.eye(3), "3 noise samples cannot"),
-    ],
-)
-def test_noise_that_cannot_whiten_is_refused_in_a_sentence(scan, rng, noise, sentence):
-    gadget = NoiseWhitening(scan)
-    with pytest.raises(ScanError, match=sentence):
-        [list(gadget.feed(r)) for r in (readout(noise, noise=True), readout(complex_normal(rng, 3, 7)))]
 
 
 def spoke(rng, index, n_coils=3, n_samples=7, number=0):

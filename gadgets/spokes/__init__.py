@@ -1,0 +1,1 @@
+"""The mathematics of spokes as numbers: their scale, outliers among neighbours, and jumps of receivers."""

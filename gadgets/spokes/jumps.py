@@ -1,0 +1,83 @@
+"""Jumps: the gain of the receiver, or the signal of one coil, is suddenly another one and stays so."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Jump", "find_jumps"]
+
+LEAST_STEP = 0.25
+"""Least step of the signal at k = 0 of all coils, relative to its larger side: a factor of 0.75 or 1.33."""
+LEAST_COIL_STEP = 0.5
+"""Least step of one coil's signal at k = 0 relative to its larger side, when the step of all coils is taken out."""
+TREND_FACTOR = 3
+"""Least ratio of a step to the steps before and after it. Signals that approach a steady state change gradually."""
+NOISE_FACTOR = 8
+"""Least ratio of a step to the median step of the slice."""
+WEAKEST_COIL = 0.2
+"""Least signal of a coil that is judged, relative to the root mean square over coils."""
+
+
+class Jump(NamedTuple):
+    """A jump within a slice."""
+
+    block: int
+    """Index of the block of spokes in which it happens."""
+    factor: complex
+    """Signal after it over signal before it."""
+    coils: tuple[int, ...]
+    """The coils that jump; empty if all do."""
+
+
+def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Jump]:
+    """The largest jump of all coils, and the largest jump of single coils.
+
+    Args:
+        levels: (blocks, coils) median samples at k = 0 of successive blocks of spokes, as they were received.
+        runs: (blocks,) the run of each block, see `spokestream.gadgets.spokes.outliers.runs`.
+
+    """
+    if len(levels) < 3:
+        return []
+    levels = levels.astype(np.complex128)
+    levels /= max(float(np.abs(levels).max()), np.finfo(float).tiny)
+    same_run = runs[2:] == runs[:-2]
+    before, after = levels[:-2], levels[2:]  # the jump may be anywhere in the block between
+    factor = _common_factor(before, after)
+    expected = factor[:, None] * before
+    common = np.abs(factor - 1) * np.linalg.norm(before, axis=1) * same_run
+    size = np.maximum(np.linalg.norm(before, axis=1), np.linalg.norm(expected, axis=1))
+    # where signals pass zero, the factor is large, and multiplies the noise of the levels before it
+    single = np.abs(after - expected) * (same_run * np.sqrt(2 / (1 + np.abs(factor) ** 2)))[:, None]
+    sizes = np.maximum(np.abs(after), np.abs(before))
+    strong = sizes > WEAKEST_COIL * np.sqrt((sizes**2).mean(1, keepdims=True))
+    jumps = []
+    gains = _stands_out(common) & (common > LEAST_STEP * size)
+    if gains.any():
+        block = int(np.argmax(common * gains))
+        jumps.append(Jump(block + 1, complex(factor[block]), ()))
+    coils = _stands_out(single) & (single > LEAST_COIL_STEP * sizes) & strong
+    if coils.any():
+        block = int(np.argmax((single * coils).max(1)))
+        jumping = np.flatnonzero(coils[max(0, block - 1) : block + 2].any(0))
+        largest = int(np.argmax(single[block] * coils[block]))
+        ratio = after[block, largest] / (before[block, largest] or 1)
+        jumps.append(Jump(block + 1, complex(ratio), tuple(int(coil) for coil in jumping)))
+    return jumps
+
+
+def _common_factor(before: NDArray[np.complex128], after: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """The factor (blocks,) between levels (blocks, coils): that of the coil with which most others agree."""
+    ratio = after / np.where(before == 0, 1, before)
+    disagreement = np.abs(after[:, None] - ratio[:, :, None] * before[:, None]).sum(2)
+    best = disagreement.argmin(1)
+    return np.asarray(ratio[np.arange(len(ratio)), best])
+
+
+def _stands_out(step: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a step is much larger than those two blocks earlier and later, and than the median one."""
+    around = np.zeros_like(step)
+    around[2:] = step[:-2]
+    around[:-2] = np.maximum(around[:-2], step[2:])
+    return np.asarray((step > TREND_FACTOR * around) & (step > NOISE_FACTOR * np.median(step, axis=0)))

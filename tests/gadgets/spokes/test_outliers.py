@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from small_scan import complex_normal, short_sequence
+
+from spokestream.gadgets.spokes.outliers import complex_median, find_outliers, runs, spoke_features
+from spokestream.simulator.physics.sequences.loading import load_sequence
+
+N_SPOKES, N_COILS, N_BINS = 24, 4, 6
+
+
+@pytest.fixture
+def good(rng):
+    """Samples at k = 0 that change by 30 % within the window, and the peaks around them."""
+    pattern = complex_normal(rng, N_COILS)
+    centre = np.linspace(1, 1.3, N_SPOKES)[:, None] * pattern * (1 + 0.05 * complex_normal(rng, N_SPOKES, 1))
+    peaks = np.abs(centre)[:, :, None] * np.array([0.05, 0.2, 1, 0.2, 0.05, 0.02]) * rng.uniform(1, 3, (24, 1, N_BINS))
+    return centre.astype(np.complex64), peaks.astype(np.float32)
+
+
+def test_runs_end_where_the_contrast_jumps():
+    # echo times change at 48 and 64, flip angles at 24, 48 and 64
+    np.testing.assert_array_equal(runs(short_sequence()), np.repeat([0, 1, 2, 3], [24, 24, 16, 16]))
+    ends = np.flatnonzero(np.diff(runs(load_sequence("t1ff-2d-1400")))) + 1
+    np.testing.assert_array_equal(ends, [600, 800, 1000, 1200])
+
+
+def test_features_are_the_centre_and_the_largest_parts(rng):
+    data = complex_normal(rng, 3, 40)
+    data[1, 20] = 3 - 50j
+    k = np.stack([np.linspace(-10, 10, 40) + 3, np.zeros(40)], axis=1).astype(np.float32)
+    centre, peaks = spoke_features(data, k)
+    np.testing.assert_array_equal(centre, data[:, np.abs(k[:, 0]).argmin()])
+    assert peaks.shape == (3, 3)
+    assert peaks[1, 1] == 50
+
+
+def test_neighbours_that_change_gradually_are_good(good):
+    found = find_outliers(*good)
+    assert not found.spikes.any()
+    assert not found.strangers.any()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda v: -v, lambda v: 2 * v, lambda v: 0.1 * v, lambda v: v * np.exp(1j), lambda v: v[::-1] * 1j],
+    ids=["sign", "gain", "lost", "phase", "coils"],
+)
+def test_a_spoke_that_does_not_continue_its_neighbours_is_found(good, change):
+    centre, peaks = good
+    centre[[5, 17]] = change(centre[[5, 17]])
+    np.testing.assert_array_equal(np.flatnonzero(find_outliers(centre, peaks).strangers), [5, 17])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, np.inf])
+def test_a_spike_at_the_end_of_a_readout_is_found(good, size):
+    centre, peaks = good
+    peaks[9, 2, 5] = size * peaks.max()
+    found = find_outliers(centre, peaks)
+    np.testing.assert_array_equal(np.flatnonzero(found.spikes), [9])
+    assert not found.strangers.any()
+
+
+def test_data_that_vary_from_spoke_to_spoke_lose_nothing(rng):
+    # noise alone, whose every sample differs from the median by its whole size
+    centre, peaks = complex_normal(rng, N_SPOKES, N_COILS), rng.uniform(1, 3, (N_SPOKES, N_COILS, N_BINS))
+    found = find_outliers(centre, peaks.astype(np.float32))
+    assert not found.strangers.any()
+    assert not found.spikes.any()
+
+
+def test_complex_median_takes_both_parts():
+    values = np.array([[1 + 9j], [2 + 7j], [300 - 800j]], np.complex64)
+    np.testing.assert_array_equal(complex_median(values), [2 + 7j])
