@@ -113,8 +113,8 @@ def recording(monkeypatch):
         raise ScanError("Enough.")
 
     started = []
-    monkeypatch.setattr(module, "is_recording", lambda path: True)
     monkeypatch.setattr(module, "RecordedScan", Recorded)
+    monkeypatch.setattr(module, "open_scan", Recorded)
     monkeypatch.setattr(module, "start_scan", start_scan)
     return started
 
