@@ -71,3 +71,4 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
             records = slice_acquisitions(kspace, protocol, index, n_noise)
             arrived = lose_and_repeat(len(records), settings.missing, settings.duplicated, losses)
             append_acquisitions(scan, records[arrived])
+            scan.flush()

@@ -1,7 +1,7 @@
 """Files and folders that are written completely or not at all, also when the disk is full.
 
-HDF5 cannot close a file that it cannot write, and ends the process when it tries. `whole_hdf5` therefore gives HDF5 a
-file that remembers what the disk refused, so that HDF5 closes it in peace, and reports the error afterwards.
+HDF5 ends the process when it cannot write. `whole_hdf5` therefore gives it a file that keeps in memory what the disk
+refuses, so that HDF5 never sees an error and closes its file properly; the error is reported afterwards.
 """
 
 import io
@@ -10,12 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import h5py
 
 from spokestream.errors import FileError
-
-if TYPE_CHECKING:
-    import h5py
 
 __all__ = ["check_writable", "whole_file", "whole_folder", "whole_hdf5", "writing"]
 
@@ -39,21 +38,16 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_hdf5(path: Path) -> "Iterator[h5py.File]":
-    """A new HDF5 file, which appears under `path` when it is complete. Raises FileError like `whole_file`."""
-    import h5py
+def whole_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file, which appears under `path` when it is complete. Raises FileError like `whole_file`.
 
+    A full disk is reported at the end, or when `flush` is called, which long work does between its parts.
+    """
     with whole_file(path) as draft, _PatientFile(draft) as disk:
-        try:
-            with h5py.File(disk, "w") as file:
-                try:
-                    yield file
-                    file.flush()
-                finally:
-                    disk.patient = True
-        finally:
-            if disk.refused:  # HDF5 reports some refusals as errors of its own
-                raise disk.refused
+        with _File(disk) as file:
+            yield file
+            file.flush()
+        disk.check()
 
 
 @contextmanager
@@ -102,36 +96,47 @@ def writing(path: Path) -> Iterator[None]:
         raise FileError(f"{path} cannot be written: {reason[:1].lower()}{reason[1:]}.") from error
 
 
+class _File(h5py.File):  # type: ignore[misc]
+    def __init__(self, disk: "_PatientFile") -> None:
+        super().__init__(disk, "w")
+        self._disk = disk
+
+    def flush(self) -> None:
+        super().flush()
+        self._disk.check()
+
+
 class _PatientFile(io.FileIO):
-    """A file that keeps in memory what the disk refuses. The first refusal is an error, unless the file is patient."""
+    """A file that keeps in memory what the disk refuses, and raises the error of the disk only in `check`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+b")
-        self.patient = False
-        self.refused: OSError | None = None
+        self._refused: OSError | None = None
         self._kept: list[tuple[int, bytes]] = []
+
+    def check(self) -> None:
+        """Raises the first error of the disk."""
+        if self._refused:
+            raise self._refused
 
     def write(self, data: Any, /) -> int:
         view = memoryview(data).cast("B")
-        start = self.tell()
-        written = 0
+        start, written = self.tell(), 0
         try:
-            while not self.refused and written < len(view):
+            while not self._refused and written < len(view):
                 written += super().write(view[written:])
         except OSError as error:
-            self.refused = error
+            self._refused = error
         if written < len(view):
             self._kept.append((start, bytes(view)))
             self.seek(start + len(view))
-            self._complain()
         return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
         try:
             return super().truncate(size)
         except OSError as error:
-            self.refused = self.refused or error
-            self._complain()
+            self._refused = self._refused or error
             return self.tell() if size is None else size
 
     def readinto(self, buffer: Any, /) -> int:
@@ -145,8 +150,3 @@ class _PatientFile(io.FileIO):
                 view[low - start : high - start] = data[low - first : high - first]
         self.seek(start + len(view))
         return len(view)
-
-    def _complain(self) -> None:
-        if self.refused and not self.patient:
-            self.patient = True
-            raise self.refused

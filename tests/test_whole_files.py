@@ -26,7 +26,7 @@ try:
         for block in range(10):
             rows = np.zeros(100, row)
             for one in rows:
-                one["v"] = np.ones(100, np.float32)
+                one["v"] = np.ones(3000, np.float32)
             table.resize(100 * (block + 1), axis=0)
             table[-100:] = rows
             for i in range(20):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from spokestream.pipelines.files.plane import UNKNOWN_PLANE, Plane
@@ -129,7 +130,15 @@ def _draw(path: Path, blocks: Sequence[_Block]) -> None:
     figure = Figure(figsize=(width, total), facecolor=PAPER)
     top = EDGE
     for block, n in zip(blocks, n_rows, strict=True):
-        figure.text(EDGE / width, 1 - (top + HEADING / 2) / total, block.heading, color=INK, fontsize=12, va="center")
+        figure.text(
+            EDGE / width,
+            1 - (top + HEADING / 2) / total,
+            block.heading,
+            color=INK,
+            fontsize=12,
+            weight="bold",
+            va="center",
+        )
         top += HEADING
         for i, panel in enumerate(block.panels):
             row, column = divmod(i, COLUMNS)
@@ -162,7 +171,8 @@ def _draw_panel(
         (plane.top, 0.5, 0.96),
         (plane.bottom, 0.5, 0.04),
     ):
-        axes.text(x, y, letters, transform=axes.transAxes, color=INK, fontsize=9, ha="center", va="center")
+        text = axes.text(x, y, letters, transform=axes.transAxes, color=INK, fontsize=9, ha="center", va="center")
+        text.set_path_effects([withStroke(linewidth=2, foreground=INVALID)])
     colours = figure.colorbar(picture, cax=figure.add_axes(bar))
     colours.outline.set_visible(False)
     ticks = scale_ticks(panel.scale)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import platform
 import re
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
+LOG = logging.getLogger("spokestream")
 FIXED_NAMES = ("maps.h5", "overview.png", "checks.png", "report.json")
 
 
@@ -88,7 +90,7 @@ def write_outputs(
     by_map, volumes = _by_map(images), map_volumes(images)
     valid = valid_voxels(volumes)
     with whole_folder(directory) as draft:
-        write_map_images(draft / "maps.h5", images, header_xml)
+        (draft / "maps.h5").write_bytes(_map_images(images, header_xml))
         paths = [draft / "maps.h5"]
         for name, of_one_map in by_map.items():
             values = np.where(valid[name], volumes[name], np.float32(np.nan))
@@ -102,10 +104,18 @@ def write_outputs(
         report.provenance, report.integrity = image_provenance(images), _integrity(images)
         report.versions, report.machine = _versions(), _machine()
         report.files = [path.name for path in paths]
+        stale = [
+            old for old in sorted(directory.iterdir())
+            if _is_ours(old.name) and old.name not in (*report.files, "report.json") and old.is_file()
+        ]  # fmt: skip
+        if stale:
+            names = ", ".join(old.name for old in stale)
+            sentence = f"Deleted from {directory} what an earlier reconstruction wrote and this one does not: {names}."
+            LOG.warning("%s", sentence)
+            report.warnings.append(sentence)
         (draft / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        for old in directory.iterdir():
-            if _is_ours(old.name) and not (draft / old.name).exists() and old.is_file():
-                old.unlink()
+        for old in stale:
+            old.unlink()
     return report
 
 
@@ -122,17 +132,20 @@ def _names(quantity: Quantity) -> re.Pattern[str]:
 def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: str) -> None:
     """Write the images unchanged as ISMRMRD groups `dataset/image_<series>`, with metadata and the scan's header.
 
-    The file is made in memory first: HDF5 ends the process when the disk is full.
-
     Raises FileError if the file cannot be written.
     """
+    with whole_file(path) as draft:
+        draft.write_bytes(_map_images(images, header_xml))
+
+
+def _map_images(images: Sequence[ismrmrd.Image], header_xml: str) -> bytes:
+    """The file `maps.h5`. It is made in memory because HDF5 ends the process when the disk is full."""
     buffer = io.BytesIO()
     with ismrmrd.Dataset(buffer, mode="w") as file:
         file.write_xml_header(header_xml.encode())
         for image in images:
             file.append_image(f"image_{image.image_series_index}", image)
-    with whole_file(path) as draft:
-        draft.write_bytes(buffer.getbuffer())
+    return buffer.getvalue()
 
 
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:

@@ -37,7 +37,8 @@ def plane_of(image: ismrmrd.Image) -> Plane:
     width, height, _ = np.array(image.field_of_view) / np.array(image.matrix_size)
     read, phase, normal = (np.array(d, float) for d in (image.read_dir, image.phase_dir, image.slice_dir))
     offset = float(normal @ np.array(image.position))
-    where = f"{_letters(np.copysign(1, offset) * normal)} {abs(offset):.1f} mm"
+    side = "" if round(offset, 1) == 0 else _letters(np.copysign(1, offset) * normal)
+    where = f"{side} {abs(offset):.1f} mm".lstrip()
     return Plane(_letters(-read), _letters(read), _letters(-phase), _letters(phase), where, float(height / width))
 
 
