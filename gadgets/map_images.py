@@ -1,4 +1,8 @@
-"""Parameter maps as images: integers that every scanner can display, with metadata that make them quantitative."""
+"""Parameter maps as images: integers that every scanner can display, with metadata that make them quantitative.
+
+A map is 0 where its quantity has no meaning. The rule is applied to the values as a reader of the images finds them, so
+that the images by themselves tell which voxels are valid.
+"""
 
 from collections.abc import Iterator
 
@@ -8,15 +12,17 @@ from numpy.typing import NDArray
 
 from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import ParameterMaps
+from spokestream.gadgets.messages import Float, Mask, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.stored_maps.levels import fit_to_scan, stored_ceiling, to_stored
+from spokestream.gadgets.stored_maps.levels import fit_to_scan, stored_ceiling, to_physical, to_stored
 from spokestream.gadgets.stored_maps.metadata import image_header, map_metadata
-from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
+from spokestream.simulator.physics.quantities import QUANTITIES, Quantity, masked
 
-__all__ = ["PIXEL_TYPES", "MapImages"]
+__all__ = ["PIXEL_COUNTS", "PIXEL_TYPES", "MapImages"]
 
 PIXEL_TYPES = ("uint16", "int16", "float32")
+PIXEL_COUNTS = ("clipped", "not_a_number")
+"""The counts that each map has of its own; all others belong to the slice and are the same for all its maps."""
 
 
 class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
@@ -61,20 +67,36 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
             self._fitted[quantity.name] = fit_to_scan(quantity, values[np.isfinite(values)])
         return self._fitted[quantity.name]
 
+    def _valid(self, quantity: Quantity, message: ParameterMaps) -> Mask:
+        """The voxels in which the map has a meaning."""
+        where = quantity.where
+        if where is None or where.quantity not in message.maps:
+            return message.foreground
+        return np.asarray(masked(where, message.foreground, {where.quantity: self._as_read(where.quantity, message)}))
+
+    def _as_read(self, name: str, message: ParameterMaps) -> Float:
+        """The values of a map as a reader of its image finds them."""
+        quantity, values = self._scaled(QUANTITIES[name], message), message.maps[name]
+        if self._dtype.kind == "f" or quantity.slope is None:
+            return values
+        levels, _ = to_stored(values, quantity.slope, quantity.offset, self._ceiling)
+        return to_physical(levels, quantity.slope, quantity.offset)
+
     def _image(self, quantity: Quantity, message: ParameterMaps) -> ismrmrd.Image:
-        values = message.maps[quantity.name]
+        valid = self._valid(quantity, message)
+        values = np.where(valid, message.maps[quantity.name], np.float32(0))
         finite = np.isfinite(values)
         values = np.where(finite, values, np.float32(0))
-        counts = {**self._scan.integrity.counts(message.slice), "not_finite": int(np.sum(~finite)), "clipped": 0}
+        counts = {**self._scan.integrity.counts(message.slice), "not_a_number": int(np.sum(~finite)), "clipped": 0}
         stored: NDArray[np.generic] = values
         if self._dtype.kind != "f":
             assert quantity.slope is not None
             levels, counts["clipped"] = to_stored(values, quantity.slope, quantity.offset, self._ceiling)
             stored = levels.astype(self._dtype)
-        if counts["not_finite"]:
+        if counts["not_a_number"]:
             self._scan.log.warning(
                 "%s of slice %d has %d pixels that are not numbers; they are stored as 0.",
-                quantity.title, message.slice + 1, counts["not_finite"],
+                quantity.title, message.slice + 1, counts["not_a_number"],
             )  # fmt: skip
         image = ismrmrd.Image(head=image_header(quantity, message.geometry, message.slice, stored))
         image.data[0, 0] = stored

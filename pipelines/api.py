@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from spokestream.errors import FileError, InputError
 from spokestream.pipelines.chains import PIPELINES
-from spokestream.pipelines.files.figures import shown_foreground
+from spokestream.pipelines.files.image_notes import image_counts, image_provenance
 from spokestream.pipelines.files.ismrmrd_file import Scan, read_scan
 from spokestream.pipelines.files.nifti import slice_affine
-from spokestream.pipelines.files.outputs import image_counts, image_provenance, map_volumes
-from spokestream.pipelines.files.recorded_scan import RecordedScan, is_recording
-from spokestream.pipelines.files.replay import ScanSource
+from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.replay import reconstruct as reconstruct_images
+from spokestream.pipelines.files.scan_source import ScanSource, open_scan
+from spokestream.pipelines.files.validity import valid_voxels
 from spokestream.pipelines.selection import select
 from spokestream.pipelines.settings import DEFAULT_PIPELINE
 from spokestream.simulator.physics.dictionaries.match import Dictionary
@@ -34,11 +34,11 @@ class Maps:
     """The maps of a scan in physical units, with what is needed to read them."""
 
     values: dict[str, NDArray[np.float32]]
-    """Name of a quantity -> (slices, y, x) in its unit; 0 outside the tissue."""
+    """Name of a quantity -> (slices, y, x) in its unit; 0 where it has no meaning."""
     units: dict[str, str]
     """Name -> unit; "1" is dimensionless."""
     masks: dict[str, NDArray[np.bool_]]
-    """Name -> (slices, y, x) where the quantity means something: water T1, for instance, not in fat."""
+    """Name -> (slices, y, x) where the quantity has a meaning: water T1, for instance, not in fat."""
     affines: NDArray[np.float64]
     """(slices, 4, 4) from voxel indices (x, y, 0) of a slice to RAS millimetres of the voxel's centre."""
     provenance: dict[str, str]
@@ -47,11 +47,11 @@ class Maps:
     """Counts of what was wrong with each slice: missing, duplicate, damaged spokes, flagged voxels."""
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
-        """The map with NaN where it means nothing. Raises KeyError for a map that there is not."""
+        """The map with NaN where it has no meaning. Raises KeyError for a map that does not exist."""
         return np.where(self.masks[name], self.values[name], np.float32(np.nan))
 
     def to_xarray(self) -> "xarray.Dataset":
-        """An xarray Dataset with a variable for every map, NaN where it means nothing, and units as attributes.
+        """An xarray Dataset with a variable for every map, NaN where it has no meaning, and units as attributes.
 
         Raises InputError when xarray is not installed.
         """
@@ -71,7 +71,8 @@ def reconstruct(scan: "str | Path | ScanSource", pipeline: str = DEFAULT_PIPELIN
     """Reconstruct a scan with the chain that the node runs.
 
     Args:
-        scan: the path of an ISMRMRD file or of a session's recording, or what `read_scan` gave.
+        scan: the path of an ISMRMRD file, of a stream of messages, or of a session's recording; or what `read_scan`
+            gave.
         pipeline: one of `available_pipelines()`.
         settings: settings of the pipeline, as on the command line: `virtual_coils=8`. Maps are given in single
             precision unless `datatype` says otherwise.
@@ -82,11 +83,7 @@ def reconstruct(scan: "str | Path | ScanSource", pipeline: str = DEFAULT_PIPELIN
         ScanError: when the scan cannot be read or reconstructed.
 
     """
-    source: ScanSource
-    if isinstance(scan, str | Path):
-        source = RecordedScan(Path(scan)) if is_recording(Path(scan)) else read_scan(scan)
-    else:
-        source = scan
+    source = open_scan(scan) if isinstance(scan, str | Path) else scan
     selection = select(pipeline).with_parameters({"datatype": "float32", **settings}, trusted=True)
     images, _ = reconstruct_images(source, selection)
     return _maps(images)
@@ -94,18 +91,13 @@ def reconstruct(scan: "str | Path | ScanSource", pipeline: str = DEFAULT_PIPELIN
 
 def _maps(images: list[ismrmrd.Image]) -> Maps:
     values = map_volumes(images)
-    tissue = shown_foreground(values)
-    masks = {}
-    for name in values:
-        where = QUANTITIES[name].where
-        masks[name] = tissue if where is None or where.quantity not in values else tissue & where.mask(values)
     of_first_map = sorted(
         (i for i in images if i.image_series_index == images[0].image_series_index), key=lambda i: i.slice
     )
     return Maps(
         values,
         {name: QUANTITIES[name].unit for name in values},
-        masks,
+        valid_voxels(values),
         np.stack([slice_affine(image) for image in of_first_map]),
         image_provenance(images),
         [image_counts(image) for image in of_first_map],

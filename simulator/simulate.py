@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import h5py
 import numpy as np
 from rich.progress import Progress
 
@@ -22,6 +21,7 @@ from spokestream.simulator.scan_files.scan_file import (
     write_truth,
 )
 from spokestream.simulator.simulation_settings import SimulationSettings
+from spokestream.whole_files import check_writable, whole_hdf5
 
 __all__ = ["SimulationSettings", "simulate_scan"]
 
@@ -33,11 +33,14 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
 
     The scan begins with noise readouts, unless there is no noise.
 
-    Raises InputError for settings that cannot be scanned, and FileError for a folder that does not exist.
+    Raises InputError for settings that cannot be scanned, and FileError for a file that cannot be written.
     """
     protocol = settings.protocol()
     if not path.parent.is_dir():
         raise FileError(f"There is no folder {path.parent} to write the scan to.")
+    if path.is_dir():
+        raise FileError(f"{path} is a folder; name a file for the scan.")
+    check_writable(path.parent)
     exam = Exam(settings)
     receiver, losses, spikes = exam.rng(1), exam.rng(4), exam.rng(5)
     task = progress.add_task("Simulating", total=settings.slices) if progress else None
@@ -46,7 +49,7 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
         if progress and task is not None:
             progress.advance(task, fraction)
 
-    with h5py.File(path, "w") as scan, h5py.File(truth_path(path), "w") as truth:
+    with whole_hdf5(path) as scan, whole_hdf5(truth_path(path)) as truth:
         create_scan(scan, protocol)
         n_noise = NOISE_READOUTS if exam.sigma else 0
         if n_noise:
@@ -68,3 +71,4 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
             records = slice_acquisitions(kspace, protocol, index, n_noise)
             arrived = lose_and_repeat(len(records), settings.missing, settings.duplicated, losses)
             append_acquisitions(scan, records[arrived])
+            scan.flush()

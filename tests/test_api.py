@@ -49,7 +49,7 @@ def test_maps_are_those_of_a_replay_in_physical_units(scan, maps, tmp_path):
     replay(scan.path, tmp_path, parameters={"datatype": "float32"})
     for name in ("ff", "t1h2o", "deltaf", "b1"):
         volume: Any = nibabel.load(tmp_path / f"{name}.nii.gz")
-        np.testing.assert_array_equal(np.asarray(volume.dataobj).T, maps.values[name])
+        np.testing.assert_array_equal(np.asarray(volume.dataobj).T, maps[name])
         np.testing.assert_allclose(volume.affine[:3, 3], maps.affines[0][:3, 3], atol=1e-3)
     assert maps.units["t1h2o"] == "ms"
     assert maps.affines.shape == (2, 4, 4)
@@ -62,6 +62,8 @@ def test_what_means_nothing_is_masked(scan, maps):
     fatty = maps.values["ff"] > 0.7
     assert np.any(fatty & truth.tissue)
     assert np.isnan(maps["t1h2o"][fatty]).all()
+    assert not maps.values["t1h2o"][fatty].any()
+    assert np.array_equal(np.isnan(maps["deltaf"]), maps.values["b1"] == 0)  # 0 Hz is a value, outside tissue is none
     assert np.isnan(maps["ff"][~maps.masks["ff"]]).all()
     assert np.isfinite(maps["ff"][maps.masks["ff"]]).all()
     with pytest.raises(KeyError):

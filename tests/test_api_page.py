@@ -34,4 +34,4 @@ def test_outlines_are_python_and_show_what_is_public():
     fields = [member.target.id for member in nodes["ParameterMaps"].body if isinstance(member, ast.AnnAssign)]
     assert fields[:3] == ["maps", "slice", "geometry"]
     quantity = [member.name for member in nodes["Quantity"].body if isinstance(member, ast.FunctionDef)]
-    assert quantity == ["label", "digits", "standard_deviation"]
+    assert quantity == ["is_check", "validity", "label", "digits", "standard_deviation"]

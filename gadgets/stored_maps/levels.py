@@ -13,7 +13,7 @@ from spokestream.gadgets.messages import Float
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.simulator.physics.quantities import Quantity
 
-__all__ = ["fit_to_scan", "stored_ceiling", "stored_to_physical", "to_stored"]
+__all__ = ["fit_to_scan", "stored_ceiling", "stored_to_physical", "to_physical", "to_stored"]
 
 
 def stored_ceiling(header: ScanHeader, dtype: np.dtype[Any]) -> int:
@@ -38,6 +38,11 @@ def to_stored(values: Float, slope: float, offset: float, ceiling: int) -> tuple
     return clipped, int(np.sum(clipped != levels))
 
 
+def to_physical(stored: NDArray[Any], slope: float, offset: float) -> Float:
+    """The physical values of stored numbers."""
+    return np.asarray(stored.astype(np.float64) * slope + offset, np.float32)
+
+
 def stored_to_physical(image: ismrmrd.Image) -> tuple[str, str, Float]:
     """Name, unit and physical values (y, x) of a map, converted according to its metadata.
 
@@ -50,7 +55,7 @@ def stored_to_physical(image: ismrmrd.Image) -> tuple[str, str, Float]:
         raise FileError("the image is not a map of spokestream: its metadata lack name, unit or slope") from None
     if image.data.shape[:2] != (1, 1) or np.iscomplexobj(image.data):
         raise FileError(f"the map '{name[:40]}' is not one real slice")
-    return name, unit, (image.data[0, 0].astype(np.float64) * slope + offset).astype(np.float32)
+    return name, unit, to_physical(image.data[0, 0], slope, offset)
 
 
 def fit_to_scan(quantity: Quantity, values: NDArray[np.float32]) -> Quantity:

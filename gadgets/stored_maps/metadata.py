@@ -19,7 +19,8 @@ def map_metadata(
 ) -> ismrmrd.Meta:
     """The metadata for FIRE, Gadgetron and the clients of this software. They do not depend on the time of day.
 
-    `counts` are written as `spokestream_count_<kind>`, provenance as `spokestream_<key>`.
+    `spokestream_valid` says where the map has a meaning; it is 0 elsewhere. `counts` are written as
+    `spokestream_count_<kind>`, provenance as `spokestream_<key>`.
     """
     integer = dtype.kind in "iu"
     slope = quantity.slope if integer and quantity.slope is not None else 1.0
@@ -51,6 +52,7 @@ def map_metadata(
     meta |= {
         "spokestream_map": quantity.name,
         "spokestream_unit": quantity.unit,
+        "spokestream_valid": quantity.validity,
         "spokestream_version": __version__,
     }
     return ismrmrd.Meta(meta)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import FileError, InputError
-from spokestream.models.atomic_write import atomic_write
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.phantoms import MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
@@ -22,6 +21,7 @@ from spokestream.simulator.physics.sequences.stored_sequence import read_sequenc
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
+from spokestream.whole_files import whole_file, whole_hdf5
 
 __all__ = ["Slice", "TrainingSet", "open_or_create", "shard_path", "tissue", "write_shard"]
 
@@ -58,9 +58,8 @@ def open_or_create(
     index, file = folder / INDEX, folder / BASIS
     recipe = json.loads(json.dumps(recipe))
     if not index.exists():
-        with atomic_write(file) as draft:
-            _write_basis(draft, sequence, make_basis())
-        with atomic_write(index) as draft:
+        _write_basis(file, sequence, make_basis())
+        with whole_file(index) as draft:
             draft.write_text(json.dumps(recipe, indent=2) + "\n")
     theirs = _read(index)
     different = sorted(name for name in theirs.keys() | recipe.keys() if theirs.get(name) != recipe.get(name))
@@ -82,7 +81,7 @@ def shard_path(folder: Path, seed: int) -> Path:
 
 def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices: list[Slice]) -> None:
     """Write the slices of a subject. The file appears when it is complete."""
-    with atomic_write(path) as draft, h5py.File(draft, "w") as file:
+    with whole_hdf5(path) as file:
         file["fingerprints"] = np.stack([s.fingerprints for s in slices])
         file["foreground"] = np.stack([s.foreground for s in slices])
         for name, unit in MAP_UNITS.items():
@@ -180,7 +179,7 @@ def _read(index: Path) -> dict[str, Any]:
 
 
 def _write_basis(path: Path, sequence: PulseSequence, basis: TemporalBasis) -> None:
-    with h5py.File(path, "w") as file:
+    with whole_hdf5(path) as file:
         write_sequence(file, sequence)
         group = file.create_group("basis")
         group.attrs["spokes_per_frame"] = basis.spokes_per_frame

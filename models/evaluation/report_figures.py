@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from spokestream.models.evaluation.evaluating import TRUTH, Condition
 from spokestream.models.evaluation.metrics import bland_altman
-from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, Verdict, masked
+from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, Verdict
+from spokestream.simulator.physics.colour_scales import INVALID, colour_map, colour_scale, scale_ticks
+from spokestream.simulator.physics.quantities import masked
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["blur_figure", "calibration_figure", "condition_figures", "maps_figure", "regions_figure"]
@@ -50,16 +53,18 @@ def maps_figure(condition: Condition) -> Figure:
         judged = masked(quantity.where, tissue, truth)
         for (_, verdict), left, right in zip(rows, *columns, strict=True):
             found = verdict.example.get(name, np.full(tissue.shape, np.nan, np.float32))
-            picture = _show(
-                left, np.where(tissue, found, np.nan)[crop], quantity.colours, (quantity.low, quantity.high)
-            )
+            scale = colour_scale(quantity, quantity.low, quantity.high)
+            picture = _show(left, np.where(judged, found, np.nan)[crop], quantity.colours, scale)
             difference = np.where(judged, found - truth[name], np.nan)
-            error = _show(right, difference[crop], "coolwarm", (-reach, reach))
+            error = _show(right, difference[crop], "coolwarm", Normalize(-reach, reach))
         columns[0, 0].set_title(quantity.label, color=INK)
         columns[1, 0].set_visible(False)  # the truth has no error
         columns[1, 1].set_title("error", color=INK)
         for shown, column in zip((picture, error), columns, strict=True):
-            figure.colorbar(shown, ax=column, location="bottom", shrink=0.8, pad=0.01, aspect=20)
+            bar = figure.colorbar(shown, ax=column, location="bottom", shrink=0.8, pad=0.01, aspect=20)
+            ticks = scale_ticks(shown.norm)
+            bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+            bar.minorticks_off()
     for (name, _), axis in zip(rows, axes[:, 0], strict=True):
         axis.set_ylabel(name, color=INK)
     return figure
@@ -147,12 +152,12 @@ def _panels(model: TissueModel, rows: int) -> tuple[Figure, NDArray[Any]]:
     return figure, axes
 
 
-def _show(axis: Axes, values: NDArray[np.float32], colours: str, limits: tuple[float, float]) -> Any:
+def _show(axis: Axes, values: NDArray[np.float32], colours: str, scale: Normalize) -> Any:
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
-    low, high = limits
-    return axis.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    axis.set_facecolor(INVALID)
+    return axis.imshow(values, cmap=colour_map(colours), norm=scale, interpolation="nearest")
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

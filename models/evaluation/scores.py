@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from spokestream.gadgets.messages import Float, Mask
 from spokestream.models.evaluation.calibration import Calibration
 from spokestream.models.evaluation.metrics import Moments, blurriness, nrmse, psnr, region_means, ssim
-from spokestream.simulator.physics.quantities import QUANTITIES, Where
+from spokestream.simulator.physics.quantities import QUANTITIES, masked
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 
 __all__ = [
-    "BLUR_THRESHOLDS", "Maps", "Score", "Stratum", "Verdict", "masked", "ranked_over", "strata_of", "thirds",
+    "BLUR_THRESHOLDS", "Maps", "Score", "Stratum", "Verdict", "ranked_over", "strata_of", "thirds",
 ]  # fmt: skip
 
 BLUR_THRESHOLDS = np.arange(0.55, 0.96, 0.05)
@@ -66,11 +66,6 @@ def thirds(model: TissueModel, fraction: Float) -> tuple[Stratum, ...]:
 def ranked_over(parameter: Parameter) -> str:
     """A description of the voxels whose errors rank the reconstructors: those where the parameter has a meaning."""
     return str(parameter.quantity.where or EVERYWHERE)
-
-
-def masked(where: Where | None, mask: Mask, maps: Maps) -> Mask:
-    """The voxels of a mask that follow a rule; all of them if the rule is None."""
-    return mask if where is None else np.asarray(mask & where.mask(maps))
 
 
 @dataclass

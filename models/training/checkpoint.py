@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spokestream.errors import FileError
-from spokestream.models.atomic_write import atomic_write
+from spokestream.whole_files import whole_file
 
 __all__ = ["Best", "Progress", "read_best", "read_progress", "write_best", "write_progress"]
 
@@ -78,7 +78,7 @@ State = TypeVar("State", Progress, Best)
 
 
 def _write(path: Path, state: Progress | Best) -> None:
-    with atomic_write(path) as draft:
+    with whole_file(path) as draft:
         torch.save(vars(state), draft)
 
 

@@ -13,7 +13,6 @@ from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive, save_archive
 from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.network.network_input import interleaved
-from spokestream.models.atomic_write import atomic_write
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.layers import Network
@@ -23,6 +22,7 @@ from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import predict
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
+from spokestream.whole_files import whole_file
 
 __all__ = ["export"]
 
@@ -96,7 +96,7 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
         versions={"spokestream": __version__, "torch": torch.__version__, "python": platform.python_version()},
     )
     scripted = torch.jit.script(Archived(fold_batch_norm(network), normalisation).eval())
-    with atomic_write(archive) as draft:
+    with whole_file(archive) as draft:
         save_archive(draft, scripted, contract)
         difference = _difference(draft, network, normalisation, held_out)
     return contract, difference

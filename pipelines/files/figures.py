@@ -1,61 +1,88 @@
-"""Figures of maps: an overview of a scan, and a comparison with the truth."""
+"""Figures of maps: an overview of a scan, its checks, and a comparison with the truth."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from spokestream.pipelines.files.plane import UNKNOWN_PLANE, Plane
+from spokestream.simulator.physics.colour_scales import INVALID, colour_map, colour_scale, scale_ticks
 from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
 
-__all__ = ["comparison_figure", "overview_figure"]
+__all__ = ["comparison_figure", "maps_figure"]
 
 Volume = NDArray[np.float32]
-INK, PAPER = "#e8e8ec", "#111116"
-MAX_ROWS = 5
-DPI = 160
+Mask = NDArray[np.bool_]
+
+INK, PAPER = "#e8e8ec", "#1b1b22"
+MOST_SLICES = 5
+COLUMNS = 3
+DPI = 150
 MARGIN = 4  # pixels around the anatomy
+ERROR_REACH = 0.2  # of the window of a map
+
+PANEL, BAR = 2.9, 0.1
+"""Width of a map and of its colour bar in inches; the lengths below are in inches, too."""
+BESIDE, ABOVE, EDGE, HEADING = 0.75, 0.34, 0.25, 0.4
+"""Room beside a map for its bar, above a map for its title, at the edge of the figure, and for a heading."""
 
 
-def overview_figure(path: Path, maps: Mapping[str, Volume], pixel_aspect: float = 1.0) -> None:
-    """Write a PNG with one column per map and one row per slice, at most five rows, with fixed ranges of values.
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    values: Volume
+    """(y, x), NaN where the map has no meaning."""
+    colours: str
+    scale: Normalize
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The panels of one slice."""
+
+    heading: str
+    panels: Sequence[_Panel]
+    plane: Plane
+
+
+def maps_figure(
+    path: Path, maps: Mapping[str, Volume], valid: Mapping[str, Mask], planes: Sequence[Plane] | None = None
+) -> None:
+    """Write a PNG with three maps a row and at most five slices, one below the other, with fixed ranges of values.
 
     Args:
         path: path of the PNG.
         maps: name -> (slices, y, x) in the map's unit.
-        pixel_aspect: height of a pixel over its width.
+        valid: name -> (slices, y, x), the mask in which the map has a meaning; the picture is black elsewhere.
+        planes: the plane of every slice.
 
     """
-    foreground = shown_foreground(maps)
-    n_slices = len(foreground)
-    rows = np.unique(np.linspace(0, n_slices - 1, min(MAX_ROWS, n_slices)).round().astype(int))
-    crop = _crop(foreground)
-    figure, axes = _panels(len(rows), len(maps), foreground[0][crop].shape, pixel_aspect)
-    for column, (name, volume) in enumerate(maps.items()):
-        quantity = QUANTITIES[name]
-        limits = _limits(quantity, volume[foreground])
-        for row, z in enumerate(rows):
-            shown = np.where(foreground[z], volume[z], np.nan)[crop]
-            picture = _show(axes[row, column], shown, quantity.colours, limits, pixel_aspect)
-        axes[0, column].set_title(quantity.title, color=INK, fontsize=11, pad=7)
-        _colour_bar(figure, picture, axes[:, column], quantity)
-    if n_slices > 1:
-        for row, z in enumerate(rows):
-            axes[row, 0].set_ylabel(f"slice {z + 1}", color=INK, fontsize=10)
-    figure.savefig(path, facecolor=PAPER, dpi=DPI, bbox_inches="tight", pad_inches=0.15)
+    shown = np.any(list(valid.values()), axis=0)
+    crop, n_slices = _crop(shown), len(shown)
+    scales = {name: _scale(QUANTITIES[name], volume[valid[name]]) for name, volume in maps.items()}
+    blocks = []
+    for z in np.unique(np.linspace(0, n_slices - 1, min(MOST_SLICES, n_slices)).round().astype(int)):
+        plane = planes[z] if planes else UNKNOWN_PLANE
+        panels = [
+            _map_panel(QUANTITIES[name], volume[z], valid[name][z], crop, scales[name]) for name, volume in maps.items()
+        ]
+        heading = f"slice {z + 1} of {n_slices}" + (f", {plane.position}" if plane.position else "")
+        blocks.append(_Block(heading, panels, plane))
+    _draw(path, blocks)
 
 
 def comparison_figure(
     path: Path,
     maps: Mapping[str, Volume],
     truth: Mapping[str, Volume],
-    judged: Mapping[str, NDArray[np.bool_]],
+    judged: Mapping[str, Mask],
     slice_index: int,
-    pixel_aspect: float = 1.0,
+    plane: Plane = UNKNOWN_PLANE,
 ) -> None:
     """Write a PNG of one slice with one row per map: the reconstructed map, the truth, and the error.
 
@@ -65,80 +92,105 @@ def comparison_figure(
         truth: name -> (slices, y, x), the simulated maps.
         judged: name -> (slices, y, x), the mask in which the map has a meaning.
         slice_index: index of the slice.
-        pixel_aspect: height of a pixel over its width.
+        plane: the plane of the slice.
 
     """
+    z = slice_index
     names = [name for name in QUANTITIES if name in maps and name in truth and name in judged]
-    z = slice(slice_index, slice_index + 1)
     foreground = np.any([judged[name][z] for name in names], axis=0)
-    crop = _crop(foreground)
-    figure, axes = _panels(
-        len(names), 3, foreground[0][crop].shape, pixel_aspect, bars=1.4
-    )  # inches for the colour bars
-    for row, name in enumerate(names):
-        quantity = QUANTITIES[name]
-        limits = _limits(quantity, truth[name][z][foreground])
-        reach = (limits[1] - limits[0]) / 5
-        inside = judged[name][slice_index]
-        error = maps[name][slice_index] - truth[name][slice_index]
-        for column, (values, mask, colours, span) in enumerate(
-            (
-                (maps[name][slice_index], inside, quantity.colours, limits),
-                (truth[name][slice_index], inside, quantity.colours, limits),
-                (error, inside, "coolwarm", (-reach, reach)),
-            )
-        ):
-            picture = _show(axes[row, column], np.where(mask, values, np.nan)[crop], colours, span, pixel_aspect)
-            if column:
-                _colour_bar(figure, picture, axes[row, column], quantity, location="right")
-        axes[row, 0].set_ylabel(quantity.title, color=INK, fontsize=10)
-    for column, title in enumerate(("reconstructed", "truth", "error")):
-        axes[0, column].set_title(title, color=INK, fontsize=11, pad=7)
-    figure.savefig(path, facecolor=PAPER, dpi=DPI, bbox_inches="tight", pad_inches=0.15)
+    crop = _crop(foreground[None])
+    panels = []
+    for name in names:
+        quantity, mask = QUANTITIES[name], judged[name][z]
+        scale = _scale(quantity, truth[name][z][foreground])
+        reach = ERROR_REACH * (float(scale.vmax or 1) - float(scale.vmin or 0))
+        error = np.where(mask, maps[name][z] - truth[name][z], np.nan)[crop]
+        panels += [
+            _map_panel(quantity, maps[name][z], mask, crop, scale),
+            _map_panel(quantity, truth[name][z], mask, crop, scale, "truth"),
+            _Panel("error", error, "coolwarm", Normalize(-reach, reach)),
+        ]
+    _draw(path, [_Block(plane.position, panels, plane)])
 
 
-def shown_foreground(maps: Mapping[str, Volume]) -> NDArray[np.bool_]:
-    """The mask (slices, y, x) in which any map has a value; outside the anatomy, all maps are 0."""
-    return np.asarray(np.any([volume != 0 for volume in maps.values()], axis=0))
+def _map_panel(
+    quantity: Quantity, values: Volume, mask: Mask, crop: tuple[slice, slice], scale: Normalize, title: str = ""
+) -> _Panel:
+    return _Panel(title or quantity.label, np.where(mask, values, np.nan)[crop], quantity.colours, scale)
 
 
-def _panels(
-    rows: int, columns: int, shape: Sequence[int], aspect: float, bars: float = 0.0
-) -> tuple[Figure, NDArray[Any]]:
-    height, width = shape[0] * aspect, shape[1]
-    scale = 1.9 / max(height, width * 0.6)
-    figure = Figure(figsize=(columns * (width * scale + 0.25) + 0.4 + bars, rows * (height * scale + 0.15) + 0.9))
-    figure.set_layout_engine("compressed", w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+def _draw(path: Path, blocks: Sequence[_Block]) -> None:
+    """Write the blocks below each other; all panels of a figure have the same size."""
+    rows, columns = blocks[0].panels[0].values.shape
+    height = PANEL * rows / columns * blocks[0].plane.pixel_aspect
+    n_rows = [-(-len(block.panels) // COLUMNS) for block in blocks]
+    total = 2 * EDGE + sum(HEADING + n * (ABOVE + height) for n in n_rows)
+    across = min(COLUMNS, max(len(block.panels) for block in blocks))
+    width = 2 * EDGE + across * (PANEL + BESIDE)
+    figure = Figure(figsize=(width, total), facecolor=PAPER)
+    top = EDGE
+    for block, n in zip(blocks, n_rows, strict=True):
+        figure.text(
+            EDGE / width,
+            1 - (top + HEADING / 2) / total,
+            block.heading,
+            color=INK,
+            fontsize=12,
+            weight="bold",
+            va="center",
+        )
+        top += HEADING
+        for i, panel in enumerate(block.panels):
+            row, column = divmod(i, COLUMNS)
+            left = EDGE + column * (PANEL + BESIDE)
+            bottom = total - top - (row + 1) * (ABOVE + height)
+            box = (left / width, bottom / total, PANEL / width, height / total)
+            bar = ((left + PANEL + 0.06) / width, bottom / total, BAR / width, height / total)
+            _draw_panel(figure, box, bar, panel, block.plane)
+        top += n * (ABOVE + height)
+    figure.savefig(path, facecolor=PAPER, dpi=DPI)
 
 
-def _show(axes: Axes, values: Volume, colours: str, limits: tuple[float, float], aspect: float) -> Any:
-    axes.set_facecolor(PAPER)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    low, high = limits
-    return axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
+def _draw_panel(
+    figure: Figure,
+    box: tuple[float, float, float, float],
+    bar: tuple[float, float, float, float],
+    panel: _Panel,
+    plane: Plane,
+) -> None:
+    axes = figure.add_axes(box)
+    axes.set_facecolor(INVALID)
+    axes.set_axis_off()
+    picture = axes.imshow(
+        panel.values, cmap=colour_map(panel.colours), norm=panel.scale, aspect="auto", interpolation="nearest"
+    )
+    axes.set_title(panel.title, color=INK, fontsize=11, pad=5)
+    for letters, x, y in (
+        (plane.left, 0.03, 0.5),
+        (plane.right, 0.97, 0.5),
+        (plane.top, 0.5, 0.96),
+        (plane.bottom, 0.5, 0.04),
+    ):
+        text = axes.text(x, y, letters, transform=axes.transAxes, color=INK, fontsize=9, ha="center", va="center")
+        text.set_path_effects([withStroke(linewidth=2, foreground=INVALID)])
+    colours = figure.colorbar(picture, cax=figure.add_axes(bar))
+    colours.outline.set_visible(False)
+    ticks = scale_ticks(panel.scale)
+    colours.set_ticks(ticks, labels=[f"{tick:.3g}" if abs(tick) < 1000 else f"{tick:.0f}" for tick in ticks])
+    colours.minorticks_off()
+    colours.ax.tick_params(colors=INK, labelsize=8, length=2)
 
 
-def _colour_bar(figure: Figure, picture: Any, axes: Any, quantity: Quantity, location: str = "bottom") -> None:
-    bar = figure.colorbar(picture, ax=axes, location=location, shrink=0.85, aspect=28, pad=0.02)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK, labelsize=8, length=2)
-    bar.locator = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 3, 4, 5, 10])
-    bar.update_ticks()
-    if quantity.unit != "1":
-        bar.set_label(quantity.unit, color=INK, fontsize=9)
+def _scale(quantity: Quantity, values: NDArray[np.float32]) -> Normalize:
+    """The scale of a quantity's window; where the declaration gives no upper end, the values determine it."""
+    low, high = quantity.low, quantity.high
+    if high is None:
+        high = float(np.percentile(values, 99.5)) if values.size else 1.0
+        high = high if high > low else low + 1
+    return colour_scale(quantity, low, high)
 
 
-def _limits(quantity: Quantity, values: NDArray[np.float32]) -> tuple[float, float]:
-    if quantity.high is not None:
-        return quantity.low, quantity.high
-    high = float(np.percentile(values, 99.5)) if values.size else 1.0
-    return quantity.low, high if high > quantity.low else quantity.low + 1
-
-
-def _crop(foreground: NDArray[np.bool_]) -> tuple[slice, slice]:
+def _crop(foreground: Mask) -> tuple[slice, slice]:
     """The bounding box of the anatomy over all slices, with a margin; the whole image if the mask is empty."""
     box = []
     for axis in (1, 2):

@@ -1,6 +1,5 @@
 """Scans in ISMRMRD files. They are read in blocks, so that memory does not grow with the length of the scan."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from ismrmrd.acquisition import AcquisitionHeader
 from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
+from spokestream.pipelines.files.foreign_file import check_readable, foreign_file
+from spokestream.pipelines.wire.header_text import header_text
 
 __all__ = ["Scan", "read_scan"]
 
@@ -72,12 +73,9 @@ def read_scan(path: str | Path) -> Scan:
 @contextmanager
 def _hdf5(path: Path) -> Iterator[h5py.File]:
     """An open file. All errors of HDF5 and numpy about its contents become ScanErrors with one sentence."""
-    if not path.is_file():
-        raise ScanError(f"There is no file {path}.")
-    if not os.access(path, os.R_OK):
-        raise ScanError(f"The file {path} may not be read.")
+    check_readable(path)
     if not h5py.is_hdf5(path):
-        raise ScanError(f"{path} is not an HDF5 file.")
+        raise ScanError(foreign_file(path))
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -111,10 +109,10 @@ def _measurement(file: h5py.File, path: Path) -> str:
 
 def _header_text(dataset: h5py.Dataset, path: Path) -> str:
     text = np.ravel(dataset[()])[0]
-    raw: bytes = text if isinstance(text, bytes) else str(text).encode()
+    raw: bytes = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
     if len(raw) > MAX_HEADER_BYTES:
         raise ScanError(f"The ISMRMRD header of {path.name} is larger than {MAX_HEADER_BYTES // 2**20} MiB.")
-    return raw.rstrip(b"\0").decode()
+    return header_text(raw)
 
 
 def _headers(heads: NDArray[np.void]) -> NDArray[np.void]:

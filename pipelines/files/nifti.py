@@ -1,5 +1,6 @@
-"""Map images as NIfTI volumes, oriented in the patient."""
+"""Maps as NIfTI volumes, oriented in the patient, with a JSON file beside each that says what they are."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,48 +10,101 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.gadgets.stored_maps.levels import stored_to_physical
-from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream import __version__
+from spokestream.pipelines.files.image_notes import image_counts, image_provenance
+from spokestream.simulator.physics.quantities import Quantity
 
 __all__ = ["slice_affine", "split_into_volumes", "write_nifti"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SCANNER = 1
+"""NIfTI's code of coordinates of the scanner."""
 
 
-def write_nifti(directory: Path, images: Sequence[ismrmrd.Image]) -> list[Path]:
-    """Write the slices of one map as `<name>.nii.gz`, in its unit; returns the paths of the files.
+def write_nifti(
+    directory: Path,
+    quantity: Quantity,
+    images: Sequence[ismrmrd.Image],
+    values: NDArray[np.float32],
+    *,
+    bids: bool = False,
+) -> list[Path]:
+    """Write the slices of one map as `<name>.nii.gz` with `<name>.json`; returns the paths of the files.
 
     Slices that do not form one evenly spaced, parallel stack are written as volumes `<name>-1`, `<name>-2`, ... of one
     slice each.
+
+    Args:
+        directory: where to write.
+        quantity: the quantity of the map.
+        images: the images of the map, which give the geometry.
+        values: (slices, y, x) in the map's unit, in the order of the images; NaN where the map has no meaning.
+        bids: use the name and the unit of BIDS for quantities that have one (`desc-water_T1map` in s). Volumes of
+            one slice are then distinguished by the entity `chunk`.
+
     """
+    theirs = quantity.bids if bids else None
+    unit, factor = (theirs.unit, theirs.per_unit) if theirs else (quantity.unit, 1.0)
     volumes = split_into_volumes(images)
     paths = []
-    for i, volume in enumerate(volumes):
-        name, unit, _ = stored_to_physical(volume[0])
-        data = np.stack([stored_to_physical(image)[2].T for image in volume], axis=-1)  # (x, y, z)
-        nifti: Any = nibabel.Nifti1Image(data, _stack_affine(volume))  # type: ignore[no-untyped-call]
+    for i, slices in enumerate(volumes):
+        stack = [images[z] for z in slices]
+        data = np.stack([values[z].T for z in slices], axis=-1) * np.float32(factor)  # (x, y, z)
+        affine = _stack_affine(stack)
+        nifti: Any = nibabel.Nifti1Image(data, affine)  # type: ignore[no-untyped-call]
+        nifti.set_sform(affine, SCANNER)
+        nifti.set_qform(affine, SCANNER)
         nifti.header.set_xyzt_units("mm")
-        quantity = QUANTITIES.get(name)
-        if quantity is not None:
-            nifti.header["descrip"] = f"{quantity.title} [{unit}]"
-            nifti.header["cal_min"] = quantity.low
-            nifti.header["cal_max"] = np.max(data) if quantity.high is None else quantity.high
-        path = directory / (f"{name}.nii.gz" if len(volumes) == 1 else f"{name}-{i + 1}.nii.gz")
-        nibabel.save(nifti, path)
-        paths.append(path)
+        nifti.header["descrip"] = f"{quantity.title} [{unit}]"
+        nifti.header["cal_min"] = quantity.low * factor
+        nifti.header["cal_max"] = np.nanmax(data, initial=0) if quantity.high is None else quantity.high * factor
+        if theirs:
+            stem = theirs.name if len(volumes) == 1 else f"chunk-{i + 1}_{theirs.name}"
+        else:
+            stem = quantity.name if len(volumes) == 1 else f"{quantity.name}-{i + 1}"
+        nibabel.save(nifti, directory / f"{stem}.nii.gz")
+        about = _about(quantity, unit, stack) | (_bids_fields(quantity, unit) if bids else {})
+        (directory / f"{stem}.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        paths += [directory / f"{stem}.nii.gz", directory / f"{stem}.json"]
     return paths
 
 
-def split_into_volumes(images: Sequence[ismrmrd.Image]) -> list[list[ismrmrd.Image]]:
-    """All slices in one stack along the slice direction if they form a stack, otherwise every slice by itself."""
+def _about(quantity: Quantity, unit: str, stack: Sequence[ismrmrd.Image]) -> dict[str, Any]:
+    """What a volume holds: quantity, unit, rule of validity, how it was made, and counts of what was wrong."""
+    provenance = image_provenance(stack)
+    return {
+        "name": quantity.name,
+        "title": quantity.title,
+        "unit": unit,
+        "valid": quantity.validity,
+        "invalid": "NaN",
+        "sequence": provenance.get("sequence", "unknown"),
+        "software": "spokestream",
+        "version": __version__,
+        "provenance": provenance,
+        "integrity": [{"slice": int(image.slice), **image_counts(image)} for image in stack],
+    }
+
+
+def _bids_fields(quantity: Quantity, unit: str) -> dict[str, Any]:
+    return {
+        "Units": unit,
+        "Description": f"{quantity.title}, valid where {quantity.validity}",
+        "GeneratedBy": [{"Name": "spokestream", "Version": __version__}],
+    }
+
+
+def split_into_volumes(images: Sequence[ismrmrd.Image]) -> list[list[int]]:
+    """Indices of images: all in one stack along the slice direction if they form a stack, otherwise one by one."""
     normal = np.array(images[0].slice_dir)
-    stack = sorted(images, key=lambda image: float(normal @ np.array(image.position)))
-    if len(stack) == 1:
-        return [stack]
+    order = sorted(range(len(images)), key=lambda z: float(normal @ np.array(images[z].position)))
+    if len(order) == 1:
+        return [order]
+    stack = [images[z] for z in order]
     steps = np.diff([image.position for image in stack], axis=0)
     even = np.allclose(steps, steps[0], atol=0.05) and normal @ steps[0] > 0.05
     alike = all(np.allclose(_grid(image), _grid(stack[0]), atol=1e-4) for image in stack)
-    return [stack] if even and alike else [[image] for image in images]
+    return [order] if even and alike else [[z] for z in range(len(images))]
 
 
 def slice_affine(image: ismrmrd.Image) -> NDArray[np.float64]:

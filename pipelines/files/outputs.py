@@ -1,8 +1,11 @@
 """Output files of a reconstruction: the images themselves, NIfTI volumes, a figure and a report."""
 
+import io
 import json
+import logging
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -16,22 +19,24 @@ from numpy.typing import NDArray
 from spokestream import __version__
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
-from spokestream.pipelines.files.figures import overview_figure
+from spokestream.pipelines.files.figures import maps_figure
+from spokestream.pipelines.files.image_notes import image_counts, image_provenance
 from spokestream.pipelines.files.nifti import write_nifti
-from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.pipelines.files.plane import plane_of
+from spokestream.pipelines.files.validity import valid_voxels
+from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
+from spokestream.whole_files import whole_file, whole_folder
 
 __all__ = [
     "ReconstructionReport",
-    "image_counts",
-    "image_provenance",
     "map_volumes",
     "write_map_images",
     "write_outputs",
 ]
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
-PREFIX = "spokestream_"
-COUNT = PREFIX + "count_"
+LOG = logging.getLogger("spokestream")
+FIXED_NAMES = ("maps.h5", "overview.png", "checks.png", "report.json")
 
 
 @dataclass
@@ -52,38 +57,95 @@ class ReconstructionReport:
     integrity: list[dict[str, int | str]] = field(default_factory=list)
     """Map, slice and counts of irregularities, one row per image."""
     files: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """The warnings of the reconstruction, in order."""
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str | int | None] = field(default_factory=dict)
 
 
 def write_outputs(
-    directory: str | Path, images: Sequence[ismrmrd.Image], header_xml: str, report: ReconstructionReport
+    directory: str | Path,
+    images: Sequence[ismrmrd.Image],
+    header_xml: str,
+    report: ReconstructionReport,
+    *,
+    bids: bool = False,
 ) -> ReconstructionReport:
-    """Write `maps.h5`, one NIfTI file per map, `overview.png` and `report.json`; returns the completed report.
+    """Write `maps.h5`, one NIfTI file per map, pictures and `report.json`; returns the completed report.
 
-    Raises FileError for images that are not maps, OSError if the directory cannot be written.
+    All files appear together when they are complete. Those that an earlier reconstruction left in the directory, and
+    that this one does not write, are deleted; files of other names stay.
+
+    Args:
+        directory: where to write; made if it does not exist.
+        images: the images of all maps and slices.
+        header_xml: the ISMRMRD header of the scan.
+        report: the report, which is completed.
+        bids: name NIfTI files as BIDS does, in its units; see `write_nifti`.
+
+    Raises FileError for images that are not maps, or if the directory cannot be written.
+
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_map_images(directory / "maps.h5", images, header_xml)
-    paths = [directory / "maps.h5"]
-    for of_one_map in _by_map(images).values():
-        paths += write_nifti(directory, of_one_map)
-    size = np.array(images[0].field_of_view) / np.array(images[0].matrix_size)
-    overview_figure(directory / "overview.png", map_volumes(images), pixel_aspect=float(size[1] / size[0]))
-    report.provenance, report.integrity = image_provenance(images), _integrity(images)
-    report.versions, report.machine = _versions(), _machine()
-    report.files = [path.name for path in (*paths, directory / "overview.png")]
-    (directory / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    by_map, volumes = _by_map(images), map_volumes(images)
+    valid = valid_voxels(volumes)
+    with whole_folder(directory) as draft:
+        (draft / "maps.h5").write_bytes(_map_images(images, header_xml))
+        paths = [draft / "maps.h5"]
+        for name, of_one_map in by_map.items():
+            values = np.where(valid[name], volumes[name], np.float32(np.nan))
+            paths += write_nifti(draft, QUANTITIES[name], of_one_map, values, bids=bids)
+        planes = [plane_of(image) for image in next(iter(by_map.values()))]
+        for picture, shows_checks in (("overview.png", False), ("checks.png", True)):
+            shown = {name: volume for name, volume in volumes.items() if QUANTITIES[name].is_check == shows_checks}
+            if shown:
+                maps_figure(draft / picture, shown, {name: valid[name] for name in shown}, planes)
+                paths.append(draft / picture)
+        report.provenance, report.integrity = image_provenance(images), _integrity(images)
+        report.versions, report.machine = _versions(), _machine()
+        report.files = [path.name for path in paths]
+        stale = [
+            old for old in sorted(directory.iterdir())
+            if _is_ours(old.name) and old.name not in (*report.files, "report.json") and old.is_file()
+        ]  # fmt: skip
+        if stale:
+            names = ", ".join(old.name for old in stale)
+            sentence = f"Deleted from {directory} what an earlier reconstruction wrote and this one does not: {names}."
+            LOG.warning("%s", sentence)
+            report.warnings.append(sentence)
+        (draft / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        for old in stale:
+            old.unlink()
     return report
 
 
+def _is_ours(name: str) -> bool:
+    """Whether a reconstruction may have written a file of this name."""
+    return name in FIXED_NAMES or any(_names(quantity).fullmatch(name) for quantity in QUANTITIES.values())
+
+
+def _names(quantity: Quantity) -> re.Pattern[str]:
+    bids = rf"|(chunk-\d+_)?{quantity.bids.name}" if quantity.bids else ""
+    return re.compile(rf"({quantity.name}(-\d+)?{bids})\.(nii\.gz|json)")
+
+
 def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: str) -> None:
-    """Write the images unchanged as ISMRMRD groups `dataset/image_<series>`, with metadata and the scan's header."""
-    with ismrmrd.Dataset(path, mode="w") as file:
+    """Write the images unchanged as ISMRMRD groups `dataset/image_<series>`, with metadata and the scan's header.
+
+    Raises FileError if the file cannot be written.
+    """
+    with whole_file(path) as draft:
+        draft.write_bytes(_map_images(images, header_xml))
+
+
+def _map_images(images: Sequence[ismrmrd.Image], header_xml: str) -> bytes:
+    """The file `maps.h5`. It is made in memory because HDF5 ends the process when the disk is full."""
+    buffer = io.BytesIO()
+    with ismrmrd.Dataset(buffer, mode="w") as file:
         file.write_xml_header(header_xml.encode())
         for image in images:
             file.append_image(f"image_{image.image_series_index}", image)
+    return buffer.getvalue()
 
 
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:
@@ -105,22 +167,6 @@ def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     if unknown:
         raise FileError(f"Maps of unknown kind: {', '.join(sorted(unknown))}.")
     return by_name
-
-
-def image_provenance(images: Sequence[ismrmrd.Image]) -> dict[str, str]:
-    """The provenance that the metadata of all images have in common."""
-    own = {"map", "unit"}
-    common = set.intersection(*({(k, v) for k, v in image.meta.items() if isinstance(v, str)} for image in images))
-    return {
-        key.removeprefix(PREFIX): value
-        for key, value in sorted(common)
-        if key.startswith(PREFIX) and not key.startswith(COUNT) and key.removeprefix(PREFIX) not in own
-    }
-
-
-def image_counts(image: ismrmrd.Image) -> dict[str, int]:
-    """The counts of what was wrong with the slice of a map image, and with its values."""
-    return {k.removeprefix(COUNT): int(v) for k, v in image.meta.items() if k.startswith(COUNT)}
 
 
 def _integrity(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:

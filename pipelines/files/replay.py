@@ -3,40 +3,30 @@
 import logging
 import resource
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import ismrmrd
 
-from spokestream.errors import ScanError
-from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.errors import FileError, ScanError
+from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
-from spokestream.pipelines.files.recorded_scan import RecordedScan, is_recording
+from spokestream.pipelines.files.scan_source import ScanSource, open_scan
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import Selection, select, start_scan
-from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.pipelines.settings import DEFAULT_PIPELINE, SETTINGS
+from spokestream.whole_files import check_writable
 
-__all__ = ["ScanSource", "peak_memory_mb", "reconstruct", "replay"]
+__all__ = ["peak_memory_mb", "reconstruct", "replay"]
+
+LOG = logging.getLogger("spokestream")
 
 Progress = Callable[[int, int], None]
 """A function that is called with the number of acquisitions done and the number of all of them."""
-
-
-class ScanSource(Protocol):
-    """A source from which a scan can be replayed: a file or a recorded session."""
-
-    @property
-    def xml(self) -> str:
-        """The ISMRMRD header."""
-
-    @property
-    def n_acquisitions(self) -> int:
-        """The number of acquisitions that the iteration gives."""
-
-    def __iter__(self) -> Iterator[ismrmrd.Acquisition]:
-        """The acquisitions in the order in which they came."""
 
 
 def replay(
@@ -45,33 +35,58 @@ def replay(
     pipeline: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    *,
+    bids: bool = False,
 ) -> ReconstructionReport:
-    """Reconstruct an ISMRMRD file, or the recording of a session, and write maps, figure and report into a directory.
+    """Reconstruct a scan from a file, and write maps, pictures and report into a directory.
+
+    The path of the results, the pipeline and the settings are checked before the work begins.
 
     Args:
-        path: the file.
+        path: the file: ISMRMRD in HDF5, a stream of messages, or the recording of a session.
         out_dir: where to write; made if it does not exist.
-        pipeline: the name of the pipeline, or XML. By default it is `mrf_t1ff`; a recording is reconstructed with
-            the pipeline and the settings that its client asked for.
+        pipeline: the name of the pipeline, or XML. By default it is the one that has the given settings, `mrf_t1ff` if
+            several have them; a recording is reconstructed with the pipeline and the settings that its client asked
+            for.
         parameters: settings of the pipeline.
         progress: called after every acquisition.
+        bids: name NIfTI files as BIDS does, in its units.
 
     Raises InputError for an unknown pipeline or setting, ScanError when the scan cannot be read or reconstructed,
-    OSError when the results cannot be written.
+    FileError when the results cannot be written.
 
     """
-    source: ScanSource
-    if is_recording(Path(path)):
-        source = recorded = RecordedScan(Path(path))
-        asked = select(recorded.config).with_parameters(recorded.parameters) if pipeline is None else select(pipeline)
+    source = open_scan(path)
+    if isinstance(source, RecordedScan) and pipeline is None:
+        asked = select(source.config).with_parameters(source.parameters)
     else:
-        source, asked = read_scan(path), select(pipeline or DEFAULT_PIPELINE)
+        asked = select(pipeline or pipeline_with(parameters or {}))
     chosen = asked.with_parameters(parameters or {}, trusted=True)
+    _check_output(Path(path), Path(out_dir))
     images, report = reconstruct(source, chosen, progress)
     values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
     report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     report.source = str(path)
-    return write_outputs(out_dir, images, source.xml, report)
+    return write_outputs(out_dir, images, source.xml, report, bids=bids)
+
+
+def pipeline_with(parameters: Mapping[str, Any]) -> str:
+    """The pipeline that has all given settings: the default one if it has them, otherwise the only other one."""
+    fitting = [name for name, kind in SETTINGS.items() if parameters.keys() <= kind.__dataclass_fields__.keys()]
+    return fitting[0] if len(fitting) == 1 else DEFAULT_PIPELINE
+
+
+def _check_output(scan: Path, folder: Path) -> None:
+    """Raises FileError if the results cannot be written, or would replace the scan. Leaves no folder behind."""
+    if (folder / "maps.h5").exists() and (folder / "maps.h5").samefile(scan):
+        raise FileError(f"The maps would replace the scan {scan}; name another folder for the results.")
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        check_writable(folder)
+    finally:
+        for place in made:
+            if place.is_dir():
+                place.rmdir()
 
 
 def reconstruct(
@@ -79,36 +94,76 @@ def reconstruct(
 ) -> tuple[list[ismrmrd.Image], ReconstructionReport]:
     """Reconstruct a scan; returns its images in the order in which they came from the chain, and the report.
 
+    If the scan breaks off after some slices, these slices are returned, with a warning; unless its integrity is strict.
+
     Raises SpokestreamError if the scan cannot be reconstructed, and ScanError if it gives no map at all.
     """
     images: list[ismrmrd.Image] = []
     begin = arrived = last_map = perf_counter()
-    chain = start_scan(selection, source.xml, logging.getLogger("spokestream"))
+    done = 0
 
     def readouts() -> Iterator[ismrmrd.Acquisition]:
-        nonlocal arrived
-        for done, acquisition in enumerate(source, start=1):
+        nonlocal arrived, done
+        for acquisition in source:
+            done += 1
             arrived = perf_counter()
             yield acquisition
             if progress:
                 progress(done, source.n_acquisitions)
 
-    for item in run_chain(chain, readouts()):
-        if isinstance(item, ismrmrd.Image):
-            images.append(item)
-            last_map = perf_counter()
+    with _kept_warnings() as warnings:
+        chain = start_scan(selection, source.xml, LOG)
+        try:
+            for item in run_chain(chain, readouts()):
+                if isinstance(item, ismrmrd.Image):
+                    images.append(item)
+                    last_map = perf_counter()
+        except ScanError as error:
+            images = _whole_slices(images)
+            if not images or selection.settings.integrity == "strict":
+                raise
+            slices = sorted({image.slice + 1 for image in images})
+            LOG.warning(
+                "The scan is incomplete, and only %s could be reconstructed: %s",
+                f"slice {slices[0]}" if len(slices) == 1 else f"{len(slices)} slices", error,
+            )  # fmt: skip
     if not images:
         raise ScanError("The scan ended without a single map: no slice was complete enough to reconstruct.")
     return images, ReconstructionReport(
         source="",
         pipeline=selection.name,
         parameters={},
-        acquisitions=source.n_acquisitions,
+        acquisitions=done,
         images=len(images),
         total_s=last_map - begin,
         latency_s=max(0.0, last_map - arrived),
         peak_memory_mb=peak_memory_mb(),
+        warnings=warnings,
     )
+
+
+def _whole_slices(images: list[ismrmrd.Image]) -> list[ismrmrd.Image]:
+    """The images of those slices that have all maps."""
+    n_maps = Counter(image.slice for image in images)
+    complete = max(n_maps.values(), default=0)
+    return [image for image in images if n_maps[image.slice] == complete]
+
+
+@contextmanager
+def _kept_warnings() -> Iterator[list[str]]:
+    """The list to which the warnings of the reconstruction are added while the context lasts."""
+    kept: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            kept.append(record.getMessage())
+
+    handler = Keeper(logging.WARNING)
+    LOG.addHandler(handler)
+    try:
+        yield kept
+    finally:
+        LOG.removeHandler(handler)
 
 
 def peak_memory_mb() -> float:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from spokestream.errors import FileError, InputError
-from spokestream.pipelines.files.figures import comparison_figure, shown_foreground
-from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.pipelines.files.figures import comparison_figure
+from spokestream.pipelines.files.plane import UNKNOWN_PLANE, Plane
+from spokestream.pipelines.files.validity import valid_voxels
+from spokestream.simulator.physics.quantities import QUANTITIES, masked
 from spokestream.simulator.physics.tissue_models.registry import model_of_maps
 
 __all__ = ["MapError", "Truth", "error_table", "map_errors", "read_truth", "write_comparison"]
@@ -64,8 +66,8 @@ def read_truth(path: str | Path) -> Truth:
 def map_errors(maps: Mapping[str, Volume], truth: Truth) -> list[MapError]:
     """Bias and RMSE of every parameter in every region of its tissue model.
 
-    Only voxels are used in which both the maps and the truth show tissue. Regions of soft tissue contain no bone and no
-    voxels of low proton density. Proton density itself is not compared, because its map contains the shading of the
+    Only voxels are used in which both the map and its truth have a meaning. Regions of soft tissue contain no bone and
+    no voxels of low proton density. Proton density itself is not compared, because its map contains the shading of the
     coils and has an arbitrary scale.
 
     Raises InputError if maps and truth have different shapes.
@@ -83,17 +85,16 @@ def map_errors(maps: Mapping[str, Volume], truth: Truth) -> list[MapError]:
 
 
 def judged_voxels(maps: Mapping[str, Volume], truth: Truth) -> dict[str, Mask]:
-    """Parameter -> mask (slices, y, x) where it has a meaning, and where maps and truth show tissue."""
+    """Parameter -> mask (slices, y, x) where both its map and its truth have a meaning."""
     shapes = {volume.shape for volume in (*maps.values(), *truth.maps.values())}
     if len(shapes) != 1:
         raise InputError(f"Maps and truth differ in shape: {sorted(shapes)}.")
-    both = shown_foreground(maps) & truth.tissue
-    judged = {}
-    for parameter in model_of_maps(maps).parameters:
-        if parameter.name in maps and parameter.name in truth.maps:
-            where = parameter.quantity.where
-            judged[parameter.name] = both & (where.mask(truth.maps) if where else True)
-    return judged
+    valid = valid_voxels(maps)
+    return {
+        parameter.name: valid[parameter.name] & masked(parameter.quantity.where, truth.tissue, truth.maps)
+        for parameter in model_of_maps(maps).parameters
+        if parameter.name in maps and parameter.name in truth.maps
+    }
 
 
 def error_table(rows: Sequence[MapError]) -> Table:
@@ -113,8 +114,8 @@ def error_table(rows: Sequence[MapError]) -> Table:
     return table
 
 
-def write_comparison(path: Path, maps: Mapping[str, Volume], truth: Truth, pixel_aspect: float = 1.0) -> None:
+def write_comparison(path: Path, maps: Mapping[str, Volume], truth: Truth, plane: Plane = UNKNOWN_PLANE) -> None:
     """Write a PNG of the middle slice: the reconstructed maps, the truth, and the errors."""
     judged = judged_voxels(maps, truth)
     middle = len(truth.tissue) // 2
-    comparison_figure(path, maps, truth.maps, judged, middle, pixel_aspect)
+    comparison_figure(path, maps, truth.maps, judged, middle, plane)

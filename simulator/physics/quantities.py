@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["QUANTITIES", "Bids", "Quantity", "Spread", "Where", "declare"]
+__all__ = ["QUANTITIES", "Bids", "Quantity", "Spread", "Where", "declare", "masked"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ class Bids:
     unit: str
     per_unit: float = 1.0
     """BIDS value of one unit of ours: 0.001 for ms, which BIDS gives in s."""
+    desc: str = ""
+    """Value of the entity `desc`, which distinguishes quantities that have the same suffix."""
+
+    @property
+    def name(self) -> str:
+        """The name of a file without ending and without the entities of the subject: `desc-water_T1map`."""
+        return f"desc-{self.desc}_{self.suffix}" if self.desc else self.suffix
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,28 @@ class Quantity:
     role: str
     """Gadgetron's `DataRole`."""
     colours: str
-    """Matplotlib's colour map for figures."""
+    """Colour map for figures: a name of matplotlib, or of `cmap` if it has a colon."""
     lut: str = ""
     """Colour table on a FIRE scanner; grey if empty."""
     symbol: str = ""
     """Short form in tables, where the title is too long."""
     where: Where | None = None
-    """Where the quantity means something; None is everywhere in tissue."""
+    """The rule for the voxels in which the quantity has a meaning; None is everywhere in tissue."""
     spread: Spread | None = None
     """The map of its standard deviation, `<name>_std`; None if there is none."""
     bids: Bids | None = None
+    logarithmic: bool = False
+    """Whether colours follow the logarithm of the value, as for relaxation times (Fuderer et al. 2025)."""
+
+    @property
+    def is_check(self) -> bool:
+        """Whether the map says how far other maps can be trusted: a standard deviation, or a quality of the match."""
+        return self.role == "Image_Other"
+
+    @property
+    def validity(self) -> str:
+        """The voxels in which the quantity has a meaning, in words: `FF < 0.7`, or `tissue`."""
+        return str(self.where or "tissue")
 
     @property
     def label(self) -> str:
@@ -105,8 +124,20 @@ class Quantity:
         return replace(
             self, name=f"{self.name}_std", title=f"{self.title}, sd", series=self.spread.series, low=0.0,
             high=self.spread.high, slope=self.spread.slope, offset=0.0, role="Image_Other", colours="cividis", lut="",
-            symbol="", spread=None, bids=None,
+            symbol="", spread=None, bids=None, logarithmic=False,
         )  # fmt: skip
+
+
+def masked(where: Where | None, mask: Any, values: Mapping[str, Any]) -> Any:
+    """The voxels of a mask that follow a rule; all of them if the rule is None.
+
+    Args:
+        where: the rule.
+        mask: array or tensor of booleans, for instance the tissue.
+        values: name of a quantity -> its map, of the shape of the mask; must hold the rule's quantity.
+
+    """
+    return mask if where is None else mask & where.mask(values)
 
 
 QUANTITIES: dict[str, Quantity] = {}
@@ -133,10 +164,12 @@ _HOT = "MicroDeltaHotMetal.pal"
 for _quantity in (
     Quantity("ff", "Fat fraction", "1", 101, 0, 1, 0.00025, 0, "FATFRACTION", "magma", _HOT, "FF",
              spread=Spread(111, 0.2, 0.00025), bids=Bids("FFmap", "percent", 100)),
-    Quantity("t1h2o", "Water T1", "ms", 102, 500, 2300, 1, 0, "T1", "viridis", _HOT, "T1w",
-             where=Where("ff", below=0.7), spread=Spread(112, 300, 1), bids=Bids("T1map", "s", 0.001)),
-    Quantity("t1fat", "Fat T1", "ms", 103, 200, 500, 1, 0, "T1", "viridis", _HOT, "T1f",
-             where=Where("ff", above=0.3), spread=Spread(113, 150, 0.25), bids=Bids("T1map", "s", 0.001)),
+    Quantity("t1h2o", "Water T1", "ms", 102, 500, 2300, 1, 0, "T1", "crameri:lipari", _HOT, "T1w",
+             where=Where("ff", below=0.7), spread=Spread(112, 300, 1), logarithmic=True,
+             bids=Bids("T1map", "s", 0.001, "water")),
+    Quantity("t1fat", "Fat T1", "ms", 103, 200, 500, 1, 0, "T1", "crameri:lipari", _HOT, "T1f",
+             where=Where("ff", above=0.3), spread=Spread(113, 150, 0.25), logarithmic=True,
+             bids=Bids("T1map", "s", 0.001, "fat")),
     Quantity("deltaf", "Off-resonance", "Hz", 104, -120, 120, 0.125, -256, "FREQMAP", "coolwarm", symbol="df",
              spread=Spread(114, 40, 0.0625), bids=Bids("B0map", "Hz")),
     Quantity("b1", "B1", "1", 105, 0.3, 1.3, 0.0005, 0, "B1MAP", "plasma", symbol="B1",
@@ -147,10 +180,10 @@ for _quantity in (
     Quantity("correlation", "Match quality", "1", 108, 0.5, 1, 0.00025, 0, "Image_Other", "viridis"),
     Quantity("residual", "Unexplained signal", "1", 109, 0, 0.5, 0.00025, 0, "Image_Other", "viridis"),
     Quantity("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno"),
-    Quantity("t1", "T1", "ms", 116, 0, 3000, 1, 0, "T1", "viridis", _HOT, "T1",
+    Quantity("t1", "T1", "ms", 116, 100, 3000, 1, 0, "T1", "crameri:lipari", _HOT, "T1", logarithmic=True,
              spread=Spread(126, 300, 1), bids=Bids("T1map", "s", 0.001)),
-    Quantity("t2", "T2", "ms", 117, 0, 200, 0.5, 0, "T2", "viridis", _HOT, "T2",
+    Quantity("t2", "T2", "ms", 117, 10, 1000, 0.5, 0, "T2", "crameri:navia", _HOT, "T2", logarithmic=True,
              spread=Spread(127, 100, 0.25), bids=Bids("T2map", "s", 0.001)),
-    Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "viridis", symbol="T2w"),
+    Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "crameri:navia", symbol="T2w", logarithmic=True),
 ):  # fmt: skip
     declare(_quantity)

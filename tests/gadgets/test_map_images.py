@@ -45,7 +45,7 @@ def parameter_maps(slice_index=0, **maps):
         ranges = {"correlation": (0, 1), "ff": (0, 1), "t1h2o": (100, 4000), "t1fat": (50, 700), "deltaf": (-250, 250)}
         ranges |= {"b1": (0.1, 2), "phase": (-math.pi, math.pi), "pd": (0, 3e-4)}
         maps = {name: rng.uniform(*r, SHAPE).astype(np.float32) for name, r in ranges.items()}
-    return ParameterMaps(maps, slice_index, GEOMETRY, np.ones(SHAPE, bool))
+    return ParameterMaps(maps, slice_index, GEOMETRY, np.ones(next(iter(maps.values())).shape, bool))
 
 
 def images_of(scan, *messages, dtype="uint16"):
@@ -75,8 +75,40 @@ def test_values_survive_the_wire_to_half_a_step(scan, dtype):
         assert values.shape == SHAPE
         assert values.dtype == np.float32
         tolerance = 0 if dtype == "float32" else 0.5001 * steps.get(name, 0.00025)
-        np.testing.assert_allclose(values, message.maps[name], rtol=1e-6, atol=tolerance)
+        ff = message.maps["ff"]  # no value lies within a step of the limits of the rules
+        valid = {"t1h2o": ff < 0.7, "t1fat": ff > 0.3}.get(name, np.ones(SHAPE, bool))
+        np.testing.assert_allclose(values[valid], message.maps[name][valid], rtol=1e-6, atol=tolerance)
+        assert not values[~valid].any()
         assert received.meta["spokestream_count_clipped"] == "0"
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_map_is_zero_where_its_rule_or_the_foreground_excludes_it(scan, dtype):
+    # 0.69995 and 0.30005 are stored as 0.7 and 0.3, which is what a reader of the integers compares with the rule
+    ff = np.array([[0.0, 0.29, 0.30005, 0.31, 0.69, 0.69995, 0.71, 0.0]], np.float32)
+    maps = {"ff": ff} | {name: np.full_like(ff, 600) for name in ("t1h2o", "t1fat", "t1h2o_std", "t1fat_std")}
+    maps["deltaf"] = np.full_like(ff, -7)
+    foreground = np.array([[1, 1, 1, 1, 1, 1, 1, 0]], bool)
+    images = images_of(scan, ParameterMaps(maps, 0, GEOMETRY, foreground), dtype=dtype)
+    values = {name: shown[0].tolist() for name, _, shown in map(stored_to_physical, images)}
+    exact = dtype == "float32"
+    assert [v > 0 for v in values["t1h2o"]] == [True] * 5 + [exact, False, False]
+    assert [v > 0 for v in values["t1fat"]] == [False, False, exact, True, True, True, True, False]
+    assert [v > 0 for v in values["t1h2o_std"]] == [v > 0 for v in values["t1h2o"]]
+    assert [v > 0 for v in values["t1fat_std"]] == [v > 0 for v in values["t1fat"]]
+    assert values["deltaf"] == [-7] * 7 + [0]
+    rules = {image.meta["spokestream_map"]: image.meta["spokestream_valid"] for image in images}
+    assert rules == {
+        "ff": "tissue", "deltaf": "tissue", "t1h2o": "FF < 0.7", "t1fat": "FF > 0.3", "t1h2o_std": "FF < 0.7",
+        "t1fat_std": "FF > 0.3",
+    }  # fmt: skip
+
+
+def test_the_counts_of_pixels_do_not_hide_those_of_spokes(scan):
+    scan.integrity.record(0, "not_finite", 3)
+    (image,) = images_of(scan, parameter_maps(b1=np.array([[np.nan, 1.0]], np.float32)))
+    assert image.meta["spokestream_count_not_finite"] == "3"
+    assert image.meta["spokestream_count_not_a_number"] == "1"
 
 
 def test_stored_integers_follow_the_contract(scan):
@@ -107,7 +139,7 @@ def test_nan_is_stored_as_zero_counted_and_logged(scan, caplog):
         with caplog.at_level(logging.WARNING):
             (image,) = images_of(scan, parameter_maps(deltaf=values), dtype=dtype)
         assert stored_to_physical(image)[2].tolist() == [[0, 0, 0, 8]]
-        assert image.meta["spokestream_count_not_finite"] == "3"
+        assert image.meta["spokestream_count_not_a_number"] == "3"
         assert image.meta["spokestream_count_clipped"] == "0"
         assert "Off-resonance of slice 1 has 3 pixels" in caplog.text
 

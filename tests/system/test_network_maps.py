@@ -11,7 +11,7 @@ from toy_network import FIVE_MAPS, write_toy_archive
 
 from spokestream.errors import ScanError
 from spokestream.pipelines.client import ClientError, send_scan
-from spokestream.pipelines.files.recorded_scan import RecordedScan
+from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.run_chain import run_chain

@@ -12,7 +12,7 @@ from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines import wire
 from spokestream.pipelines.client import send_scan
 from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.files.recorded_scan import RecordedScan
+from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.replay import reconstruct, replay
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.run_chain import run_chain

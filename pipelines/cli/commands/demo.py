@@ -70,12 +70,12 @@ def run_demo(
     Raises InputError or ScanError for impossible settings, ClientError when the scan cannot be reconstructed, OSError.
 
     """
-    import numpy as np
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     from spokestream.pipelines.chains import warm_up
     from spokestream.pipelines.files.ismrmrd_file import read_scan
     from spokestream.pipelines.files.outputs import map_volumes, write_outputs
+    from spokestream.pipelines.files.plane import plane_of
     from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
     from spokestream.pipelines.selection import select
     from spokestream.simulator.scan_files.scan_file import truth_path
@@ -91,8 +91,8 @@ def run_demo(
     report.source = str(path)
     write_outputs(directory, images, read_scan(path).xml, report)
     maps, truth = map_volumes(images), read_truth(truth_path(path))
-    size = np.array(images[0].field_of_view) / np.array(images[0].matrix_size)
-    write_comparison(directory / "demo.png", maps, truth, float(size[1] / size[0]))
+    middle = next(image for image in images if image.slice == len(truth.tissue) // 2)
+    write_comparison(directory / "demo.png", maps, truth, plane_of(middle))
     console.print(error_table(map_errors(maps, truth)))
     console.print(
         f"{report.acquisitions} readouts in {report.total_s:.1f} s; last readout to last map {report.latency_s:.2f} s; "

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from spokestream.errors import FileError
 from spokestream.pipelines.cli.options import add_set_option, named_values
 from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.whole_files import check_writable
 
 __all__ = ["HELP", "options", "run"]
 
@@ -32,11 +34,14 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from spokestream.pipelines.client import scanner_pace, send_scan
-    from spokestream.pipelines.files.ismrmrd_file import read_scan
     from spokestream.pipelines.files.outputs import write_map_images
+    from spokestream.pipelines.files.scan_source import open_scan
 
     a = arguments
-    parameters, source = named_values(a.parameters), read_scan(a.scan)
+    if a.output.is_dir():
+        raise FileError(f"{a.output} is a folder; name a file for the images.")
+    check_writable(a.output.parent)
+    parameters, source = named_values(a.parameters), open_scan(a.scan)
     pace = None if a.speed is None else scanner_pace(source, a.speed)
     reply = send_scan(source.xml, source, a.host, a.port, a.pipeline, parameters, pace)
     write_map_images(a.output, reply.images, source.xml)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from spokestream.pipelines.wire.errors import LocalProtocolError
-from spokestream.pipelines.wire.fields import U32, Buffer, Fill, decoded, encoded, take, take_text
-from spokestream.pipelines.wire.limits import Limits
+from spokestream.pipelines.wire.fields import U32, Buffer, Fill, decoded, encoded, take, take_number, take_text
+from spokestream.pipelines.wire.header_text import header_text
+from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import Event, MessageKind
 
 __all__ = [
@@ -61,7 +62,8 @@ def _write_config_text(event: ConfigText) -> list[Buffer]:
 
 
 def _read_header(limits: Limits) -> Fill[Header]:
-    return Header((yield from take_text(U32, limits.header, "a header")))
+    n_bytes = bounded((yield from take_number(U32)), limits.header, "a header")
+    return Header(header_text((yield from take(n_bytes))))
 
 
 def _write_header(event: Header) -> list[Buffer]:

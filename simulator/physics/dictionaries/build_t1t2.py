@@ -23,6 +23,7 @@ from spokestream.simulator.physics.dictionaries.singular_vectors import (
 from spokestream.simulator.physics.dictionaries.t1t2 import KIND, T1T2Dictionary, T1T2Grid, load_t1t2_dictionary
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import write_sequence
+from spokestream.whole_files import whole_hdf5, writing
 
 __all__ = ["build_t1t2_dictionary"]
 
@@ -53,7 +54,8 @@ def build_t1t2_dictionary(
         progress: see `Progress`.
 
     Raises InputError for an ideally spoiled sequence and for a number that is neither fraction nor count; FileError
-    when the folder does not exist, or `path` or its unfinished part belongs to another sequence, grid or software.
+    when the folder does not exist, `path` or its unfinished part belongs to another sequence, grid or software, or the
+    disk is full.
 
     """
     if sequence.spoiling == "ideal":
@@ -70,7 +72,8 @@ def build_t1t2_dictionary(
         return _finished(path, identity, compress)
     partial = path.with_name(path.name + ".part")
     dtype = _simulate(sequence, grid.t1_ms[:1], grid.t2_ms[:1]).dtype
-    _append_missing(partial, identity, sequence, grid, dtype, progress or (lambda done, total: None))
+    with writing(partial):
+        _append_missing(partial, identity, sequence, grid, dtype, progress or (lambda done, total: None))
     rows = np.memmap(partial, dtype, "r", offset=len(identity), shape=(len(grid), len(sequence)))
     dictionary = _compressed(sequence, grid, rows, compress)
     _write(path, dictionary, identity, compress, software)
@@ -138,9 +141,7 @@ def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def _write(path: Path, dictionary: T1T2Dictionary, identity: bytes, compress: float | None, software: str) -> None:
-    """Write to a temporary file first, so that `path` is complete or does not exist."""
-    unfinished = path.with_name(path.name + ".tmp")
-    with h5py.File(unfinished, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs.update(kind=KIND, software=software, digest=dictionary.digest)
         file.attrs.update(identity=identity.hex(), compress=float(compress or 0))
         write_sequence(file, dictionary.sequence)
@@ -150,7 +151,6 @@ def _write(path: Path, dictionary: T1T2Dictionary, identity: bytes, compress: fl
         file["atoms"].attrs["energy"] = dictionary.energy
         if dictionary.basis is not None:
             file["basis"] = dictionary.basis
-    unfinished.replace(path)
 
 
 def _finished(path: Path, identity: bytes, compress: float | None) -> T1T2Dictionary:

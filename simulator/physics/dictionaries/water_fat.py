@@ -20,6 +20,7 @@ from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS, pool_signal
+from spokestream.whole_files import whole_hdf5
 
 __all__ = ["Grid", "WaterFatDictionary", "build_dictionary", "load_dictionary", "save_dictionary"]
 
@@ -109,9 +110,9 @@ def build_dictionary(
 
 
 def save_dictionary(path: Path, dictionary: WaterFatDictionary, software: str = "") -> None:
-    """Write grid, atoms, fat spectrum and sequence as HDF5."""
+    """Write grid, atoms, fat spectrum and sequence as HDF5. Raises FileError if the file cannot be written."""
     grid = dictionary.grid
-    with h5py.File(path, "w") as file:
+    with whole_hdf5(path) as file:
         file.attrs.update(kind="spokestream dictionary", software=software, digest=dictionary.digest)
         for name in ("t1h2o_ms", "t1fat_ms", "b1", "deltaf_hz"):
             file[f"grid/{name}"] = getattr(grid, name)

@@ -59,8 +59,8 @@ def replayed(monkeypatch):
     """What reaches the replay."""
     got = {}
 
-    def replay(scan, output, pipeline, parameters, show):
-        got.update(scan=scan, pipeline=pipeline, parameters=parameters)
+    def replay(scan, output, pipeline, parameters, show, *, bids):
+        got.update(scan=scan, pipeline=pipeline, parameters=parameters, bids=bids)
         raise ScanError("Enough.")
 
     monkeypatch.setattr("spokestream.pipelines.files.replay.replay", replay)
@@ -95,6 +95,9 @@ def test_replay_and_send_speak_the_same_words(replayed, monkeypatch, tmp_path):
 def test_a_setting_s_own_option_takes_precedence_over_set(replayed):
     main(["replay", "x.h5", "--virtual-coils", "4", "--set", "virtual_coils=5"])
     assert replayed["parameters"] == {"virtual_coils": 4}
+    assert replayed["bids"] is False
+    main(["replay", "x.h5", "--bids"])
+    assert replayed["bids"] is True
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_a_file_that_is_no_scan_is_refused_in_one_sentence(tmp_path):
         assert "\n" not in str(caught.value)
 
     refused(tmp_path / "none.h5", "no file")
-    refused(tmp_path, "no file")
+    refused(tmp_path, "is a folder without an ISMRMRD file")
     (tmp_path / "text.h5").write_text("not HDF5")
     refused(tmp_path / "text.h5", "not an HDF5 file")
     acquisition = random_acquisition(np.random.default_rng(0), 4, 2, 0)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from map_image_examples import example_images
 
-from spokestream.errors import ScanError
+from spokestream.errors import FileError, ScanError
 from spokestream.pipelines.files import replay as module
-from spokestream.pipelines.files.replay import replay
+from spokestream.pipelines.files.replay import pipeline_with, replay
 from spokestream.pipelines.settings import T1FFNetSettings, T1FFSettings
 from spokestream.settings import replace_settings
 
@@ -35,6 +35,7 @@ class FakeChain:
     seen: list = field(default_factory=list)
     closed: bool = False
     fails: bool = False
+    breaks_off: bool = False
     silent: bool = False
     selection: Selection | None = None
     xml: str = ""
@@ -48,6 +49,9 @@ class FakeChain:
             yield "not an image"
 
     def finish(self):
+        if self.breaks_off:
+            yield from example_images(order=[1])[:2]  # the second slice lacks a map
+            raise ScanError("Slice 2: 700 of 1400 spokes are missing.")
         if not self.silent:
             yield from example_images(order=[1])
 
@@ -113,8 +117,8 @@ def recording(monkeypatch):
         raise ScanError("Enough.")
 
     started = []
-    monkeypatch.setattr(module, "is_recording", lambda path: True)
     monkeypatch.setattr(module, "RecordedScan", Recorded)
+    monkeypatch.setattr(module, "open_scan", Recorded)
     monkeypatch.setattr(module, "start_scan", start_scan)
     return started
 
@@ -139,6 +143,52 @@ def test_the_chain_is_closed_when_it_fails(chain, scan_file, tmp_path):
         replay(scan_file, tmp_path / "out")
     assert chain.closed
     assert not (tmp_path / "out").exists()
+
+
+def test_whole_slices_of_a_scan_that_breaks_off_are_kept_with_a_warning(chain, scan_file, tmp_path, caplog):
+    chain.breaks_off = True
+    report = replay(scan_file, tmp_path / "out")
+    assert chain.closed
+    assert report.images == 3
+    sentence = (
+        "The scan is incomplete, and only slice 1 could be reconstructed: Slice 2: 700 of 1400 spokes are missing."
+    )
+    assert caplog.messages == [sentence]
+    assert json.loads((tmp_path / "out/report.json").read_text())["warnings"] == [sentence]
+    with ismrmrd.Dataset(tmp_path / "out/maps.h5", mode="r") as file:
+        assert file.number_of_images("image_101") == 1
+    chain.seen.clear()
+    with pytest.raises(ScanError, match="700 of 1400"):
+        replay(scan_file, tmp_path / "strict", parameters={"integrity": "strict"})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pipeline"),
+    [
+        ({}, "mrf_t1ff"),
+        ({"virtual_coils": 4}, "mrf_t1ff"),
+        ({"network": "balsiger2020", "virtual_coils": 4}, "mrf_t1ff_net"),
+        ({"demodulation_hz": 0}, "mrf_t1ff"),
+        ({"network": "ours", "demodulation_hz": 0}, "mrf_t1ff"),  # no pipeline has both: the refusal lists what it has
+        ({"nonsense": 1}, "mrf_t1ff"),
+    ],
+)
+def test_settings_choose_the_pipeline_that_has_them(parameters, pipeline):
+    assert pipeline_with(parameters) == pipeline
+
+
+def test_the_output_is_checked_before_the_work(chain, scan_file, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "maps.h5").write_bytes(scan_file.read_bytes())
+    for scan, out, sentence in (
+        (scan_file, tmp_path / "file", "is a file; name a folder"),
+        (scan_file, Path("/proc/maps"), "cannot be written"),
+        (tmp_path / "maps.h5", tmp_path, "would replace the scan"),
+    ):
+        with pytest.raises(FileError, match=sentence):
+            replay(scan, out)
+    assert not chain.seen
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "maps.h5", "scan.h5"]
 
 
 def test_a_scan_without_maps_is_an_error(chain, scan_file, tmp_path):

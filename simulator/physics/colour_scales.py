@@ -1,0 +1,40 @@
+"""The colours of maps in figures.
+
+T1 is shown in the colour map Lipari and T2 in Navia, on a logarithmic scale, black where the map has no meaning, as
+Fuderer et al. recommend (Magn Reson Med 2025). These two colour maps are those of the package `cmap`, all others those
+of matplotlib.
+"""
+
+import matplotlib
+from cmap import Colormap
+from matplotlib.colors import Colormap as Colours
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import MaxNLocator
+
+from spokestream.simulator.physics.quantities import Quantity
+
+__all__ = ["INVALID", "colour_map", "colour_scale", "scale_ticks"]
+
+INVALID = "black"
+NICE = (1, 1.5, 2, 3, 5, 7)
+"""Ticks in each decade of a logarithmic scale."""
+
+
+def colour_map(name: str) -> Colours:
+    """The colour map of a name, with `INVALID` for NaN. Names with a colon are those of `cmap`."""
+    colours = Colormap(name).to_matplotlib() if ":" in name else matplotlib.colormaps[name]
+    return colours.with_extremes(bad=INVALID)
+
+
+def colour_scale(quantity: Quantity, low: float, high: float) -> Normalize:
+    """The scale from the values low..high of a quantity to its colours."""
+    return (LogNorm if quantity.logarithmic else Normalize)(low, high)
+
+
+def scale_ticks(scale: Normalize) -> list[float]:
+    """Round values for the colour bar of a scale, at most six."""
+    low, high = float(scale.vmin or 0), float(scale.vmax or 1)
+    if isinstance(scale, LogNorm):
+        return [tick for decade in range(-6, 7) for nice in NICE if low <= (tick := nice * 10.0**decade) <= high]
+    ticks = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 3, 4, 5, 10]).tick_values(low, high)
+    return [float(tick) for tick in ticks if low <= tick <= high]
