@@ -14,10 +14,11 @@ from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
+from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["DictionaryMatching", "parameter_maps"]
+__all__ = ["DictionaryMatching", "check_dictionary", "parameter_maps"]
 
 Atoms = OnePoolAtoms | TwoPoolAtoms
 
@@ -43,9 +44,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
     def __init__(
         self, scan: ScanContext, model: TissueModel, dictionary: Dictionary, source: str = "closed form"
     ) -> None:
-        difference = dictionary.sequence.difference(scan.sequence)
-        if difference:
-            raise ScanError(f"The dictionary was made for another sequence than this scan's: {difference}.")
+        check_dictionary(scan, model, dictionary)
         model.check(scan.sequence)
         n_echoes = len(scan.sequence.echo_times_ms)
         if isinstance(dictionary, WaterFatDictionary) and n_echoes > MOST_ECHO_TIMES:
@@ -60,6 +59,23 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         if self._atoms is None or self._atoms[0] is not message.basis:  # a slice with missing frames has its own basis
             self._atoms = message.basis, _in_basis(self._dictionary, message.basis)
         yield parameter_maps(message, self._atoms[1], self._threads)
+
+
+def check_dictionary(scan: ScanContext, model: TissueModel, dictionary: Dictionary) -> None:
+    """Raise ScanError if a dictionary was made for other parameters than the model's, another sequence or field."""
+    given = {*dictionary.axes} | ({model.fraction} if isinstance(dictionary, WaterFatDictionary) else set())
+    if given != {*model.names}:
+        raise ScanError(
+            f"The dictionary is over {', '.join(dictionary.axes)}; maps of {model.title} need one over "
+            f"{', '.join(name for name in model.names if name != model.fraction)}."
+        )
+    difference = dictionary.sequence.difference(scan.sequence)
+    if difference:
+        raise ScanError(f"The dictionary was made for another sequence than this scan's: {difference}.")
+    if isinstance(dictionary, WaterFatDictionary):
+        field_t = dictionary.spectrum.field_t
+        if abs(scan.field_t / field_t - 1) > FIELD_TOLERANCE:
+            raise ScanError(f"The dictionary was made for {field_t:.3g} T, not for this scan's {scan.field_t:g} T.")
 
 
 def parameter_maps(fingerprints: Fingerprints, atoms: Atoms, threads: int = 1) -> ParameterMaps:

@@ -14,6 +14,7 @@ from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.missing_frames import missing_frames, refill
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.scan.context import ScanContext
+from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
 __all__ = ["NetworkInference", "check_scan", "physical_maps", "sample"]
@@ -22,8 +23,6 @@ SAMPLED_BLOCK = 64
 """Side, in pixels, of the blocks that are either sampled or left out as a whole."""
 FEWEST_VOXELS = 5000
 """Number of voxels from which the inversion efficiency can be estimated reliably."""
-FIELD_TOLERANCE = 0.05
-"""Largest relative difference between the field of a scan and that of a network: the fat spectrum scales with it."""
 EFFICIENCY_TOLERANCE = 0.01
 """Distance from the trained range up to which no warning is given: the accuracy of the estimate from one slice."""
 

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from spokestream.gadgets.coil_compression import CoilCompression
-from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_dictionary
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.map_images import MapImages
@@ -79,6 +79,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching."""
     if settings.dictionary:
         dictionary, source = WATER_FAT.load_dictionary(settings.dictionary), settings.dictionary.name
+        check_dictionary(scan, WATER_FAT, dictionary)
     else:
         dictionary, source = WATER_FAT.dictionary(scan.sequence, scan.field_t), "closed form"
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T

@@ -9,7 +9,9 @@ from small_scan import MATRIX, short_sequence
 from spokestream.errors import ScanError
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
+from spokestream.simulator.physics.sequences.pulse_sequence import TRAINS
 from spokestream.simulator.physics.signal import voxel_signal
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_means
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
@@ -56,9 +58,15 @@ def with_train(sequence, **changes):
     return replace(sequence, **changes)
 
 
+def shortened(sequence, n):
+    return replace(sequence, **{name: getattr(sequence, name)[:n] for name in TRAINS})
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (lambda s: short_sequence(4), "another sequence than this scan's: spokes_per_frame is 8 against 4"),
+        (lambda s: shortened(s, 72), "another sequence than this scan's: 80 spokes against 72"),
         (lambda s: with_train(s, recovery_ms=1.0), "another sequence than this scan's: recovery_ms"),
         (lambda s: with_train(s, flip_angle_deg=1.5 * s.flip_angle_deg), "another sequence than this scan's: flip"),
     ],
@@ -66,6 +74,18 @@ def with_train(sequence, **changes):
 def test_a_dictionary_of_another_sequence_is_refused(scan, sequence, small_dictionary, change, sentence):
     with pytest.raises(ScanError, match=sentence):
         DictionaryMatching(replace(scan, sequence=change(sequence)), WATER_FAT, small_dictionary)
+
+
+def test_a_dictionary_of_one_pool_is_refused_where_two_are_needed(scan, sequence):
+    axes = {"t1h2o": np.array([900.0]), "b1": np.array([1.0])}
+    with pytest.raises(ScanError, match="is over t1h2o, b1; maps of water and fat need one over t1h2o, t1fat"):
+        DictionaryMatching(scan, WATER_FAT, OnePoolDictionary(sequence, axes, np.ones((1, len(sequence)))))
+
+
+def test_a_dictionary_of_another_field_strength_is_refused(scan, small_dictionary):
+    weaker = replace(scan, header=replace(scan.header, field_strength_t=1.5))
+    with pytest.raises(ScanError, match=r"The dictionary was made for 2\.89 T, not for this scan's 1\.5 T"):
+        DictionaryMatching(weaker, WATER_FAT, small_dictionary)
 
 
 @pytest.mark.parametrize(

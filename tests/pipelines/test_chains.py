@@ -1,6 +1,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 from toy_network import write_toy_archive
 
@@ -12,6 +13,7 @@ from spokestream.pipelines.node.server import ServerSettings
 from spokestream.pipelines.selection import configure, select, start_scan
 from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings
 from spokestream.settings import declarations, layered
+from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary, save_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 
@@ -149,6 +151,14 @@ def header_of(n_spokes, field_t=2.89):
         f"<reconSpace>{space.format(32)}</reconSpace><trajectory>radial</trajectory></encoding>"
         f"<sequenceParameters>{trains}</sequenceParameters></ismrmrdHeader>"
     )
+
+
+def test_a_dictionary_of_another_length_is_refused_before_anything_is_computed_with_it(tmp_path):
+    grid = Grid(*(np.array(axis) for axis in ([1000.0], [300.0], [0.7], [0.0])))
+    save_dictionary(tmp_path / "long.h5", build_dictionary(load_sequence("t1ff-2d-1400"), grid))
+    selection = select("mrf_t1ff", settings=configure({"dictionary": str(tmp_path / "long.h5")}))
+    with pytest.raises(ScanError, match="made for another sequence than this scan's: 1400 spokes against 96"):
+        start_scan(selection, header_of(96), logging.getLogger("test"))
 
 
 def net_selection(tmp_path, **contract):

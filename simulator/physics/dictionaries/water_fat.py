@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries.match import Match
+from spokestream.simulator.physics.dictionaries.t1t2 import KIND as T1T2
 from spokestream.simulator.physics.fat_spectrum import FatModel
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
@@ -127,6 +128,11 @@ def load_dictionary(path: Path) -> WaterFatDictionary:
     """Read a file of `save_dictionary`. Raises FileError, with one sentence, for any other file."""
     try:
         with h5py.File(path, "r") as file:
+            if file.attrs.get("kind") == T1T2:
+                raise FileError(
+                    f"{path} is a dictionary over T1 and T2; maps of water and fat need one that was made with "
+                    "`spokestream dictionary --grid t1ff`."
+                )
             dictionary = WaterFatDictionary(
                 read_sequence(file),
                 Grid(**{name: file[f"grid/{name}"][()] for name in ("t1h2o_ms", "t1fat_ms", "b1", "deltaf_hz")}),

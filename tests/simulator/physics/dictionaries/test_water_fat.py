@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from spokestream.errors import FileError, InputError
+from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
+from spokestream.simulator.physics.dictionaries.t1t2 import t1t2_grid
 from spokestream.simulator.physics.dictionaries.water_fat import (
     Grid,
     build_dictionary,
@@ -55,4 +57,12 @@ def test_files_of_another_form_are_refused(tmp_path, dictionary):
         del file["atoms/fat"]
         file["atoms/fat"] = np.zeros((2, 2))
     with pytest.raises(FileError, match="atoms of another shape"):
+        load_dictionary(tmp_path / "d.h5")
+
+
+def test_a_dictionary_over_t1_and_t2_is_refused_with_what_is_needed(tmp_path, dictionary):
+    sequence = dataclasses.replace(dictionary.sequence, spoiling="gradient", inversion=True)
+    grid = t1t2_grid("small", np.array([900.0]), np.array([50.0]))
+    build_t1t2_dictionary(tmp_path / "d.h5", sequence, grid)
+    with pytest.raises(FileError, match=r"is a dictionary over T1 and T2; maps of water and fat need .* --grid t1ff"):
         load_dictionary(tmp_path / "d.h5")
