@@ -40,10 +40,9 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     """
     if len(levels) < 3:
         return []
-    levels = levels.astype(np.complex128)
-    levels /= max(float(np.abs(levels).max()), np.finfo(float).tiny)
+    relative = levels.astype(np.complex128) / max(float(np.abs(levels).max()), 1e-38)
     same_run = runs[2:] == runs[:-2]
-    before, after = levels[:-2], levels[2:]  # the jump may be anywhere in the block between
+    before, after = relative[:-2], relative[2:]  # the jump may be anywhere in the block between
     factor = _common_factor(before, after)
     expected = factor[:, None] * before
     common = np.abs(factor - 1) * np.linalg.norm(before, axis=1) * same_run
