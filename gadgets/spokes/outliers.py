@@ -82,14 +82,17 @@ def find_outliers(spokes: SpokeFeatures, earlier: SpokeFeatures | None = None) -
     usual = np.partition(spokes.peaks, len(spokes.peaks) // 2, axis=0)[len(spokes.peaks) // 2]
     largest_usual = usual.max()
     size, change = _change(centre)
+    largest = max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * float(np.median(change)))
     if earlier is not None and len(earlier.centre):
         usual = np.minimum(usual, EARLIER_PEAKS * earlier.peaks)
         away = np.linalg.norm(complex_median(centre) - complex_median(earlier.centre)) / size
         if max(float(away), 2 * float(np.median(change))) > LARGEST_CHANGE:
-            change = _change(np.concatenate([earlier.centre, centre]))[1]
+            _, change_of_all = _change(np.concatenate([earlier.centre, centre]))
+            # if the signal itself changes that fast, there are not enough spokes that agree
+            if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
+                change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
     spikes = (spokes.peaks > SPIKE_FACTOR * usual) & (spokes.peaks > SPIKE_SIZE * largest_usual)
-    largest = max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * float(np.median(change)))
-    return Outliers(spikes.any((1, 2)), change[-len(centre) :] > largest, usual)
+    return Outliers(spikes.any((1, 2)), change > largest, usual)
 
 
 def _change(centre: NDArray[np.complex64]) -> tuple[float, NDArray[np.float32]]:
