@@ -35,9 +35,9 @@ WINDOW = 3 * BATCH
 FARTHEST = 4 * WINDOW
 """Largest distance in the train of spokes that are compared; farther ones may have another contrast."""
 KINDS = {
-    "empty": "hold only zeros",
-    "spikes": "hold spikes or interference",
-    "unlike_neighbours": "do not continue their neighbours (sign, gain, phase or another slice)",
+    "empty": "with zeros only",
+    "spikes": "with spikes or interference",
+    "unlike_neighbours": "unlike their neighbours (in sign, gain or phase, or of another slice)",
 }
 """What is wrong with a spoke, by the name of its count in the ledger."""
 
@@ -185,7 +185,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         ledger, warn, n_spokes = self._scan.integrity, self._scan.log.warning, len(self._scan.sequence)
         words = ", ".join(f"{n} {KINDS[kind]}" for kind, n in sorted(self._faults.items()))
         for kind, n in sorted(self._faults.items()):
-            ledger.note(number, kind, f"{n} of {n_spokes} spokes {KINDS[kind]}", n)
+            ledger.note(number, kind, f"{n} of {n_spokes} spokes are left out: {n} {KINDS[kind]}", n)
         if words and n_spokes - self._good > self._max_missing * n_spokes:
             raise ScanError(
                 f"Slice {number + 1}: {n_spokes - self._good} of {n_spokes} spokes are missing or unusable ({words}), "
