@@ -35,9 +35,9 @@ WINDOW = 3 * BATCH
 FARTHEST = 4 * WINDOW
 """Largest distance in the train of spokes that are compared; farther ones may have another contrast."""
 KINDS = {
-    "empty": "hold only zeros",
-    "spikes": "hold spikes or interference",
-    "unlike_neighbours": "do not continue their neighbours (sign, gain, phase or another slice)",
+    "empty": "with zeros only",
+    "spikes": "with spikes or interference",
+    "unlike_neighbours": "unlike their neighbours (in sign, gain or phase, or of another slice)",
 }
 """What is wrong with a spoke, by the name of its count in the ledger."""
 
@@ -102,6 +102,8 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
 
     def _begin(self) -> None:
         self._window: list[_Held] = []
+        self._earlier: list[_Held] = []
+        self._usual_run, self._usual = -1, np.zeros((0, 0), np.float32)
         self._judged = 0
         self._faults: Counter[str] = Counter()
         self._good = 0
@@ -136,7 +138,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             near = np.abs(numbers - np.median(numbers[to_judge])) <= FARTHEST
             members = np.flatnonzero((self._runs[numbers] == run) & near & holds)
             if len(members) >= FEWEST_NEIGHBOURS:
-                self._compare(members, begin, end)
+                self._compare(run, members, begin, end)
         for held, full in zip(window[begin:end], holds[begin:end], strict=True):
             held.fault = held.fault if full else "empty"
         for first in range(begin, end, BATCH):
@@ -147,20 +149,33 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             else:
                 self._good += 1
                 yield held.spoke
+        before = [held for held in window[: max(0, end - BATCH)] if not held.fault]
+        self._earlier = [*self._earlier, *before][-WINDOW:]
         self._window = window[max(0, end - BATCH) :]
         self._judged = min(end, BATCH)
 
-    def _compare(self, members: NDArray[np.intp], begin: int, end: int) -> None:
+    def _compare(self, run: int, members: NDArray[np.intp], begin: int, end: int) -> None:
+        first = self._window[members[0]].spoke.index
+        earlier = None
+        if self._usual_run == run:
+            near = [h for h in self._earlier if abs(first - h.spoke.index) <= WINDOW and self._run(h) == run]
+            centre = np.array([held.features.centre for held in near])
+            earlier = SpokeFeatures(centre, self._usual)
         features = [self._window[i].features for i in members]
-        found = find_outliers(np.stack([f.centre for f in features]), np.stack([f.peaks for f in features]))
+        spokes = SpokeFeatures(np.stack([f.centre for f in features]), np.stack([f.peaks for f in features]))
+        found = find_outliers(spokes, earlier)
+        self._usual_run, self._usual = run, found.usual
         for i, spike, stranger in zip(members, found.spikes, found.strangers, strict=True):
             if begin <= i < end:
                 self._window[i].fault = "spikes" if spike else "unlike_neighbours" if stranger else ""
 
+    def _run(self, held: _Held) -> int:
+        return int(self._runs[held.spoke.index])
+
     def _keep_level(self, block: list[_Held]) -> None:
         """Keep the median of the good spokes of a block that lies within one run, for `find_jumps`."""
         good = [held for held in block if not held.fault]
-        run = {int(self._runs[held.spoke.index]) for held in good}
+        run = {self._run(held) for held in good}
         if len(good) > BATCH // 2 and len(run) == 1:
             level = complex_median(np.stack([held.features.centre for held in good]))
             self._levels.append(_Level(good[0].spoke.index, run.pop(), self._as_received(level)))
@@ -170,7 +185,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         ledger, warn, n_spokes = self._scan.integrity, self._scan.log.warning, len(self._scan.sequence)
         words = ", ".join(f"{n} {KINDS[kind]}" for kind, n in sorted(self._faults.items()))
         for kind, n in sorted(self._faults.items()):
-            ledger.note(number, kind, f"{n} of {n_spokes} spokes {KINDS[kind]}", n)
+            ledger.note(number, kind, f"{n} of {n_spokes} spokes are left out: {n} {KINDS[kind]}", n)
         if words and n_spokes - self._good > self._max_missing * n_spokes:
             raise ScanError(
                 f"Slice {number + 1}: {n_spokes - self._good} of {n_spokes} spokes are missing or unusable ({words}), "

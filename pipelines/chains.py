@@ -7,6 +7,8 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from spokestream.gadgets.coil_compression import CoilCompression
+from spokestream.gadgets.conjugation import Conjugation
+from spokestream.gadgets.conjugation_check import ConjugationCheck
 from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_dictionary
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
@@ -86,9 +88,11 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     make_basis = frame_basis if settings.basis == "frames" else compressed_basis
     basis = make_basis(scan.sequence, dictionary.atoms)
     scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
+    closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz),
+            *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source),
             MapImages(scan, settings.datatype),
         ]
@@ -108,6 +112,7 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz),
+            *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             PhysicsCheck(scan, closed_form),
             MapImages(scan, settings.datatype),
@@ -158,6 +163,7 @@ def _imaging(
     """The gadgets from readouts to the fingerprints of a slice."""
     whitening = NoiseWhitening(scan)
     return [
+        *([Conjugation(scan)] if settings.conjugate == "yes" else []),
         whitening,
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
         SpokeQuality(scan, settings.max_missing, whitening.as_received),

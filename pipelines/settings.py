@@ -41,6 +41,12 @@ class StreamSettings:
         choices=("auto", "angle", "golden"),
         peer=True,
     )
+    conjugate: str = setting(
+        "auto",
+        meaning="Whether the samples are complex conjugates; auto decides from the fingerprints of the first slice.",
+        choices=("auto", "yes", "no"),
+        peer=True,
+    )
     integrity: str = setting(
         "warn",
         meaning="Whether an irregular spoke is a warning or ends the scan.",

@@ -12,7 +12,8 @@ LEAST_STEP = 0.25
 LEAST_COIL_STEP = 0.5
 """Least step of one coil's signal at k = 0 relative to its larger side, when the step of all coils is taken out."""
 TREND_FACTOR = 3
-"""Least ratio of a step to the steps before and after it. Signals that approach a steady state change gradually."""
+"""Least ratio of a step to the smaller one of those before and after it. Signals that approach a steady state change
+gradually."""
 NOISE_FACTOR = 8
 """Least ratio of a step to the median step of the slice."""
 WEAKEST_COIL = 0.2
@@ -40,10 +41,9 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     """
     if len(levels) < 3:
         return []
-    levels = levels.astype(np.complex128)
-    levels /= max(float(np.abs(levels).max()), np.finfo(float).tiny)
+    relative = levels.astype(np.complex128) / max(float(np.abs(levels).max()), 1e-38)
     same_run = runs[2:] == runs[:-2]
-    before, after = levels[:-2], levels[2:]  # the jump may be anywhere in the block between
+    before, after = relative[:-2], relative[2:]  # the jump may be anywhere in the block between
     factor = _common_factor(before, after)
     expected = factor[:, None] * before
     common = np.abs(factor - 1) * np.linalg.norm(before, axis=1) * same_run
@@ -53,11 +53,11 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     sizes = np.maximum(np.abs(after), np.abs(before))
     strong = sizes > WEAKEST_COIL * np.sqrt((sizes**2).mean(1, keepdims=True))
     jumps = []
-    gains = _stands_out(common) & (common > LEAST_STEP * size)
+    gains = _stands_out(common, same_run)[:, 0] & (common > LEAST_STEP * size)
     if gains.any():
         block = int(np.argmax(common * gains))
         jumps.append(Jump(block + 1, complex(factor[block]), ()))
-    coils = _stands_out(single) & (single > LEAST_COIL_STEP * sizes) & strong
+    coils = _stands_out(single, same_run) & (single > LEAST_COIL_STEP * sizes) & strong
     if coils.any():
         block = int(np.argmax((single * coils).max(1)))
         jumping = np.flatnonzero(coils[max(0, block - 1) : block + 2].any(0))
@@ -75,9 +75,10 @@ def _common_factor(before: NDArray[np.complex128], after: NDArray[np.complex128]
     return np.asarray(ratio[np.arange(len(ratio)), best])
 
 
-def _stands_out(step: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where a step is much larger than those two blocks earlier and later, and than the median one."""
-    around = np.zeros_like(step)
-    around[2:] = step[:-2]
-    around[:-2] = np.maximum(around[:-2], step[2:])
+def _stands_out(step: NDArray[np.float64], same_run: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a step is much larger than that two blocks earlier or later in its run, and than the median one."""
+    step = step.reshape(len(step), -1)
+    nearby = np.full((len(step) + 4, step.shape[1]), np.inf)
+    nearby[2:-2] = np.where(same_run[:, None], step, np.inf)
+    around = np.minimum(nearby[:-4], nearby[4:])
     return np.asarray((step > TREND_FACTOR * around) & (step > NOISE_FACTOR * np.median(step, axis=0)))

@@ -21,6 +21,8 @@ LARGEST_CHANGE = 0.6
 and noise changed them by at most 0.34 in the same scans; a wrong sign changes them by 2, a lost spoke by 1."""
 LARGEST_CHANGE_FACTOR = 5
 """Largest change relative to the median change of the neighbours, in data where all spokes vary more than that."""
+EARLIER_PEAKS = 3
+"""Largest growth of the neighbours' largest samples since the earlier spokes that is taken as signal."""
 CONTRAST_STEP = 0.2
 """Relative step of the flip angle above which the signal may jump."""
 BIN_SAMPLES = 16
@@ -28,7 +30,7 @@ BIN_SAMPLES = 16
 
 
 class SpokeFeatures(NamedTuple):
-    """The few numbers of a spoke that are compared."""
+    """The few numbers of a spoke that are compared; those of several spokes have a first axis of spokes."""
 
     centre: NDArray[np.complex64]
     """(coils,) samples nearest to k = 0."""
@@ -37,12 +39,14 @@ class SpokeFeatures(NamedTuple):
 
 
 class Outliers(NamedTuple):
-    """Masks (spokes,)."""
+    """Masks (spokes,) of outliers, and what is usual."""
 
     spikes: NDArray[np.bool_]
     """Some samples are much larger than those of the neighbours."""
     strangers: NDArray[np.bool_]
     """The samples at k = 0 do not continue those of the neighbours."""
+    usual: NDArray[np.float32]
+    """(coils, bins) the usual peaks of these spokes, for those that follow."""
 
 
 def spoke_features(data: NDArray[np.complex64], k: NDArray[np.float32]) -> SpokeFeatures:
@@ -64,20 +68,37 @@ def runs(sequence: PulseSequence) -> NDArray[np.intp]:
     return np.concatenate([[0], np.cumsum(ends)])
 
 
-def find_outliers(centre: NDArray[np.complex64], peaks: NDArray[np.float32]) -> Outliers:
+def find_outliers(spokes: SpokeFeatures, earlier: SpokeFeatures | None = None) -> Outliers:
     """Compare neighbouring spokes of one run.
 
     Args:
-        centre: (spokes, coils), see `SpokeFeatures`.
-        peaks: (spokes, coils, bins).
+        spokes: the features of all spokes, stacked along a first axis.
+        earlier: the samples at k = 0 of good spokes just before them in the same run, as many at most, and the usual
+            peaks (coils, bins) there. With them, good spokes are the majority even if most neighbours are faulty.
 
     """
-    usual = np.partition(peaks, len(peaks) // 2, axis=0)[len(peaks) // 2]  # much faster than np.median
-    spikes = (peaks > SPIKE_FACTOR * usual) & (peaks > SPIKE_SIZE * usual.max())
-    energy = np.sqrt((np.abs(centre) ** 2).sum(1))
-    change = np.sqrt((np.abs(centre - complex_median(centre)) ** 2).sum(1)) / max(float(np.median(energy)), 1e-30)
+    centre = spokes.centre
+    # this is much faster than np.median
+    usual = np.partition(spokes.peaks, len(spokes.peaks) // 2, axis=0)[len(spokes.peaks) // 2]
+    largest_usual = usual.max()
+    size, change = _change(centre)
     largest = max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * float(np.median(change)))
-    return Outliers(spikes.any((1, 2)), change > largest)
+    if earlier is not None and len(earlier.centre):
+        usual = np.minimum(usual, EARLIER_PEAKS * earlier.peaks)
+        away = np.linalg.norm(complex_median(centre) - complex_median(earlier.centre)) / size
+        if max(float(away), 2 * float(np.median(change))) > LARGEST_CHANGE:
+            _, change_of_all = _change(np.concatenate([earlier.centre, centre]))
+            # if the signal itself changes that fast, there are not enough spokes that agree
+            if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
+                change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
+    spikes = (spokes.peaks > SPIKE_FACTOR * usual) & (spokes.peaks > SPIKE_SIZE * largest_usual)
+    return Outliers(spikes.any((1, 2)), change > largest, usual)
+
+
+def _change(centre: NDArray[np.complex64]) -> tuple[float, NDArray[np.float32]]:
+    """The usual size of the samples at k = 0, and the change (spokes,) of each from their median, relative to it."""
+    size = max(float(np.median(np.linalg.norm(centre, axis=1))), 1e-30)
+    return size, np.linalg.norm(centre - complex_median(centre), axis=1) / size
 
 
 def complex_median(values: NDArray[np.complex64]) -> NDArray[np.complex64]:

@@ -86,7 +86,7 @@ def test_what_does_not_belong_is_left_out_counted_and_warned_of(scan, spokes, ca
 
 
 def test_strict_refuses_them_in_a_sentence(scan, spokes):
-    with pytest.raises(ScanError, match=r"^Slice 1: 1 of 1400 spokes hold spikes .* strict\.$"):
+    with pytest.raises(ScanError, match=r"^Slice 1: 1 of 1400 spokes are left out: 1 with spikes .* strict\.$"):
         run(replace(scan, integrity=IntegrityLedger(strict=True)), changed(spokes, {77}, spike))
 
 

@@ -88,3 +88,18 @@ def test_spokes_that_do_not_belong_are_left_out_exactly(scan, first_slice, chang
     assert f"{n} of 1400 spokes were left out" in caplog.text
     for name in MAPS:
         np.testing.assert_array_equal(maps.values[name], expected.values[name])
+
+
+def test_conjugate_samples_give_the_same_maps_when_it_is_set_and_nearly_the_same_when_it_is_found(scan, first_slice):
+    expected = reconstruct(changed(scan, first_slice, lambda index, data: data), "mrf_t1ff")
+    conjugate = changed(scan, first_slice, lambda index, data: data.conj())
+    as_set = reconstruct(conjugate, "mrf_t1ff", conjugate="yes")
+    found = reconstruct(conjugate, "mrf_t1ff")
+    for name in MAPS:
+        np.testing.assert_array_equal(as_set.values[name], expected.values[name])
+    both = (found.values["pd"] > 0) & (expected.values["pd"] > 0)
+    assert both.sum() > 0.95 * (expected.values["pd"] > 0).sum()
+    change = (found.values["ff"] - expected.values["ff"])[both]
+    assert np.median(np.abs(change)) < 0.02
+    assert "mirrored" in found.provenance["conjugation"]
+    assert "conjugation" not in reconstruct(conjugate, "mrf_t1ff", conjugate="no").provenance

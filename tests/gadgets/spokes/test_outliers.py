@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from small_scan import complex_normal, short_sequence
 
-from spokestream.gadgets.spokes.outliers import complex_median, find_outliers, runs, spoke_features
+from spokestream.gadgets.spokes.outliers import SpokeFeatures, complex_median, find_outliers, runs, spoke_features
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 N_SPOKES, N_COILS, N_BINS = 24, 4, 6
@@ -35,7 +35,7 @@ def test_features_are_the_centre_and_the_largest_parts(rng):
 
 
 def test_neighbours_that_change_gradually_are_good(good):
-    found = find_outliers(*good)
+    found = find_outliers(SpokeFeatures(*good))
     assert not found.spikes.any()
     assert not found.strangers.any()
 
@@ -48,14 +48,14 @@ def test_neighbours_that_change_gradually_are_good(good):
 def test_a_spoke_that_does_not_continue_its_neighbours_is_found(good, change):
     centre, peaks = good
     centre[[5, 17]] = change(centre[[5, 17]])
-    np.testing.assert_array_equal(np.flatnonzero(find_outliers(centre, peaks).strangers), [5, 17])
+    np.testing.assert_array_equal(np.flatnonzero(find_outliers(SpokeFeatures(centre, peaks)).strangers), [5, 17])
 
 
 @pytest.mark.parametrize("size", [1.0, 1e6, np.inf])
 def test_a_spike_at_the_end_of_a_readout_is_found(good, size):
     centre, peaks = good
     peaks[9, 2, 5] = size * peaks.max()
-    found = find_outliers(centre, peaks)
+    found = find_outliers(SpokeFeatures(centre, peaks))
     np.testing.assert_array_equal(np.flatnonzero(found.spikes), [9])
     assert not found.strangers.any()
 
@@ -63,7 +63,7 @@ def test_a_spike_at_the_end_of_a_readout_is_found(good, size):
 def test_data_that_vary_from_spoke_to_spoke_lose_nothing(rng):
     # noise alone, whose every sample differs from the median by its whole size
     centre, peaks = complex_normal(rng, N_SPOKES, N_COILS), rng.uniform(1, 3, (N_SPOKES, N_COILS, N_BINS))
-    found = find_outliers(centre, peaks.astype(np.float32))
+    found = find_outliers(SpokeFeatures(centre, peaks.astype(np.float32)))
     assert not found.strangers.any()
     assert not found.spikes.any()
 
@@ -71,3 +71,14 @@ def test_data_that_vary_from_spoke_to_spoke_lose_nothing(rng):
 def test_complex_median_takes_both_parts():
     values = np.array([[1 + 9j], [2 + 7j], [300 - 800j]], np.complex64)
     np.testing.assert_array_equal(complex_median(values), [2 + 7j])
+
+
+@pytest.mark.parametrize("n", [8, 12, 20])
+def test_faulty_spokes_are_found_among_the_earlier_ones_even_if_they_are_the_majority(good, n):
+    centre, peaks = good
+    faulty, disturbed = centre.copy(), peaks.copy()
+    faulty[-n:] *= -2
+    disturbed[-n:, :, 5] = peaks.max()
+    found = find_outliers(SpokeFeatures(faulty, disturbed), SpokeFeatures(centre, np.median(peaks, axis=0)))
+    for mask in (found.strangers, found.spikes):
+        np.testing.assert_array_equal(np.flatnonzero(mask), np.arange(N_SPOKES - n, N_SPOKES))

@@ -1,0 +1,57 @@
+"""Conjugation check: finds out from the fingerprints whether the samples are complex conjugates."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import Fingerprints
+from spokestream.gadgets.model_fit.conjugates import FEWEST_VOXELS, are_conjugates, mirrored, tissue_examples
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
+
+__all__ = ["ConjugationCheck"]
+
+
+class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
+    """Conjugates and mirrors the fingerprints of a scan if the tissue model explains only their conjugates.
+
+    The image of conjugate samples is the conjugate image, mirrored at its centre. The first slice with enough tissue
+    decides for the whole scan. Other fingerprints are passed on unchanged.
+
+    Args:
+        scan: the scan.
+        closed_form: the fingerprints of any tissue in this scan.
+
+    """
+
+    accepts = (Fingerprints,)
+
+    def __init__(self, scan: ScanContext, closed_form: ClosedForm) -> None:
+        self._scan = scan
+        self._closed_form = closed_form
+        self._examples = tissue_examples(closed_form)
+        self._conjugate: bool | None = None
+
+    def feed(self, message: Fingerprints, /) -> Iterator[Fingerprints]:
+        """Check one slice."""
+        if self._conjugate is None and np.count_nonzero(message.foreground) >= FEWEST_VOXELS:
+            self._conjugate = self._check(message)
+        if self._conjugate:
+            data, foreground = mirrored(message.data.conj()), mirrored(message.foreground)
+            message = replace(message, data=data, foreground=foreground)
+        yield message
+
+    def _check(self, fingerprints: Fingerprints) -> bool:
+        examples, basis = self._examples, fingerprints.basis
+        if basis is not self._closed_form.basis:
+            examples = tissue_examples(self._closed_form.through(basis))
+        conjugate = are_conjugates(fingerprints.data[:, fingerprints.foreground].T / basis.noise, examples)
+        if conjugate:
+            self._scan.provenance["conjugation"] = "images conjugated and mirrored, as found in the first slice"
+            self._scan.log.warning(
+                "The samples are complex conjugates: tissue explains their conjugates much better. The images were "
+                "conjugated and mirrored; they are sharper with the setting conjugate=yes."
+            )
+        return conjugate
