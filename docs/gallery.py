@@ -14,6 +14,7 @@ from rich.console import Console
 
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.outputs import map_volumes
+from spokestream.pipelines.files.plane import plane_of
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.files.truth import MapError, map_errors, read_truth, write_comparison
 from spokestream.pipelines.selection import select
@@ -24,15 +25,15 @@ from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 PAGE = Path(__file__).with_suffix(".md")
 PICTURES = PAGE.with_suffix("")
-WIDTH = 900
-COLOURS = 128
-"""Number of colours in a picture, so that eight pictures are smaller than two megabytes."""
+WIDTH = 1000
+QUALITY = 80
+"""JPEG keeps every colour, so that pictures and colour bars agree; eight of this quality are about a megabyte."""
 
 INTRODUCTION = """# Gallery
 
 Subject 0 of the patients: one slice of 350 x 350 pixels in each anatomy, 12 coils, default noise, sequence
 `t1ff-2d-1400`, simulated and reconstructed by the pipeline `mrf_t1ff`. The columns are reconstructed map, truth,
-and error where the map has a meaning. `python docs/gallery.py` writes this page.
+and error, black where the map or its truth has no meaning. `python docs/gallery.py` writes this page.
 
 The dictionary of MRF T1-FF ends at a water T1 of 2,000 ms and at a B1 of 1. Fluid and parts of the brain have larger
 values. Off-resonance beyond 120 Hz is not in its grid, either. In tables, *muscle* is all tissue outside bone with a
@@ -49,11 +50,11 @@ def section(anatomy: str) -> str:
         maps, truth = map_volumes(images), read_truth(truth_path(scan))
         rows = map_errors(maps, truth)
         picture = Path(folder) / "picture.png"
-        write_comparison(picture, maps, truth)
-        shrink(picture, PICTURES / f"{anatomy}.png")
+        write_comparison(picture, maps, truth, plane_of(images[0]))
+        shrink(picture, PICTURES / f"{anatomy}.jpg")
     return (
         f"\n## {anatomy.capitalize()}\n\n{ANATOMIES[anatomy]}; field of view {DEFAULT_FOV_MM[anatomy]:g} mm.\n\n"
-        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.png)\n\n{errors(rows)}"
+        f"![{anatomy}: reconstructed, true, error](gallery/{anatomy}.jpg)\n\n{errors(rows)}"
     )
 
 
@@ -72,10 +73,11 @@ def errors(rows: list[MapError]) -> str:
 
 
 def shrink(source: Path, target: Path) -> None:
-    """Write a picture with a width of `WIDTH` and few colours."""
+    """Write a picture with a width of `WIDTH` as JPEG, in true colours."""
     with Image.open(source) as picture:
         size = (WIDTH, round(picture.height * WIDTH / picture.width))
-        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(target, optimize=True)
+        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        small.save(target, quality=QUALITY, subsampling=0, optimize=True)
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def main() -> None:
     for anatomy in sys.argv[1:] or ANATOMIES:
         with console.status(f"{anatomy} ..."):
             sections[anatomy] = section(anatomy)
-        console.print(f"{anatomy}: {PICTURES / anatomy}.png")
+        console.print(f"{anatomy}: {PICTURES / anatomy}.jpg")
     PAGE.write_text(INTRODUCTION + "".join(sections[anatomy] for anatomy in ANATOMIES if anatomy in sections))
 
 

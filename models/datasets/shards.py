@@ -21,7 +21,7 @@ from spokestream.simulator.physics.sequences.stored_sequence import read_sequenc
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
-from spokestream.whole_files import whole_file, whole_hdf5
+from spokestream.whole_files import check_writable, whole_file, whole_hdf5
 
 __all__ = ["Slice", "TrainingSet", "open_or_create", "shard_path", "tissue", "write_shard"]
 
@@ -58,6 +58,7 @@ def open_or_create(
     index, file = folder / INDEX, folder / BASIS
     recipe = json.loads(json.dumps(recipe))
     if not index.exists():
+        check_writable(folder)
         _write_basis(file, sequence, make_basis())
         with whole_file(index) as draft:
             draft.write_text(json.dumps(recipe, indent=2) + "\n")

@@ -71,8 +71,7 @@ def maps_figure(
         panels = [
             _map_panel(QUANTITIES[name], volume[z], valid[name][z], crop, scales[name]) for name, volume in maps.items()
         ]
-        heading = f"slice {z + 1} of {n_slices}" + (f", {plane.position}" if plane.position else "")
-        blocks.append(_Block(heading, panels, plane))
+        blocks.append(_Block(_heading(z, n_slices, plane), panels, plane))
     _draw(path, blocks)
 
 
@@ -110,7 +109,11 @@ def comparison_figure(
             _map_panel(quantity, truth[name][z], mask, crop, scale, "truth"),
             _Panel("error", error, "coolwarm", Normalize(-reach, reach)),
         ]
-    _draw(path, [_Block(plane.position, panels, plane)])
+    _draw(path, [_Block(_heading(z, len(maps[names[0]]), plane), panels, plane)])
+
+
+def _heading(z: int, n_slices: int, plane: Plane) -> str:
+    return f"slice {z + 1} of {n_slices}" + (f", {plane.position}" if plane.position else "")
 
 
 def _map_panel(

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from spokestream.errors import ScanError
+from spokestream.pipelines.files.message_scan import holds_messages
 
 __all__ = ["check_readable", "foreign_file"]
 
@@ -73,8 +74,7 @@ def _converter(path: Path, head: bytes) -> str | None:
 def _is_text(head: bytes) -> bool:
     if b"\0" in head:
         return False
-    controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
-    return not controls
+    return not any(byte < 32 and byte not in b"\t\n\r\f" for byte in head)
 
 
 def _folder(folder: Path) -> str:
@@ -95,8 +95,6 @@ def _folder(folder: Path) -> str:
 
 
 def _looks_like_a_scan(path: Path) -> bool:
-    from spokestream.pipelines.files.message_scan import holds_messages
-
     if holds_messages(path):
         return True
     if not h5py.is_hdf5(path):

@@ -171,7 +171,7 @@ for _quantity in (
              where=Where("ff", above=0.3), spread=Spread(113, 150, 0.25), logarithmic=True,
              bids=Bids("T1map", "s", 0.001, "fat")),
     Quantity("deltaf", "Off-resonance", "Hz", 104, -120, 120, 0.125, -256, "FREQMAP", "coolwarm", symbol="df",
-             spread=Spread(114, 40, 0.0625), bids=Bids("B0map", "Hz")),
+             spread=Spread(114, 40, 0.0625), bids=Bids("fieldmap", "Hz")),
     Quantity("b1", "B1", "1", 105, 0.3, 1.3, 0.0005, 0, "B1MAP", "plasma", symbol="B1",
              spread=Spread(115, 0.2, 0.00025), bids=Bids("TB1map", "1")),
     Quantity("pd", "Proton density", "a.u.", 106, 0, None, None, 0, "PD", "gray", symbol="PD",

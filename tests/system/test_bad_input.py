@@ -71,7 +71,7 @@ def test_irregular_spokes_give_a_warning_and_counts_in_the_metadata(what, scan, 
     words = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items())
     assert warning == f"WARNING Slice 1 was reconstructed with irregular spokes: {words}.\n"
     assert len(reply.images) == 8
-    of_pixels = {"not_finite": 0, "clipped": 0}  # every map counts these itself
+    of_pixels = {"not_a_number": 0, "clipped": 0}  # every map counts these itself
     for image in reply.images:
         told = {key: value for key, value in image.meta.items() if key.startswith("spokestream_count_")}
         assert told == {f"spokestream_count_{kind}": str(n) for kind, n in (counts | of_pixels).items()}

@@ -80,9 +80,10 @@ def run_demo(
     from spokestream.pipelines.selection import select
     from spokestream.simulator.scan_files.scan_file import truth_path
     from spokestream.simulator.simulate import simulate_scan
+    from spokestream.whole_files import check_writable
 
     warm_up(select(pipeline).with_parameters(parameters).settings)
-    directory.mkdir(parents=True, exist_ok=True)
+    check_writable(directory)
     path = directory / "scan.h5"
     columns = TextColumn("{task.description:<14}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
@@ -130,4 +131,5 @@ def _scan(
         total_s=total,
         latency_s=reply.seconds_from_last_spoke_to_last_image,
         peak_memory_mb=peak_memory_mb(),
+        warnings=[text.removeprefix("WARNING ").strip() for text in reply.texts if text.startswith("WARNING")],
     )

@@ -6,7 +6,6 @@ from pathlib import Path
 from spokestream.errors import FileError
 from spokestream.pipelines.cli.options import add_set_option, named_values
 from spokestream.pipelines.settings import DEFAULT_PIPELINE
-from spokestream.whole_files import check_writable
 
 __all__ = ["HELP", "options", "run"]
 
@@ -36,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.pipelines.client import scanner_pace, send_scan
     from spokestream.pipelines.files.outputs import write_map_images
     from spokestream.pipelines.files.scan_source import open_scan
+    from spokestream.whole_files import check_writable
 
     a = arguments
     if a.output.is_dir():

@@ -101,6 +101,14 @@ def test_the_only_measurement_is_found_whatever_its_name(tmp_path):
     assert (read_scan(path).group, read_scan(path).n_acquisitions) == ("dataset", 3)
 
 
+@pytest.mark.parametrize("raw", [XML.encode("latin-1"), b"\xef\xbb\xbf" + XML.encode()])
+def test_a_header_in_latin_1_or_with_a_byte_order_mark_is_read(scan_file, raw):
+    with h5py.File(scan_file, "r+") as file:
+        del file["dataset/xml"]
+        file.create_dataset("dataset/xml", data=[raw], dtype=h5py.special_dtype(vlen=bytes))
+    assert read_scan(scan_file).xml == XML
+
+
 def test_a_file_that_is_no_scan_is_refused_in_one_sentence(tmp_path):
     def refused(path, match):
         with pytest.raises(ScanError, match=match) as caught:

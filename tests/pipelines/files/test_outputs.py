@@ -162,7 +162,7 @@ def test_bids_names_and_units(tmp_path):
     for folder, positions in (("stack", None), ("single", [(0, 0, 0), (6, -8, 0), (18, -24, 0)])):
         write_outputs(tmp_path / folder, example_images(3, positions=positions), "<x/>", report(), bids=True)
     names = {p.name for p in (tmp_path / "stack").glob("*.nii.gz")}
-    assert names == {"FFmap.nii.gz", "desc-water_T1map.nii.gz", "B0map.nii.gz"}
+    assert names == {"FFmap.nii.gz", "desc-water_T1map.nii.gz", "fieldmap.nii.gz"}
     assert (tmp_path / "single/chunk-2_desc-water_T1map.nii.gz").exists()
     t1 = np.asarray(Nifti1Image.from_filename(tmp_path / "stack/desc-water_T1map.nii.gz").dataobj)
     np.testing.assert_allclose(t1[..., 1].T, where_valid(1, "t1h2o") / 1000, atol=0.0005)
