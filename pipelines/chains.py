@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.map_images import MapImages
@@ -131,6 +132,7 @@ def _imaging(
 ) -> list[Gadget[Any, Any]]:
     """The gadgets from readouts to the fingerprints of a slice."""
     return [
+        DiscardedSamples(scan),
         NoiseWhitening(scan),
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
         CoilCompression(scan, settings.virtual_coils),
