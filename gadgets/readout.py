@@ -15,7 +15,8 @@ from spokestream.gadgets.readouts.counters import difference, distinguishing, re
 from spokestream.gadgets.readouts.demodulation import demodulate
 from spokestream.gadgets.readouts.flags import ENDS_SLICE, UNKNOWN, is_imaging, names_of, rejecting_flags
 from spokestream.gadgets.readouts.orientation import SliceOrientation
-from spokestream.gadgets.readouts.trajectory import DamagedSpokeError, SpokeTrajectory
+from spokestream.gadgets.readouts.straight_line import DamagedSpokeError
+from spokestream.gadgets.readouts.trajectory import SpokeTrajectory
 from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["Readout"]
@@ -73,6 +74,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._counters: dict[int, tuple[int, ...]] = {}
         self._left_out: Counter[int] = Counter()
         self._unknown_flags = 0
+        self._foreign_encodings = 0
         self._last_counter: int | None = None
 
     def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[Spoke | SliceEnd]:
@@ -83,6 +85,8 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             self._left_out[message.flags] += 1
             return
         self._unknown_flags |= message.flags & UNKNOWN
+        if message.encoding_space_ref >= self._scan.header.n_encodings:
+            self._foreign_encodings += 1
         refuse_partition(message)
         number = int(message.idx.slice)
         if number in self._ended:
@@ -116,6 +120,11 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             )  # fmt: skip
         if self._left_out:
             self._scan.log.info("Readouts that are no spokes: %s.", rejecting_flags(self._left_out))
+        if self._foreign_encodings:
+            self._scan.log.warning(
+                "%d spokes name an encoding that the header does not have; its encoding %d was used.",
+                self._foreign_encodings, self._scan.header.encoding + 1,
+            )  # fmt: skip
         if self._unknown_flags:
             self._scan.log.warning(
                 "Readouts have flags without a meaning, which were ignored: %s.",

@@ -16,30 +16,24 @@ from spokestream.gadgets.readouts.sampling import (
     sample_at_center,
     sampling_of,
 )
+from spokestream.gadgets.readouts.straight_line import DamagedSpokeError, check_line, step_of
 from spokestream.gadgets.readouts.third_column import ThirdColumn
 from spokestream.gadgets.readouts.trajectory_units import documented_extent, find_unit, spacing_of, units_of
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
-__all__ = ["DamagedSpokeError", "PlacedSpoke", "SpokeTrajectory"]
+__all__ = ["PlacedSpoke", "SpokeTrajectory"]
 
 RADIAL = ("radial", "goldenangle", "other")
 """Names of radial trajectories in an ISMRMRD header; "other" is accepted because embedded positions define it."""
 NOTABLE_SAMPLES = 0.5
 """Difference between embedded and computed positions, in samples, above which a warning is given."""
-LARGEST_CENTER_ERROR = 2
+MOST_OFF_CENTER = 2
 """Samples between `center_sample` and k = 0 of the embedded trajectory above which the trajectory is believed."""
-OFF_LINE = 1 / 40
-"""Largest distance of a sample from its place on a straight, evenly sampled line through k = 0, relative to the length
-of the spoke. Delays and eddy currents of gradients give at most a few samples."""
 ASYMMETRIC = 0.75
 """Samples on the shorter side of k = 0 over those on the longer side, below which a warning is given."""
 SAME_SPACING = 0.1
 """Largest relative difference between the spacing of a spoke and that of the scan."""
-
-
-class DamagedSpokeError(ScanError):
-    """The positions of this spoke cannot be right, so that it must be left out."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +139,10 @@ class SpokeTrajectory:
     def _embedded_reference(self, raw: NDArray[np.float32], readout: ismrmrd.Acquisition, index: int) -> _Reference:
         header, n_samples, given = self._scan.header, int(readout.number_of_samples), int(readout.center_sample)
         k = np.asarray(raw[:, :2], np.float64)
-        line = _line(k, index)
+        line = step_of(k, index)
         center = int(np.argmin(np.hypot(k[:, 0], k[:, 1])))
-        _check_line(k, line, center, index, header.trajectory)
-        known = abs(center - given) <= LARGEST_CENTER_ERROR
+        check_line(k, line, center, index, header.trajectory)
+        known = abs(center - given) <= MOST_OFF_CENTER
         if known:
             center = min(given, n_samples - 1)
         else:
@@ -189,12 +183,12 @@ class SpokeTrajectory:
     ) -> PlacedSpoke:
         assert reference.factors is not None
         k = raw[:, :2].astype(np.float64) * reference.factors
-        line = _line(k, index)
+        line = step_of(k, index)
         n_samples, center = len(k), int(readout.center_sample)
-        near = LARGEST_CENTER_ERROR * reference.sampling.spacing
+        near = MOST_OFF_CENTER * reference.sampling.spacing
         if center >= n_samples or abs(k[center, 0]) > near or abs(k[center, 1]) > near:
             center = int(np.argmin(np.hypot(k[:, 0], k[:, 1])))
-        _check_line(k, line, center, index, self._scan.header.trajectory)
+        check_line(k, line, center, index, self._scan.header.trajectory)
         spacing = spacing_of(self._scan.header, line)
         if abs(spacing / reference.sampling.spacing - 1) > SAME_SPACING:
             raise DamagedSpokeError(
@@ -262,7 +256,7 @@ class SpokeTrajectory:
         return self._computed(readout, index, reference, direction)
 
     def _check_against_computed(self, raw: NDArray[np.float32], readout: ismrmrd.Acquisition, index: int) -> None:
-        line = _line(raw[:, :2].astype(np.float64), index)
+        line = step_of(raw[:, :2].astype(np.float64), index)
         angle = _golden_angle(readout, index)
         if line @ [math.cos(angle), math.sin(angle)] < 0.999 * np.hypot(line[0], line[1]):
             raise ScanError(
@@ -308,30 +302,3 @@ class SpokeTrajectory:
 
 def _golden_angle(readout: ismrmrd.Acquisition, index: int) -> float:
     return float(golden_angles(index)) + (math.pi if readout.flags & REVERSED else 0)
-
-
-def _line(k: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    """The step (x, y) from sample to sample of a straight spoke. Raises DamagedSpokeError if it cannot be one."""
-    if len(k) < 2 or not math.isfinite(k.sum()):
-        raise DamagedSpokeError(f"The trajectory of spoke {index} holds values that are not finite.")
-    step: NDArray[np.float64] = (k[-1] - k[0]) / (len(k) - 1)
-    if not step.any():
-        if not k.any():
-            raise DamagedSpokeError(
-                "The embedded trajectory is zero everywhere, so it was never filled in; the settings trajectory=golden "
-                "and trajectory=angle compute it."
-            )
-        raise DamagedSpokeError(f"The trajectory of spoke {index} does not go from one end to another.")
-    return step
-
-
-def _check_line(k: NDArray[np.float64], step: NDArray[np.float64], center: int, index: int, name: str) -> None:
-    """Raise DamagedSpokeError unless the samples lie evenly on a straight line through k = 0, which is at `center`."""
-    n_samples = len(k)
-    off = np.abs(k - (np.arange(n_samples) - center)[:, None] * step).max() / math.hypot(step[0], step[1])
-    if off > max(LARGEST_CENTER_ERROR, OFF_LINE * n_samples):
-        raise DamagedSpokeError(
-            f"The embedded trajectory of spoke {index} is no evenly sampled straight line through k = 0: a sample is "
-            f"{off:.0f} samples away from it (the header's trajectory is '{name or 'unknown'}'); this pipeline "
-            "reconstructs radial spokes."
-        )
