@@ -15,6 +15,7 @@ from spokestream.gadgets.readouts.counters import difference, distinguishing, re
 from spokestream.gadgets.readouts.demodulation import demodulate
 from spokestream.gadgets.readouts.flags import ENDS_SLICE, UNKNOWN, is_imaging, names_of, rejecting_flags
 from spokestream.gadgets.readouts.orientation import SliceOrientation
+from spokestream.gadgets.readouts.oversampling import restore_oversampling
 from spokestream.gadgets.readouts.straight_line import DamagedSpokeError
 from spokestream.gadgets.readouts.trajectory import SpokeTrajectory
 from spokestream.gadgets.scan.context import ScanContext
@@ -174,7 +175,10 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             readout.sample_time_us,
             placed.center - placed.kept.start,
         )
-        return Spoke(data, placed.k, index, current.number, current.geometry)
+        k = placed.k
+        if placed.oversampling_removed:
+            data, k = restore_oversampling(data, k, placed.center - placed.kept.start)
+        return Spoke(data, k, index, current.number, current.geometry)
 
     def _is_usable(self, readout: ismrmrd.Acquisition, index: int, current: _OpenSlice) -> bool:
         """Count irregularities; False if the readout must be left out."""

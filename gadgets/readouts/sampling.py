@@ -34,6 +34,8 @@ class ReadoutSampling:
     """Distance of two samples in cycles per recon field of view (along x)."""
     kept: slice
     """The samples inside the k-space of the recon matrix; the others would be aliased into it."""
+    oversampling_removed: bool = False
+    """Whether the oversampling that the header describes was removed before the readouts were sent."""
     warnings: tuple[str, ...] = ()
     """Sentences for the log, where header and readouts disagree."""
 
@@ -52,7 +54,7 @@ def sampling_of(header: ScanHeader, n_samples: int, center: int) -> ReadoutSampl
     encoded = header.encoded_matrix[0]
     spacing = 1 / header.oversampling
     covered = 2 * max(center, n_samples - center) / encoded
-    warnings = []
+    warnings, removed = [], False
     if not (n_samples == encoded or SAME_LENGTH[0] <= covered <= SAME_LENGTH[1]):
         factor = n_samples / encoded
         symmetric = abs(center - n_samples / 2) <= n_samples / 8
@@ -62,9 +64,10 @@ def sampling_of(header: ScanHeader, n_samples: int, center: int) -> ReadoutSampl
                 "count their twofold oversampling, which is taken into account."
             )
         elif symmetric and abs(factor * 2 - 1) < FACTOR_OF_TWO:
+            removed = True
             warnings.append(
                 f"Readouts have {n_samples} samples but the header's encodedSpace has {encoded}: their twofold "
-                "oversampling was removed, and is not expected."
+                "oversampling was removed before, and is restored by interpolation."
             )
         else:
             raise ScanError(
@@ -72,7 +75,8 @@ def sampling_of(header: ScanHeader, n_samples: int, center: int) -> ReadoutSampl
                 f"{encoded}: neither the same, nor twice or half as many."
             )
         spacing *= encoded / n_samples
-    return ReadoutSampling(n_samples, center, spacing, _kept(n_samples, center, spacing, header), tuple(warnings))
+    kept = _kept(n_samples, center, spacing, header)
+    return ReadoutSampling(n_samples, center, spacing, kept, removed, tuple(warnings))
 
 
 def misfit_of_matrix(sampling: ReadoutSampling, header: ScanHeader) -> str | None:

@@ -48,6 +48,8 @@ class PlacedSpoke:
     """Index of the sample at k = 0 in the readout."""
     bearing: float
     """Angle of the spoke in radians."""
+    oversampling_removed: bool
+    """Whether the samples must be interpolated; see `restore_oversampling`."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class SpokeTrajectory:
             kept = replace(sampling, center=center).with_spacing(sampling.spacing, self._scan.header).kept
             if kept.stop - kept.start != sampling.kept.stop - sampling.kept.start:
                 raise DamagedSpokeError(f"k = 0 lies at sample {center} of a spoke and at {sampling.center} of others.")
-        return PlacedSpoke(k[kept].astype(np.float32), kept, center, bearing)
+        return PlacedSpoke(k[kept].astype(np.float32), kept, center, bearing, sampling.oversampling_removed)
 
     def _complete(self, readout: ismrmrd.Acquisition, index: int, reference: _Reference) -> PlacedSpoke:
         """A spoke without trajectory among embedded ones: computed, if those follow the golden angle."""
