@@ -183,10 +183,6 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
     def _is_usable(self, readout: ismrmrd.Acquisition, index: int, current: _OpenSlice) -> bool:
         """Count irregularities; False if the readout must be left out."""
         shape, n_spokes = tuple(readout.data.shape), len(self._scan.sequence)
-        if 0 in shape or not 0 <= readout.sample_time_us < np.inf:
-            raise ScanError(
-                f"Spoke {index} has {shape[0]} coils, {shape[1]} samples, {readout.sample_time_us} us apart."
-            )
 
         def note(kind: str, sentence: str) -> None:
             self._scan.integrity.note(current.number, kind, sentence)
@@ -198,6 +194,10 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
                 f"{current.shape[0]} and {current.shape[1]}",
             )
             return False
+        if 0 in shape or not 0 <= readout.sample_time_us < np.inf:
+            raise ScanError(
+                f"Spoke {index} has {shape[0]} coils, {shape[1]} samples, {readout.sample_time_us} us apart."
+            )
         if index >= n_spokes:
             raise ScanError(
                 f"Spoke {index} lies outside the sequence '{self._scan.sequence.name}', which has {n_spokes} spokes."
