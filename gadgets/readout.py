@@ -12,7 +12,7 @@ from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke
 from spokestream.gadgets.readouts.angular_coverage import AngularCoverage
 from spokestream.gadgets.readouts.counters import difference, distinguishing, refuse_partition
-from spokestream.gadgets.readouts.demodulation import demodulate
+from spokestream.gadgets.readouts.demodulation import check_dwell, demodulate
 from spokestream.gadgets.readouts.flags import ENDS_SLICE, UNKNOWN, is_imaging, names_of, rejecting_flags
 from spokestream.gadgets.readouts.orientation import SliceOrientation
 from spokestream.gadgets.readouts.oversampling import restore_oversampling
@@ -166,7 +166,9 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
                     raise
             self._scan.integrity.note(current.number, "damaged_trajectory", str(error).rstrip("."))
             return None
-        self._unplaced = None
+        if self._unplaced is not None:
+            self._unplaced = None
+            self._check_dwell(readout)
         current.seen[index] = distinguishing(readout)
         current.coverage.add(index, placed.bearing)
         data = demodulate(
@@ -179,6 +181,12 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         if placed.oversampling_removed:
             data, k = restore_oversampling(data, k, placed.center - placed.kept.start)
         return Spoke(data, k, index, current.number, current.geometry)
+
+    def _check_dwell(self, first: ismrmrd.Acquisition) -> None:
+        shortest_tr_ms = float(self._scan.sequence.tr_ms.min())
+        warning = check_dwell(first.sample_time_us, first.number_of_samples, shortest_tr_ms)
+        if warning and self.demodulation_hz:
+            self._scan.log.warning("%s", warning)
 
     def _is_usable(self, readout: ismrmrd.Acquisition, index: int, current: _OpenSlice) -> bool:
         """Count irregularities; False if the readout must be left out."""

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from spokestream.errors import ScanError
 from spokestream.gadgets.scan.header import ScanHeader
 
-__all__ = ["ReadoutSampling", "covered_fraction", "misfit_of_matrix", "sample_at_center", "sampling_of"]
+__all__ = [
+    "ReadoutSampling",
+    "covered_fraction",
+    "doubtful_center",
+    "misfit_of_matrix",
+    "sample_at_center",
+    "sampling_of",
+]
 
 SAME_LENGTH = (0.85, 1.3)
 """The half of k-space that a readout covers over the half that the header describes, if both mean the same spacing. Few
@@ -19,6 +26,9 @@ FINEST_BEYOND_RECON = 1.3
 """Largest extent of k-space over that of the recon matrix. More is more likely a wrong header than a finer scan."""
 COARSEST = 0.2
 """Smallest extent of k-space over that of the recon matrix: converters interpolate two- or fourfold."""
+FAR_FROM_CENTER = 1 / 32
+"""Distance of the strongest sample from k = 0, relative to the number of samples, above which a warning is given. Coils
+and inhomogeneous fields shift it by one or two samples."""
 STRONG_OVER_MEDIAN = 4.0
 """The strongest sample of a readout is that of k = 0 if it is this much larger than the median; noise reaches 3."""
 
@@ -89,6 +99,25 @@ def misfit_of_matrix(sampling: ReadoutSampling, header: ScanHeader) -> str | Non
     return (
         f"The samples of a readout reach {reach:.4g} cycles per field of view, the recon matrix {_edge(header):.4g}: "
         "matrices and fields of view of the header's encodedSpace and reconSpace do not fit together."
+    )
+
+
+def doubtful_center(data: NDArray[np.complex64], center: int) -> str | None:
+    """A warning if the strongest sample of a readout without embedded trajectory is not near `center`, or None.
+
+    Args:
+        data: (coils, samples).
+        center: `center_sample`.
+
+    """
+    magnitude = np.sqrt((np.abs(data) ** 2).sum(0))
+    strongest = int(np.argmax(magnitude))
+    far = abs(strongest - center) > max(4, FAR_FROM_CENTER * len(magnitude))
+    if not far or magnitude[strongest] < STRONG_OVER_MEDIAN * np.median(magnitude):
+        return None
+    return (
+        f"center_sample is {center}, but the strongest sample of the first spoke is number {strongest}; if k = 0 lies "
+        "there, the maps are wrong."
     )
 
 

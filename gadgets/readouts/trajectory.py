@@ -12,6 +12,7 @@ from spokestream.gadgets.readouts.flags import REVERSED
 from spokestream.gadgets.readouts.sampling import (
     ReadoutSampling,
     covered_fraction,
+    doubtful_center,
     misfit_of_matrix,
     sample_at_center,
     sampling_of,
@@ -133,6 +134,8 @@ class SpokeTrajectory:
                 "center_sample is %d, which was never filled in; k = 0 is taken at sample %d of %d.",
                 given, center, n_samples,
             )  # fmt: skip
+        elif doubt := doubtful_center(readout.data, center):
+            self._scan.log.warning("%s", doubt)
         sampling = sampling_of(header, n_samples, center)
         if misfit := misfit_of_matrix(sampling, header):
             raise ScanError(misfit)

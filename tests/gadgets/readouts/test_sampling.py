@@ -151,3 +151,33 @@ def test_an_asymmetric_echo_keeps_its_samples(sequence, rng):
     stream = readouts(rng, samples=36, center=12)
     spokes, _ = run(replace(a_scan(sequence)), stream)
     np.testing.assert_allclose(spokes[5].k, radial_spokes(golden_angles(5), 36, 12, 2.0), atol=1e-5)
+
+
+def test_a_center_far_from_the_strongest_sample_gives_a_warning(sequence, rng, caplog):
+    with caplog.at_level(logging.WARNING):
+        run(a_scan(sequence), readouts(rng, samples=48, center=24, dc=100))
+        assert caplog.text == ""
+        stream = readouts(rng, samples=48, center=24, dc=100)
+        for r in stream:
+            r.center_sample = 19
+        run(a_scan(sequence), stream)
+    assert caplog.text.count("center_sample is 19, but the strongest sample of the first spoke is number 24") == 1
+
+
+@pytest.mark.parametrize("dwell_us", [2e-6, 2000.0])
+def test_a_dwell_time_in_another_unit_is_refused(sequence, rng, dwell_us):
+    stream = readouts(rng, samples=48, center=24)
+    for r in stream:
+        r.sample_time_us = dwell_us
+    with pytest.raises(ScanError, match=r"sample_time_us is .* is it in another unit"):
+        run(a_scan(sequence), stream)
+
+
+@pytest.mark.parametrize("dwell_us", [0.0, 2.0])
+def test_a_dwell_time_that_was_never_set_gives_a_warning(sequence, rng, caplog, dwell_us):
+    stream = readouts(rng, samples=48, center=24)
+    for r in stream:
+        r.sample_time_us = dwell_us
+    with caplog.at_level(logging.WARNING):
+        run(a_scan(sequence), stream, demodulation_hz=200.0)
+    assert caplog.text.count("sample_time_us is 0, which was never filled in") == (dwell_us == 0)
