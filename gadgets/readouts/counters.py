@@ -4,7 +4,7 @@ import ismrmrd
 
 from spokestream.errors import ScanError
 
-__all__ = ["COUNTERS", "distinguishing", "refuse_partition"]
+__all__ = ["COUNTERS", "DISTINGUISHING", "difference", "distinguishing", "refuse_partition"]
 
 COUNTERS = {
     "kspace_encode_step_1": "index of the spoke in the train",

@@ -5,7 +5,9 @@ from enum import Enum
 
 import ismrmrd
 
-__all__ = ["FLAGS", "FlagEffect", "is_imaging", "names_of", "rejecting_flags"]
+__all__ = [
+    "ENDS_SLICE", "FLAGS", "REVERSED", "UNKNOWN", "FlagEffect", "is_imaging", "names_of", "rejecting_flags",
+]  # fmt: skip
 
 
 class FlagEffect(Enum):
