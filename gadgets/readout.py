@@ -10,8 +10,13 @@ import numpy as np
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke
-from spokestream.gadgets.readouts.demodulation import demodulate
-from spokestream.gadgets.readouts.flags import is_imaging
+from spokestream.gadgets.readouts.angular_coverage import AngularCoverage
+from spokestream.gadgets.readouts.counters import difference, distinguishing, refuse_partition
+from spokestream.gadgets.readouts.demodulation import check_dwell, demodulate
+from spokestream.gadgets.readouts.flags import ENDS_SLICE, UNKNOWN, is_imaging, names_of, rejecting_flags
+from spokestream.gadgets.readouts.orientation import SliceOrientation
+from spokestream.gadgets.readouts.oversampling import restore_oversampling
+from spokestream.gadgets.readouts.straight_line import DamagedSpokeError
 from spokestream.gadgets.readouts.trajectory import SpokeTrajectory
 from spokestream.gadgets.scan.context import ScanContext
 
@@ -19,6 +24,8 @@ __all__ = ["Readout"]
 
 LARGEST_SAMPLE = 1e34
 """Samples must be smaller, or their sums overflow in single precision. No receiver gives such values."""
+MOST_UNPLACED = 8
+"""If so many spokes in succession have no possible trajectory, and none has one, the scan is refused at once."""
 
 
 @dataclass
@@ -29,8 +36,11 @@ class _OpenSlice:
     geometry: Geometry
     shape: tuple[int, ...]
     """(coils, samples) of the slice's first readout, which all its readouts must have."""
-    seen: set[int] = field(default_factory=set)
-    """Indices in the train of the spokes that have come."""
+    counters: tuple[int, ...]
+    """The counters of the slice's first readout that distinguish repeated spokes; see `distinguishing`."""
+    seen: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Indices in the train of the spokes that have come, with these counters."""
+    coverage: AngularCoverage = field(default_factory=AngularCoverage)
     highest: int = -1
 
 
@@ -43,8 +53,6 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         max_missing: largest fraction of a slice's spokes that may be missing or damaged.
         demodulation_hz: receiver frequency during the readout, counted downwards from water; see `demodulate`.
 
-    Raises ScanError if the scan is not radial.
-
     """
 
     accepts = (ismrmrd.Acquisition,)
@@ -54,11 +62,20 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
     ) -> None:
         self._scan = scan
         self._trajectory = SpokeTrajectory(scan, trajectory)
+        self._orientation = SliceOrientation(scan)
+        self._angles_from_header = trajectory == "angle"
+        self._unplaced: int | None = 0
+        """Number of spokes without a possible trajectory; None as soon as one has a trajectory."""
         self._max_missing = max_missing
         self.demodulation_hz = demodulation_hz
         self._slice: _OpenSlice | None = None
         self._ended: set[int] = set()
         self._late: Counter[int] = Counter()
+        self._later_measurements: dict[str, int] = {}
+        self._counters: dict[int, tuple[int, ...]] = {}
+        self._left_out: Counter[int] = Counter()
+        self._unknown_flags = 0
+        self._foreign_encodings = 0
         self._last_counter: int | None = None
 
     def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[Spoke | SliceEnd]:
@@ -66,16 +83,21 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         gap = 0 if self._last_counter is None else int(message.scan_counter) - self._last_counter - 1
         self._last_counter = int(message.scan_counter)
         if not is_imaging(message):
+            self._left_out[message.flags] += 1
             return
+        self._unknown_flags |= message.flags & UNKNOWN
+        if message.encoding_space_ref >= self._scan.header.n_encodings:
+            self._foreign_encodings += 1
+        refuse_partition(message)
         number = int(message.idx.slice)
         if number in self._ended:
-            self._count_late(number)
+            self._count_late(message, number)
             return
         if self._slice is not None and number != self._slice.number:
             yield self._end(self._slice)
         if self._slice is None:
-            geometry = _geometry(message, self._scan.header.recon_fov_mm)
-            self._slice = _OpenSlice(number, geometry, tuple(message.data.shape))
+            geometry = self._orientation.of(message)
+            self._slice = _OpenSlice(number, geometry, tuple(message.data.shape), distinguishing(message))
         current = self._slice
         if gap > 0:
             self._scan.integrity.note(number, "counter_gaps", f"the scan counter jumps over {gap} readouts")
@@ -83,8 +105,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         if spoke is not None:
             yield spoke
         # scanners flag the last readout even if it is damaged
-        last = message.is_flag_set(ismrmrd.ACQ_LAST_IN_SLICE) or message.is_flag_set(ismrmrd.ACQ_LAST_IN_MEASUREMENT)
-        if last or len(current.seen) == len(self._scan.sequence):
+        if message.flags & ENDS_SLICE or len(current.seen) == len(self._scan.sequence):
             yield self._end(current)
 
     def finish(self) -> Iterator[SliceEnd]:
@@ -93,6 +114,23 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             yield self._end(self._slice)
         for number, n in sorted(self._late.items()):
             self._scan.log.warning("Slice %d: %d spokes came after its end and were left out.", number + 1, n)
+        for counters, n in self._later_measurements.items():
+            self._scan.log.warning(
+                "%d spokes were left out because they measure a slice again (%s); maps show the first measurement.",
+                n, counters,
+            )  # fmt: skip
+        if self._left_out:
+            self._scan.log.info("Readouts that are no spokes: %s.", rejecting_flags(self._left_out))
+        if self._foreign_encodings:
+            self._scan.log.warning(
+                "%d spokes name an encoding that the header does not have; its encoding %d was used.",
+                self._foreign_encodings, self._scan.header.encoding + 1,
+            )  # fmt: skip
+        if self._unknown_flags:
+            self._scan.log.warning(
+                "Readouts have flags without a meaning, which were ignored: %s.",
+                ", ".join(names_of(self._unknown_flags)),
+            )
         if not self._ended:
             raise ScanError("The scan held no spokes.")
 
@@ -107,9 +145,11 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
                 f"Slice {number + 1}: {missing} of {n_spokes} spokes are missing or damaged "
                 f"({ledger.words(number)}), more than the {self._max_missing:.0%} that can be left out."
             )
+        current.coverage.check(number, angles_from_header=self._angles_from_header)
         if words := ledger.words(number):
             self._scan.log.warning("Slice %d was reconstructed with irregular spokes: %s.", number + 1, words)
         self._ended.add(number)
+        self._counters[number] = current.counters
         self._slice = None
         return SliceEnd(number, current.geometry)
 
@@ -117,18 +157,40 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         index = int(readout.idx.kspace_encode_step_1)
         if not self._is_usable(readout, index, current):
             return None
-        current.seen.add(index)
-        k = self._trajectory.of(readout, index)
-        data = demodulate(readout.data, self.demodulation_hz, readout.sample_time_us, readout.center_sample)
+        try:
+            placed = self._trajectory.of(readout, index)
+        except DamagedSpokeError as error:
+            if self._unplaced is not None:
+                self._unplaced += 1
+                if self._unplaced >= MOST_UNPLACED:
+                    raise
+            self._scan.integrity.note(current.number, "damaged_trajectory", str(error).rstrip("."))
+            return None
+        if self._unplaced is not None:
+            self._unplaced = None
+            self._check_dwell(readout)
+        current.seen[index] = distinguishing(readout)
+        current.coverage.add(index, placed.bearing)
+        data = demodulate(
+            readout.data[:, placed.kept],
+            self.demodulation_hz,
+            readout.sample_time_us,
+            placed.center - placed.kept.start,
+        )
+        k = placed.k
+        if placed.oversampling_removed:
+            data, k = restore_oversampling(data, k, placed.center - placed.kept.start)
         return Spoke(data, k, index, current.number, current.geometry)
+
+    def _check_dwell(self, first: ismrmrd.Acquisition) -> None:
+        shortest_tr_ms = float(self._scan.sequence.tr_ms.min())
+        warning = check_dwell(first.sample_time_us, first.number_of_samples, shortest_tr_ms)
+        if warning and self.demodulation_hz:
+            self._scan.log.warning("%s", warning)
 
     def _is_usable(self, readout: ismrmrd.Acquisition, index: int, current: _OpenSlice) -> bool:
         """Count irregularities; False if the readout must be left out."""
         shape, n_spokes = tuple(readout.data.shape), len(self._scan.sequence)
-        if 0 in shape or not 0 <= readout.sample_time_us < np.inf:
-            raise ScanError(
-                f"Spoke {index} has {shape[0]} coils, {shape[1]} samples, {readout.sample_time_us} us apart."
-            )
 
         def note(kind: str, sentence: str) -> None:
             self._scan.integrity.note(current.number, kind, sentence)
@@ -140,11 +202,20 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
                 f"{current.shape[0]} and {current.shape[1]}",
             )
             return False
+        if 0 in shape or not 0 <= readout.sample_time_us < np.inf:
+            raise ScanError(
+                f"Spoke {index} has {shape[0]} coils, {shape[1]} samples, {readout.sample_time_us} us apart."
+            )
         if index >= n_spokes:
             raise ScanError(
                 f"Spoke {index} lies outside the sequence '{self._scan.sequence.name}', which has {n_spokes} spokes."
             )
         if index in current.seen:
+            if counters := difference(current.seen[index], distinguishing(readout)):
+                raise ScanError(
+                    f"Spoke {index} of slice {current.number + 1} was measured several times ({counters}), which this "
+                    "node does not combine; send one measurement."
+                )
             note("duplicate", f"spoke {index} came twice")
             return False
         if index < current.highest:
@@ -155,19 +226,9 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             return False
         return True
 
-    def _count_late(self, number: int) -> None:
-        self._late[number] += 1
+    def _count_late(self, readout: ismrmrd.Acquisition, number: int) -> None:
+        if counters := difference(self._counters[number], distinguishing(readout)):
+            self._later_measurements[counters] = self._later_measurements.get(counters, 0) + 1
+        else:
+            self._late[number] += 1
         self._scan.integrity.note(number, "late", "a spoke came after its end")
-
-
-def _geometry(readout: ismrmrd.Acquisition, fov_mm: tuple[float, float, float]) -> Geometry:
-    def triple(name: str) -> tuple[float, float, float]:
-        x, y, z = (float(v) for v in getattr(readout, name))
-        return x, y, z
-
-    ticks = [int(t) for t in readout.physiology_time_stamp]
-    return Geometry(
-        triple("position"), triple("read_dir"), triple("phase_dir"), triple("slice_dir"),
-        triple("patient_table_position"), fov_mm, int(readout.measurement_uid),
-        int(readout.acquisition_time_stamp), (ticks[0], ticks[1], ticks[2]),
-    )  # fmt: skip

@@ -10,6 +10,7 @@ from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.conjugation import Conjugation
 from spokestream.gadgets.conjugation_check import ConjugationCheck
 from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_dictionary
+from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.map_images import MapImages
@@ -163,6 +164,7 @@ def _imaging(
     """The gadgets from readouts to the fingerprints of a slice."""
     whitening = NoiseWhitening(scan)
     return [
+        DiscardedSamples(scan),
         *([Conjugation(scan)] if settings.conjugate == "yes" else []),
         whitening,
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),

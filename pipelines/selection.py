@@ -13,11 +13,15 @@ from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader, parse_xml
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.gadgets.scan.integrity import IntegrityLedger
+from spokestream.gadgets.scan.main_field import main_field
 from spokestream.pipelines.chains import PIPELINES
+from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
 from spokestream.pipelines.settings import StreamSettings
 from spokestream.settings import layered, replace_settings
 
 __all__ = ["Selection", "configure", "select", "start_scan"]
+
+PROVENANCE = ("sequence", "sequence_source", "field_strength")
 
 
 @dataclass(frozen=True)
@@ -89,16 +93,30 @@ def select(text: str, default: str | None = None, settings: Mapping[str, StreamS
 def start_scan(selection: Selection, header_xml: str, log: logging.Logger) -> Chain:
     """Read the header and build the chain of a scan. Raises SpokestreamError when the scan cannot be served."""
     header = ScanHeader.from_xml(header_xml)
+    if header.n_encodings > 1:
+        return ChainOfFirstEncoding(
+            lambda encoding: _build(selection, ScanHeader.from_xml(header_xml, encoding), log), log
+        )
+    return _build(selection, header, log)
+
+
+def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Chain:
     settings = selection.settings
+    found, main = sequence_from_header(header, settings.sequence), main_field(header)
     scan = ScanContext(
         header,
-        sequence_from_header(header, settings.sequence),
+        found.sequence,
         settings.threads,
         log,
         integrity=IntegrityLedger(strict=settings.integrity == "strict"),
     )
     scan.provenance["pipeline"] = selection.name
     scan.provenance["sequence"] = f"{scan.sequence.name}, {len(scan.sequence)} spokes"
+    scan.provenance["sequence_source"] = found.source
+    scan.provenance["field_strength"] = f"{main.tesla:g} T, {main.source}"
+    log.info("The sequence is %s (%s), the field %s.", *(scan.provenance[key] for key in PROVENANCE))
+    for sentence in (*found.warnings, *filter(None, [main.warning])):
+        log.warning("%s", sentence)
     return PIPELINES[selection.name].build(scan, settings)
 
 

@@ -27,9 +27,9 @@ class StreamSettings:
     This class and those that extend it raise InputError for values that are not allowed.
     """
 
-    sequence: str = setting(
-        "t1ff-2d-1400",
-        meaning="Preset, or TOML or Pulseq file, of scans whose header gives no trains and names no preset.",
+    sequence: str | None = setting(
+        None,
+        meaning="Preset, or TOML or Pulseq file, whatever the header says; else by the header, else t1ff-2d-1400.",
         peer=True,
     )
     virtual_coils: int = setting(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from spokestream.gadgets.readouts.counters import COUNTERS
+from spokestream.gadgets.readouts.flags import FLAGS, FlagEffect
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import NETWORKS
 from spokestream.pipelines.cli.main import COMMANDS
@@ -122,10 +124,15 @@ def test_configurations_are_accepted():
         assert select(text, default="mrf_t1ff").settings.virtual_coils == 8
 
 
+def table(first_line):
+    """The rows of a table of the page of conventions."""
+    page, start = (ROOT / "docs/conventions.md").read_text(), re.escape(first_line)
+    _, _, *lines = re.search(rf"^{start}.*?(?=\n\n)", page, flags=re.DOTALL | re.MULTILINE).group().splitlines()
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+
+
 def test_the_table_of_quantities_is_the_one_in_the_code():
-    page = (ROOT / "docs/conventions.md").read_text()
-    _, _, *lines = re.search(r"^\| name \|.*?(?=\n\n)", page, flags=re.DOTALL | re.MULTILINE).group().splitlines()
-    documented = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    documented = table("| name |")
     declared = []
     for q in QUANTITIES.values():
         step = "fitted" if q.slope is None else f"{q.slope:g}"
@@ -133,3 +140,9 @@ def test_the_table_of_quantities_is_the_one_in_the_code():
         bids = f"`{q.bids.suffix}` in {q.bids.unit}" if q.bids else "–"
         declared.append((f"`{q.name}`", q.title, q.unit, str(q.where or "tissue"), bids, *image))
     assert documented == declared
+
+
+def test_the_tables_of_flags_and_counters_are_those_in_the_code():
+    of_effect = {e: [f"`{n.removeprefix('ACQ_')}`" for n, effect in FLAGS.values() if effect is e] for e in FlagEffect}
+    assert table("| effect | flags |") == [(e.value, ", ".join(names)) for e, names in of_effect.items()]
+    assert table("| counter | effect |") == [(f"`{name}`", effect) for name, effect in COUNTERS.items()]

@@ -17,10 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["RadialGrid", "ramp_density"]
+__all__ = ["ONE_SIDED", "RadialGrid", "ramp_density"]
 
 UPSAMPLING = 1.25
 """Size of the fine grid relative to the image. The kernel for it is narrow; spreading and FFT take similar times."""
+
+ONE_SIDED = 1.6
+"""Weight of samples at angles that spokes cover once, relative to twice. A weight of 2 is unbiased but amplifies the
+aliasing. Measured at 96 pixels with half or all samples before the echo missing: a weight of 1 gives an RMSE of 0.065
+and 0.086 for FF, and of 54 and 55 ms for water T1; 1.6 gives 0.054 and 0.061, and 63 and 68 ms; 2 gives 0.051 and
+0.052, and 71 and 80 ms; symmetric echoes give 0.048 and 55 ms."""
 
 
 class RadialGrid:
@@ -105,17 +111,27 @@ class RadialGrid:
 def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
     """The area of k-space that each sample represents, if the spokes are evenly distributed over 180 degrees.
 
+    A spoke with an asymmetric echo, or from the centre outwards, reaches further on one side of k = 0. Beyond the end
+    of its shorter side, spokes that are evenly distributed over 360 degrees cover every angle once instead of twice. A
+    sample there represents twice the area, and is weighted by `ONE_SIDED`.
+
     Args:
         k: (spokes, samples, 2) in cycles per field of view, evenly spaced along each spoke.
 
     Returns:
-        (spokes, samples) in (cycles per field of view)²: pi / spokes · |k| · dk; at the centre a disc of diameter dk.
+        (spokes, samples) in (cycles per field of view)²: pi / spokes · |k| · dk, times `ONE_SIDED` beyond the
+        shorter side; at the centre a disc of diameter dk.
 
     """
     along = k[:, -1] - k[:, 0]
     step = float(np.mean(np.hypot(along[:, 0], along[:, 1]))) / max(1, k.shape[1] - 1)
     radius = np.maximum(np.hypot(k[..., 0], k[..., 1]), step / 4)
-    return np.asarray(np.pi / len(k) * step * radius, np.float32)
+    area = np.asarray(np.pi / len(k) * step * radius, np.float32)
+    ends = np.hypot(*np.moveaxis(k[:, [0, -1]], -1, 0))  # (spokes, 2)
+    shorter = float(np.mean(ends.min(1)))
+    if float(np.mean(ends.max(1))) - shorter > 1.5 * step:  # an even number of samples has one more on one side
+        area[radius > shorter + step / 2] *= ONE_SIDED
+    return area
 
 
 def _grid_size(n: int) -> int:

@@ -1,1 +1,1 @@
-"""The mathematics of readouts: imaging flags, trajectories and the demodulation frequency."""
+"""The mathematics of readouts: flags, counters, sampling, trajectories, orientation and demodulation."""

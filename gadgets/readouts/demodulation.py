@@ -3,7 +3,33 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["demodulate"]
+from spokestream.errors import ScanError
+
+__all__ = ["check_dwell", "demodulate"]
+
+SHORTEST_DWELL_US = 0.05
+"""Shortest time between samples; receivers sample at 10 MHz at most."""
+
+
+def check_dwell(dwell_us: float, n_samples: int, tr_ms: float) -> str | None:
+    """None, or a warning if the dwell time was never filled in.
+
+    Args:
+        dwell_us: `sample_time_us`.
+        n_samples: number of samples of a readout.
+        tr_ms: the shortest TR, which is longer than a readout.
+
+    Raises ScanError for a dwell time in another unit.
+
+    """
+    if dwell_us == 0:
+        return "sample_time_us is 0, which was never filled in; readouts are not demodulated, and fat is blurred more."
+    if dwell_us < SHORTEST_DWELL_US or dwell_us * n_samples * 1e-3 > tr_ms:
+        raise ScanError(
+            f"sample_time_us is {dwell_us:g}, so that a readout of {n_samples} samples takes "
+            f"{dwell_us * n_samples * 1e-3:.3g} ms of a TR of {tr_ms:g} ms; is it in another unit?"
+        )
+    return None
 
 
 def demodulate(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
-from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
+from spokestream.gadgets.scan.main_field import main_field
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
 __all__ = ["ScanContext"]
@@ -28,5 +28,5 @@ class ScanContext:
 
     @property
     def field_t(self) -> float:
-        """Main field in tesla; if the header does not contain it, the field for which the fat spectrum is given."""
-        return self.header.field_strength_t or REFERENCE_FIELD_T
+        """Main field in tesla; see `main_field`."""
+        return main_field(self.header).tesla

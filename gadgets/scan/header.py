@@ -1,6 +1,7 @@
 """The ISMRMRD header of a scan. Unknown elements and any version of the schema are accepted."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,6 +17,15 @@ LARGEST_MATRIX = 1024
 """Largest number of pixels per side, because the memory grows with it."""
 WEAKEST_FIELD_T, STRONGEST_FIELD_T = 0.01, 30.0
 """Limits for the main field; every scanner is between them."""
+NARROWEST_FOV_MM, WIDEST_FOV_MM = 2.0, 2000.0
+"""Limits for the recon field of view in plane. A human scanner's is below 2 metres, so that metres are recognised."""
+MOST_SLICES = 1024
+MOST_CHANNELS = 1024
+WIDEST_NOISE_BAND = 100.0
+LARGEST_WHOLE = 1e6
+"""Upper limits for numbers in a header, far above those of scanners."""
+NOT_WHOLE = 0.01
+"""Largest rounding error of a matrix size that a converter computed, such as 35.9996."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class ScanHeader:
     n_slices: int = 1
     n_channels: int | None = None
     field_strength_t: float | None = None
+    proton_frequency_hz: float | None = None
     noise_bandwidth: float = 1.0
     """`relativeReceiverNoiseBandwidth`: fraction of the noise power that the receive filter passes; 1 by default."""
     protocol: str = ""
@@ -41,6 +52,9 @@ class ScanHeader:
     flip_angle_deg: tuple[float, ...] = ()
     user: dict[str, str] = field(default_factory=dict)
     """User parameters of all types by name, as text."""
+    encoding: int = 0
+    """Which of the header's encodings gives matrix, field of view and trajectory."""
+    n_encodings: int = 1
 
     @property
     def oversampling(self) -> float:
@@ -48,26 +62,35 @@ class ScanHeader:
         return self.encoded_fov_mm[0] / self.recon_fov_mm[0]
 
     @classmethod
-    def from_xml(cls, xml: str) -> "ScanHeader":
+    def from_xml(cls, xml: str, encoding: int = 0) -> "ScanHeader":
         """Read an ISMRMRD header; unknown elements and any version of the schema are accepted.
 
+        Args:
+            xml: the header.
+            encoding: which of its encodings to read; readouts name theirs in `encoding_space_ref`.
+
         Raises ScanError if it is not XML, is no ISMRMRD header, or has no matrix or field of view.
+
         """
         root = parse_xml(xml, "ISMRMRD header")
         for element in root.iter():
             element.tag = element.tag.rpartition("}")[2]
         if root.tag != "ismrmrdHeader":
             raise ScanError(f"The header's root element is <{root.tag[:40]}>, not <ismrmrdHeader>.")
-        encoding = root.find("encoding")
-        if encoding is None:
+        encodings = root.findall("encoding")
+        if not encodings:
             raise ScanError("The ISMRMRD header has no <encoding>, so matrix and field of view are unknown.")
+        if encoding >= len(encodings):
+            raise ScanError(f"The spokes name encoding {encoding + 1}, but the header has {len(encodings)} of them.")
         try:
-            return cls._from_tree(xml, root, encoding)
+            return cls._from_tree(xml, root, encodings, encoding)
         except (ValueError, TypeError, OverflowError) as error:
             raise ScanError(f"The ISMRMRD header has an unreadable value ({error}).") from None
 
     @classmethod
-    def _from_tree(cls, xml: str, root: ET.Element, encoding: ET.Element) -> "ScanHeader":
+    def _from_tree(cls, xml: str, root: ET.Element, encodings: list[ET.Element], which: int) -> "ScanHeader":
+        encoding = encodings[which]
+
         def text(path: str, default: str = "") -> str:
             return (root.findtext(path) or default).strip()
 
@@ -77,16 +100,18 @@ class ScanHeader:
         slices = encoding.findtext("encodingLimits/slice/maximum")
         channels = text("acquisitionSystemInformation/receiverChannels")
         tesla = text("acquisitionSystemInformation/systemFieldStrength_T")
+        proton_hz = text("experimentalConditions/H1resonanceFrequency_Hz")
         header = cls(
             xml=xml,
-            encoded_matrix=_triple(encoding, "encodedSpace/matrixSize", int),
+            encoded_matrix=_triple(encoding, "encodedSpace/matrixSize", _whole),
             encoded_fov_mm=_triple(encoding, "encodedSpace/fieldOfView_mm", float),
-            recon_matrix=_triple(encoding, "reconSpace/matrixSize", int),
+            recon_matrix=_triple(encoding, "reconSpace/matrixSize", _whole),
             recon_fov_mm=_triple(encoding, "reconSpace/fieldOfView_mm", float),
             trajectory=(encoding.findtext("trajectory") or "").strip().lower(),
-            n_slices=int(slices) + 1 if slices else 1,
-            n_channels=int(channels) if channels else None,
-            field_strength_t=float(tesla) if tesla else None,
+            n_slices=_whole(slices) + 1 if slices else 1,
+            n_channels=_whole(channels) if channels else None,
+            field_strength_t=(float(tesla) or None) if tesla else None,
+            proton_frequency_hz=(float(proton_hz) or None) if proton_hz else None,
             noise_bandwidth=float(text("acquisitionSystemInformation/relativeReceiverNoiseBandwidth", "1")),
             protocol=text("measurementInformation/protocolName"),
             measurement_id=text("measurementInformation/measurementID"),
@@ -98,17 +123,32 @@ class ScanHeader:
                 (e.findtext("name") or "").strip(): (e.findtext("value") or "").strip()
                 for e in root.findall("userParameters/*")
             },
+            encoding=which,
+            n_encodings=len(encodings),
         )
-        if max(header.recon_matrix) > LARGEST_MATRIX:
-            raise ScanError(f"The recon matrix {header.recon_matrix} is larger than {LARGEST_MATRIX} pixels a side.")
-        numbers = (*header.encoded_matrix, *header.encoded_fov_mm, *header.recon_matrix, *header.recon_fov_mm)
+        header._check()
+        return header
+
+    def _check(self) -> None:
+        """Raise ScanError for values that no scanner has."""
+        if max(self.recon_matrix) > LARGEST_MATRIX:
+            raise ScanError(f"The recon matrix {self.recon_matrix} is larger than {LARGEST_MATRIX} pixels a side.")
+        numbers = (*self.encoded_matrix, *self.encoded_fov_mm, *self.recon_matrix, *self.recon_fov_mm)
         if not all(np.isfinite(numbers)) or min(numbers) <= 0:
             raise ScanError("The ISMRMRD header has a matrix or field of view that is not positive.")
-        if not 0.5 <= header.oversampling <= 16:
-            raise ScanError(f"The header's readout oversampling is {header.oversampling:g}, which no scanner uses.")
-        if header.field_strength_t is not None and not WEAKEST_FIELD_T < header.field_strength_t < STRONGEST_FIELD_T:
-            raise ScanError(f"The header's field strength is {header.field_strength_t:g} T.")
-        return header
+        if not 0.5 <= self.oversampling <= 16:
+            raise ScanError(f"The header's readout oversampling is {self.oversampling:g}, which no scanner uses.")
+        if self.field_strength_t is not None and not WEAKEST_FIELD_T < self.field_strength_t < STRONGEST_FIELD_T:
+            raise ScanError(f"The header's field strength is {self.field_strength_t:g} T.")
+        if not NARROWEST_FOV_MM < min(self.recon_fov_mm[:2]) <= max(self.recon_fov_mm[:2]) < WIDEST_FOV_MM:
+            x, y, _ = self.recon_fov_mm
+            raise ScanError(f"The recon field of view is {x:g} by {y:g} mm in the header; is it in another unit?")
+        if not 1 <= self.n_slices <= MOST_SLICES:
+            raise ScanError(f"The header announces {self.n_slices} slices.")
+        if self.n_channels is not None and not 0 <= self.n_channels <= MOST_CHANNELS:
+            raise ScanError(f"The header announces {self.n_channels} receiver channels.")
+        if not 0 <= self.noise_bandwidth < WIDEST_NOISE_BAND:
+            raise ScanError(f"The header's relativeReceiverNoiseBandwidth is {self.noise_bandwidth:g}.")
 
 
 def parse_xml(text: str, what: str) -> ET.Element:
@@ -121,7 +161,15 @@ def parse_xml(text: str, what: str) -> ET.Element:
         raise ScanError(f"The {what} is not well-formed XML ({error}).") from None
 
 
-def _triple(encoding: ET.Element, path: str, kind: type[Number]) -> tuple[Number, Number, Number]:
+def _whole(text: str) -> int:
+    """A whole number, which a converter may have written as 192.0 or 35.9996."""
+    value = float(text)
+    if abs(value) > LARGEST_WHOLE or abs(value - round(value)) > NOT_WHOLE:
+        raise ValueError(f"{text[:40]} is no whole number of samples, slices or channels")
+    return round(value)
+
+
+def _triple(encoding: ET.Element, path: str, kind: Callable[[str], Number]) -> tuple[Number, Number, Number]:
     element = encoding.find(path)
     if element is None:
         raise ScanError(f"The ISMRMRD header lacks <{path}>.")

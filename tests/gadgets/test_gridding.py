@@ -8,6 +8,7 @@ from small_scan import MATRIX, complex_normal
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.imaging.radial_grid import ONE_SIDED
 from spokestream.gadgets.messages import NOWHERE, SliceEnd, SpokeBlock
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
@@ -46,6 +47,7 @@ def exact(block):
     dk = 1 / OVERSAMPLING
     radius = np.abs(np.arange(SAMPLES) - CENTER) / OVERSAMPLING
     density = np.pi / len(k) * dk * np.maximum(radius, dk / 4)
+    density[radius > CENTER * dk] *= ONE_SIDED  # the longer side only: each angle is covered once instead of twice
     along_y = np.exp(2j * np.pi * k[..., 1, None] * y / ny)
     along_x = np.exp(2j * np.pi * k[..., 0, None] * x / nx)
     return np.einsum("cms,msy,msx->cyx", block.data * density, along_y, along_x, optimize=True) / (ny * nx)

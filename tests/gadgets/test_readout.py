@@ -12,7 +12,6 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.messages import SliceEnd, Spoke
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.readouts.demodulation import demodulate
-from spokestream.gadgets.readouts.trajectory import embedded_trajectory
 from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
@@ -79,17 +78,22 @@ def test_embedded_trajectory_in_either_unit(scan, readouts, scale):
     assert scan.provenance["trajectory"] == "embedded"
 
 
-def test_embedded_trajectory_of_unknown_unit_is_refused_with_the_range_found():
-    with pytest.raises(ScanError, match=r"reaches 3\.142"):
-        embedded_trajectory(np.full((4, 2), np.pi, np.float32), (350, 350))
-    with pytest.raises(ScanError, match="neither"):
-        embedded_trajectory(np.full((4, 2), np.nan, np.float32), (350, 350))
+def test_embedded_trajectory_of_unknown_unit_is_refused_with_the_range_found(scan, readouts):
+    k = [spoke_k(golden_angles(i)) for i in range(len(readouts))]
+    with pytest.raises(
+        ScanError, match=r"reaches 7\.242.*fits none of the known units.*0\.5263 in cycles per recon pixel"
+    ):
+        run(scan, [embed(r, x * 0.7) for r, x in zip(readouts, k, strict=True)])
 
 
-def test_a_trajectory_that_is_not_finite_is_refused(scan, readouts):
+def test_a_trajectory_that_is_not_finite_is_left_out(scan, readouts):
     readouts[4].user_float[0] = np.nan
-    with pytest.raises(ScanError, match="trajectory of spoke 4 holds values that are not finite"):
-        run(scan, readouts, trajectory="angle")
+    for i, readout in enumerate(readouts):
+        if i != 4:
+            readout.user_float[0] = i
+    spokes, _ = run(scan, readouts, trajectory="angle")
+    assert len(spokes) == len(readouts) - 1
+    assert scan.integrity.counts(0) == {"damaged_trajectory": 1, "missing": 1}
 
 
 def test_a_difference_between_embedded_and_computed_gives_a_warning(scan, readouts, caplog):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from small_scan import MATRIX, complex_normal
 
-from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
+from spokestream.gadgets.imaging.radial_grid import ONE_SIDED, RadialGrid, ramp_density
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 N_COILS = 3
@@ -65,6 +65,21 @@ def test_density_weights_sum_to_the_area_of_the_disc():
     k = spokes(34, 80, 40.0)
     radius = 20.0
     assert ramp_density(k).sum() == pytest.approx(np.pi * radius**2, rel=0.03)
+
+
+@pytest.mark.parametrize("center", [0.0, 10.0, 60.0])
+def test_density_weights_of_asymmetric_echoes_sum_to_areas(center):
+    """A disc up to the shorter side, and a ring of less weight up to the longer one."""
+    k = spokes(233, 80, center)
+    longer, shorter = max(center, 79 - center) / 2, min(center, 79 - center) / 2
+    area = np.pi * (shorter**2 + ONE_SIDED / 2 * (longer**2 - shorter**2))
+    assert ramp_density(k).sum() == pytest.approx(area, rel=0.03)
+
+
+def test_one_sample_more_on_one_side_is_no_asymmetric_echo():
+    k = spokes(34, 80, 40.0)
+    radius = np.maximum(np.hypot(k[..., 0], k[..., 1]), 0.125)
+    np.testing.assert_allclose(ramp_density(k), np.pi / 34 * 0.5 * radius, rtol=1e-5)
 
 
 def test_density_compensated_gridding_of_dense_spokes_returns_the_object():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spokestream.errors import ScanError
+from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
@@ -30,7 +30,7 @@ def trains(n=80, te=2.39):
 
 
 def read(**parts):
-    return sequence_from_header(ScanHeader.from_xml(header(**parts)), "t1ff-2d-1400")
+    return sequence_from_header(ScanHeader.from_xml(header(**parts))).sequence
 
 
 def test_without_trains_the_default_or_the_named_preset():
@@ -97,7 +97,7 @@ def test_a_field_of_view_that_would_send_spokes_to_infinity_is_refused():
 def test_every_preset_survives_the_header_of_a_simulated_scan(name):
     sequence = load_sequence(name)
     header = ScanHeader.from_xml(header_xml(Protocol(sequence=sequence, matrix=16, n_coils=2)))
-    assert sequence_from_header(header, "t1ff-2d-1400").difference(sequence) is None
+    assert sequence_from_header(header).sequence.difference(sequence) is None
 
 
 def test_a_train_of_one_s_own_survives_it_too():
@@ -107,4 +107,137 @@ def test_a_train_of_one_s_own_survives_it_too():
         spoiling="gradient", inversion=False,
     )  # fmt: skip
     header = ScanHeader.from_xml(header_xml(Protocol(sequence=sequence, matrix=16, n_coils=2)))
-    assert sequence_from_header(header, "t1ff-2d-1400").difference(sequence) is None
+    assert sequence_from_header(header).sequence.difference(sequence) is None
+
+
+PRESET = "t1ff-2d-1400"
+
+
+def preset_trains(name=PRESET, tags=("TR", "TE", "flipAngle_deg"), scale=1.0):
+    preset = load_sequence(name)
+    values = {"TR": preset.tr_ms, "TE": preset.te_ms, "flipAngle_deg": preset.flip_angle_deg}
+    return "".join(f"<{tag}>{v * scale:.9g}</{tag}>" for tag in tags for v in values[tag])
+
+
+def found(chosen=None, **parts):
+    return sequence_from_header(ScanHeader.from_xml(header(**parts)), chosen)
+
+
+@pytest.mark.parametrize("preset", [PRESET, "t1ff-2d-1400-adj"])
+def test_missing_flip_angles_are_those_of_the_preset_whose_trains_agree(preset):
+    result = found(sequence=preset_trains(preset, ("TR", "TE")))
+    assert (result.sequence.flip_angle_deg == load_sequence(preset).flip_angle_deg).all()
+    assert result.source == f"header, completed from '{preset}'"
+
+
+def test_missing_flip_angles_are_refused_if_no_preset_agrees():
+    with pytest.raises(ScanError, match="no flip_angle_deg for them, and no preset has the same other trains"):
+        found(sequence=preset_trains(tags=("TR", "TE"), scale=1.1))
+    with pytest.raises(ScanError, match="the preset 't1ff-2d-1400-adj' has"):
+        found(sequence=preset_trains(tags=("TR", "TE")), user=user("mrf_sequence", "t1ff-2d-1400-adj"))
+
+
+CONTRASTS = "<TR>3.52</TR><TE>1.92</TE><TE>2.46</TE><TE>3</TE><flipAngle_deg>10</flipAngle_deg>"
+
+
+def test_echo_times_of_contrasts_are_no_train():
+    with pytest.raises(ScanError, match=r"are no trains \(3 te_ms, 1 tr_ms, 1 flip_angle_deg\)"):
+        found(sequence=CONTRASTS)
+    result = found(PRESET, sequence=CONTRASTS)
+    assert result.sequence.difference(load_sequence(PRESET)) is None
+    assert len(result.warnings) == 1
+    result = found(sequence=CONTRASTS, user=user("mrf_sequence", "t1ff-2d-1400-adj"))
+    assert result.sequence.difference(load_sequence("t1ff-2d-1400-adj")) is None
+
+
+def test_a_chosen_sequence_wins_over_the_header_with_a_warning_if_they_differ():
+    result = found("t1ff-2d-1400-adj", sequence=preset_trains())
+    assert result.sequence.difference(load_sequence("t1ff-2d-1400-adj")) is None
+    (warning,) = result.warnings
+    assert "differs from that of the header, and is used: tr_ms of spoke 0 is 4.02 ms against 3.52 ms" in warning
+    assert found(PRESET, sequence=preset_trains()).warnings == ()
+    with pytest.raises(InputError, match="no sequence preset 'misspelt'"):
+        found("misspelt", sequence=preset_trains())
+
+
+def test_an_assumed_sequence_and_assumed_values_give_a_warning():
+    assert "'t1ff-2d-1400' is assumed" in found().warnings[0]
+    (warning,) = found(sequence=trains(), user=user("mrf_repetitions", 1)).warnings
+    assert "does not give recovery_ms, ti_ms; assumed from 't1ff-2d-1400'" in warning
+    assert found(sequence=preset_trains()).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("sequence", "sentence"),
+    [
+        (preset_trains(scale=1e-3), r"te_ms is 0\.00\d+ ms; is it in s"),
+        (preset_trains(tags=("TR", "TE")) + preset_trains(tags=("flipAngle_deg",), scale=np.pi / 180), "in radians"),
+        (preset_trains(tags=("TR", "TE")) + preset_trains(tags=("flipAngle_deg",), scale=30), "degrees"),
+        (preset_trains() + "<TI>0.008</TI>", r"ti_ms is 0\.008 ms; is it in s"),
+        (preset_trains().replace("<TR>3.52</TR>", "<TR>1e308</TR>", 1), "tr_ms is 1e"),
+        (preset_trains().replace("<TE>", "<TE>-", 1), "te_ms is -"),
+        (preset_trains().replace("<TR>3.52</TR>", "<TR>nan</TR>", 1), "tr_ms is nan"),
+    ],
+)
+def test_trains_in_other_units_and_absurd_values_are_refused(sequence, sentence):
+    with pytest.raises(ScanError, match=sentence):
+        found(sequence=sequence)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "expected"), [("192.0 192.0 1.0", (192, 192, 1)), ("35.9996 36 0.9996", (36, 36, 1))]
+)
+def test_matrices_that_are_nearly_whole_are_whole(matrix, expected):
+    x, y, z = matrix.split()
+    read_back = ScanHeader.from_xml(header(matrix=f"<x>{x}</x><y>{y}</y><z>{z}</z>"))
+    assert read_back.recon_matrix == read_back.encoded_matrix == expected
+
+
+def system(name, value):
+    inside = f"<{name}>{value}</{name}>"
+    return f"<acquisitionSystemInformation>{inside}</acquisitionSystemInformation><vendorThing>"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("<x>19</x>", "<x>19.4</x>", "19.4 is no whole number"),
+        ("<x>19</x>", "<x>1e308</x>", "no whole number"),
+        ("<x>190</x><y>230</y>", "<x>0.19</x><y>0.23</y>", "0.19 by 0.23 mm in the header; is it in another unit"),
+        ("<x>190</x>", "<x>nan</x>", "not positive"),
+        (
+            "<trajectory>",
+            "<encodingLimits><slice><maximum>65535</maximum></slice></encodingLimits><trajectory>",
+            "65536 slices",
+        ),
+        ("<vendorThing>", system("receiverChannels", -3), "-3 receiver"),
+        ("<vendorThing>", system("systemFieldStrength_T", -3), "field strength is -3 T"),
+        ("<vendorThing>", system("relativeReceiverNoiseBandwidth", "nan"), "Bandwidth is nan"),
+    ],
+)
+def test_absurd_values_are_refused_in_a_sentence(old, new, sentence):
+    with pytest.raises(ScanError, match=sentence):
+        ScanHeader.from_xml(header().replace(old, new))
+
+
+def test_the_second_encoding_can_be_read():
+    xml = header()
+    begin, end = xml.index("<encoding>"), xml.index("</encoding>") + len("</encoding>")
+    second = xml[begin:end].replace("<x>19</x>", "<x>20</x>")
+    both = xml[:end] + second + xml[end:]
+    assert ScanHeader.from_xml(both).recon_matrix[0] == 19
+    chosen = ScanHeader.from_xml(both, 1)
+    assert (chosen.recon_matrix[0], chosen.encoding, chosen.n_encodings) == (20, 1, 2)
+    with pytest.raises(ScanError, match="name encoding 3, but the header has 2"):
+        ScanHeader.from_xml(both, 2)
+
+
+def test_a_field_strength_of_zero_was_never_filled_in():
+    xml = header().replace(
+        "<vendorThing>",
+        "<acquisitionSystemInformation><systemFieldStrength_T>0</systemFieldStrength_T></acquisitionSystemInformation>"
+        "<experimentalConditions><H1resonanceFrequency_Hz>123200000</H1resonanceFrequency_Hz></experimentalConditions>"
+        "<vendorThing>",
+    )
+    read_back = ScanHeader.from_xml(xml)
+    assert (read_back.field_strength_t, read_back.proton_frequency_hz) == (None, 123.2e6)

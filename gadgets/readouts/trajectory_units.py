@@ -1,0 +1,82 @@
+"""The unit of embedded trajectories: found from the distance of two samples, which the header's geometry determines."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.scan.header import ScanHeader
+
+__all__ = ["documented_extent", "find_unit", "spacing_of", "units_of"]
+
+Factors = NDArray[np.float64]
+
+DOCUMENTED = ("cycles per recon pixel", "cycles per field of view")
+"""The units of our own files, which docs/conventions.md describes; they come first."""
+DOCUMENTED_TOLERANCE = 0.1
+"""Relative tolerance of the extent in a documented unit: gradients are delayed, and echoes asymmetric."""
+TOLERANCE = 0.03
+"""Relative tolerance of the distance of two samples in another unit; rounding, or a half sample of 96, is below it."""
+SAME_FACTOR = 0.005
+"""Two units whose factors differ by less give the same maps."""
+
+
+def units_of(header: ScanHeader) -> dict[str, Factors]:
+    """The known units, as factors (x, y) from embedded coordinates to cycles per recon field of view."""
+    fov = np.array(header.recon_fov_mm[:2])
+    recon = np.array(header.recon_matrix[:2], float)
+    encoded = fov * header.encoded_matrix[0] / header.encoded_fov_mm[0]
+    units = {
+        "cycles per recon pixel": recon,
+        "cycles per field of view": np.ones(2),
+        "cycles per encoded pixel": encoded,
+        "1/m": fov / 1000,
+        "1/mm": fov,
+        "rad/m": fov / (2000 * np.pi),
+        "rad/mm": fov / (2 * np.pi),
+        "rad per recon pixel": recon / (2 * np.pi),
+        "rad per encoded pixel": encoded / (2 * np.pi),
+        "fractions of the edge of the recon k-space": recon / 2,
+        "fractions of the edge of the encoded k-space": encoded / 2,
+    }
+    return units
+
+
+def find_unit(header: ScanHeader, step: NDArray[np.float64], spacing: float) -> tuple[str, Factors] | None:
+    """The unit in which two samples `step` (x, y) apart have the distance `spacing`; None if there is none.
+
+    Raises ScanError if two units fit equally well.
+
+    Args:
+        header: the header of the scan.
+        step: difference of the embedded coordinates of two consecutive samples.
+        spacing: the distance in cycles per recon field of view along x.
+
+    """
+    found = []
+    for name, factors in units_of(header).items():
+        error = abs(np.log(spacing_of(header, step * factors) / spacing))
+        if name in DOCUMENTED and error < DOCUMENTED_TOLERANCE:
+            return name, factors
+        if error < TOLERANCE:
+            found.append((float(error), name, factors))
+    found.sort(key=lambda candidate: candidate[0])
+    for _, name, factors in found[1:]:
+        if not np.allclose(factors, found[0][2], rtol=SAME_FACTOR):
+            raise ScanError(
+                f"The unit of the embedded trajectory is ambiguous: {found[0][1]} and {name} both fit the header."
+            )
+    return (found[0][1], found[0][2]) if found else None
+
+
+def documented_extent(header: ScanHeader, extent: float) -> tuple[str, Factors] | None:
+    """The documented unit in which a trajectory up to `extent` ends at the edge of the recon k-space, or None."""
+    units = units_of(header)
+    for name, edge in zip(DOCUMENTED, (0.5, max(header.recon_matrix[:2]) / 2), strict=True):
+        if abs(extent / edge - 1) < DOCUMENTED_TOLERANCE:
+            return name, units[name]
+    return None
+
+
+def spacing_of(header: ScanHeader, step: NDArray[np.float64]) -> float:
+    """The length of a step (x, y) in cycles per field of view, which differ between x and y, in those along x."""
+    return float(np.hypot(step[0], step[1] * header.recon_fov_mm[0] / header.recon_fov_mm[1]))

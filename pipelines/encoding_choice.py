@@ -1,0 +1,65 @@
+"""The chain of a scan whose header has several encodings: it is built when the first spoke names its encoding."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ismrmrd
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.readouts.flags import is_imaging
+
+__all__ = ["ChainOfFirstEncoding"]
+
+
+class ChainOfFirstEncoding(Chain):
+    """Builds the chain for the encoding of the first spoke, and leaves out spokes of other encodings with a warning.
+
+    Messages that come before the first spoke, for instance noise, wait for the chain. Readouts that are no spokes are
+    passed to the chain whatever their encoding.
+
+    Args:
+        build: the chain of an encoding, given its index in the header.
+        log: the log of the scan.
+
+    """
+
+    def __init__(self, build: Callable[[int], Chain], log: logging.Logger) -> None:
+        super().__init__(())
+        self._build = build
+        self._log = log
+        self._encoding: int | None = None
+        self._chain: Chain | None = None
+        self._waiting: list[object] = []
+        self._left_out = 0
+
+    def feed(self, message: object, /) -> Iterator[Any]:
+        """Feed the chain, which is built with the first spoke."""
+        spoke = isinstance(message, ismrmrd.Acquisition) and is_imaging(message)
+        if spoke:
+            encoding = int(message.encoding_space_ref)  # type: ignore[attr-defined]
+            if self._encoding is None:
+                self._encoding, self._chain = encoding, self._build(encoding)
+                self._closing.callback(self._chain.close)
+                self._log.info("The spokes belong to encoding %d of the header.", encoding + 1)
+                for waiting in self._waiting:
+                    yield from self._chain.feed(waiting)
+                self._waiting.clear()
+            elif encoding != self._encoding:
+                self._left_out += 1
+                return
+        if self._chain is None:
+            self._waiting.append(message)
+        else:
+            yield from self._chain.feed(message)
+
+    def finish(self) -> Iterator[Any]:
+        """Finish the chain. Raises ScanError if there was no spoke."""
+        if self._chain is None or self._encoding is None:
+            raise ScanError("The scan held no spokes.")
+        if self._left_out:
+            self._log.warning(
+                "%d readouts of other encodings than encoding %d were left out.", self._left_out, self._encoding + 1
+            )
+        yield from self._chain.finish()
