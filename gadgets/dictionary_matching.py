@@ -1,6 +1,7 @@
 """Dictionary matching: computes the quantitative maps of a slice from its fingerprints."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -52,13 +53,15 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         scan.provenance["dictionary"] = f"{source}, {dictionary.digest}"
         self._dictionary = dictionary
         self._threads = scan.threads
+        of_voxel = [p.name for p in model.parameters if not p.pool and p.name in dictionary.axes]
+        self._limits = {name: (float(dictionary.axes[name][0]), float(dictionary.axes[name][-1])) for name in of_voxel}
         self._atoms: tuple[TemporalBasis, Atoms] | None = None
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
         if self._atoms is None or self._atoms[0] is not message.basis:  # a slice with missing frames has its own basis
             self._atoms = message.basis, _in_basis(self._dictionary, message.basis)
-        yield parameter_maps(message, self._atoms[1], self._threads)
+        yield replace(parameter_maps(message, self._atoms[1], self._threads), limits=self._limits)
 
 
 def check_dictionary(scan: ScanContext, model: TissueModel, dictionary: Dictionary) -> None:

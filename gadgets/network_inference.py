@@ -64,6 +64,9 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
         self._exclusive = exclusive
         self._closed_form = closed_form
         self._atoms: NDArray[np.float64] | None = None
+        model = contract.model
+        of_voxel = {p.name for p in model.parameters if not p.pool and p.name != model.fraction}
+        self._limits = {o.map: (o.low, o.high) for o in contract.outputs if o.map in of_voxel}
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Compute the maps of one slice."""
@@ -79,7 +82,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             raise ScanError(f"The network cannot run: {error}.") from None
         if efficiency is None and signal and self._scan.sequence.inversion:
             efficiency = self._efficiency(coefficients, maps, foreground, signal)
-        yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency)
+        yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency, self._limits)
 
     def _efficiency_of_slice(
         self, coefficients: Complex, message: Fingerprints, trained: tuple[float, float], signal: ClosedForm
