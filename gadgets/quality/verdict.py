@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from spokestream.gadgets.quality.image_evidence import ImageEvidence
 
-__all__ = ["MOST_FLAGGED_BY_NETWORK", "MOST_FLAGGED_BY_SEARCH", "FitEvidence", "Verdict", "verdict"]
+__all__ = ["LARGEST_RING", "MOST_FLAGGED_BY_NETWORK", "MOST_FLAGGED_BY_SEARCH", "FitEvidence", "Verdict", "verdict"]
 
-LEAST_CONTRAST = 4.0
-"""Clean scans have 14 or more, noise has 1."""
-LARGEST_RING = 1.0
-"""Clean scans have 0.35 or less. An echo that is 2 % of the readout away from `center_sample` gives 4 or more."""
+CONTRAST_OF_NOISE = 1.3
+"""Noise has a contrast of 1, because its mask is random."""
+LEAST_CONTRAST = 6.0
+"""Clean scans have 19 or more, spokes in a wrong order have 2 or less."""
+LARGEST_RING = 0.25
+"""Clean scans have 0.12 or less. An echo that is 2 % of the readout away from `center_sample` gives 0.28 to 1, one that
+is 5 % away gives more than 1."""
 LARGEST_CORNERS = 0.12
 """Clean scans have 0.05 or less. A field of view that is wrong by a factor of 1.5 gives 0.3."""
 LEAST_RIM = 0.02
@@ -75,8 +78,8 @@ def verdict(
     limit, fraction = max(fit.at_limit.items(), key=lambda item: item[1], default=("", 0.0))
     causes = (
         (
-            image.contrast < LEAST_CONTRAST, "no tissue stands out from noise",
-            "no tissue stands out from noise; check that the patient is in the coils, and the order of the spokes.",
+            image.contrast < CONTRAST_OF_NOISE, "there is nothing but noise",
+            "there is nothing but noise; check that the patient is in the coils and that the coils are connected.",
         ),
         (
             image.ring > LARGEST_RING, "k-space is not strongest at its centre",
@@ -96,19 +99,23 @@ def verdict(
             f"tissue fills {body:.1%} of the image; check the field of view and the trajectory.",
         ),
         (
+            image.contrast < LEAST_CONTRAST, "tissue does not stand out from streaks and noise",
+            "tissue does not stand out from streaks and noise; check the trajectory and the order of the spokes.",
+        ),
+        (
             fit.unexplained > usual, "the maps do not explain the signal",
             f"the maps leave {fit.unexplained:.0%} of the signal unexplained, {usual:.0%} at most are usual; check "
             "trajectory, sequence and field strength.",
         ),
         (
+            fraction > MOST_AT_LIMIT, f"{limit} is at its limits",
+            f"{limit} is at its lowest or highest possible value in {fraction:.0%} of the voxels; check shim, "
+            "transmitter calibration, sequence and field strength.",
+        ),
+        (
             fit.flagged > most_flagged, "the signal contradicts the maps",
             f"the maps do not explain the measured signal in {fit.flagged:.0%} of the voxels; check sequence and field "
             "strength.",
-        ),
-        (
-            fraction > MOST_AT_LIMIT, f"{limit} is at its limits",
-            f"{limit} is at its lowest or highest possible value in {fraction:.0%} of the voxels; check shim, "
-            "transmitter calibration and sequence.",
         ),
     )  # fmt: skip
     return next((Verdict(reason, sentence) for holds, reason, sentence in causes if holds), None)

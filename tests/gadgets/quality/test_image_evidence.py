@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spokestream.gadgets.quality.image_evidence import image_evidence, leading_image
+from spokestream.gadgets.quality.verdict import LARGEST_RING
 
 SHAPE = (40, 60)  # (y, x)
 KY, KX = np.meshgrid(np.arange(-20, 20), np.arange(-30, 30), indexing="ij")
@@ -29,6 +30,12 @@ def test_the_ratios_of_a_spectrum_of_rings():
 def test_an_echo_away_from_the_centre_is_a_ring():
     power = np.where(np.rint(np.hypot(KY, KX)) == 3, 100.0, 1.0)
     assert image_evidence(images(power), MASK).ring == pytest.approx(100, rel=1e-3)
+
+
+def test_legs_of_opposite_phase_that_cancel_at_the_centre_are_no_ring():
+    leg = np.exp(-(((np.arange(40)[:, None] - 20) / 8) ** 2) - ((np.arange(60) - 17) / 6) ** 2)
+    image = (leg - leg[:, ::-1]).astype(np.complex64)[None]
+    assert image_evidence(image, MASK).ring < LARGEST_RING
 
 
 def test_contrast_is_that_of_foreground_and_background():

@@ -26,7 +26,8 @@ def test_a_good_slice_has_no_verdict():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"image": replace(IMAGE, contrast=1.1)}, "no tissue stands out from noise; check that the patient"),
+        ({"image": replace(IMAGE, contrast=1.1)}, "there is nothing but noise; check that the patient"),
+        ({"image": replace(IMAGE, contrast=2.0)}, "does not stand out from streaks and noise; check the trajectory"),
         ({"image": replace(IMAGE, ring=4.0)}, "strongest away from the centre of k-space; check center_sample"),
         ({"image": replace(IMAGE, corners=0.3)}, "reach beyond the resolution of the image; check encoded and recon"),
         ({"image": replace(IMAGE, rim=0.004)}, "do not reach the resolution that the header states; check encoded"),
@@ -59,4 +60,4 @@ def test_a_network_may_have_fewer_flagged_voxels_than_a_search():
 
 def test_noise_is_named_before_all_that_follows_from_it():
     nothing = judged(replace(IMAGE, contrast=1.0, ring=3.0), replace(FIT, unexplained=0.9), body=0.9)
-    assert nothing.reason == "no tissue stands out from noise"
+    assert nothing.reason == "there is nothing but noise"
