@@ -61,9 +61,7 @@ def image_evidence(images: Complex, foreground: Mask) -> ImageEvidence:
     centre = float(power[np.hypot(ky, kx) < INSIDE].max())
     return ImageEvidence(
         contrast=_ratio(float(np.median(signal[foreground])), background),
-        ring=_ratio(
-            float(mean_power[2 : max(3, min(ny, nx) // 4)].max()), float(power[np.hypot(ky, kx) < INSIDE].max())
-        ),
+        ring=_ratio(float(mean_power[2 : max(3, min(ny, nx) // 4)].max()), centre),
         corners=_ratio(_mean(power, radius > CORNERS), rim),
         rim=_ratio(rim, _mean(power, (radius > MIDDLE[0]) & (radius < MIDDLE[1]))),
     )

@@ -282,3 +282,19 @@ def test_cuda_is_set_to_repeat_its_bits_and_to_keep_single_precision():
         assert (cudnn.deterministic, cudnn.benchmark) == (True, False)
         assert not cudnn.allow_tf32
         assert not matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("pixel_mm", "sentence"),
+    [
+        (None, ""),
+        ((1.0, 1.0), ""),
+        ((0.95, 1.5), ""),
+        ((0.2, 0.3), "trained for pixels of 0.2 to 0.3 mm, and this scan has pixels of 1 mm: its maps are unreliable"),
+        ((1.2, 1.2), "The network 'toy' was trained for pixels of 1.2 mm, and this scan has pixels of 1 mm"),
+    ],
+)
+def test_pixels_that_the_training_did_not_have_are_warned_of(scan, caplog, pixel_mm, sentence):
+    NetworkInference(scan, TiledNetwork(toy_archive(pixel_mm=pixel_mm), "cpu", "float32"))
+    assert len(caplog.records) == bool(sentence)
+    assert sentence in caplog.text
