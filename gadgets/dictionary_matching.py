@@ -67,7 +67,8 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         if self._atoms is None or self._atoms[0] is not message.basis:  # a slice with missing frames has its own basis
             self._atoms = message.basis, _in_basis(self._dictionary, message.basis)
         atoms, mask = self._atoms[1], message.foreground
-        match = atoms.match(torch.from_numpy(np.ascontiguousarray(message.data[:, mask].T)), self._scan.threads)
+        y = torch.from_numpy(np.ascontiguousarray(message.data[:, mask].T))
+        match = atoms.match(y, self._scan.threads, self._scan.cancellation)
         self._scan.integrity.record(message.slice, "not_exhaustive", match.limited)
         if match.limited > WARN_ABOVE * mask.sum():
             self._scan.log.warning(

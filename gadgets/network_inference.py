@@ -104,7 +104,8 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
 
     def _maps(self, coefficients: Complex, foreground: Mask, wanted: Mask, efficiency: float) -> dict[str, Float]:
         """The maps, computed where pixels of the foreground are wanted."""
-        planes = self._network.planes(coefficients, foreground, self._scan.threads, efficiency, wanted)
+        scan = self._scan
+        planes = self._network.planes(coefficients, foreground, scan.threads, efficiency, wanted, scan.cancellation)
         return physical_maps(planes, self._network.contract, wanted)
 
     def _efficiency(self, coefficients: Complex, maps: dict[str, Float], mask: Mask, signal: ClosedForm) -> float:

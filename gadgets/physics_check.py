@@ -96,6 +96,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
 
         def one(y: Tensor, *parameters: Tensor) -> Explained:
+            self._scan.cancellation.check()
             signal, derivatives = closed_form.at(*parameters, efficiency=efficiency)
             return explained(y, signal, derivatives[:, : len(names)])
 

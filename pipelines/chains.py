@@ -89,7 +89,8 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             DictionaryMatching(scan, WATER_FAT, dictionary, source),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
-        ]
+        ],
+        scan.cancellation,
     )
 
 
@@ -109,7 +110,8 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
             MapImages(scan, settings.datatype),
-        ]
+        ],
+        scan.cancellation,
     )
 
 

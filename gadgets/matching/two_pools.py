@@ -14,11 +14,14 @@ almost nothing. About 20 of 375 (B1, deltaf) cells per voxel remain. Their pairs
 with the best energy found so far, and the few that reach it are evaluated in float64.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
@@ -78,12 +81,18 @@ class TwoPoolAtoms:
         missed = SPAN_TOLERANCE * (2 / (1 + cosine.min())).sqrt().item()
         self.slack = 2 * missed + ROUNDING
 
-    def match(self, y: Tensor, threads: int = 1) -> Match:
+    def match(self, y: Tensor, threads: int = 1, cancellation: Cancellation | None = None) -> Match:
         """Search these atoms; see `match_two_pools`."""
-        return match_two_pools(y, self, threads)
+        return match_two_pools(y, self, threads, cancellation=cancellation)
 
 
-def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int = CHUNK) -> Match:
+def match_two_pools(
+    y: Tensor,
+    atoms: TwoPoolAtoms,
+    threads: int = 1,
+    chunk: int = CHUNK,
+    cancellation: Cancellation | None = None,
+) -> Match:
     """Find the combination of the grid that explains most energy, exactly unless `MOST_CELLS` limits the search.
 
     Args:
@@ -91,15 +100,18 @@ def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int
         atoms: the atoms in the temporal basis of the coefficients.
         threads: CPU threads; the result does not depend on their number.
         chunk: number of voxels that are searched at once.
+        cancellation: the sign to stop, which is looked at before every B1 of every chunk.
 
     Raises:
         ValueError: if a coefficient is not finite.
+        CancelledScanError: if the search was cancelled.
 
     """
     if not bool(torch.isfinite(torch.view_as_real(y)).all()):
         raise ValueError("fingerprints must be finite")
     with workers(threads) as pool:
-        parts = list(pool.map(lambda part: _search(part.to(torch.complex128), atoms), torch.split(y, chunk)))
+        search = partial(_search, atoms=atoms, sign=cancellation or Cancellation())
+        parts = list(pool.map(search, torch.split(y, chunk)))
     index, ff, rho, correlation, limited = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     axes = atoms.dictionary.axes
     places = np.unravel_index(index, tuple(len(axis) for axis in axes.values()))
@@ -139,17 +151,21 @@ def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tens
     return (half_trace + (half_trace * half_trace - gram * (m11 * m22 - r * r)).clamp_(min=0).sqrt_()) / gram
 
 
-def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    white = y / atoms.noise
+def _search(y: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    sign.check()
+    white = y.to(torch.complex128) / atoms.noise
     norm = _power(white).sum(-1).sqrt()
     # the part of the data outside the span of the atoms cannot be matched
-    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(y.dtype)
+    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(torch.complex128)
     bound = _cell_bound(z.to(torch.complex64), atoms)
     reached, best_cell, limited = _energy_to_beat(z, bound, atoms)
     alive = (bound + atoms.slack >= reached[:, None, None]) & (best_cell | ~limited[:, None, None])
     best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
-    candidates = [_evaluate(z, b, alive[:, b].nonzero(), reached, atoms) for b in range(len(atoms.water))]
+    candidates = []
+    for b in range(len(atoms.water)):
+        sign.check()
+        candidates.append(_evaluate(z, b, alive[:, b].nonzero(), reached, atoms))
     voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
     best.scatter_reduce_(0, voxel, energy, "amax")
     winner = energy == best[voxel]

@@ -17,7 +17,7 @@ __all__ = ["ImageEvidence", "image_evidence", "leading_image"]
 
 CORNERS = 1.1
 """Radius in k-space, over that of the resolution, beyond which spokes have no samples."""
-INSIDE = 1.5
+INSIDE = 2.5
 """Radius in pixels within which the spectrum is strongest. It is not 0, because the signals of two legs may cancel at
 k = 0 if off-resonance gives them opposite phases."""
 RIM = (0.7, 0.95)
@@ -33,7 +33,7 @@ class ImageEvidence:
     contrast: float
     """Median signal of the foreground over that of the background; infinity if there is no background."""
     ring: float
-    """Largest mean power of a ring of 2 pixels or more around k = 0, over the largest power within it."""
+    """Largest mean power of a ring of 3 pixels or more around k = 0, over the largest power within it."""
     corners: float
     """Mean power in the corners of k-space over that of the rim."""
     rim: float
@@ -61,7 +61,7 @@ def image_evidence(images: Complex, foreground: Mask) -> ImageEvidence:
     centre = float(power[np.hypot(ky, kx) < INSIDE].max())
     return ImageEvidence(
         contrast=_ratio(float(np.median(signal[foreground])), background),
-        ring=_ratio(float(mean_power[2 : max(3, min(ny, nx) // 4)].max()), centre),
+        ring=_ratio(float(mean_power[3 : max(4, min(ny, nx) // 4)].max()), centre),
         corners=_ratio(_mean(power, radius > CORNERS), rim),
         rim=_ratio(rim, _mean(power, (radius > MIDDLE[0]) & (radius < MIDDLE[1]))),
     )

@@ -12,11 +12,10 @@ __all__ = ["LARGEST_RING", "MOST_FLAGGED_BY_NETWORK", "MOST_FLAGGED_BY_SEARCH", 
 
 CONTRAST_OF_NOISE = 1.3
 """Noise has a contrast of 1, because its mask is random."""
-LEAST_CONTRAST = 6.0
-"""Clean scans have 19 or more, spokes in a wrong order have 2 or less."""
+LEAST_CONTRAST = 9.0
+"""Clean scans have 19 or more, an echo that is 2 % of the readout away 5 to 12, spokes in a wrong order 2 or less."""
 LARGEST_RING = 0.25
-"""Clean scans have 0.12 or less. An echo that is 2 % of the readout away from `center_sample` gives 0.28 to 1, one that
-is 5 % away gives more than 1."""
+"""Clean scans have 0.1 or less. An echo that is 5 % of the readout away from `center_sample` gives more than 1."""
 LARGEST_CORNERS = 0.12
 """Clean scans have 0.05 or less. A field of view that is wrong by a factor of 1.5 gives 0.3."""
 LEAST_RIM = 0.02

@@ -14,6 +14,7 @@ from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.device import choose_precision, repeat_exactly
 from spokestream.gadgets.network.tiled_network import TiledNetwork, out_of_memory
 from spokestream.gadgets.network_inference import NetworkInference, physical_maps
+from spokestream.gadgets.scan.cancellation import CancelledScanError
 
 GEOMETRY = Geometry(*6 * [(0.0, 0.0, 0.0)])
 
@@ -298,3 +299,20 @@ def test_pixels_that_the_training_did_not_have_are_warned_of(scan, caplog, pixel
     NetworkInference(scan, TiledNetwork(toy_archive(pixel_mm=pixel_mm), "cpu", "float32"))
     assert len(caplog.records) == bool(sentence)
     assert sentence in caplog.text
+
+
+def test_a_cancelled_scan_computes_no_further_tile(rng, scan):
+    archive = toy_archive(tile=4)
+    network = TiledNetwork(archive, "cpu", "float32")
+    forward, tiles = network._forward, []
+
+    def cancelling(patches):
+        tiles.append(patches)
+        if len(tiles) == 3:
+            scan.cancellation.cancel()
+        return forward(patches)
+
+    network._forward = cancelling
+    with pytest.raises(CancelledScanError):
+        list(NetworkInference(scan, network).feed(slice_of(archive.contract, rng)))
+    assert len(tiles) == 3

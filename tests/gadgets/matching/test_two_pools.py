@@ -6,6 +6,7 @@ import torch
 
 from spokestream.gadgets.matching import two_pools
 from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
+from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.signal import voxel_signal
@@ -218,3 +219,20 @@ def test_the_limit_changes_no_bit_of_tissue_even_with_some_junk(dictionary, monk
     assert found.limited == unlimited.limited == 0
     assert np.array_equal(found.rho, unlimited.rho)
     assert all(np.array_equal(found.index[axis], unlimited.index[axis]) for axis in found.index)
+
+
+def test_a_cancelled_search_stops_before_its_next_piece(dictionary, monkeypatch):
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    sign, pieces, evaluate = Cancellation(), [], two_pools._evaluate
+
+    def cancelling(z, b, *rest):
+        pieces.append(b)
+        if len(pieces) == 20:
+            sign.cancel()
+        return evaluate(z, b, *rest)
+
+    monkeypatch.setattr(two_pools, "_evaluate", cancelling)
+    y = junk(600, len(basis.te_ms), np.random.default_rng(33))
+    with pytest.raises(CancelledScanError):
+        match_two_pools(y, TwoPoolAtoms(dictionary, basis), chunk=100, cancellation=sign)
+    assert len(pieces) == 20  # of 6 chunks with 15 values of B1
