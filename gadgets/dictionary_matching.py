@@ -9,9 +9,9 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.matching.two_pools import MOST_ECHO_TIMES, TwoPoolAtoms
-from spokestream.gadgets.messages import Fingerprints, ParameterMaps
+from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.simulator.physics.dictionaries.match import Dictionary
+from spokestream.simulator.physics.dictionaries.match import Dictionary, Match
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
@@ -20,11 +20,17 @@ from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["DictionaryMatching", "check_dictionary", "parameter_maps"]
 
+WARN_ABOVE = 0.1
+"""Fraction of a slice's voxels whose search may be limited without a warning; in clean scans it is 0."""
+
 Atoms = OnePoolAtoms | TwoPoolAtoms
 
 
 class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
-    """Finds the best combination of dictionary values for every voxel, by an exact search over the full grid.
+    """Finds the best combination of dictionary values for every voxel, by a search over the full grid.
+
+    The search is exact, except in voxels whose signal is not that of tissue. Their number is recorded in the ledger as
+    `not_exhaustive`, and the client gets a warning if they are many.
 
     The dictionary may have one pool or two.
 
@@ -51,14 +57,27 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
             raise ScanError(f"The sequence has {n_echoes} echo times; matching takes up to {MOST_ECHO_TIMES}.")
         scan.provenance["dictionary"] = f"{source}, {dictionary.digest}"
         self._dictionary = dictionary
-        self._threads = scan.threads
+        self._scan = scan
+        of_voxel = [p.name for p in model.parameters if not p.pool and p.name in dictionary.axes]
+        self._limits = {name: (float(dictionary.axes[name][0]), float(dictionary.axes[name][-1])) for name in of_voxel}
         self._atoms: tuple[TemporalBasis, Atoms] | None = None
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
         if self._atoms is None or self._atoms[0] is not message.basis:  # a slice with missing frames has its own basis
             self._atoms = message.basis, _in_basis(self._dictionary, message.basis)
-        yield parameter_maps(message, self._atoms[1], self._threads)
+        atoms, mask = self._atoms[1], message.foreground
+        y = torch.from_numpy(np.ascontiguousarray(message.data[:, mask].T))
+        match = atoms.match(y, self._scan.threads, self._scan.cancellation)
+        self._scan.integrity.record(message.slice, "not_exhaustive", match.limited)
+        if match.limited > WARN_ABOVE * mask.sum():
+            self._scan.log.warning(
+                "Slice %d: the signal of %d voxels is not that of tissue, so that they were compared with the most "
+                "likely part of the dictionary only; check trajectory and sequence.",
+                message.slice + 1, match.limited,
+            )  # fmt: skip
+        maps = parameter_maps(match, atoms.dictionary, mask)
+        yield ParameterMaps(maps, message.slice, message.geometry, mask, message, limits=self._limits)
 
 
 def check_dictionary(scan: ScanContext, model: TissueModel, dictionary: Dictionary) -> None:
@@ -78,13 +97,10 @@ def check_dictionary(scan: ScanContext, model: TissueModel, dictionary: Dictiona
             raise ScanError(f"The dictionary was made for {field_t:.3g} T, not for this scan's {scan.field_t:g} T.")
 
 
-def parameter_maps(fingerprints: Fingerprints, atoms: Atoms, threads: int = 1) -> ParameterMaps:
-    """Match every foreground voxel: the maps of the dictionary, proton density, phase and match quality."""
-    mask = fingerprints.foreground
-    y = torch.from_numpy(np.ascontiguousarray(fingerprints.data[:, mask].T))
-    match = atoms.match(y, threads)
+def parameter_maps(match: Match, dictionary: Dictionary, mask: Mask) -> dict[str, Float]:
+    """The maps (y, x) of the dictionary, proton density, phase and match quality, from the match of a mask's voxels."""
     values = {
-        **atoms.dictionary.values(match),
+        **dictionary.values(match),
         "pd": np.abs(match.rho),
         "phase": np.angle(match.rho),
         "correlation": match.correlation,
@@ -93,7 +109,7 @@ def parameter_maps(fingerprints: Fingerprints, atoms: Atoms, threads: int = 1) -
     for name, value in values.items():
         maps[name] = np.zeros(mask.shape, np.float32)
         maps[name][mask] = value
-    return ParameterMaps(maps, fingerprints.slice, fingerprints.geometry, mask, fingerprints)
+    return maps
 
 
 def _in_basis(dictionary: Dictionary, basis: TemporalBasis) -> Atoms:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar, Generic, TypeVar
 
+from spokestream.gadgets.scan.cancellation import Cancellation
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -37,12 +39,19 @@ class Gadget(ABC, Generic[In, Out]):
 
 
 class Chain(Gadget[Any, Any]):
-    """Gadgets in series; a chain is a gadget itself."""
+    """Gadgets in series; a chain is a gadget itself.
+
+    Args:
+        gadgets: the gadgets, from first to last.
+        cancellation: the sign of the scan, which `cancel` sets.
+
+    """
 
     accepts = (object,)
 
-    def __init__(self, gadgets: Sequence[Gadget[Any, Any]]) -> None:
+    def __init__(self, gadgets: Sequence[Gadget[Any, Any]], cancellation: Cancellation | None = None) -> None:
         self.gadgets = tuple(gadgets)
+        self._cancellation = cancellation or Cancellation()
         self._closing = ExitStack()
         for gadget in gadgets:
             self._closing.callback(gadget.close)
@@ -61,7 +70,12 @@ class Chain(Gadget[Any, Any]):
         """Close every gadget once, from last to first, even if one of them raises an error."""
         self._closing.close()
 
+    def cancel(self) -> None:
+        """Make the chain stop soon with CancelledScanError. Any thread may call this."""
+        self._cancellation.cancel()
+
     def _push(self, message: object, first: int) -> Iterator[Any]:
+        self._cancellation.check()
         if first == len(self.gadgets):
             yield message
         elif isinstance(message, self.gadgets[first].accepts):

@@ -62,6 +62,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
 
     def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints]:
         """Grid a frame. At the end of the slice, yield its coefficients."""
+        self._scan.cancellation.check()
         if isinstance(message, SpokeBlock):
             frames = self._spreader(len(message.data), message.slice)
             if self._slice is None:

@@ -103,5 +103,7 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
         provenance = self._scan.provenance
         if message.inversion_efficiency is not None:
             provenance = {**provenance, "inversion_efficiency": f"{message.inversion_efficiency:.3f}"}
+        if message.quality:
+            provenance = {**provenance, "quality": message.quality}
         image.meta = map_metadata(quantity, message.geometry, self._dtype, provenance, counts)
         return image

@@ -1,6 +1,7 @@
 """The messages between gadgets: frozen, with shapes and units. ISMRMRD types appear only at both ends of the chain."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,3 +102,7 @@ class ParameterMaps:
     """The fingerprints from which the maps were computed, so that the maps can be compared with them."""
     inversion_efficiency: float | None = None
     """Efficiency of the 180 degree pulse, as estimated from the slice; None if it is assumed to be perfect."""
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest value that the method can give, for the properties of the voxel such as B1."""
+    quality: str = ""
+    """"good", or why the maps cannot be trusted; empty if they were not checked."""

@@ -23,6 +23,8 @@ SAMPLED_BLOCK = 64
 """Side, in pixels, of the blocks that are either sampled or left out as a whole."""
 FEWEST_VOXELS = 5000
 """Number of voxels from which the inversion efficiency can be estimated reliably."""
+PIXEL_TOLERANCE = 1.1
+"""Factor between the pixels of a scan and those of the training up to which no warning is given."""
 EFFICIENCY_TOLERANCE = 0.01
 """Distance from the trained range up to which no warning is given: the accuracy of the estimate from one slice."""
 
@@ -53,6 +55,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
     ) -> None:
         contract = network.contract
         check_scan(contract, scan)
+        _warn_of_pixels(contract, scan)
         precision = str(network.precision).removeprefix("torch.")
         scan.provenance["network"] = f"{contract.name}, {network.digest}, {precision} on {network.device.type}"
         if not contract.gives_all:
@@ -64,6 +67,9 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
         self._exclusive = exclusive
         self._closed_form = closed_form
         self._atoms: NDArray[np.float64] | None = None
+        model = contract.model
+        of_voxel = {p.name for p in model.parameters if not p.pool and p.name != model.fraction}
+        self._limits = {o.map: (o.low, o.high) for o in contract.outputs if o.map in of_voxel}
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Compute the maps of one slice."""
@@ -79,7 +85,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             raise ScanError(f"The network cannot run: {error}.") from None
         if efficiency is None and signal and self._scan.sequence.inversion:
             efficiency = self._efficiency(coefficients, maps, foreground, signal)
-        yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency)
+        yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency, self._limits)
 
     def _efficiency_of_slice(
         self, coefficients: Complex, message: Fingerprints, trained: tuple[float, float], signal: ClosedForm
@@ -98,7 +104,8 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
 
     def _maps(self, coefficients: Complex, foreground: Mask, wanted: Mask, efficiency: float) -> dict[str, Float]:
         """The maps, computed where pixels of the foreground are wanted."""
-        planes = self._network.planes(coefficients, foreground, self._scan.threads, efficiency, wanted)
+        scan = self._scan
+        planes = self._network.planes(coefficients, foreground, scan.threads, efficiency, wanted, scan.cancellation)
         return physical_maps(planes, self._network.contract, wanted)
 
     def _efficiency(self, coefficients: Complex, maps: dict[str, Float], mask: Mask, signal: ClosedForm) -> float:
@@ -133,6 +140,23 @@ def check_scan(contract: Contract, scan: ScanContext) -> None:
         raise ScanError(f"The network was made for another sequence than this scan's: {difference}.")
     if abs(scan.field_t / contract.field_t - 1) > FIELD_TOLERANCE:
         raise ScanError(f"The network was made for {contract.field_t:g} T, not for this scan's {scan.field_t:g} T.")
+
+
+def _warn_of_pixels(contract: Contract, scan: ScanContext) -> None:
+    """Warn if the pixels of a scan are smaller or larger than those of the training."""
+    if contract.pixel_mm is None:
+        return
+    smallest, largest = contract.pixel_mm
+    for fov_mm, pixels in zip(scan.header.recon_fov_mm[:2], scan.header.recon_matrix[:2], strict=True):
+        pixel = fov_mm / pixels
+        if not smallest / PIXEL_TOLERANCE <= pixel <= largest * PIXEL_TOLERANCE:
+            trained = f"{smallest:.2g}" if smallest == largest else f"{smallest:.2g} to {largest:.2g}"
+            scan.log.warning(
+                "The network '%s' was trained for pixels of %s mm, and this scan has pixels of %.2g mm: its maps are "
+                "unreliable; use the pipeline mrf_t1ff.",
+                contract.name, trained, pixel,
+            )  # fmt: skip
+            return
 
 
 def sample(foreground: Mask) -> Mask:

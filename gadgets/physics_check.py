@@ -1,4 +1,4 @@
-"""The physics check: whether the maps of a slice, from any source, explain the measured signal."""
+"""The physics check: whether the maps of a slice explain the measured signal, and whether they can be trusted."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +12,8 @@ from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, Float, ParameterMaps
 from spokestream.gadgets.model_fit.misfit import Explained, explained, misfit
 from spokestream.gadgets.model_fit.residuals import parameter_columns
+from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evidence
+from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, FitEvidence, verdict
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
@@ -21,21 +23,21 @@ __all__ = ["FLAGGED_ABOVE", "PhysicsCheck"]
 FLAGGED_ABOVE = 2.0
 """Misfit above which noise and aliasing are no explanation. In true maps, a few percent of voxels exceed it, most of
 them at edges."""
-WARN_ABOVE = 0.15
-"""Fraction of flagged voxels above which a warning is given."""
 CHUNK = 4096
 """Number of voxels that are compared at once."""
 
 
 class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
-    """Adds the maps `pd`, `phase`, `residual` and `misfit`, and counts the voxels whose maps the signal contradicts.
+    """Adds the maps `pd`, `phase`, `residual` and `misfit`, counts the voxels that the signal contradicts, and judges.
 
-    The counts `flagged` and `foreground` are recorded in the scan's ledger. Maps that exist already are kept. Messages
-    without fingerprints, or without the map of a parameter, are passed on unchanged.
+    The counts `flagged` and `foreground` are recorded in the scan's ledger. If a slice cannot be trusted, the client
+    gets a warning with the likely cause, and the cause becomes the `quality` of the maps. Maps that exist already are
+    kept. Messages without fingerprints, or without the map of a parameter, are passed on unchanged.
 
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence, by the tissue model of the maps.
+        most_flagged: largest fraction of flagged voxels of a slice that can be trusted.
 
     Raises ScanError if the closed form belongs to another sequence.
 
@@ -43,12 +45,15 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
 
     accepts = (ParameterMaps,)
 
-    def __init__(self, scan: ScanContext, closed_form: ClosedForm) -> None:
+    def __init__(
+        self, scan: ScanContext, closed_form: ClosedForm, most_flagged: float = MOST_FLAGGED_BY_NETWORK
+    ) -> None:
         difference = closed_form.sequence.difference(scan.sequence)
         if difference:
             raise ScanError(f"The maps cannot be checked for another sequence than this scan's: {difference}.")
         self._scan = scan
         self._closed_form = closed_form
+        self._most_flagged = most_flagged
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Check one slice."""
@@ -56,21 +61,33 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         if fingerprints is None or not message.maps.keys() >= set(self._closed_form.model.names):
             yield message
             return
-        checked, flagged = self._check(message, fingerprints, self._closed_form.through(fingerprints.basis))
+        checked, flagged, unexplained = self._check(
+            message, fingerprints, self._closed_form.through(fingerprints.basis)
+        )
         total = int(message.foreground.sum())
-        if flagged > WARN_ABOVE * total:
-            self._scan.log.warning(
-                "The maps of slice %d do not explain the measured signal in %.0f %% of its voxels.",
-                message.slice + 1, 100 * flagged / total,
-            )  # fmt: skip
         self._scan.integrity.record(message.slice, "flagged", flagged)
         self._scan.integrity.record(message.slice, "foreground", total)
-        yield replace(message, maps={**checked, **message.maps})
+        quality = ""
+        if total:
+            fit = FitEvidence(unexplained, flagged / total, _at_limit(message))
+            quality = self._judged(message, image_evidence(fingerprints.data, message.foreground), fit)
+        yield replace(message, maps={**checked, **message.maps}, quality=quality)
+
+    def _judged(self, message: ParameterMaps, image: ImageEvidence, fit: FitEvidence) -> str:
+        """The quality of a slice, of which the client is warned if it is not good."""
+        header = self._scan.header
+        covered = header.encoded_matrix[0] / header.oversampling / header.recon_matrix[0]
+        body, matrix = float(message.foreground.mean()), max(message.foreground.shape)
+        found = verdict(image, fit, body, matrix, covered, self._most_flagged)
+        if found is None:
+            return "good"
+        self._scan.log.warning("Slice %d: %s", message.slice + 1, found.sentence)
+        return found.reason
 
     def _check(
         self, message: ParameterMaps, fingerprints: Fingerprints, closed_form: ClosedForm
-    ) -> tuple[dict[str, Float], int]:
-        """The maps of the check, and the number of flagged voxels."""
+    ) -> tuple[dict[str, Float], int, float]:
+        """The maps of the check, the number of flagged voxels, and the amplitude that is unexplained in all voxels."""
         names = closed_form.model.names
         finite = np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
         mask = message.foreground & finite
@@ -79,6 +96,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
 
         def one(y: Tensor, *parameters: Tensor) -> Explained:
+            self._scan.cancellation.check()
             signal, derivatives = closed_form.at(*parameters, efficiency=efficiency)
             return explained(y, signal, derivatives[:, : len(names)])
 
@@ -92,4 +110,16 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         for name, value in values.items():
             maps[name][mask] = value
         maps["residual"][message.foreground & ~finite] = 1
-        return maps, int(np.sum(message.foreground & ~(finite & (maps["misfit"] <= FLAGGED_ABOVE))))
+        flagged = int(np.sum(message.foreground & ~(finite & (maps["misfit"] <= FLAGGED_ABOVE))))
+        energy = torch.view_as_real(y).square().sum((-2, -1))
+        unexplained = (found.residual.square() * energy).sum() / energy.sum().clamp_min(1e-30)
+        return maps, flagged, float(unexplained.sqrt())
+
+
+def _at_limit(message: ParameterMaps) -> dict[str, float]:
+    """The fraction of the foreground, for every map with limits, that has the lowest or the highest value."""
+    fractions = {}
+    for name, limits in message.limits.items():
+        values = message.maps[name][message.foreground]
+        fractions[name] = float(np.isin(values, np.asarray(limits, np.float32)).mean())
+    return fractions

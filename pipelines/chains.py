@@ -17,6 +17,7 @@ from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, MOST_FLAGGED_BY_SEARCH
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
@@ -95,14 +96,16 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             *_imaging(scan, settings, basis, demodulation_hz),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source),
+            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
-        ]
+        ],
+        scan.cancellation,
     )
 
 
 @pipeline("mrf_t1ff_net", T1FFNetSettings)
 def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
-    """MRF T1-FF: the same maps by a network, each slice checked against the physics."""
+    """MRF T1-FF: the same maps by a network."""
     shared = shared_network(settings)
     contract = shared.network.contract
     check_scan(contract, scan)
@@ -115,9 +118,10 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
             *_imaging(scan, settings, basis, demodulation_hz),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
-            PhysicsCheck(scan, closed_form),
+            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
             MapImages(scan, settings.datatype),
-        ]
+        ],
+        scan.cancellation,
     )
 
 

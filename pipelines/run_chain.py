@@ -15,6 +15,9 @@ class RunningChain(Protocol):
     def finish(self) -> Iterable[Any]:
         """Return the messages that are still held back."""
 
+    def cancel(self) -> None:
+        """Make the chain stop soon, with an error. Any thread may call this."""
+
     def close(self) -> None:
         """Release everything."""
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
@@ -69,16 +70,25 @@ class OnePoolAtoms:
         self._unit = torch.from_numpy(unit)
         self._groups = _grouped(unit)
 
-    def match(self, y: Tensor, threads: int = 1) -> Match:
+    def match(self, y: Tensor, threads: int = 1, cancellation: Cancellation | None = None) -> Match:
         """Find the atom with the largest normalised inner product for every voxel; the first of several equal ones.
 
         Args:
             y: (voxels, K) complex coefficients.
             threads: CPU threads; the result does not depend on their number.
+            cancellation: the sign to stop, which is looked at before every chunk.
+
+        Raises CancelledScanError if the search was cancelled.
 
         """
+        sign = cancellation or Cancellation()
+
+        def search(part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            sign.check()
+            return self._search(part)
+
         with workers(threads) as pool:
-            parts = list(pool.map(self._search, torch.split(y, CHUNK)))
+            parts = list(pool.map(search, torch.split(y, CHUNK)))
         place, rho, correlation = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         return Match({ATOM: place}, None, rho, correlation)
 

@@ -14,11 +14,14 @@ almost nothing. About 20 of 375 (B1, deltaf) cells per voxel remain. Their pairs
 with the best energy found so far, and the few that reach it are evaluated in float64.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
@@ -32,6 +35,12 @@ ROUNDING = 1e-5
 """Relative allowance for rounding errors of single precision in the bound."""
 PROMISING_CELLS = 6
 """Number of (B1, deltaf) cells that are searched first, to find an energy that other cells must reach."""
+CHUNK = 2048
+"""Number of voxels that are searched at once; it limits the memory."""
+MOST_CELLS = 100
+"""Number of cells per voxel, of 375, that may remain after the promising ones. If more remain in the mean of a full
+chunk, its signal is not that of tissue, and voxels with more remaining cells are searched in the promising cells only.
+Clean scans have 24 in the mean (noise of 0.2 of the mean frame), noise has 370."""
 MOST_ECHO_TIMES = 16
 """Largest number of echo times, because the bound has a term for every pair of them."""
 
@@ -72,32 +81,41 @@ class TwoPoolAtoms:
         missed = SPAN_TOLERANCE * (2 / (1 + cosine.min())).sqrt().item()
         self.slack = 2 * missed + ROUNDING
 
-    def match(self, y: Tensor, threads: int = 1) -> Match:
+    def match(self, y: Tensor, threads: int = 1, cancellation: Cancellation | None = None) -> Match:
         """Search these atoms; see `match_two_pools`."""
-        return match_two_pools(y, self, threads)
+        return match_two_pools(y, self, threads, cancellation=cancellation)
 
 
-def match_two_pools(y: Tensor, atoms: TwoPoolAtoms, threads: int = 1, chunk: int = 2048) -> Match:
-    """Find the combination of the grid that explains most energy, exactly, for every voxel.
+def match_two_pools(
+    y: Tensor,
+    atoms: TwoPoolAtoms,
+    threads: int = 1,
+    chunk: int = CHUNK,
+    cancellation: Cancellation | None = None,
+) -> Match:
+    """Find the combination of the grid that explains most energy, exactly unless `MOST_CELLS` limits the search.
 
     Args:
         y: (voxels, K) complex coefficients.
         atoms: the atoms in the temporal basis of the coefficients.
         threads: CPU threads; the result does not depend on their number.
-        chunk: number of voxels that are searched at once; it limits the memory.
+        chunk: number of voxels that are searched at once.
+        cancellation: the sign to stop, which is looked at before every B1 of every chunk.
 
     Raises:
         ValueError: if a coefficient is not finite.
+        CancelledScanError: if the search was cancelled.
 
     """
     if not bool(torch.isfinite(torch.view_as_real(y)).all()):
         raise ValueError("fingerprints must be finite")
     with workers(threads) as pool:
-        parts = list(pool.map(lambda part: _search(part.to(torch.complex128), atoms), torch.split(y, chunk)))
-    index, ff, rho, correlation = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+        search = partial(_search, atoms=atoms, sign=cancellation or Cancellation())
+        parts = list(pool.map(search, torch.split(y, chunk)))
+    index, ff, rho, correlation, limited = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     axes = atoms.dictionary.axes
     places = np.unravel_index(index, tuple(len(axis) for axis in axes.values()))
-    return Match(dict(zip(axes, places, strict=True)), ff, rho, correlation)
+    return Match(dict(zip(axes, places, strict=True)), ff, rho, correlation, int(limited.sum()))
 
 
 def mixture_energy(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
@@ -133,23 +151,27 @@ def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tens
     return (half_trace + (half_trace * half_trace - gram * (m11 * m22 - r * r)).clamp_(min=0).sqrt_()) / gram
 
 
-def _search(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    white = y / atoms.noise
+def _search(y: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    sign.check()
+    white = y.to(torch.complex128) / atoms.noise
     norm = _power(white).sum(-1).sqrt()
     # the part of the data outside the span of the atoms cannot be matched
-    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(y.dtype)
+    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(torch.complex128)
     bound = _cell_bound(z.to(torch.complex64), atoms)
-    reached = _energy_to_beat(z, bound, atoms)
-    alive = bound + atoms.slack >= reached[:, None, None]
+    reached, best_cell, limited = _energy_to_beat(z, bound, atoms)
+    alive = (bound + atoms.slack >= reached[:, None, None]) & (best_cell | ~limited[:, None, None])
     best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
-    candidates = [_evaluate(z, b, alive[:, b].nonzero(), reached, atoms) for b in range(len(atoms.water))]
+    candidates = []
+    for b in range(len(atoms.water)):
+        sign.check()
+        candidates.append(_evaluate(z, b, alive[:, b].nonzero(), reached, atoms))
     voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
     best.scatter_reduce_(0, voxel, energy, "amax")
     winner = energy == best[voxel]
     index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
     ff, rho = _mix(z, index, atoms)
-    return index, ff, rho * norm, best.clamp(0, 1).sqrt()
+    return index, ff, rho * norm, best.clamp(0, 1).sqrt(), limited
 
 
 def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
@@ -174,13 +196,18 @@ def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(phase_square)).abs())
 
 
-def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
-    """An energy (voxels,) that some pair reaches, close to the best: thinned grids in many cells, all atoms in one."""
+def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
+    """An energy (voxels,) that some pair reaches, close to the best; the mask of its cell; and the limited voxels.
+
+    Thinned grids are searched in many cells, and all atoms in one. Limited voxels (see `MOST_CELLS`) are searched in
+    the promising cells only.
+    """
     best = torch.zeros(len(z), device=z.device)
     tried = torch.zeros_like(bound)
     promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
     cells = torch.zeros_like(bound, dtype=torch.bool)
     cells.flatten(1).scatter_(1, promising, True)
+    limited = torch.zeros(len(z), dtype=torch.bool, device=z.device)
     for water_step, fat_step in ((6, 2), (12, 3), (1, 1)):
         for b in range(len(atoms.water)):
             voxel, deltaf = cells[:, b].nonzero().T
@@ -193,10 +220,17 @@ def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> Tensor:
             tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy.flatten(0, 1).amax(0))
         best = tried.flatten(1).amax(1) * (1 - ROUNDING)
         if fat_step == 2:  # next are all cells that are not excluded by now, and last the best cell of all
-            cells = bound + atoms.slack >= best[:, None, None]
+            remaining = bound + atoms.slack >= best[:, None, None]
+            limited = _limited(remaining.sum((1, 2)))
+            cells = torch.where(limited[:, None, None], cells, remaining)
         else:
             cells = tried == tried.flatten(1).amax(1)[:, None, None]
-    return best
+    return best, cells, limited
+
+
+def _limited(cells: Tensor) -> Tensor:
+    """The voxels whose search is limited, from the number of cells (voxels,) that bounds do not exclude."""
+    return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * CHUNK)
 
 
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:

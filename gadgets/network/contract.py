@@ -25,6 +25,7 @@ WIDEST_BORDER = 256
 LARGEST_TILE = 1024
 """Upper limits for values in a file, because the memory grows with all of them."""
 LARGEST_DEMODULATION_HZ = 600.0
+LARGEST_PIXEL_MM = 100.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Contract:
     efficiency: tuple[float, float] | None = None
     """Range of inversion efficiencies that the network was trained for. The efficiency is estimated from the slice and
     passed to `normalise`. None means that the network is not conditioned on it."""
+    pixel_mm: tuple[float, float] | None = None
+    """Smallest and largest pixel of the training, in mm: aliasing and partial volumes depend on it. None is unknown."""
     demodulation_hz: float = 200.0
     """Receiver frequency during the readout at `field_t`, counted downwards from water."""
     field_t: float = REFERENCE_FIELD_T
@@ -127,6 +130,8 @@ def _check_geometry(contract: Contract) -> None:
         raise FileError(f"the network's field strength is {contract.field_t:g} T")
     if not abs(contract.demodulation_hz) <= LARGEST_DEMODULATION_HZ:
         raise FileError(f"the network's demodulation lies within {LARGEST_DEMODULATION_HZ:g} Hz of water")
+    if contract.pixel_mm is not None and not 0 < contract.pixel_mm[0] <= contract.pixel_mm[1] <= LARGEST_PIXEL_MM:
+        raise FileError(f"the network's pixels must ascend between 0 and {LARGEST_PIXEL_MM:g} mm")
     if contract.border % contract.step or contract.tile % contract.step:
         raise FileError("the network's border and tile must be multiples of its step")
 

@@ -42,6 +42,7 @@ def contract_json(contract: Contract) -> str:
                 "step": contract.step,
                 "tile": contract.tile,
                 "inversion_efficiency": contract.efficiency and list(contract.efficiency),
+                "pixel_mm": contract.pixel_mm and list(contract.pixel_mm),
                 "demodulation_hz": contract.demodulation_hz,
             },
             "field_t": contract.field_t,
@@ -88,6 +89,8 @@ def parse_contract(text: str | bytes) -> Contract:
         normalisation=_take(given, "normalisation", str),
         **{name: _take(given, name, int) for name in ("channels", "border", "step", "tile")},
         efficiency=_range(given, "inversion_efficiency"),
+        # the first archives have no such key
+        pixel_mm=_range(given, "pixel_mm") if "pixel_mm" in given else None,
         demodulation_hz=_take(given, "demodulation_hz", float),
         field_t=_take(table, "field_t", float),
         # the first archives have no such key, because there was only the model of water and fat

@@ -15,6 +15,7 @@ from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.device import choose_device, choose_precision, repeat_exactly
 from spokestream.gadgets.network.network_input import Crop, crop_around, normalised_crop
 from spokestream.gadgets.network.tiles import Tiling, cover
+from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 
 __all__ = ["TiledNetwork", "out_of_memory"]
@@ -70,6 +71,7 @@ class TiledNetwork:
         threads: int = 1,
         efficiency: float = 1.0,
         wanted: NDArray[np.bool_] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> NDArray[np.float32]:
         """The output of the network for a slice, (planes, y, x); 0 outside the tiles.
 
@@ -79,11 +81,12 @@ class TiledNetwork:
             threads: CPU threads.
             efficiency: inversion efficiency.
             wanted: (y, x) mask of the pixels to compute; None means the foreground.
+            cancellation: the sign to stop, which is looked at before every tile or batch of tiles.
 
-        Raises MemoryError if there is no memory for the slice or for a single tile.
+        Raises MemoryError if there is no memory for the slice or for a single tile, and CancelledScanError.
 
         """
-        c = self.contract
+        c, sign = self.contract, cancellation or Cancellation()
         tiling = cover(foreground if wanted is None else wanted, c.tile, c.step, c.border)
         h, w = tiling.shape
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
@@ -95,6 +98,7 @@ class TiledNetwork:
                 y0, x0 = (side.start + c.border for side in crop)
 
                 def run(corners: list[Corner]) -> Tensor:
+                    sign.check()
                     groups = [corners] if self._stack else [[corner] for corner in corners]
                     patches = (
                         _cut(canvas, [(y - y0, x - x0) for y, x in group], tiling.shape, c.border) for group in groups

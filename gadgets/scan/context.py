@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.gadgets.scan.main_field import main_field
@@ -25,6 +26,8 @@ class ScanContext:
     """Sources of trajectory, noise, dictionary, ...: gadgets add them, and they are in the metadata of every image."""
     integrity: IntegrityLedger = field(default_factory=IntegrityLedger)
     """Counts of irregularities in every slice; every gadget may add to them."""
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    """The sign to stop. Long computations look at it between their pieces."""
 
     @property
     def field_t(self) -> float:

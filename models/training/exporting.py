@@ -21,6 +21,7 @@ from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import predict
+from spokestream.simulator.phantoms import DEFAULT_FOV_MM
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 from spokestream.whole_files import whole_file
 
@@ -88,6 +89,7 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
         step=network.step,
         tile=TILE,
         efficiency=(low, high) if method.conditioned else None,
+        pixel_mm=_pixels_mm(held_out.recipe),
         demodulation_hz=float(held_out.recipe["demodulation_hz"]),
         tissue_model=model.name,
         outputs=_outputs(model, parameters, method.with_std),
@@ -111,6 +113,12 @@ def _outputs(model: TissueModel, parameters: tuple[Parameter, ...], with_std: bo
         known = where if where and where.quantity in names else None
         outputs.append(Output(parameter.name, parameter.low, parameter.high, with_std, known))
     return tuple(outputs)
+
+
+def _pixels_mm(recipe: dict[str, Any]) -> tuple[float, float]:
+    """Smallest and largest pixel of a training set; every anatomy is scanned with its own field of view."""
+    pixels = [DEFAULT_FOV_MM[anatomy] / int(recipe["matrix"]) for anatomy in recipe["anatomies"].split(",")]
+    return min(pixels), max(pixels)
 
 
 def _training(best: Best, settings: TrainingSettings, data: TrainingSet) -> dict[str, Any]:

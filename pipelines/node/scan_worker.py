@@ -29,6 +29,7 @@ class ScanWorker:
         self._start = start
         self._send = send
         self._sending: Future[None] | None = None
+        self._chain: RunningChain | None = None
         self._loop = asyncio.get_running_loop()
         outcome: Future[None] = Future()
         self._done = asyncio.wrap_future(outcome)
@@ -46,8 +47,10 @@ class ScanWorker:
         self._done.exception()  # retrieved, because asyncio otherwise logs a warning
 
     def abandon(self) -> None:
-        """Make the thread stop at the next item or image."""
+        """Make the thread stop at the next item or image, or within a computation."""
         self.inbox.abandon()
+        if self._chain:
+            self._chain.cancel()
         if self._sending:
             self._sending.cancel()
 
@@ -60,7 +63,8 @@ class ScanWorker:
             outcome.set_result(None)
 
     def _reconstruct(self) -> None:
-        with closing(run_chain(self._start(), self.inbox)) as outputs:
+        self._chain = self._start()
+        with closing(run_chain(self._chain, self.inbox)) as outputs:
             for item in outputs:
                 # only images are sent: readouts and waveforms, which the chain passes on, make some clients fail
                 if isinstance(item, ismrmrd.Image):

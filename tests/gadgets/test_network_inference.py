@@ -14,6 +14,7 @@ from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.device import choose_precision, repeat_exactly
 from spokestream.gadgets.network.tiled_network import TiledNetwork, out_of_memory
 from spokestream.gadgets.network_inference import NetworkInference, physical_maps
+from spokestream.gadgets.scan.cancellation import CancelledScanError
 
 GEOMETRY = Geometry(*6 * [(0.0, 0.0, 0.0)])
 
@@ -282,3 +283,36 @@ def test_cuda_is_set_to_repeat_its_bits_and_to_keep_single_precision():
         assert (cudnn.deterministic, cudnn.benchmark) == (True, False)
         assert not cudnn.allow_tf32
         assert not matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("pixel_mm", "sentence"),
+    [
+        (None, ""),
+        ((1.0, 1.0), ""),
+        ((0.95, 1.5), ""),
+        ((0.2, 0.3), "trained for pixels of 0.2 to 0.3 mm, and this scan has pixels of 1 mm: its maps are unreliable"),
+        ((1.2, 1.2), "The network 'toy' was trained for pixels of 1.2 mm, and this scan has pixels of 1 mm"),
+    ],
+)
+def test_pixels_that_the_training_did_not_have_are_warned_of(scan, caplog, pixel_mm, sentence):
+    NetworkInference(scan, TiledNetwork(toy_archive(pixel_mm=pixel_mm), "cpu", "float32"))
+    assert len(caplog.records) == bool(sentence)
+    assert sentence in caplog.text
+
+
+def test_a_cancelled_scan_computes_no_further_tile(rng, scan):
+    archive = toy_archive(tile=4)
+    network = TiledNetwork(archive, "cpu", "float32")
+    forward, tiles = network._forward, []
+
+    def cancelling(patches):
+        tiles.append(patches)
+        if len(tiles) == 3:
+            scan.cancellation.cancel()
+        return forward(patches)
+
+    network._forward = cancelling
+    with pytest.raises(CancelledScanError):
+        list(NetworkInference(scan, network).feed(slice_of(archive.contract, rng)))
+    assert len(tiles) == 3

@@ -11,6 +11,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry, ParameterMaps
 from spokestream.gadgets.model_fit.misfit import explained
 from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
+from spokestream.gadgets.quality.image_evidence import ImageEvidence
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
@@ -29,6 +30,13 @@ def scan(dictionary):
     ny, nx = SHAPE
     header = ScanHeader("", (2 * nx, 2 * ny, 1), (2.0 * nx, 2.0 * ny, 8.0), (nx, ny, 1), (1.0 * nx, 1.0 * ny, 8.0))
     return ScanContext(header, dictionary.sequence, threads=2, log=logging.getLogger("test"))
+
+
+@pytest.fixture(autouse=True)
+def good_images(monkeypatch):
+    """The images of these tests are made voxel by voxel, so that their spectrum is not that of spokes."""
+    good = ImageEvidence(contrast=30, ring=0.2, corners=0.01, rim=0.2)
+    monkeypatch.setattr("spokestream.gadgets.physics_check.image_evidence", lambda images, foreground: good)
 
 
 def random_tissue(rng, n):
@@ -144,7 +152,7 @@ def test_wrong_maps_are_flagged_and_true_ones_are_not(scan, dictionary, basis, c
     assert rate() < 0.01
     assert not caplog.records
     assert rate(ff=0.3) > 0.99
-    assert "do not explain the measured signal in 100 % of its voxels" in caplog.text
+    assert "Slice 3: the maps leave" in caplog.text
     assert rate(t1h2o=300) > 0.75
     assert rate(t1h2o=-300) > 0.75
     assert rate(deltaf=40) > 0.95
@@ -258,3 +266,29 @@ def test_too_few_images_are_refused(dictionary, basis):
     few = replace(basis, weights=basis.weights[:, :3], te_ms=basis.te_ms[:3], noise=basis.noise[:3])
     with pytest.raises(ScanError, match="3 temporal images leave nothing to check"):
         WaterFatSignal(dictionary.sequence, few)
+
+
+def test_the_quality_of_a_slice_goes_with_its_maps(scan, dictionary, basis, monkeypatch, caplog):
+    rng = np.random.default_rng(12)
+    maps, foreground = thigh(rng)
+    fingerprints = measured(dictionary, basis, maps, foreground, rng)
+    assert checked(scan, dictionary, maps, fingerprints, foreground).quality == "good"
+    assert not caplog.records
+    echo_elsewhere = ImageEvidence(contrast=30, ring=5, corners=0.01, rim=0.2)
+    monkeypatch.setattr("spokestream.gadgets.physics_check.image_evidence", lambda *_: echo_elsewhere)
+    found = checked(scan, dictionary, maps, fingerprints, foreground)
+    assert found.quality == "k-space is not strongest at its centre"
+    assert "Slice 3: the signal is strongest away from the centre of k-space" in caplog.text
+
+
+def test_maps_at_the_limits_of_their_method_are_reported(scan, dictionary, basis, caplog):
+    rng = np.random.default_rng(13)
+    maps, foreground = thigh(rng)
+    fingerprints = measured(dictionary, basis, maps, foreground, rng)
+    maps["b1"] = np.where(foreground & (np.arange(SHAPE[1]) < 20), np.float32(1), maps["b1"])
+    message = ParameterMaps(maps, 2, GEOMETRY, foreground, fingerprints, limits={"b1": (0.3, 1.0)})
+    gadget = PhysicsCheck(scan, WaterFatSignal(dictionary.sequence, basis), most_flagged=1.0)
+    (found,) = gadget.feed(message)
+    at_limit = (maps["b1"] == 1)[foreground].mean()
+    assert f"b1 is at its lowest or highest possible value in {at_limit:.0%} of the voxels" in caplog.text
+    assert found.quality == "b1 is at its limits"

@@ -43,7 +43,7 @@ class ToyChain:
         if header == "<broken/>":
             raise ScanError("The header has no <encoding>.")
         self.every = int(selection.parameters.get("every", 1_000_000))
-        self.log, self.count, self.closed = log, 0, False
+        self.log, self.count, self.closed, self.cancelled = log, 0, False, False
         self.gate = gate
 
     def feed(self, item):
@@ -64,6 +64,9 @@ class ToyChain:
 
     def finish(self):
         yield counting_image(self.count)
+
+    def cancel(self):
+        self.cancelled = True
 
     def close(self):
         self.closed = True

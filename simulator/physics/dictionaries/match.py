@@ -22,6 +22,8 @@ class Match:
     """Proton density times exp(i phase)."""
     correlation: NDArray[Any]
     """Fraction of the fingerprint's norm that the model explains, 0..1."""
+    limited: int = 0
+    """Number of voxels in which only the most likely part of the dictionary was searched."""
 
 
 class Dictionary(Protocol):

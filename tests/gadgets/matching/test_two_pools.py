@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.gadgets.matching import two_pools
 from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
+from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.signal import voxel_signal
@@ -178,3 +180,59 @@ def test_frames_that_are_missing_are_missing_from_the_atoms_too(dictionary):
     assert dictionary.grid.t1h2o_ms[match.index["t1h2o"][0]] == 1200
     assert dictionary.grid.b1[match.index["b1"][0]] == pytest.approx(0.8)
     assert match.fraction[0] == pytest.approx(0.3, abs=1e-3)
+
+
+def junk(n, k, rng):
+    return torch.from_numpy((rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k))).astype(np.complex64))
+
+
+def test_junk_is_searched_in_few_cells_and_counted(dictionary, monkeypatch):
+    rng = np.random.default_rng(31)
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    rows = []
+    evaluate = two_pools._evaluate
+
+    def counting(z, b, some, *rest):
+        rows.append(len(some))
+        return evaluate(z, b, some, *rest)
+
+    monkeypatch.setattr(two_pools, "_evaluate", counting)
+    monkeypatch.setattr(two_pools, "CHUNK", 200)
+    atoms = TwoPoolAtoms(dictionary, basis)
+    match = match_two_pools(junk(200, len(basis.te_ms), rng), atoms, chunk=200)
+    assert match.limited > 190
+    assert sum(rows) < 200 + 10 * two_pools.MOST_CELLS  # one cell for a limited voxel
+    assert (match.correlation > 0).all()
+    assert (match.correlation < 1).all()
+
+
+def test_the_limit_changes_no_bit_of_tissue_even_with_some_junk(dictionary, monkeypatch):
+    rng = np.random.default_rng(32)
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    _, tissue = fingerprints(dictionary.sequence, 180, 0.3, rng, basis)
+    y = torch.cat([torch.from_numpy(tissue), junk(20, len(basis.te_ms), rng)])
+    atoms = TwoPoolAtoms(dictionary, basis)
+    monkeypatch.setattr(two_pools, "CHUNK", 200)
+    found = match_two_pools(y, atoms, chunk=200)
+    monkeypatch.setattr(two_pools, "MOST_CELLS", 375)
+    unlimited = match_two_pools(y, atoms, chunk=200)
+    assert found.limited == unlimited.limited == 0
+    assert np.array_equal(found.rho, unlimited.rho)
+    assert all(np.array_equal(found.index[axis], unlimited.index[axis]) for axis in found.index)
+
+
+def test_a_cancelled_search_stops_before_its_next_piece(dictionary, monkeypatch):
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    sign, pieces, evaluate = Cancellation(), [], two_pools._evaluate
+
+    def cancelling(z, b, *rest):
+        pieces.append(b)
+        if len(pieces) == 20:
+            sign.cancel()
+        return evaluate(z, b, *rest)
+
+    monkeypatch.setattr(two_pools, "_evaluate", cancelling)
+    y = junk(600, len(basis.te_ms), np.random.default_rng(33))
+    with pytest.raises(CancelledScanError):
+        match_two_pools(y, TwoPoolAtoms(dictionary, basis), chunk=100, cancellation=sign)
+    assert len(pieces) == 20  # of 6 chunks with 15 values of B1

@@ -63,6 +63,12 @@ def test_the_efficiencies_and_the_demodulation_survive(tmp_path):
     assert json.loads(contract_json(toy_contract()))["input"]["inversion_efficiency"] is None
 
 
+def test_the_pixels_of_the_training_survive_and_may_be_unknown():
+    assert parse_contract(contract_json(toy_contract(pixel_mm=(0.9, 1.1)))).pixel_mm == (0.9, 1.1)
+    assert parse_contract(contract_json(toy_contract())).pixel_mm is None
+    assert parse_contract(changed(toy_contract(), "input", "pixel_mm", value=None)).pixel_mm is None
+
+
 def test_the_archive_has_the_layout_that_others_read(path):
     files = {"contract.json": ""}
     torch.jit.load(path, _extra_files=files)
@@ -129,6 +135,8 @@ def test_the_digest_names_the_file(path, tmp_path):
         (("sequence", "repetitions"), 2.5, "'repetitions' is not a whole number"),
         (("field_t",), 0.0, "field strength"),
         (("training",), [], "'training' is not a table"),
+        (("input", "pixel_mm"), [1.1, 0.9], "pixels must ascend between 0 and 100 mm"),
+        (("input", "pixel_mm"), [0.9], "a range from low to high"),
         (("input", "demodulation_hz"), None, "lacks 'demodulation_hz'"),
         (("input", "demodulation_hz"), 700.0, "within 600 Hz of water"),
         (("input", "inversion_efficiency"), True, "'inversion_efficiency' is not a list"),

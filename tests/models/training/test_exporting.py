@@ -56,6 +56,8 @@ def test_every_network_leaves_as_an_archive_that_gives_the_same_maps(network, tr
     assert all(o.std == (network == "ours") for o in archive.contract.outputs)
     assert archive.contract.sequence.difference(contract.sequence) is None
     assert archive.contract.efficiency == ((0.9, 1.0) if network == "ours" else None)
+    recipe = TrainingSet(training_set).recipe
+    assert archive.contract.pixel_mm == (350 / recipe["matrix"], 350 / recipe["matrix"])  # thighs, in 350 mm
     assert archive.contract.demodulation_hz == TrainingSet(training_set).recipe["demodulation_hz"]
     assert "BatchNorm" not in {module.original_name for module in archive.module.modules()}
     item = TrainingSet(training_set)[7]

@@ -138,6 +138,7 @@ def test_a_client_that_vanishes_in_mid_scan_ends_its_session(serve, connect, rea
         eventually(lambda: running.chains and running.chains[0].count == 3)
         peer.hang_up()
         eventually(lambda: not running.server._sessions)
+        assert running.chains[0].cancelled
         assert running.chains[0].closed
         assert healthy(running)
     assert "failed after 3 readouts: The stream ended without CLOSE" in caplog.text
