@@ -131,6 +131,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     RELAXATION.check(scan.sequence)
     if settings.dictionary:
         dictionary, source = RELAXATION.load_dictionary(settings.dictionary), settings.dictionary.name
+        check_dictionary(scan, RELAXATION, dictionary)
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
     basis = compressed_basis(scan.sequence, dictionary.atoms[::ATOMS_PER_BASIS])
@@ -139,9 +140,10 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         [
             *_imaging(scan, settings, basis, demodulation_hz=0.0),
             DictionaryMatching(scan, RELAXATION, dictionary, source),
-            PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis)),
+            PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis), MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
-        ]
+        ],
+        scan.cancellation,
     )
 
 
