@@ -97,11 +97,26 @@ def _from_header(header: ScanHeader) -> ScanSequence:
                 "'sequence'."
             )
         n_spokes = 0
+    preset_name = named if known else None
     if not n_spokes:  # single values, for instance one echo time, are no train
-        return _without_trains(header, named if known else None)
-    _check_trains(trains)
-    preset, source = _completing_preset(trains, n_spokes, named if known else None)
-    return _compose(header, trains, preset, source, n_spokes)
+        found = _without_trains(header, preset_name)
+    else:
+        _check_trains(trains)
+        preset, source = _completing_preset(trains, n_spokes, preset_name)
+        found = _compose(header, trains, preset, source, n_spokes)
+    return replace(found, warnings=(*found.warnings, *_contradiction(preset_name, found.sequence)))
+
+
+def _contradiction(named: str | None, sequence: PulseSequence) -> tuple[str, ...]:
+    """A warning if the header names a preset and gives values that the preset does not have."""
+    if not named:
+        return ()
+    # the number of spokes in a frame says how the scan is reconstructed, not what was played
+    preset = replace(load_sequence(named), spokes_per_frame=sequence.spokes_per_frame)
+    difference = preset.difference(sequence)
+    if difference is None:
+        return ()
+    return (f"The header names the sequence '{named}' but gives other values, which are used: {difference}.",)
 
 
 def _without_trains(header: ScanHeader, named: str | None) -> ScanSequence:

@@ -160,6 +160,20 @@ def test_a_chosen_sequence_wins_over_the_header_with_a_warning_if_they_differ():
         found("misspelt", sequence=preset_trains())
 
 
+def test_a_header_that_contradicts_the_preset_it_names_gives_a_warning():
+    named = user("mrf_sequence", PRESET)
+    assert found(sequence=preset_trains(), user=named).warnings == ()
+    assert found(sequence=preset_trains(), user=named + user("mrf_spokes_per_frame", 4)).warnings == ()
+    for contradiction in (preset_trains() + "<TI>83.2</TI>", "<TI>83.2</TI>"):
+        result = found(sequence=contradiction, user=named)
+        assert result.sequence.ti_ms == 83.2
+        (warning,) = result.warnings
+        assert (
+            "names the sequence 't1ff-2d-1400' but gives other values, which are used: ti_ms is 8.32 against 83.2"
+            in (warning)
+        )
+
+
 def test_an_assumed_sequence_and_assumed_values_give_a_warning():
     assert "'t1ff-2d-1400' is assumed" in found().warnings[0]
     (warning,) = found(sequence=trains(), user=user("mrf_repetitions", 1)).warnings
