@@ -76,7 +76,7 @@ def expected(scan, pipeline, tmp_path_factory):
 def test_the_same_images_bit_for_bit(run, scan, pipeline, expected, tmp_path):
     images = by_place(run(scan, pipeline, tmp_path))
     assert images.keys() == expected.keys()
-    assert len(expected) == 2 * {"mrf_t1ff": 8, "mrf_t1ff_net": 14}[pipeline]  # of two slices
+    assert len(expected) == 2 * {"mrf_t1ff": 10, "mrf_t1ff_net": 14}[pipeline]  # of two slices
     for place, image in images.items():
         assert image.data.tobytes() == expected[place].data.tobytes()
         assert dict(image.meta) == dict(expected[place].meta)
