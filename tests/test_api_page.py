@@ -28,8 +28,8 @@ def test_outlines_are_python_and_show_what_is_public():
     blocks = re.findall(r"^```python\n(.*?)^```$", SCRIPT["page"](), flags=re.DOTALL | re.MULTILINE)
     nodes = {node.name: node for block in blocks for node in ast.parse(block).body}
     chain = {member.name: member for member in nodes["Chain"].body if isinstance(member, ast.FunctionDef)}
-    assert list(chain) == ["__init__", "feed", "finish", "close"]  # not `_push`
-    assert [len(method.body) for method in chain.values()] == [1, 1, 1, 1]
+    assert list(chain) == ["__init__", "feed", "finish", "close", "cancel"]  # not `_push`
+    assert [len(method.body) for method in chain.values()] == [1, 1, 1, 1, 1]
     assert ast.get_docstring(chain["close"]).startswith("Close every gadget once")
     fields = [member.target.id for member in nodes["ParameterMaps"].body if isinstance(member, ast.AnnAssign)]
     assert fields[:3] == ["maps", "slice", "geometry"]

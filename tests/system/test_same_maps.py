@@ -64,7 +64,7 @@ def by_place(images):
     return {(i.image_series_index, i.image_index): i for i in images}
 
 
-IMAGES_PER_SLICE = {"mrf_t1ff": 8, "mrf_t1ff_net": 14, "mrf_t1t2": 7}
+IMAGES_PER_SLICE = {"mrf_t1ff": 10, "mrf_t1ff_net": 14, "mrf_t1t2": 7}
 FIELDS_OF_VIEW_MM = {"mrf_t1ff": (350, 350, 8), "mrf_t1ff_net": (350, 350, 8), "mrf_t1t2": (256, 256, 8)}
 SEQUENCES = {
     "mrf_t1ff": "t1ff-2d-1400, 1400 spokes",
