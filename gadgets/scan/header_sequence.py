@@ -226,8 +226,8 @@ def _assumed(header: ScanHeader, preset: PulseSequence, sequence: PulseSequence)
     """A warning about values that the header lacks, if its trains are not those of the preset that gives them."""
     lacking = [name for name in ("recovery_ms", "repetitions") if f"mrf_{name}" not in header.user]
     lacking += [] if header.ti_ms else ["ti_ms"]
-    trains = replace(sequence, ti_ms=preset.ti_ms, recovery_ms=preset.recovery_ms, repetitions=preset.repetitions)
-    if not lacking or preset.difference(trains) is None:
+    completed = {name: getattr(preset, name) for name in ("ti_ms", "recovery_ms", "repetitions", "spokes_per_frame")}
+    if not lacking or preset.difference(replace(sequence, **completed)) is None:
         return ()
     values = ", ".join(f"{name} = {getattr(preset, name):g}" for name in lacking)
     return (f"The header does not give {', '.join(lacking)}; assumed from '{preset.name}': {values}.",)
