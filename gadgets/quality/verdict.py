@@ -13,14 +13,14 @@ __all__ = ["LARGEST_RING", "MOST_FLAGGED_BY_NETWORK", "MOST_FLAGGED_BY_SEARCH", 
 CONTRAST_OF_NOISE = 1.3
 """Noise has a contrast of 1, because its mask is random."""
 LEAST_CONTRAST = 9.0
-"""Clean scans have 22 or more, an echo that is 2 % of the readout away from `center_sample` has 5 in the median."""
+"""Clean scans have 22 or more. An echo that is 2 % of the readout away from `center_sample` gives 5 in the median."""
 LARGEST_RING = 0.25
-"""Clean scans have 0.11 or less. An echo that is 5 % of the readout away from `center_sample` gives 0.46 or more."""
+"""Clean scans have 0.11 or less. An echo 5 % of the readout away from `center_sample` gives 0.46 or more."""
 LARGEST_CORNERS = 0.12
 """Clean scans have 0.02 or less. A field of view that is too small by a factor of 1.5 gives 0.17 or more."""
 LEAST_RIM = 0.02
-"""Clean scans have 0.06 or more. A field of view that is too large by a factor of 2 gives 0.016 in the median, but up to
-0.05 in a quarter of the scans, which are missed."""
+"""Clean scans have 0.06 or more. A field of view that is too large by a factor of 2 gives 0.016 in the median, but
+more than 0.02 in a quarter of the scans, which are missed."""
 RIM_EXPECTED = 0.95
 """Radius of k-space, over that of the resolution, that the spokes must cover so that the rim contains samples."""
 LARGEST_BODY = 0.75
@@ -28,7 +28,8 @@ LARGEST_BODY = 0.75
 SMALLEST_BODY = 0.005
 UNEXPLAINED_ALWAYS, UNEXPLAINED_PER_PIXEL = 0.015, 0.011 / 96
 """Energy that noise (up to 0.2 of the mean frame) and aliasing leave unexplained: a part, and a part for every pixel
-of the matrix, because the number of spokes is the same for every matrix. The amplitude of clean scans is up to 0.7 of the limit."""
+of the matrix, because the number of spokes is the same for every matrix. The
+amplitude of clean scans is up to 0.7 of the limit."""
 MOST_FLAGGED_BY_NETWORK = 0.15
 """Fraction of flagged voxels above which the maps of a network do not explain the signal."""
 MOST_FLAGGED_BY_SEARCH = 0.35
