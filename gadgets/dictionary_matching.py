@@ -21,7 +21,7 @@ from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 __all__ = ["DictionaryMatching", "check_dictionary", "parameter_maps"]
 
 WARN_ABOVE = 0.1
-"""Fraction of a slice's voxels whose search may be limited without a warning; in clean scans it is 0."""
+"""Fraction of a slice's voxels whose search may be limited without a warning."""
 
 Atoms = OnePoolAtoms | TwoPoolAtoms
 

@@ -40,7 +40,7 @@ CHUNK = 2048
 MOST_CELLS = 100
 """Number of cells per voxel, of 375, that may remain after the promising ones. If more remain in the mean of a full
 chunk, its signal is not that of tissue, and voxels with more remaining cells are searched in the promising cells only.
-Clean scans have 24 in the mean (noise of 0.2 of the mean frame), noise has 370."""
+A thigh with noise of 0.2 of the mean frame has 24 in the mean, noise has 370."""
 MOST_ECHO_TIMES = 16
 """Largest number of echo times, because the bound has a term for every pair of them."""
 
