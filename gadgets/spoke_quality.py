@@ -104,6 +104,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._window: list[_Held] = []
         self._earlier: list[_Held] = []
         self._usual_run, self._usual = -1, np.zeros((0, 0), np.float32)
+        self._brightest = 0.0
         self._judged = 0
         self._faults: Counter[str] = Counter()
         self._good = 0
@@ -163,8 +164,9 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             earlier = SpokeFeatures(centre, self._usual)
         features = [self._window[i].features for i in members]
         spokes = SpokeFeatures(np.stack([f.centre for f in features]), np.stack([f.peaks for f in features]))
-        found = find_outliers(spokes, earlier)
+        found = find_outliers(spokes, earlier, self._brightest)
         self._usual_run, self._usual = run, found.usual
+        self._brightest = max(self._brightest, found.size)
         for i, spike, stranger in zip(members, found.spikes, found.strangers, strict=True):
             if begin <= i < end:
                 self._window[i].fault = "spikes" if spike else "unlike_neighbours" if stranger else ""

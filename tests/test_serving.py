@@ -58,21 +58,25 @@ def beside_physics(modules):
 
 
 def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_training(tmp_path):
-    simulate_scan(tmp_path / "scan.h5", SimulationSettings(matrix=32, coils=3))
-    scan = read_scan(tmp_path / "scan.h5")
+    scans = {"mrf_t1ff": SimulationSettings(matrix=32, coils=3)}
+    scans["mrf_t1ff_net"] = scans["mrf_t1ff"]
+    scans["mrf_t1t2"] = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-song-200")
+    for name, settings in scans.items():
+        simulate_scan(tmp_path / f"{name}.h5", settings)
+    measured = {name: read_scan(tmp_path / f"{name}.h5") for name in PIPELINES}
     with python(SERVE) as node:
         try:
             port = next(
                 int(found[1]) for line in node.stderr if (found := re.search(r"Listening on .* port (\d+)", line))
             )
-            images = [len(send_scan(scan.xml, scan, port=port, config=name).images) for name in PIPELINES]
+            images = [len(send_scan(scan.xml, scan, port=port, config=name).images) for name, scan in measured.items()]
         finally:
             node.send_signal(signal.SIGTERM)
         printed, said = node.communicate()
     assert node.returncode == 0, said
     modules = json.loads(printed)
-    # five maps, proton density and phase; then the match quality, or five standard deviations and two checks
-    assert images == [8, 14]
+    # five maps, or two, with proton density, phase and two checks; the match quality, or five standard deviations
+    assert images == [10, 14, 7]
     assert "spokestream.pipelines.node.server" in modules
     assert beside_physics(modules) == []
     assert below(modules, "spokestream.models") == ["spokestream.models", "spokestream.models.archives"]

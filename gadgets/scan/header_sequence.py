@@ -104,7 +104,15 @@ def _from_header(header: ScanHeader) -> ScanSequence:
         _check_trains(trains)
         preset, source = _completing_preset(trains, n_spokes, preset_name)
         found = _compose(header, trains, preset, source, n_spokes)
-    return replace(found, warnings=(*found.warnings, *_contradiction(preset_name, found.sequence)))
+    doubts = _contradiction(preset_name, found.sequence) or _one_for_all(header, n_spokes)
+    return replace(found, warnings=(*found.warnings, *doubts))
+
+
+def _one_for_all(header: ScanHeader, n_spokes: int) -> tuple[str, ...]:
+    """A warning if all spokes of a train have one flip angle, because converters write the protocol's single value."""
+    if n_spokes < 2 or len(header.flip_angle_deg) != 1:
+        return ()
+    return (f"The header gives one flip angle, {header.flip_angle_deg[0]:g}°, for all {n_spokes} spokes.",)
 
 
 def _contradiction(named: str | None, sequence: PulseSequence) -> tuple[str, ...]:

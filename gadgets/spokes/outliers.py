@@ -21,6 +21,9 @@ LARGEST_CHANGE = 0.6
 and noise changed them by at most 0.34 in the same scans; a wrong sign changes them by 2, a lost spoke by 1."""
 LARGEST_CHANGE_FACTOR = 5
 """Largest change relative to the median change of the neighbours, in data where all spokes vary more than that."""
+FAINT = 0.25
+"""Size, relative to the brightest spokes so far, that fainter samples at k = 0 are taken to have. Where tissue passes
+through zero after the inversion, the signal changes by more than its size; a wrong sign there changes no map much."""
 EARLIER_PEAKS = 3
 """Largest growth of the neighbours' largest samples since the earlier spokes that is taken as signal."""
 CONTRAST_STEP = 0.2
@@ -47,6 +50,8 @@ class Outliers(NamedTuple):
     """The samples at k = 0 do not continue those of the neighbours."""
     usual: NDArray[np.float32]
     """(coils, bins) the usual peaks of these spokes, for those that follow."""
+    size: float
+    """The usual size of the samples at k = 0."""
 
 
 def spoke_features(data: NDArray[np.complex64], k: NDArray[np.float32]) -> SpokeFeatures:
@@ -68,11 +73,12 @@ def runs(sequence: PulseSequence) -> NDArray[np.intp]:
     return np.concatenate([[0], np.cumsum(ends)])
 
 
-def find_outliers(spokes: SpokeFeatures, earlier: SpokeFeatures | None = None) -> Outliers:
+def find_outliers(spokes: SpokeFeatures, earlier: SpokeFeatures | None = None, brightest: float = 0.0) -> Outliers:
     """Compare neighbouring spokes of one run.
 
     Args:
         spokes: the features of all spokes, stacked along a first axis.
+        brightest: the usual size of the samples at k = 0 where the slice was brightest so far.
         earlier: the samples at k = 0 of good spokes just before them in the same run, as many at most, and the usual
             peaks (coils, bins) there. With them, good spokes are the majority even if most neighbours are faulty.
 
@@ -81,23 +87,33 @@ def find_outliers(spokes: SpokeFeatures, earlier: SpokeFeatures | None = None) -
     # this is much faster than np.median
     usual = np.partition(spokes.peaks, len(spokes.peaks) // 2, axis=0)[len(spokes.peaks) // 2]
     largest_usual = usual.max()
-    size, change = _change(centre)
+    size, change = _change(centre, FAINT * brightest)
     largest = max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * float(np.median(change)))
     if earlier is not None and len(earlier.centre):
         usual = np.minimum(usual, EARLIER_PEAKS * earlier.peaks)
         away = np.linalg.norm(complex_median(centre) - complex_median(earlier.centre)) / size
         if max(float(away), 2 * float(np.median(change))) > LARGEST_CHANGE:
-            _, change_of_all = _change(np.concatenate([earlier.centre, centre]))
+            both = _without_trend(np.concatenate([earlier.centre, centre]), len(earlier.centre))
+            _, change_of_all = _change(both, FAINT * brightest)
             # if the signal itself changes that fast, there are not enough spokes that agree
             if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
                 change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
     spikes = (spokes.peaks > SPIKE_FACTOR * usual) & (spokes.peaks > SPIKE_SIZE * largest_usual)
-    return Outliers(spikes.any((1, 2)), change > largest, usual)
+    return Outliers(spikes.any((1, 2)), change > largest, usual, size)
 
 
-def _change(centre: NDArray[np.complex64]) -> tuple[float, NDArray[np.float32]]:
+def _without_trend(centre: NDArray[np.complex64], n_earlier: int) -> NDArray[np.complex64]:
+    """Samples (spokes, coils) without the linear change that the first `n_earlier` of them have from spoke to spoke."""
+    half = max(n_earlier // 2, 1)
+    if n_earlier <= half:
+        return centre
+    slope = complex_median(centre[half:n_earlier] - centre[: n_earlier - half]) / half
+    return np.asarray(centre - slope * np.arange(len(centre))[:, None], np.complex64)
+
+
+def _change(centre: NDArray[np.complex64], least: float) -> tuple[float, NDArray[np.float32]]:
     """The usual size of the samples at k = 0, and the change (spokes,) of each from their median, relative to it."""
-    size = max(float(np.median(np.linalg.norm(centre, axis=1))), 1e-30)
+    size = max(float(np.median(np.linalg.norm(centre, axis=1))), least, 1e-30)
     return size, np.linalg.norm(centre - complex_median(centre), axis=1) / size
 
 

@@ -97,7 +97,11 @@ def write_outputs(
             paths += write_nifti(draft, QUANTITIES[name], of_one_map, values, bids=bids)
         planes = [plane_of(image) for image in next(iter(by_map.values()))]
         for picture, shows_checks in (("overview.png", False), ("checks.png", True)):
-            shown = {name: volume for name, volume in volumes.items() if QUANTITIES[name].is_check == shows_checks}
+            shown = {
+                name: volumes[name]
+                for name in QUANTITIES
+                if name in volumes and QUANTITIES[name].is_check == shows_checks
+            }
             if shown:
                 maps_figure(draft / picture, shown, {name: valid[name] for name in shown}, planes)
                 paths.append(draft / picture)

@@ -16,8 +16,9 @@ from spokestream.simulator.physics.quantities import Quantity
 __all__ = ["INVALID", "colour_map", "colour_scale", "scale_ticks"]
 
 INVALID = "black"
-NICE = (1, 1.5, 2, 3, 5, 7)
-"""Ticks in each decade of a logarithmic scale."""
+NICE = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+"""Ticks in each decade of a logarithmic scale; the first choice that gives at most `MOST_TICKS` is taken."""
+MOST_TICKS = 6
 
 
 def colour_map(name: str) -> Colours:
@@ -35,6 +36,8 @@ def scale_ticks(scale: Normalize) -> list[float]:
     """Round values for the colour bar of a scale, at most six."""
     low, high = float(scale.vmin or 0), float(scale.vmax or 1)
     if isinstance(scale, LogNorm):
-        return [tick for decade in range(-6, 7) for nice in NICE if low <= (tick := nice * 10.0**decade) <= high]
+        choices = ([nice * 10.0**decade for decade in range(-6, 7) for nice in choice] for choice in NICE)
+        inside = ([tick for tick in choice if low <= tick <= high] for choice in choices)
+        return next((chosen for chosen in inside if len(chosen) <= MOST_TICKS), [])
     ticks = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 3, 4, 5, 10]).tick_values(low, high)
     return [float(tick) for tick in ticks if low <= tick <= high]

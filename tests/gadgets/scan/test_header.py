@@ -174,6 +174,12 @@ def test_a_header_that_contradicts_the_preset_it_names_gives_a_warning():
         )
 
 
+def test_one_flip_angle_for_all_spokes_gives_a_warning():
+    result = found(sequence=preset_trains(tags=("TR", "TE")) + "<flipAngle_deg>7</flipAngle_deg>")
+    assert set(result.sequence.flip_angle_deg) == {7}
+    assert any("one flip angle, 7°, for all 1400 spokes" in warning for warning in result.warnings)
+
+
 def test_an_assumed_sequence_and_assumed_values_give_a_warning():
     assert "'t1ff-2d-1400' is assumed" in found().warnings[0]
     (warning,) = found(sequence=trains(), user=user("mrf_repetitions", 1)).warnings

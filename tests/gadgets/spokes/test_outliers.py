@@ -79,6 +79,24 @@ def test_faulty_spokes_are_found_among_the_earlier_ones_even_if_they_are_the_maj
     faulty, disturbed = centre.copy(), peaks.copy()
     faulty[-n:] *= -2
     disturbed[-n:, :, 5] = peaks.max()
-    found = find_outliers(SpokeFeatures(faulty, disturbed), SpokeFeatures(centre, np.median(peaks, axis=0)))
+    earlier = SpokeFeatures(centre / np.float32(1.3), np.median(peaks, axis=0))  # where the change of 30 % begins
+    found = find_outliers(SpokeFeatures(faulty, disturbed), earlier)
     for mask in (found.strangers, found.spikes):
         np.testing.assert_array_equal(np.flatnonzero(mask), np.arange(N_SPOKES - n, N_SPOKES))
+
+
+@pytest.mark.parametrize("start", [200, 800])
+def test_spokes_of_an_inversion_recovery_are_good_even_where_the_signal_passes_through_zero(rng, start):
+    """A recovery with a T1 of 1,000 ms passes through zero at 693 ms."""
+    weights = complex_normal(rng, 6)
+    spoke = (np.arange(48) * 7 + start - 24 * 7) / 1000
+    centre = ((1 - 2 * np.exp(-spoke))[:, None] * weights).astype(np.complex64)
+    peaks = np.ones((24, 6, 4), np.float32)
+    brightest = float(np.linalg.norm(weights))  # just after the inversion
+    earlier = SpokeFeatures(centre[:24], peaks[0])
+    assert not find_outliers(SpokeFeatures(centre[24:], peaks), earlier, brightest).strangers.any()
+    negated = centre[24:].copy()
+    negated[7] *= -1
+    found = find_outliers(SpokeFeatures(negated, peaks), earlier, brightest).strangers
+    # a sign is seen if the signal is large enough: 0.6 * 0.25 of the brightest for a change by twice the signal
+    assert list(np.flatnonzero(found)) == ([7] if np.linalg.norm(centre[31]) > 0.075 * 1.2 * brightest else [])
