@@ -31,8 +31,9 @@ NOTABLE_SAMPLES = 0.5
 """Difference between embedded and computed positions, in samples, above which a warning is given."""
 MOST_OFF_CENTER = 2
 """Samples between `center_sample` and k = 0 of the embedded trajectory above which the trajectory is believed."""
-ASYMMETRIC = 0.75
-"""Samples on the shorter side of k = 0 over those on the longer side, below which a warning is given."""
+ASYMMETRIC, MOST_ASYMMETRIC = 0.75, 0.6
+"""Samples on the shorter side of k = 0 over those on the longer side, below which a warning is given, and below which
+a scan is refused. In simulated thighs, errors of FF and of water T1 grow by 15 % at 0.75 and by 27 % at 0.5."""
 SAME_SPACING = 0.1
 """Largest relative difference between the spacing of a spoke and that of the scan."""
 
@@ -284,6 +285,11 @@ class SpokeTrajectory:
                 header.trajectory or "unknown", "the embedded trajectory" if embedded else "the setting 'trajectory'",
             )  # fmt: skip
         sides = sorted((placed.center - placed.kept.start, placed.kept.stop - 1 - placed.center))
+        if sides[0] < MOST_ASYMMETRIC * sides[1]:
+            raise ScanError(
+                f"The echo is too asymmetric: {sides[0]} samples lie on one side of k = 0, {sides[1]} on the other. At "
+                f"least {MOST_ASYMMETRIC:.0%} as many are needed on the shorter side, or errors grow by a quarter."
+            )
         if sides[0] < ASYMMETRIC * sides[1]:
             log.warning(
                 "The echo is asymmetric: %d samples lie on one side of k = 0, %d on the other; errors of the maps are "

@@ -86,14 +86,12 @@ def absurd_values(scan: RecordedReadouts, what: str, rng: Random) -> None:
         scan.space("reconSpace", fov_mm=float("nan"))
 
 
-@FAULTS.fault("recon matrix interpolated by the converter", 1.25, 1.5, 2.0, cause="matrix|interpolat")
-def interpolated(scan: RecordedReadouts, factor: float, rng: Random) -> None:
-    """The image has more pixels than were encoded, over the same field of view."""
-    matrix, encoded = scan.numbers("x")[2], scan.numbers("x")[0]
-    scan.space("reconSpace", matrix=round(matrix * factor))
-    scan.space("encodedSpace", matrix=round(encoded))
+@FAULTS.fault("recon matrix interpolated by the converter", 2, 3, 4, cause="matrix|interpolat")
+def interpolated(scan: RecordedReadouts, factor: int, rng: Random) -> None:
+    """The image has more pixels than were encoded, over the same field of view. Every pixel is also one of the finer."""
+    scan.space("reconSpace", matrix=round(scan.numbers("x")[2]) * factor)
     for row in scan.spokes:  # cycles per pixel of the finer image
-        scan.put_trajectory(row, scan.trajectory(row) * matrix / round(matrix * factor))
+        scan.put_trajectory(row, scan.trajectory(row) / factor)
 
 
 @FAULTS.fault("the trajectory's name", "cartesian", "other", "Radial", cause="trajectory")

@@ -94,11 +94,11 @@ def test_the_second_encoding_is_the_scans_own(scan):
 
 def test_a_finer_recon_matrix_covers_the_same_field_of_view(scan):
     before = scan.trajectory(scan.spokes[5])[0] * 24
-    FAULTS["recon matrix interpolated by the converter"].put_into(scan, 1.5)
+    FAULTS["recon matrix interpolated by the converter"].put_into(scan, 2)
     header = ScanHeader.from_xml(scan.xml)
-    assert header.recon_matrix[:2] == (36, 36)
+    assert header.recon_matrix[:2] == (48, 48)
     assert header.recon_fov_mm[:2] == (350, 350)
-    np.testing.assert_allclose(scan.trajectory(scan.spokes[5])[0] * 36, before, rtol=1e-6)  # cycles per field of view
+    np.testing.assert_allclose(scan.trajectory(scan.spokes[5])[0] * 48, before, rtol=1e-6)  # cycles per field of view
 
 
 def test_what_the_header_does_not_hold_cannot_be_replaced(scan):
