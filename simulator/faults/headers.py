@@ -88,7 +88,7 @@ def absurd_values(scan: RecordedReadouts, what: str, rng: Random) -> None:
 
 @FAULTS.fault("recon matrix interpolated by the converter", 2, 3, 4, cause="matrix|interpolat")
 def interpolated(scan: RecordedReadouts, factor: int, rng: Random) -> None:
-    """The image has more pixels than were encoded, over the same field of view. Every pixel is also one of the finer."""
+    """The image has more pixels than were encoded, over the same field of view, by a whole factor."""
     scan.space("reconSpace", matrix=round(scan.numbers("x")[2]) * factor)
     for row in scan.spokes:  # cycles per pixel of the finer image
         scan.put_trajectory(row, scan.trajectory(row) / factor)
