@@ -146,12 +146,6 @@ def test_kz_is_refused(scan, stream, column):
         run(scan, [with_column(r, column(r.traj, i)) for i, r in enumerate(stream)])
 
 
-def test_kz_of_tilted_asymmetric_spokes_is_refused(scan, rng):
-    stream = readouts(rng, samples=40, center=16, spacing=0.5, scale=1 / 24, dc=100)
-    with pytest.raises(ScanError, match="kz of a 3-D scan"):
-        run(scan, [with_column(r, np.abs(r.traj[:, 1])) for r in stream])
-
-
 def test_a_center_that_changes_leaves_the_spoke_out(scan, stream):
     stream = [bare(r) for r in stream]
     stream[9].center_sample = 20
