@@ -101,16 +101,17 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                     f"{n_images} images of {n_coils} coils at {self._matrix} pixels need {n_bytes / 2**30:.0f} GB; "
                     "compress to fewer coils."
                 )
-            self._frames = _FrameSpreader(self._matrix, n_coils, self._tolerance, self._scan.threads)
+            self._frames = _FrameSpreader(self._matrix, n_coils, self._tolerance, self._scan)
         return self._frames
 
 
 class _FrameSpreader:
     """Spreads a batch of frames onto grids; every frame is computed on one thread."""
 
-    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, threads: int) -> None:
-        self.pool = workers(threads)
-        self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(threads)]
+    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, scan: ScanContext) -> None:
+        self.pool = workers(scan.threads)
+        self.cancellation = scan.cancellation
+        self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(scan.threads)]
         self.grid = self._grids[0]
         self._batch = self.grid.empty(BATCH_FRAMES)
         self._coefficients = torch.empty(0)
@@ -151,8 +152,12 @@ class _CompressedSlice:
     def images(self) -> NDArray[np.complex64]:
         self._add_batch()
         grid, weights = self._frames.grid, self._calibration.sensitivities().conj() * self._frames.grid.correction
-        images = self._frames.pool.map(lambda coefficient: grid.combined(coefficient, weights), self._coefficients)
-        return np.stack([image.numpy() for image in images])
+
+        def image(coefficient: torch.Tensor) -> NDArray[np.complex64]:
+            self._frames.cancellation.check()
+            return np.asarray(grid.combined(coefficient, weights).numpy())
+
+        return np.stack(list(self._frames.pool.map(image, self._coefficients)))
 
     def _add_batch(self) -> None:
         """Add the waiting frames to the coefficients of their echo times; their weights in all others are 0."""

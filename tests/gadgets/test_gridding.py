@@ -8,8 +8,9 @@ from small_scan import MATRIX, complex_normal
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gridding import Gridding
-from spokestream.gadgets.imaging.radial_grid import ONE_SIDED
+from spokestream.gadgets.imaging.radial_grid import ONE_SIDED, RadialGrid
 from spokestream.gadgets.messages import NOWHERE, SliceEnd, SpokeBlock
+from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
@@ -102,6 +103,25 @@ def test_a_second_slice_does_not_depend_on_the_first(scan, sequence, bases, rng,
     (after,) = gadget.feed(SliceEnd(1, NOWHERE))
     gadget.close()
     np.testing.assert_array_equal(after.data, gridded(scan, bases[kind], second).data)
+
+
+def test_a_cancelled_scan_computes_no_further_image(scan, sequence, bases, rng, monkeypatch):
+    computed = []
+
+    def cancelling(grid, coefficient, weights):
+        computed.append(coefficient)
+        scan.cancellation.cancel()
+        return coefficient[0, :23, :19]
+
+    monkeypatch.setattr(RadialGrid, "combined", cancelling)
+    gadget = Gridding(scan, bases["compressed"], TOLERANCE)
+    for block in blocks(rng, sequence, 2):
+        list(gadget.feed(block))
+    with pytest.raises(CancelledScanError):
+        list(gadget.feed(SliceEnd(0, NOWHERE)))
+    gadget.close()
+    assert bases["compressed"].weights.shape[1] > scan.threads
+    assert len(computed) <= scan.threads  # those that had begun
 
 
 def test_a_slice_without_frames_gives_nothing(scan, bases):
