@@ -79,7 +79,7 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
         return iter(())
 
     def as_received(self, samples: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """The samples (coils,) of the channels that become these samples when they are whitened."""
+        """The samples (coils, n) of the channels that become these samples when they are whitened."""
         return samples if self._matrix is None else np.asarray(np.linalg.pinv(self._matrix) @ samples, np.complex64)
 
     def _count_silent(self, data: NDArray[np.complex64]) -> None:

@@ -59,7 +59,7 @@ class _Level(NamedTuple):
     """Index in the train of its first spoke."""
     run: int
     centre: NDArray[np.complex64]
-    """(coils,) median sample at k = 0."""
+    """(coils,) median sample at k = 0, whitened."""
 
 
 class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
@@ -71,7 +71,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
     Args:
         scan: the scan.
         max_missing: largest fraction of a slice's spokes that may be missing, damaged or left out.
-        as_received: gives the samples (coils,) of the channels for whitened ones, so that warnings name channels.
+        as_received: gives the samples (coils, n) of the channels for whitened ones, so that warnings name channels.
 
     """
 
@@ -180,7 +180,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         run = {self._run(held) for held in good}
         if len(good) > BATCH // 2 and len(run) == 1:
             level = complex_median(np.stack([held.features.centre for held in good]))
-            self._levels.append(_Level(good[0].spoke.index, run.pop(), self._as_received(level)))
+            self._levels.append(_Level(good[0].spoke.index, run.pop(), level))
 
     def _report(self, number: int) -> None:
         """Count and warn of what was left out, and of jumps. Raises ScanError if too much was left out."""
@@ -198,7 +198,8 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             warn("Slice %d: %d of %d spokes were left out: %s.", number + 1, left_out, n_spokes, words)
         if not self._levels:
             return
-        jumps = find_jumps(np.stack([x.centre for x in self._levels]), np.array([x.run for x in self._levels]))
+        received = self._as_received(np.stack([level.centre for level in self._levels], axis=1)).T
+        jumps = find_jumps(received, np.array([level.run for level in self._levels]))
         for jump in jumps:
             spoke, kind = self._levels[jump.block].spoke, "coil_jumps" if jump.coils else "gain_jumps"
             who = f"of {channels(jump.coils)} " if jump.coils else ""
