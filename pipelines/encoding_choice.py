@@ -36,6 +36,7 @@ class ChainOfFirstEncoding(Chain):
 
     def feed(self, message: object, /) -> Iterator[Any]:
         """Feed the chain, which is built with the first spoke."""
+        self._cancellation.check()
         spoke = isinstance(message, ismrmrd.Acquisition) and is_imaging(message)
         if spoke:
             encoding = int(message.encoding_space_ref)  # type: ignore[attr-defined]
@@ -53,6 +54,12 @@ class ChainOfFirstEncoding(Chain):
             self._waiting.append(message)
         else:
             yield from self._chain.feed(message)
+
+    def cancel(self) -> None:
+        """Make the chain stop soon, too, if it has been built."""
+        super().cancel()
+        if self._chain is not None:
+            self._chain.cancel()
 
     def finish(self) -> Iterator[Any]:
         """Finish the chain. Raises ScanError if there was no spoke."""

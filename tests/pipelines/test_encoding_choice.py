@@ -8,6 +8,7 @@ import pytest
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
 
 LOG = logging.getLogger("test")
@@ -63,3 +64,16 @@ def test_a_scan_without_spokes_is_refused():
     list(chain.feed(readout(0, ismrmrd.ACQ_IS_NOISE_MEASUREMENT)))
     with pytest.raises(ScanError, match="no spokes"):
         list(chain.finish())
+
+
+def test_cancelling_reaches_the_computations_of_the_chain_that_was_built():
+    of_scan = Cancellation()
+    chain = ChainOfFirstEncoding(lambda encoding: Chain([Collector()], of_scan), LOG)
+    list(chain.feed(readout(0)))
+    of_scan.check()  # nothing is cancelled yet
+    chain.cancel()
+    with pytest.raises(CancelledScanError):
+        of_scan.check()
+    with pytest.raises(CancelledScanError):
+        list(chain.feed(readout(0)))
+    chain.close()
