@@ -32,6 +32,7 @@ from rich.progress import Progress
 from spokestream import reconstruct
 from spokestream.errors import SpokestreamError
 from spokestream.pipelines.files.truth import Truth, judged_voxels, read_truth
+from spokestream.pipelines.files.validity import shown_foreground
 from spokestream.simulator.faults import FAULTS, Fault, RecordedReadouts
 from spokestream.simulator.simulate import simulate_scan
 from spokestream.simulator.simulation_settings import SimulationSettings
@@ -206,9 +207,8 @@ def errors(path: Path, truth: Truth, pipeline: str, warnings: Warnings) -> Error
         maps = reconstruct(path, pipeline).values
     maps = {name: to_grid(volume, truth.tissue.shape) for name, volume in maps.items()}
     judged = judged_voxels(maps, truth)
-    shown = np.any([volume != 0 for volume in maps.values()], axis=0)
     by_map = {name: rms(maps[name] - truth.maps[name], mask) for name, mask in judged.items()}
-    return Errors(by_map, float(np.mean(shown[truth.tissue])))
+    return Errors(by_map, float(np.mean(shown_foreground(maps)[truth.tissue])))
 
 
 @contextmanager

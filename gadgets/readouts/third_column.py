@@ -10,7 +10,7 @@ __all__ = ["ThirdColumn"]
 ROUNDING = 1e-5
 """Values that are smaller, relative to the largest one, are zero."""
 ALIKE = 0.1
-"""Relative difference between the densities of two spokes from the centre outwards."""
+"""Relative difference between the constant values of two spokes."""
 
 
 class ThirdColumn:
@@ -22,7 +22,6 @@ class ThirdColumn:
 
     def __init__(self) -> None:
         self._constant: float | None = None
-        self._largest: float | None = None
 
     def check(self, values: NDArray[np.float64], center: int, index: int) -> None:
         """Raise ScanError if the third column (samples,) of spoke `index`, with k = 0 at sample `center`, is kz."""
@@ -38,15 +37,9 @@ class ThirdColumn:
                 )
             return
         n = len(values)
-        if low < -ROUNDING * largest or abs(int(np.argmin(values)) - center) > n / 8 + 1 or self._differs(center, high):
+        if low < -ROUNDING * largest or abs(int(np.argmin(values)) - center) > n / 8 + 1:
             raise ScanError(
                 f"The third column of the trajectory of spoke {index} goes from {low:.4g} to {high:.4g} and is no "
                 "density: kz of a 3-D scan or of a tilted slice; this node reconstructs 2-D slices with kx and ky in "
                 "their plane."
             )
-
-    def _differs(self, center: int, high: float) -> bool:
-        """Whether a spoke from the centre outwards has another density than the first: then it is kz."""
-        if self._largest is None:
-            self._largest = high
-        return center == 0 and abs(high / self._largest - 1) > ALIKE
