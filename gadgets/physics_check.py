@@ -98,7 +98,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         def one(y: Tensor, *parameters: Tensor) -> Explained:
             self._scan.cancellation.check()
             signal, derivatives = closed_form.at(*parameters, efficiency=efficiency)
-            return explained(y, signal, derivatives[:, : len(names)])
+            return explained(y, signal, derivatives)
 
         with workers(self._scan.threads) as pool:
             found = Explained.joined(list(pool.map(one, torch.split(y, CHUNK), *columns)))

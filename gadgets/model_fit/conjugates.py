@@ -18,7 +18,7 @@ EXAMPLES = 4096
 """Number of tissues among which each voxel is searched; they are evenly spread over the ranges of the parameters."""
 CHUNK = 1024
 """Number of tissues that are computed together, so that their derivatives take little memory."""
-MOST_VOXELS = 256
+MOST_VOXELS = 128
 """Number of voxels that are compared, evenly spread over the foreground."""
 FEWEST_VOXELS = 64
 """Least number of voxels that decide."""

@@ -8,7 +8,7 @@ corners, because spokes end on a circle. If spokes are placed wrongly in k-space
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+import scipy.fft
 from numpy.typing import NDArray
 
 from spokestream.gadgets.messages import Complex, Mask
@@ -51,7 +51,7 @@ def image_evidence(images: Complex, foreground: Mask) -> ImageEvidence:
     image = leading_image(images)
     signal = np.abs(image)
     background = float(np.median(signal[~foreground])) if not foreground.all() else 0.0
-    power = np.fft.fftshift(np.abs(np.fft.fft2(image)) ** 2)
+    power = np.fft.fftshift(np.abs(scipy.fft.fft2(image)) ** 2)
     ny, nx = power.shape
     ky, kx = np.arange(ny)[:, None] - ny // 2, np.arange(nx) - nx // 2
     radius = np.hypot(ky / (ny / 2), kx / (nx / 2))
@@ -72,11 +72,12 @@ def leading_image(images: Complex) -> NDArray[np.complex64]:
 
     This is one step of a power iteration towards the first singular vector, in which noise is averaged.
     """
-    flat = torch.from_numpy(images).flatten(1)
-    brightest = flat[flat.abs().square().sum(1).argmax()]
-    weights = flat.conj() @ brightest
-    weights = weights / torch.linalg.vector_norm(weights).clamp_min(1e-30)
-    return np.asarray((weights @ flat).reshape(images.shape[1:]).numpy())
+    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    parts = flat.view(np.float32)
+    brightest = flat[np.einsum("kx,kx->k", parts, parts).argmax()]
+    weights = (flat @ brightest.conj()).conj()
+    weights /= max(np.linalg.norm(weights), np.float32(1e-30))
+    return np.asarray((weights @ flat).reshape(images.shape[1:]))
 
 
 def _mean(power: NDArray[np.floating], where: Mask) -> float:

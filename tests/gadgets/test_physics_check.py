@@ -92,7 +92,7 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
     sigma = 1e-3 * signal.abs().mean().item()
     noise = sigma * (rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k)))
     rho = 2.5 * np.exp(0.7j)
-    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, derivatives[:, :5])
+    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, derivatives)
     assert found.rho.mean().numpy() == pytest.approx(rho, rel=1e-4)
     # means of chi-square distributions with 5 and 2K - 7 degrees of freedom, to four standard errors
     assert found.noise.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))

@@ -114,7 +114,7 @@ class RelaxationSignal:
         """The same fingerprints through another basis, for instance of a slice that lacks frames."""
         return self if basis is self.basis else RelaxationSignal(self.sequence, basis)
 
-    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+    def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         """See `ClosedForm.at`. T1 and T2 outside their ranges are taken at the ends."""
         along = [
             chebyshev_values(_to_unit(values.clamp(*span).log(), span), NODES)
@@ -123,7 +123,8 @@ class RelaxationSignal:
         products = (along[0][:, :, None] * along[1][:, None, :]).flatten(1)
         signal, *derivatives = (products @ self._tables).chunk(4, dim=1)
         signal = signal - (1 - efficiency) * derivatives[-1]
-        return signal.to(torch.complex64), torch.stack(derivatives, dim=1).to(torch.complex64)
+        wanted = derivatives if by_efficiency else derivatives[:-1]
+        return signal.to(torch.complex64), torch.stack(wanted, dim=1).to(torch.complex64)
 
 
 def _axis(span: tuple[float, float]) -> NDArray[np.float64]:
