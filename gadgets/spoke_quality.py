@@ -32,7 +32,7 @@ Samples = NDArray[np.complex64]
 BATCH = 8
 """Number of spokes that are judged together."""
 WINDOW = 3
-"""Number of batches among which they are judged: their own, the one before it and the one after it."""
+"""Number of batches among which they are judged: the one before them, their own and the one after them."""
 EARLIER = 3
 """Number of batches before the window whose good spokes are compared as well."""
 FARTHEST = 4 * WINDOW * BATCH
@@ -93,19 +93,22 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._max_missing = max_missing
         self._runs = runs(scan.sequence)
         self._exponent: int | None = None
+        self._earlier: list[_Batch] = []
         self._waiting: list[Spoke] = []
+        self._features: list[tuple[Samples, NDArray[np.float32]]] = []
+        """Those of the waiting spokes, calculated while their samples are still in the processor's cache."""
         self._begin()
 
     def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
         """Hold back a spoke until later ones have come. At the end of the slice, pass on the rest and report."""
         if isinstance(message, Spoke):
             self._waiting.append(message)
+            self._features.append(spoke_features(message.data, message.k))
             if len(self._waiting) == BATCH:
                 self._window.append(self._batch())
                 if len(self._window) == WINDOW:
                     yield from self._judge(WINDOW - 1)
-                    self._earlier.append(self._window.pop(0))
-                    del self._earlier[:-EARLIER]
+                    self._earlier = [*self._earlier, self._window.pop(0)][-EARLIER:]
                     self._judged = 1
             return
         if self._waiting:
@@ -119,7 +122,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._window: list[_Batch] = []
         self._judged = 0
         """Number of batches at the start of the window that are judged."""
-        self._earlier: list[_Batch] = []
+        self._earlier.clear()
         self._usual_run, self._usual = -1, np.zeros(0, np.float32)
         self._brightest = 0.0
         self._faults: Counter[str] = Counter()
@@ -127,22 +130,23 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._levels: list[_Level] = []
 
     def _batch(self) -> _Batch:
-        """The waiting spokes in their scale, with their features."""
-        spokes, self._waiting = self._waiting, []
+        """The waiting spokes and their features, in their scale."""
+        spokes, features = self._waiting, SpokeFeatures.stacked(self._features)
+        self._waiting, self._features = [], []
         if self._exponent is None:
-            self._choose_scale(spokes)
+            self._choose_scale(features.peaks.max(1))
         if self._exponent:
             spokes = [replace(spoke, data=scaled(spoke.data, self._exponent)) for spoke in spokes]
-        features = spoke_features(np.array([spoke.data for spoke in spokes]), np.array([spoke.k for spoke in spokes]))
+            features = SpokeFeatures(scaled(features.centre, self._exponent), np.ldexp(features.peaks, self._exponent))
         indices = np.array([spoke.index for spoke in spokes])
         faults = np.where(features.peaks.any(1), GOOD, EMPTY)
         return _Batch(spokes, features, indices, self._runs[indices], faults)
 
-    def _choose_scale(self, spokes: list[Spoke]) -> None:
-        largest = [np.abs(spoke.data).max() for spoke in spokes if spoke.data.any()]
-        if not largest:
+    def _choose_scale(self, largest: NDArray[np.float32]) -> None:
+        """Choose the scale of the whole scan from the largest samples of some spokes, unless all are empty."""
+        if not largest.any():
             return
-        self._exponent = scale_exponent(np.array(largest))
+        self._exponent = scale_exponent(largest[largest > 0])
         if self._exponent:
             self._scan.provenance["scale"] = f"samples times 2^{self._exponent}"
             self._scan.log.info("The samples are multiplied by 2^%d.", self._exponent)

@@ -36,7 +36,8 @@ def test_features_are_the_centre_and_the_largest_parts(rng):
     data = complex_normal(rng, 2, 3, 40)
     data[1, 2, 20] = 3 - 50j
     k = np.stack([np.linspace(-10, 10, 40) + 3, np.zeros(40)], axis=1).astype(np.float32)
-    centre, peaks = spoke_features(data, np.stack([k, k[::-1]]))
+    spokes = [spoke_features(data[0], k), spoke_features(data[1], np.ascontiguousarray(k[::-1]))]
+    centre, peaks = SpokeFeatures.stacked(spokes)
     np.testing.assert_array_equal(centre, [data[0, :, 14], data[1, :, 25]])
     assert peaks.shape == (2, 3)  # pieces of 16, 16 and 8 samples
     assert peaks[1, 1] == 50
