@@ -28,6 +28,7 @@ from spokestream.pipelines.settings import StreamSettings, T1FFNetSettings, T1FF
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = ["PIPELINES", "Pipeline", "add_installed_pipelines", "pipeline", "shared_network", "warm_up"]
@@ -47,6 +48,8 @@ class Pipeline:
     settings: type[StreamSettings]
     build: Callable[[ScanContext, Any], Chain]
     """Composes the chain of a scan, given an instance of the settings."""
+    model: TissueModel | None = None
+    """The tissue model whose maps it gives; None if that is the pipeline's own affair."""
 
 
 PIPELINES: dict[str, Pipeline] = {}
@@ -55,11 +58,15 @@ PIPELINES: dict[str, Pipeline] = {}
 Build = TypeVar("Build", bound=Callable[[ScanContext, Any], Chain])
 
 
-def pipeline(name: str, settings: type[StreamSettings]) -> Callable[[Build], Build]:
-    """Register the decorated function, which composes a chain from these settings, as a pipeline."""
+def pipeline(name: str, settings: type[StreamSettings], model: TissueModel | None = None) -> Callable[[Build], Build]:
+    """Register the decorated function, which composes a chain from these settings, as a pipeline.
+
+    With a tissue model, it serves the scans that name no pipeline and whose sequence encodes the model's parameters. Of
+    several such pipelines, the one that was registered first is taken.
+    """
 
     def register(build: Build) -> Build:
-        PIPELINES[name] = Pipeline(settings, build)
+        PIPELINES[name] = Pipeline(settings, build, model)
         return build
 
     return register
@@ -78,7 +85,7 @@ def add_installed_pipelines() -> None:
         PIPELINES.setdefault(entry.name, offered)
 
 
-@pipeline("mrf_t1ff", T1FFSettings)
+@pipeline("mrf_t1ff", T1FFSettings, WATER_FAT)
 def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching."""
     if settings.dictionary:
@@ -103,7 +110,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     )
 
 
-@pipeline("mrf_t1ff_net", T1FFNetSettings)
+@pipeline("mrf_t1ff_net", T1FFNetSettings, WATER_FAT)
 def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     """MRF T1-FF: the same maps by a network."""
     shared = shared_network(settings)
@@ -125,10 +132,9 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     )
 
 
-@pipeline("mrf_t1t2", T1T2Settings)
+@pipeline("mrf_t1t2", T1T2Settings, RELAXATION)
 def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     """T1 and T2 of gradient-spoiled trains by dictionary matching, each slice checked against the physics."""
-    RELAXATION.check(scan.sequence)
     if settings.dictionary:
         dictionary, source = RELAXATION.load_dictionary(settings.dictionary), settings.dictionary.name
         check_dictionary(scan, RELAXATION, dictionary)

@@ -10,8 +10,9 @@ from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.settings import check_settings, declarations, setting
 
 __all__ = [
-    "DEFAULT_PIPELINE",
+    "AUTO",
     "SETTINGS",
+    "AutoSettings",
     "StreamSettings",
     "T1FFNetSettings",
     "T1FFSettings",
@@ -22,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """The settings that all MRF T1-FF pipelines share: from readouts to gridded images, and from maps to their images.
+    """The settings that all pipelines share: from readouts to gridded images, and from maps to their images.
 
     This class and those that extend it raise InputError for values that are not allowed.
     """
@@ -110,13 +111,19 @@ class T1T2Settings(StreamSettings):
     )
 
 
+@dataclass(frozen=True)
+class AutoSettings(T1FFSettings, T1FFNetSettings, T1T2Settings):
+    """Settings of a scan that does not name its pipeline: those of all pipelines."""
+
+
 SETTINGS: dict[str, type[StreamSettings]] = {
     "mrf_t1ff": T1FFSettings,
     "mrf_t1ff_net": T1FFNetSettings,
     "mrf_t1t2": T1T2Settings,
 }
 """The settings class of every pipeline, by the name of the pipeline."""
-DEFAULT_PIPELINE = "mrf_t1ff"
+AUTO = "auto"
+"""The name by which a scan asks for the pipeline that its sequence needs, see `spokestream.pipelines.selection`."""
 
 
 def read_site_file(path: Path, *settings: type[Any]) -> dict[str, Any]:

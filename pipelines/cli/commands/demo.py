@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from spokestream.pipelines.cli.options import add_options, add_set_option, named_values, settings_from
-from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.pipelines.settings import AUTO
 
 if TYPE_CHECKING:
     import ismrmrd
@@ -28,9 +28,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     from spokestream.simulator.simulation_settings import SimulationSettings
 
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
-    parser.add_argument(
-        "--pipeline", default=DEFAULT_PIPELINE, metavar="NAME", help=f"which reconstruction [{DEFAULT_PIPELINE}]"
-    )
+    parser.add_argument("--pipeline", default=AUTO, metavar="NAME", help=f"which reconstruction [{AUTO}]")
     add_set_option(parser)
     parser.add_argument(
         "--speed", type=float, default=3.0, metavar="X", help="how many times faster than a scanner [3]"

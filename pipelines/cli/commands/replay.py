@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from spokestream.pipelines.cli.options import add_options, add_set_option, given_options, named_values
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
-from spokestream.pipelines.settings import DEFAULT_PIPELINE, SETTINGS
+from spokestream.pipelines.settings import SETTINGS
 
 if TYPE_CHECKING:
     from spokestream.pipelines.files.outputs import ReconstructionReport
@@ -22,8 +22,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("maps"), metavar="FOLDER", help="for the maps [maps]")
     parser.add_argument(
         "--pipeline", metavar="NAME",
-        help=f"which reconstruction; by default {DEFAULT_PIPELINE}, the one that has the given settings, or what the "
-        "client of a recording asked for",
+        help="which reconstruction; by default the one that has the given settings and whose maps the sequence "
+        "encodes, or what the client of a recording asked for",
     )  # fmt: skip
     parser.add_argument("--bids", action="store_true", help="name the NIfTI files as BIDS does, in its units")
     add_set_option(parser)
