@@ -95,7 +95,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
         [
             *_imaging(scan, settings, basis, demodulation_hz),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
-            DictionaryMatching(scan, WATER_FAT, dictionary, source),
+            DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -139,7 +139,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz=0.0),
-            DictionaryMatching(scan, RELAXATION, dictionary, source),
+            DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis), MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],

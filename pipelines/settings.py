@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.settings import check_settings, declarations, setting
 
@@ -75,6 +76,12 @@ class T1FFSettings(StreamSettings):
     dictionary: Path | None = setting(
         None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
     )
+    matcher: str = setting(
+        "exact",
+        meaning="How the dictionary is searched; clusters for two pools, others for one.",
+        choices=MATCHERS,
+        peer=True,
+    )
     demodulation_hz: float = setting(
         200.0,
         meaning="Receiver frequency during the readout below that of water, best midway to that of fat, at 2.89 T.",
@@ -107,6 +114,12 @@ class T1T2Settings(StreamSettings):
 
     dictionary: Path | None = setting(
         None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
+    )
+    matcher: str = setting(
+        "exact",
+        meaning="How the dictionary is searched; clusters for two pools, others for one.",
+        choices=MATCHERS,
+        peer=True,
     )
 
 
