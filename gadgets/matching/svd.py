@@ -1,7 +1,7 @@
 """Matching in the leading singular vectors of the dictionary (McGivney et al., IEEE Trans Med Imaging 2014;33:2311).
 
-Atoms and voxels are projected onto few vectors, and compared with all projected atoms. The products are those of the
-whole signals, except for the part of the atoms that the vectors leave out.
+Atoms and voxels are projected onto few vectors. Projected atoms are scaled to norm 1 again, so that the signal of an
+atom finds this atom, and all are compared with the projected voxels.
 """
 
 import torch
@@ -29,7 +29,8 @@ class SingularVectorAtoms:
         self._atoms = UnitAtoms(dictionary, basis)
         vectors, _ = leading_vectors(normalised_gram([self._atoms.unit.numpy()]), KEPT_ENERGY)
         conjugate = torch.from_numpy(vectors.copy()).conj()
-        self._columns = columns(self._atoms.unit @ conjugate)
+        projected = self._atoms.unit @ conjugate
+        self._columns = columns(projected / torch.linalg.vector_norm(projected, dim=1, keepdim=True).clamp_min(1e-30))
         self._project = conjugate.to(self._columns.dtype).resolve_conj()
         """(K, vectors)"""
 
