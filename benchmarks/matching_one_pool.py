@@ -109,7 +109,7 @@ def time_table(
 ) -> Table:
     """The seconds per slice of n voxels, and whether all searches find the same atoms; slow ones run on a few."""
     atoms = OnePoolAtoms(dictionary, basis)
-    projected = basis.project(dictionary.atoms) / basis.noise
+    projected = dictionary.in_basis(basis) / basis.noise
     unit = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     single = unit.astype(np.float32)
     peers = {
@@ -154,8 +154,8 @@ def start_table(sequence: PulseSequence, grid: str, quick: bool) -> Table:
         for name, (make, target) in sources.items():
             begin = perf_counter()
             dictionary = make()
-            OnePoolAtoms(dictionary, compressed_basis(sequence, dictionary.atoms[::16]))
-            table.add_row(name, f"{len(dictionary.atoms):,}", f"{perf_counter() - begin:.2f}", target)
+            OnePoolAtoms(dictionary, compressed_basis(sequence, dictionary.signals(slice(None, None, 16))))
+            table.add_row(name, f"{len(dictionary.coefficients):,}", f"{perf_counter() - begin:.2f}", target)
     return table
 
 
@@ -175,7 +175,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build_t1t2_dictionary(Path(folder) / "dictionary.h5", sequence, grid)
         dictionary = RELAXATION.load_dictionary(Path(folder) / "dictionary.h5")
-    basis = compressed_basis(sequence, dictionary.atoms[::16])
+    basis = compressed_basis(sequence, dictionary.signals(slice(None, None, 16)))
     n, few, rounds = (1000, 200, 1) if arguments.quick else (65_536, 8192, arguments.rounds)
     console.print(time_table(dictionary, basis, n, few, rounds, arguments.threads))
 

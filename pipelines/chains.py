@@ -134,7 +134,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         check_dictionary(scan, RELAXATION, dictionary)
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
-    basis = compressed_basis(scan.sequence, dictionary.atoms[::ATOMS_PER_BASIS])
+    basis = compressed_basis(scan.sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
     scan.provenance["basis"] = f"compressed, {basis.weights.shape[1]} images"
     return Chain(
         [

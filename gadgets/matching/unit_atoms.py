@@ -16,8 +16,6 @@ __all__ = ["ROUNDING", "Candidates", "UnitAtoms", "energies", "times"]
 
 CHUNK = 4096
 """Number of voxels that are searched at once; it limits the memory."""
-BLOCK = 4096
-"""Number of atoms that are projected at once; it limits the memory."""
 ROUNDING = 1e-5
 """Relative allowance for rounding errors of single precision; candidates within it are compared in double precision."""
 
@@ -30,8 +28,7 @@ class UnitAtoms:
     """The atoms of a dictionary of one pool in a temporal basis, divided by their noise and scaled to norm 1."""
 
     def __init__(self, dictionary: OnePoolDictionary, basis: TemporalBasis) -> None:
-        blocks = [dictionary.atoms[first : first + BLOCK] for first in range(0, len(dictionary.atoms), BLOCK)]
-        atoms = np.concatenate([basis.project(block) for block in blocks]) / basis.noise
+        atoms = dictionary.in_basis(basis) / basis.noise
         self.noise = torch.from_numpy(basis.noise.astype(np.float64))
         self.norm = torch.from_numpy(np.linalg.norm(atoms, axis=1))
         """(atoms,) norm before scaling"""
