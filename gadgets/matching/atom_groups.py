@@ -44,6 +44,8 @@ class AtomGroups:
     def searched_in(cells: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Every group that is searched in some voxel, and those voxels; cells is a mask (voxels, groups)."""
         group, voxel = cells.T.nonzero().T
+        if not len(group):
+            return iter(())
         numbers, counts = group.unique_consecutive(return_counts=True)
         return zip(numbers.tolist(), voxel.split(counts.tolist()), strict=True)
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.errors import InputError
 from spokestream.gadgets.matching.mixture import mixture_energy
 from spokestream.gadgets.matching.two_pools import CHUNK, TwoPoolAtoms, inner_products, mix, reduced
 from spokestream.gadgets.scan.cancellation import Cancellation
@@ -20,7 +21,7 @@ from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["ClusteredAtoms"]
+__all__ = ["ClusteredAtoms", "check_reach"]
 
 LIGHT: dict[str, tuple[float, ...]] = {
     "b1": (0.4, 0.6, 0.8, 1.0),
@@ -30,11 +31,36 @@ LIGHT: dict[str, tuple[float, ...]] = {
 }
 """Values of the light dictionary; the nearest ones of the whole dictionary are taken."""
 WIDTH = {"b1": 0.2, "deltaf": 30, "t1h2o": 400, "t1fat": 100}
-"""Differences from the light mixture that are not searched any more."""
+"""Largest differences from the light mixture that are searched. The authors' software leaves out the ends, but then fat
+T1 of 400 ms, the last value of the published grid, would never be found."""
 MOSTLY_FAT = 0.9
 """FF from which all values of water T1 are compared."""
 FEW_VOXELS = 64
 """Number of voxels that are compared at once; their energies fit the caches."""
+
+
+def check_reach(dictionary: WaterFatDictionary) -> None:
+    """Raise InputError for a grid with values that are so far from all light ones that they would never be searched."""
+    axes = dictionary.axes
+    for name, places in _light_places(dictionary).items():
+        distance = np.abs(axes[name][:, None] - axes[name][places]).min(1)
+        if (missed := axes[name][~_within(distance, name)]).size:
+            raise InputError(
+                f"The matcher 'clusters' would not search {name} = {missed[0]:g} of the dictionary; use the matcher "
+                "'exact'."
+            )
+
+
+def _within(difference: NDArray[np.float64], name: str) -> NDArray[np.bool_]:
+    return np.abs(difference) <= WIDTH[name] * (1 + 1e-9)  # 0.8 - 0.6 is more than 0.2
+
+
+def _light_places(dictionary: WaterFatDictionary) -> dict[str, NDArray[np.intp]]:
+    """The places of the light values on every axis."""
+    return {
+        name: np.unique([np.abs(axis - value).argmin() for value in LIGHT[name]])
+        for name, axis in dictionary.axes.items()
+    }
 
 
 class ClusteredAtoms:
@@ -43,10 +69,7 @@ class ClusteredAtoms:
     def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis) -> None:
         self.dictionary = dictionary
         self._atoms = TwoPoolAtoms(dictionary, basis)
-        self._light = {
-            name: np.unique([np.abs(axis - value).argmin() for value in LIGHT[name]])
-            for name, axis in dictionary.axes.items()
-        }
+        self._light = _light_places(dictionary)
 
     def match(self, y: Tensor, threads: int = 1, cancellation: Cancellation | None = None) -> Match:
         """Find the mixture that explains most energy near the best light one.
@@ -89,7 +112,7 @@ class ClusteredAtoms:
         near = {}
         for (name, axis), place in zip(axes.items(), places, strict=True):
             all_of_it = is_fat and name == "t1h2o"
-            near[name] = np.arange(len(axis)) if all_of_it else (np.abs(axis - axis[place]) < WIDTH[name]).nonzero()[0]
+            near[name] = np.arange(len(axis)) if all_of_it else _within(axis - axis[place], name).nonzero()[0]
         return near
 
     def _best(self, z: Tensor, places: dict[str, NDArray[np.intp]]) -> Tensor:

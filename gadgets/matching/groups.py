@@ -36,8 +36,8 @@ class GroupedAtoms:
         groups = self._groups
         similar = energies(y, groups.centre)
         kept = similar.topk(min(KEPT_GROUPS, similar.shape[1])).indices
-        searched = torch.zeros_like(similar, dtype=torch.bool).scatter_(1, kept, True)
-        voxels, atoms = [], []
+        searched = torch.zeros_like(similar, dtype=torch.bool).scatter_(1, kept, True) & (similar > 0)
+        voxels, atoms = [torch.zeros(0, dtype=torch.int64)], [torch.zeros(0, dtype=torch.int64)]
         for g, voxel in groups.searched_in(searched):
             energy = energies(y[voxel], groups.atoms[g])
             row, member = (energy >= energy.amax(1, keepdim=True) * (1 - ROUNDING)).nonzero().T

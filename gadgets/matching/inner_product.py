@@ -33,10 +33,11 @@ class AllAtoms:
 
     def _candidates(self, y: Tensor) -> tuple[Tensor, Tensor]:
         voxels, atoms = [], []
-        for first in range(0, len(y), FEW_VOXELS):
-            energy = energies(y[first : first + FEW_VOXELS], self._columns)
-            voxel, atom = (energy >= energy.amax(1, keepdim=True) * (1 - ROUNDING)).nonzero().T
-            voxels.append(voxel + first)
+        for number, few in enumerate(torch.split(y, FEW_VOXELS)):
+            energy = energies(few, self._columns)
+            best = energy.amax(1, keepdim=True)
+            voxel, atom = ((energy >= best * (1 - ROUNDING)) & (best > 0)).nonzero().T
+            voxels.append(voxel + number * FEW_VOXELS)
             atoms.append(atom)
         return torch.cat(voxels), torch.cat(atoms)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from spokestream.errors import InputError
-from spokestream.gadgets.matching.clusters import ClusteredAtoms
+from spokestream.gadgets.matching.clusters import ClusteredAtoms, check_reach
 from spokestream.gadgets.matching.groups import GroupedAtoms
 from spokestream.gadgets.matching.inner_product import AllAtoms
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
@@ -58,7 +58,7 @@ TWO_POOLS: dict[str, Callable[[WaterFatDictionary, TemporalBasis], Matcher]] = {
 
 
 def check_matcher(name: str, dictionary: Dictionary) -> None:
-    """Raise InputError if no matcher of this name can search a dictionary with this number of pools."""
+    """Raise InputError if there is no matcher of this name that can search the dictionary."""
     two = isinstance(dictionary, WaterFatDictionary)
     able = TWO_POOLS if two else ONE_POOL
     if name not in able:
@@ -66,6 +66,8 @@ def check_matcher(name: str, dictionary: Dictionary) -> None:
             f"The matcher '{name[:20]}' cannot search a dictionary of {'two pools' if two else 'one pool'}; "
             f"choose one of {', '.join(able)}."
         )
+    if name == "clusters" and isinstance(dictionary, WaterFatDictionary):
+        check_reach(dictionary)
 
 
 def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis) -> Matcher:

@@ -64,7 +64,7 @@ def _bounds(y: Tensor, groups: AtomGroups) -> Tensor:
     centre = times(y, groups.centre)
     along = centre.abs()
     phase = centre / along.clamp_min(1e-30)
-    z = times(y, groups.directions).view(len(y), -1, DIRECTIONS) * phase.conj()[..., None]
+    z = times(y, groups.directions).view(*along.shape, DIRECTIONS) * phase.conj()[..., None]
     in_phase, across = z.real.square().sum(-1).sqrt(), z.imag.square().sum(-1)
     # the in-phase part is largest at the angle where a cos + b sin is, or at the group's largest angle before it
     at_most = torch.minimum(torch.atan2(in_phase, along), groups.angle)

@@ -21,7 +21,7 @@ ROUNDING = 1e-5
 
 Candidates = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From voxels (voxels, K) complex64 of norm 1, or of norm 0 if they have no signal, to the voxel and the atom of every
-pair that may be the best. Every voxel with signal has one pair at least."""
+pair that may be the best. A voxel without any pair gets the first atom."""
 
 
 class UnitAtoms:
@@ -81,7 +81,7 @@ class UnitAtoms:
         best = torch.zeros(len(y), dtype=torch.float64).scatter_reduce_(0, voxel, energy, "amax")
         winner = energy == best[voxel]
         place = torch.full((len(y),), len(self.unit)).scatter_reduce_(0, voxel[winner], atom[winner], "amin")
-        place = torch.where(norm > 0, place, 0)
+        place = torch.where(place < len(self.unit), place, 0)
         return place, *self._explained(unit, norm, place)
 
     def _explained(self, unit: Tensor, norm: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from spokestream.errors import InputError
 from spokestream.gadgets.matching import clusters
 from spokestream.gadgets.matching.clusters import LIGHT, MOSTLY_FAT, WIDTH, ClusteredAtoms
+from spokestream.gadgets.matching.matchers import check_matcher
 from spokestream.gadgets.matching.two_pools import TwoPoolAtoms
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
@@ -58,11 +60,12 @@ def test_the_result_is_the_best_near_the_best_light_mixture(dictionary, basis, v
     near = np.ones(len(voxels), bool)  # the exact mixture is so near the light one that it is searched
     for name, axis in dictionary.axes.items():
         start = small.axes[name][light.index[name]]
-        searched = (np.abs(axis[found.index[name]] - start) < WIDTH[name]) | (
+        width = WIDTH[name] + 1e-9
+        searched = (np.abs(axis[found.index[name]] - start) <= width) | (
             (name == "t1h2o") & (light.fraction >= MOSTLY_FAT)
         )
         assert searched.all(), name
-        near &= (np.abs(axis[exact.index[name]] - start) < WIDTH[name]) | (
+        near &= (np.abs(axis[exact.index[name]] - start) <= width) | (
             (name == "t1h2o") & (light.fraction >= MOSTLY_FAT)
         )
     assert near.sum() > 200
@@ -102,3 +105,18 @@ def test_no_signal_and_values_that_are_not_finite(dictionary, basis):
     y[1, 0] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         matcher.match(y)
+
+
+def test_a_grid_that_the_light_dictionary_does_not_reach_is_refused(dictionary):
+    check_matcher("clusters", dictionary)
+    axes = {FIELDS[name]: axis for name, axis in dictionary.axes.items()}
+    wide = Grid(**axes | {"b1": np.linspace(0.3, 1.5, 13)})
+    with pytest.raises(
+        InputError, match=r"'clusters' would not search b1 = 1\.3 of the dictionary; use the matcher 'exact'"
+    ):
+        check_matcher("clusters", build_dictionary(dictionary.sequence, wide))
+
+
+def test_no_voxel_at_all(dictionary, basis):
+    found = ClusteredAtoms(dictionary, basis).match(torch.zeros((0, len(basis.te_ms)), dtype=torch.complex64))
+    assert found.rho.shape == (0,)

@@ -8,10 +8,11 @@ from small_scan import complex_normal
 from spokestream.errors import InputError
 from spokestream.gadgets.matching import groups as groups_file
 from spokestream.gadgets.matching.atom_groups import atom_groups
-from spokestream.gadgets.matching.groups import KEPT_GROUPS
+from spokestream.gadgets.matching.groups import KEPT_GROUPS, GroupedAtoms
 from spokestream.gadgets.matching.inner_product import AllAtoms
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.matching.matchers import ONE_POOL, TWO_POOLS, check_matcher, make_matcher
+from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
 from spokestream.gadgets.matching.svd import KEPT_ENERGY
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
@@ -183,6 +184,21 @@ def test_a_voxel_alone_and_one_without_signal(dictionary, basis, name):
     assert found.index[ATOM][0] == 700
     np.testing.assert_allclose(found.rho, [2, 0], rtol=1e-5)
     np.testing.assert_allclose(found.correlation, [1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ONE_POOL)
+def test_no_voxel_at_all(dictionary, basis, name):
+    matcher, y = make_matcher(name, dictionary, basis), torch.zeros((0, SPOKES), dtype=torch.complex64)
+    nothing = np.zeros((4, 4), bool)
+    found = matcher.match_slice(y, nothing) if isinstance(matcher, SpatiotemporalAtoms) else matcher.match(y)
+    assert found.rho.shape == (0,)
+
+
+@pytest.mark.parametrize("kind", [OnePoolAtoms, AllAtoms, GroupedAtoms])
+def test_voxels_without_signal_are_compared_with_no_atom(dictionary, basis, kind):
+    """All atoms would be equally good, and a slice of zeros would fill the memory with them."""
+    _, atoms = kind(dictionary, basis)._candidates(torch.zeros((5, SPOKES), dtype=torch.complex64))
+    assert not len(atoms)
 
 
 @pytest.mark.parametrize("name", ["exact", "inner-product", "svd", "groups"])
