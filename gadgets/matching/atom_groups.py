@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spokestream.gadgets.matching.unit_atoms import ROUNDING
 
-__all__ = ["DIRECTIONS", "AtomGroups", "atom_groups"]
+__all__ = ["AtomGroups", "atom_groups"]
 
 LARGEST_GROUP = 256
 """Largest number of atoms in a group. More atoms have larger bounds, and fewer need more bounds."""
@@ -33,10 +33,12 @@ class AtomGroups:
     """(K, members) for every group, of unit norm, conjugated."""
     centre: Tensor
     """(K, groups) mean direction, conjugated."""
-    directions: Tensor
-    """(K, groups * DIRECTIONS) directions of variation, conjugated."""
-    angle: Tensor
-    """(groups,) largest angle between a member and the mean direction."""
+    directions: tuple[Tensor, ...]
+    """`DIRECTIONS` times (K, groups): the directions of variation, conjugated."""
+    cosine: Tensor
+    """(groups,) cosine of the largest angle between a member and the mean direction."""
+    sine: Tensor
+    """(groups,) sine of this angle."""
     rest: Tensor
     """(groups,) largest norm of the part of a member that is in none of these directions."""
 
@@ -81,8 +83,11 @@ def atom_groups(unit: NDArray[Any]) -> AtomGroups:
         tuple(members),
         tuple(torch.from_numpy(np.ascontiguousarray(unit[group].conj().T, single)) for group in members),
         torch.from_numpy(np.ascontiguousarray(np.array(centre).conj().T, single)),
-        torch.from_numpy(np.ascontiguousarray(np.concatenate(directions).conj().T, single)),
-        torch.tensor(np.array(angle), dtype=torch.float32),
+        tuple(
+            torch.from_numpy(np.ascontiguousarray(np.array(d).conj().T, single)) for d in zip(*directions, strict=True)
+        ),
+        torch.tensor(np.cos(angle), dtype=torch.float32),
+        torch.tensor(np.sin(angle), dtype=torch.float32),
         torch.tensor(np.array(rest) + ROUNDING, dtype=torch.float32),
     )
 

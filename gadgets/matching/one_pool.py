@@ -13,7 +13,7 @@ comparison with all atoms; about a tenth of the groups remain.
 import torch
 from torch import Tensor
 
-from spokestream.gadgets.matching.atom_groups import DIRECTIONS, AtomGroups, atom_groups
+from spokestream.gadgets.matching.atom_groups import AtomGroups, atom_groups
 from spokestream.gadgets.matching.unit_atoms import ROUNDING, UnitAtoms, energies, times
 from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.simulator.physics.dictionaries.match import Match
@@ -61,13 +61,19 @@ class OnePoolAtoms:
 
 def _bounds(y: Tensor, groups: AtomGroups) -> Tensor:
     """The largest inner product (voxels, groups) that an atom of the group can have with a voxel of unit norm."""
-    centre = times(y, groups.centre)
-    along = centre.abs()
-    phase = centre / along.clamp_min(1e-30)
-    z = times(y, groups.directions).view(*along.shape, DIRECTIONS) * phase.conj()[..., None]
-    in_phase, across = z.real.square().sum(-1).sqrt(), z.imag.square().sum(-1)
+    real, imag = times(y, groups.centre)
+    energy = real.square().addcmul_(imag, imag)
+    in_phase, across = torch.zeros_like(energy), torch.zeros_like(energy)  # squares of |Re z| and |Im z|
+    for direction in groups.directions:
+        z_real, z_imag = times(y, direction)
+        across.addcmul_(z_real, z_real).addcmul_(z_imag, z_imag)
+        part = z_real.mul(real).addcmul_(z_imag, imag)
+        in_phase.addcmul_(part, part)
+    in_phase.div_(energy.clamp_min(1e-30))
+    across.sub_(in_phase).clamp_min_(0).mul_(groups.sine.square())
     # the in-phase part is largest at the angle where a cos + b sin is, or at the group's largest angle before it
-    at_most = torch.minimum(torch.atan2(in_phase, along), groups.angle)
-    largest = along * at_most.cos() + in_phase * at_most.sin()
-    bound: Tensor = (largest.square() + across * groups.angle.sin().square()).sqrt() + groups.rest
-    return bound
+    along, aside = energy.sqrt(), in_phase.sqrt()
+    at_most = (along * groups.cosine).addcmul_(aside, groups.sine)
+    inside = aside * groups.cosine <= along * groups.sine
+    largest = torch.where(inside, energy + in_phase, at_most.square())
+    return largest.add_(across).sqrt_().add_(groups.rest)

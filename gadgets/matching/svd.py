@@ -39,6 +39,6 @@ class SingularVectorAtoms:
         return self._atoms.best(y, self._candidates, threads, cancellation)
 
     def _candidates(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        blocks = torch.split(times(y, self._project), FEW_VOXELS)
+        blocks = torch.split(torch.complex(*times(y, self._project)), FEW_VOXELS)
         atom = torch.cat([energies(block, self._columns).argmax(1) for block in blocks])
         return torch.arange(len(y)), atom

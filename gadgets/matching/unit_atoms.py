@@ -90,19 +90,20 @@ class UnitAtoms:
         return found * norm / self.norm[place].clamp_min(1e-300), _power(found).sqrt().clamp(max=1)
 
 
-def times(y: Tensor, matrix: Tensor) -> Tensor:
-    """The product of complex rows (voxels, K) with a matrix (K, columns), which may be real."""
+def times(y: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary parts of the product of complex rows (voxels, K) with a matrix (K, columns) of any kind."""
     if matrix.is_complex():
-        return y @ matrix
-    return torch.complex(y.real @ matrix, y.imag @ matrix)
+        product = y @ matrix
+        return product.real, product.imag
+    rows = torch.view_as_real(y).transpose(1, 2).reshape(-1, len(matrix))  # one product instead of two
+    both = (rows @ matrix).view(len(y), 2, matrix.shape[1])
+    return both[:, 0], both[:, 1]
 
 
 def energies(y: Tensor, matrix: Tensor) -> Tensor:
-    """The squared absolute values (voxels, columns) of `times`."""
-    if matrix.is_complex():
-        return _power(y @ matrix)
-    real, imag = y.real @ matrix, y.imag @ matrix
-    return real.square_().addcmul_(imag, imag)
+    """The squared absolute values (voxels, columns) of the same product."""
+    real, imag = times(y, matrix)
+    return real.square().addcmul_(imag, imag)
 
 
 def _power(x: Tensor) -> Tensor:
