@@ -102,7 +102,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
         [
             *_imaging(scan, settings, basis, demodulation_hz),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
-            DictionaryMatching(scan, WATER_FAT, dictionary, source),
+            DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -140,12 +140,12 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         check_dictionary(scan, RELAXATION, dictionary)
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
-    basis = compressed_basis(scan.sequence, dictionary.atoms[::ATOMS_PER_BASIS])
+    basis = compressed_basis(scan.sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
     scan.provenance["basis"] = f"compressed, {basis.weights.shape[1]} images"
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz=0.0),
-            DictionaryMatching(scan, RELAXATION, dictionary, source),
+            DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis), MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.settings import check_settings, declarations, setting
 
@@ -67,14 +68,26 @@ class StreamSettings:
 
 
 @dataclass(frozen=True)
-class T1FFSettings(StreamSettings):
+class MatchingSettings(StreamSettings):
+    """The settings that pipelines by dictionary matching share."""
+
+    dictionary: Path | None = setting(
+        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
+    )
+    matcher: str = setting(
+        "exact",
+        meaning="How the dictionary is searched; clusters for two pools, others for one.",
+        choices=MATCHERS,
+        peer=True,
+    )
+
+
+@dataclass(frozen=True)
+class T1FFSettings(MatchingSettings):
     """Settings of the pipeline `mrf_t1ff`: MRF T1-FF by dictionary matching."""
 
     basis: str = setting(
         "compressed", meaning="Temporal images that are gridded.", choices=("compressed", "frames"), peer=True
-    )
-    dictionary: Path | None = setting(
-        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
     )
     demodulation_hz: float = setting(
         200.0,
@@ -103,12 +116,8 @@ class T1FFNetSettings(StreamSettings):
 
 
 @dataclass(frozen=True)
-class T1T2Settings(StreamSettings):
+class T1T2Settings(MatchingSettings):
     """Settings of the pipeline `mrf_t1t2`: T1 and T2 by dictionary matching."""
-
-    dictionary: Path | None = setting(
-        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
-    )
 
 
 @dataclass(frozen=True)
