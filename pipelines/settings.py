@@ -76,7 +76,7 @@ class MatchingSettings(StreamSettings):
     )
     matcher: str = setting(
         "exact",
-        meaning="How the dictionary is searched; clusters for two pools, others for one.",
+        meaning="How the dictionary is searched: exact, or clusters with two pools, or the others with one.",
         choices=MATCHERS,
         peer=True,
     )
