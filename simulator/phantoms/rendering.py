@@ -73,6 +73,7 @@ def render(
         b1=b1,
         label=section.label[middle, middle].copy(),
         label_names=section.names,
+        purity=_purity(section.label),
         fov_mm=fov_mm,
     )
 
@@ -105,6 +106,13 @@ def _parameters(section: CrossSection, subject: Subject, level: float, axis: Flo
         "t2h2o": value["t2h2o"] + value["t2h2o_spread"] * water,
         "t1fat": value["t1fat"] + value["t1fat_spread"] * lipid,
     }
+
+
+def _purity(label: NDArray[np.uint8]) -> Float:
+    """The fraction of the points of every pixel that have the label of the pixel's centre."""
+    pixels = label.reshape(len(label) // SUPERSAMPLING, SUPERSAMPLING, -1, SUPERSAMPLING)
+    centre = pixels[:, SUPERSAMPLING // 2, :, SUPERSAMPLING // 2]
+    return np.asarray((pixels == centre[:, None, :, None]).mean((1, 3)), np.float32)
 
 
 def _average(label: NDArray[np.uint8], fine: dict[str, Float]) -> dict[str, Float]:
