@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spokestream.pipelines.cli.options import add_options, add_set_option, named_values, settings_from
+from spokestream.pipelines.cli.options import add_options, add_set_option, given_options, named_values
 from spokestream.pipelines.settings import DEFAULT_PIPELINE
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "options", "run", "run_demo"]
 
+RELAXATION_PIPELINE = "mrf_t1t2"
+RELAXATION_SCAN = {"sequence": "fisp-fang-2304", "matrix": 128, "coils": 8}
+"""Settings of a scan for T1 and T2 where the command line gives no others; few pixels and coils keep the demo short."""
+RELAXATION_ANATOMIES = ("brain", "nist")
+"""Anatomies that are mapped for T1 and T2 unless the command line names a pipeline."""
+
 HELP = "simulate a scan, play it into a server, compare the maps with the truth"
 
 
@@ -29,8 +35,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
     parser.add_argument(
-        "--pipeline", default=DEFAULT_PIPELINE, metavar="NAME", help=f"which reconstruction [{DEFAULT_PIPELINE}]"
-    )
+        "--pipeline", metavar="NAME",
+        help=f"which reconstruction [{DEFAULT_PIPELINE}; {RELAXATION_PIPELINE} of brain and nist, with the sequence "
+        f"{RELAXATION_SCAN['sequence']} and {RELAXATION_SCAN['matrix']} pixels]",
+    )  # fmt: skip
     add_set_option(parser)
     parser.add_argument(
         "--speed", type=float, default=3.0, metavar="X", help="how many times faster than a scanner [3]"
@@ -44,9 +52,16 @@ def run(arguments: argparse.Namespace) -> None:
 
     from spokestream.simulator.simulation_settings import SimulationSettings
 
-    settings = settings_from(arguments, SimulationSettings)
+    pipeline, scan = chosen_scan(arguments.pipeline, given_options(arguments, SimulationSettings))
     parameters = named_values(arguments.parameters)
-    run_demo(arguments.output, settings, arguments.pipeline, parameters, arguments.speed, Console())
+    run_demo(arguments.output, SimulationSettings(**scan), pipeline, parameters, arguments.speed, Console())
+
+
+def chosen_scan(pipeline: str | None, given: "dict[str, Any]") -> "tuple[str, dict[str, Any]]":
+    """The pipeline and the settings of the scan, from those that the command line gives."""
+    if pipeline is None:
+        pipeline = RELAXATION_PIPELINE if given.get("anatomy") in RELAXATION_ANATOMIES else DEFAULT_PIPELINE
+    return pipeline, (RELAXATION_SCAN if pipeline == RELAXATION_PIPELINE else {}) | given
 
 
 def run_demo(
@@ -76,7 +91,8 @@ def run_demo(
     from spokestream.pipelines.files.ismrmrd_file import read_scan
     from spokestream.pipelines.files.outputs import map_volumes, write_outputs
     from spokestream.pipelines.files.plane import plane_of
-    from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
+    from spokestream.pipelines.files.tissue_errors import error_tables
+    from spokestream.pipelines.files.truth import read_truth, write_comparison
     from spokestream.pipelines.selection import select
     from spokestream.simulator.scan_files.scan_file import truth_path
     from spokestream.simulator.simulate import simulate_scan
@@ -94,7 +110,8 @@ def run_demo(
     maps, truth = map_volumes(images), read_truth(truth_path(path))
     middle = next(image for image in images if image.slice == len(truth.tissue) // 2)
     write_comparison(directory / "demo.png", maps, truth, plane_of(middle))
-    console.print(error_table(map_errors(maps, truth)))
+    for table in error_tables(maps, truth):
+        console.print(table)
     console.print(
         f"{report.acquisitions} readouts in {report.total_s:.1f} s; last readout to last map {report.latency_s:.2f} s; "
         f"peak memory {report.peak_memory_mb:.0f} MB with simulation and client. See {directory / 'demo.png'}.",

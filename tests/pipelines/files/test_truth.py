@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from spokestream.errors import FileError, InputError, SpokestreamError
-from spokestream.pipelines.cli.commands.demo import run_demo
-from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
+from spokestream.pipelines.cli.commands.demo import RELAXATION_SCAN, chosen_scan, run_demo
+from spokestream.pipelines.files.truth import error_table, judged_voxels, map_errors, read_truth, write_comparison
+from spokestream.pipelines.settings import DEFAULT_PIPELINE
 from spokestream.simulator.simulation_settings import SimulationSettings
 
 SHAPE = (2, 9, 11)
@@ -80,6 +81,37 @@ def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simula
         with pytest.raises(SpokestreamError, match=r"There is no .* 'theirs'; known are"):
             run_demo(folder, settings, pipeline, parameters, 3.0, Console())
     assert not folder.exists()
+
+
+def test_a_voxel_with_fat_has_no_single_t1_or_t2(tmp_path):
+    label = np.array([[[0, 1, 1, 2]]], np.uint8)
+    values = {"ff": [0, 0, 0.2, 0], "pd": label > 0, "t1h2o": [0, 800, 900, 1300], "t2h2o": [0, 80, 85, 110]}
+    path = tmp_path / "x.truth.h5"
+    with h5py.File(path, "w") as file:
+        for name, value in values.items():
+            file[name] = np.reshape(value, label.shape).astype(np.float32)
+        file["label"] = label
+        file["label"].attrs["names"] = json.dumps(["air", "white matter", "grey matter"])
+    truth = read_truth(path)
+    maps = {name: np.full(label.shape, 50, np.float32) for name in ("t1", "t2")}
+    assert judged_voxels(maps, truth)["t1"].ravel().tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(truth.maps["t2"].ravel()[[1, 3]], [80, 110])
+    assert not truth.purity.any()  # a file without purity knows of no pure voxel
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "given", "expected"),
+    [
+        (None, {}, (DEFAULT_PIPELINE, {})),
+        (None, {"anatomy": "calf"}, (DEFAULT_PIPELINE, {"anatomy": "calf"})),
+        (None, {"anatomy": "brain"}, ("mrf_t1t2", {**RELAXATION_SCAN, "anatomy": "brain"})),
+        (None, {"anatomy": "nist", "matrix": 64}, ("mrf_t1t2", {**RELAXATION_SCAN, "anatomy": "nist", "matrix": 64})),
+        ("mrf_t1ff", {"anatomy": "brain"}, ("mrf_t1ff", {"anatomy": "brain"})),
+        ("mrf_t1t2", {"anatomy": "thigh"}, ("mrf_t1t2", {**RELAXATION_SCAN, "anatomy": "thigh"})),
+    ],
+)
+def test_a_demonstration_of_the_head_maps_t1_and_t2(pipeline, given, expected):
+    assert chosen_scan(pipeline, given) == expected
 
 
 def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
