@@ -110,6 +110,8 @@ def run_demo(
     maps, truth = map_volumes(images), read_truth(truth_path(path))
     middle = next(image for image in images if image.slice == len(truth.tissue) // 2)
     write_comparison(directory / "demo.png", maps, truth, plane_of(middle))
+    for warning in report.warnings:
+        console.print(f"Warning: {warning}", highlight=False, markup=False)
     for table in error_tables(maps, truth):
         console.print(table)
     console.print(

@@ -120,3 +120,14 @@ def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
         map_errors({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
     with pytest.raises(FileError, match="not the truth"):
         read_truth(tmp_path / "none.h5")
+
+
+def test_the_demonstration_prints_the_warnings_of_the_node_and_the_errors(tmp_path):
+    console = Console(width=160, record=True)
+    settings = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-song-200", missing=0.05)
+    run_demo(tmp_path / "demo", settings, "mrf_t1t2", {}, 1000.0, console)
+    warnings = json.loads((tmp_path / "demo/report.json").read_text())["warnings"]
+    assert any("missing" in text or "lack" in text for text in warnings)
+    lines = console.export_text()
+    assert all(f"Warning: {text}"[:100] in lines for text in warnings)
+    assert "white matter" in lines
