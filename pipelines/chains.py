@@ -24,7 +24,7 @@ from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
-from spokestream.pipelines.settings import StreamSettings, T1FFNetSettings, T1FFSettings, T1T2Settings
+from spokestream.pipelines.settings import AutoSettings, StreamSettings, T1FFNetSettings, T1FFSettings, T1T2Settings
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
@@ -164,7 +164,7 @@ def warm_up(settings: StreamSettings) -> None:
 
     Raises InputError or FileError when it cannot be loaded; a default that is not shipped concerns only the scan.
     """
-    if not isinstance(settings, T1FFNetSettings):
+    if isinstance(settings, AutoSettings) or not isinstance(settings, T1FFNetSettings):
         return
     if settings.archive or settings.network != T1FFNetSettings.network or settings.network in shipped_networks():
         shared_network(settings)

@@ -185,6 +185,7 @@ def test_a_node_without_any_network_and_a_pipeline_without_one_warm_nothing(monk
     )
     warm_up(T1FFNetSettings())
     warm_up(T1FFSettings())
+    warm_up(select("auto").settings)
 
 
 def header_of(n_spokes, field_t=2.89):

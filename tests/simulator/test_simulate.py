@@ -177,9 +177,10 @@ def test_truth_lies_beside_the_scan(folder, settings, scan):
     with h5py.File(folder / "scan.truth.h5") as truth:
         assert {name: truth[name].attrs["unit"] for name in truth if name != "label"} == {
             "pd": "1", "ff": "1", "t1h2o": "ms", "t2h2o": "ms", "t1fat": "ms", "deltaf": "Hz", "b1": "1",
+            "purity": "1",
         }  # fmt: skip
         phantom = thigh(21, 350.0, seed=4, level=0.1)  # 10 mm towards the hip
-        for name in ("ff", "t1h2o", "label"):
+        for name in ("ff", "t1h2o", "label", "purity"):
             np.testing.assert_array_equal(truth[name][1], getattr(phantom, name))
         assert json.loads(truth["label"].attrs["names"]) == list(phantom.label_names)
         assert truth["ff"].shape == (2, 21, 21)
