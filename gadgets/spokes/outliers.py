@@ -124,6 +124,8 @@ def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brighte
             # if the signal itself changes that fast, there are not enough spokes that agree
             if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
                 change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
+    if (change > largest).any():  # a signal that changes steadily within the window is no outlier
+        change = np.minimum(change, _Change.of(_without_trend(centre, len(centre)), FAINT * brightest).relative)
     spikes = spokes.peaks > np.maximum(SPIKE_FACTOR * usual, SPIKE_SIZE * largest_usual)
     return Outliers(spikes.any(1), change > largest, usual, of_run.size)
 
