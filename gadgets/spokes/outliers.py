@@ -28,6 +28,9 @@ EARLIER_PEAKS = 3
 """Largest growth of the neighbours' largest samples since the earlier spokes that is taken as signal."""
 CONTRAST_STEP = 0.2
 """Relative step of the flip angle above which the signal may jump."""
+LONGEST_TR_MS = 80.0
+"""Repetition time above which the signals of two excitations are not compared. The magnetisation of most tissues then
+recovers by a tenth or more between them, and passes through zero within a few excitations."""
 BIN_SAMPLES = 16
 """Samples of a readout whose largest one is compared with the neighbours' largest one."""
 
@@ -65,11 +68,12 @@ def spoke_features(data: NDArray[np.complex64], k: NDArray[np.float32]) -> Spoke
 def runs(sequence: PulseSequence) -> NDArray[np.intp]:
     """The number of the run (spokes,) to which each spoke belongs. Within a run, the signal changes gradually.
 
-    A run ends where the echo time changes or the flip angle jumps.
+    A run ends where the echo time changes, the flip angle jumps, or the repetition time is long.
     """
     flip, te = sequence.flip_angle_deg, sequence.te_ms
     largest = np.maximum(flip[1:], flip[:-1])
     ends = (np.diff(te) != 0) | (np.abs(np.diff(flip)) > CONTRAST_STEP * largest)
+    ends |= sequence.tr_ms[:-1] > LONGEST_TR_MS
     return np.concatenate([[0], np.cumsum(ends)])
 
 

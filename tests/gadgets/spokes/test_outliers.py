@@ -24,6 +24,11 @@ def test_runs_end_where_the_contrast_jumps():
     np.testing.assert_array_equal(ends, [600, 800, 1000, 1200])
 
 
+def test_excitations_far_apart_in_time_are_not_compared():
+    sequence = load_sequence("epi-cohen-25")  # TR is 100 to 140 ms
+    np.testing.assert_array_equal(runs(sequence), np.arange(25))
+
+
 def test_features_are_the_centre_and_the_largest_parts(rng):
     data = complex_normal(rng, 3, 40)
     data[1, 20] = 3 - 50j
