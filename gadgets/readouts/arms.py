@@ -32,7 +32,8 @@ SPIKE = 8.0
 """Distance of a sample from both its neighbours, over the median distance of two samples, above which the sample is
 damaged. The turns of an echo-planar image have at most one long step."""
 LARGEST_STEP = 1.1
-"""Largest step of a raster in cycles per field of view; with larger ones, the image is folded."""
+"""Largest step of a raster in cycles per field of view; with larger ones, the image is folded. Along an arm, larger
+steps give a warning, because they are common at the end of arms only."""
 STANDING = 0.25
 """Fraction of the samples that may lie at the place of the one before."""
 WHOLE = 0.8
@@ -197,6 +198,12 @@ class ArmTrajectory:
             scan.log.warning(
                 "The header's trajectory is '%s', but the readouts are %s, as the embedded trajectory says.",
                 name or "unknown", what,
+            )  # fmt: skip
+        step = float(np.median(np.abs(np.diff(self._first))))
+        if step > LARGEST_STEP:
+            scan.log.warning(
+                "The samples of a readout are %.3g cycles per field of view apart; tissue may be folded into the "
+                "image.", step,
             )  # fmt: skip
         if abs(self.center - given) > MOST_OFF_CENTER:
             scan.log.warning(

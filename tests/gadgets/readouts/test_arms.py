@@ -115,6 +115,13 @@ def test_k0_is_where_the_trajectory_says(scan, rng, caplog):
     assert caplog.text.count("passes k = 0 at sample 0, which is taken") == 1
 
 
+@pytest.mark.parametrize(("oversampling", "warned"), [(2.0, False), (1.0, False), (0.8, True)])
+def test_samples_that_are_far_apart_give_a_warning(scan, rng, caplog, oversampling, warned):
+    with caplog.at_level(logging.WARNING):
+        run(scan, stream(rng, spiral_arms(golden_angles(np.arange(ARMS)), SAMPLES, N, oversampling)))
+    assert ("are 1.25 cycles per field of view apart; tissue may be folded" in caplog.text) == warned
+
+
 @pytest.mark.parametrize("index", [0, 30])
 @pytest.mark.parametrize("sample", [0, 23, SAMPLES - 1])
 @pytest.mark.parametrize("value", [1e9, np.nan, np.inf, 3.0])
