@@ -64,10 +64,10 @@ def density_of_rotations(k: Real) -> Real:
     nodes, weights = np.polynomial.legendre.leggauss(4 * int(radius.max()) + 32)
     distance, weights = (nodes + 1) / 2, weights / 2
     waves = j0(2 * np.pi * np.outer(radius, distance))
-    kernel = (waves * (2 * np.pi * distance * _disc_with_itself(distance) * weights)) @ waves.T
+    profile = 2 * np.pi * distance * _disc_with_itself(distance) * weights
     area = np.full(len(k), np.pi * radius.max() ** 2 / len(k))
     for _ in range(ITERATIONS):
-        area /= kernel @ area
+        area /= waves @ (profile * (area @ waves))
     return area
 
 

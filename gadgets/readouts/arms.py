@@ -41,6 +41,9 @@ WHOLE = 0.8
 which it is a whole image."""
 BEYOND_EDGE = 0.5
 """Distance beyond the edge of k-space, in cycles per field of view, at which samples still count."""
+BEYOND_CIRCLE = 0.1
+"""Distance beyond the circle of k-space, relative to its radius, that arms and spirals have at most; corners of images
+are farther away."""
 MOST_UNLIKE = 8
 """If so many readouts in succession are unlike the first, and none is like it, the scan is refused at once."""
 NAMES = {"image": ("epi", "cartesian", "spiral", "other"), "arm": ("spiral", "other")}
@@ -87,6 +90,9 @@ class ArmTrajectory:
         alone = self._edges[0] * self._edges[1] * (4 if steps else math.pi)
         self.whole = steps is not None or length * self._per_axis > WHOLE * alone
         """Whether a readout covers k-space alone."""
+        ends_on_circle = self._extent <= (1 + BEYOND_CIRCLE) * self._radius
+        self._turns = ends_on_circle and steps is None
+        """Whether later readouts may be rotations of the first: no corner of k-space is turned out of the image."""
         self._density = self._density_of_first(k * self._factors, steps)
         self._third = ThirdColumn()
         self._alike = self._unlike = 0
@@ -115,13 +121,13 @@ class ArmTrajectory:
         k = raw[:, :2].astype(np.float64) * self._factors
         z = self._in_cycles(raw[:, :2].astype(np.float64))
         product = np.vdot(self._first, z)
-        bearing = 0.0 if self.whole or not np.isfinite(product) else float(np.angle(product))
+        bearing = float(np.angle(product)) if self._turns and np.isfinite(product) else 0.0
         off = float(np.abs(z - self._first * np.exp(1j * bearing)).max())
         if not off <= max(LEAST_OFF_ARM, OFF_ARM * self._extent):  # true for NaN as well
             self._unlike += 1
             sentence = (
                 f"The embedded trajectory of spoke {index} is not that of the first readout"
-                f"{'' if self.whole else ', turned by some angle'}: a sample is {off:.3g} cycles per field of view "
+                f"{', turned by some angle' if self._turns else ''}: a sample is {off:.3g} cycles per field of view "
                 "away from its place."
             )
             if self._alike <= 1 and self._unlike >= MOST_UNLIKE:
@@ -137,6 +143,12 @@ class ArmTrajectory:
             bearing=None if self.whole else bearing,
             density=self._density,
         )
+
+    @property
+    def _radius(self) -> float:
+        """The radius of the circle in the recon k-space, in cycles per field of view along x."""
+        nx, ny, _ = self._scan.header.recon_matrix
+        return min(nx, ny / self._per_axis) / 2
 
     @property
     def _edges(self) -> tuple[float, float]:
@@ -166,10 +178,10 @@ class ArmTrajectory:
             equal = np.stack([self._first.real, self._first.imag], axis=-1)
             area, how = density_of_rotations(equal) * self._per_axis, "rotations of one arm"
         # samples beyond the edge would be aliased into the k-space of the image
-        if self.whole:
-            beyond = np.any(np.abs(k) > np.array(self._edges) + BEYOND_EDGE, axis=1)
+        if self._turns:
+            beyond = np.abs(self._first) > self._radius + BEYOND_EDGE
         else:
-            beyond = np.abs(self._first) > min(nx, ny / self._per_axis) / 2 + BEYOND_EDGE
+            beyond = np.any(np.abs(k) > np.array(self._edges) + BEYOND_EDGE, axis=1)
         self._scan.provenance["density"] = how
         return np.where(beyond, 0, area).astype(np.float32)
 

@@ -28,6 +28,15 @@ def bent_and_uneven():
     return np.stack([N / 2 * np.sign(t) * np.abs(t) ** 1.3, 1.5 * np.sin(4 * t)], axis=-1)
 
 
+def with_dead_time_and_rewinder():
+    """A spiral that starts late, and is followed back to k = 0 while its gradient is undone."""
+    spiral = inside_out()
+    return np.concatenate([np.zeros((6, 2)), spiral, spiral[-1] * np.linspace(0.95, 0, 20)[:, None]])
+
+
+SHAPES = [inside_out, in_and_out, bent_and_uneven, with_dead_time_and_rewinder]
+
+
 def rotated(k, angles):
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     return np.stack([cos * k[:, 0] - sin * k[:, 1], sin * k[:, 0] + cos * k[:, 1]], axis=-1)
@@ -47,14 +56,14 @@ def blob():
     return np.exp(-(pixel[:, None] ** 2 + pixel**2) / (2 * SD**2))
 
 
-@pytest.mark.parametrize("arm", [inside_out, in_and_out, bent_and_uneven])
+@pytest.mark.parametrize("arm", SHAPES)
 def test_rotations_of_an_arm_give_the_object_back(arm):
     k = rotated(arm(), golden_angles(np.arange(ARMS))).reshape(-1, 2)
     area = np.tile(density_of_rotations(arm()) / ARMS, ARMS)
     assert np.abs(image_of_blob(k, area) - blob()).max() < 0.015
 
 
-@pytest.mark.parametrize("arm", [inside_out, in_and_out, bent_and_uneven])
+@pytest.mark.parametrize("arm", SHAPES)
 def test_areas_add_up_to_that_of_the_covered_disc(arm):
     radius = np.hypot(*arm().T).max()
     # samples at the rim also represent what lies within the width of the kernel beyond it

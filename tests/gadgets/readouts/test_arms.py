@@ -70,6 +70,23 @@ def test_an_echo_planar_image_has_the_cells_of_its_raster(epi_scan, rng, caplog)
     assert not caplog.records[1:]  # the first is that the slice has no position
 
 
+@pytest.mark.parametrize("angles", [np.zeros(ARMS), golden_angles(np.arange(ARMS))], ids=["repeated", "turned"])
+def test_a_spiral_that_covers_k_space_alone_may_be_turned(scan, rng, angles):
+    k = spiral_arms(angles, 1000, N, 2.0)  # 500 cycles long; the disc has an area of 452
+    spokes, _ = run(scan, stream(rng, k))
+    assert len(spokes) == ARMS
+    np.testing.assert_allclose(spokes[5].k, k[5], atol=1e-4)
+    assert scan.provenance["density"] == "iterated over one readout"
+    assert np.median(spokes[5].density) == pytest.approx(0.45, rel=0.1)  # the disc over its samples
+
+
+def test_images_that_are_turned_are_refused_because_their_corners_would_be_aliased(epi_scan, rng):
+    x, y = epi_raster(N, 36, 1.5).T
+    turned = [np.stack([x * c - y * s, x * s + y * c], axis=-1) for c, s in ((1, 0), *[(0.6, 0.8)] * (ARMS - 1))]
+    with pytest.raises(ScanError, match=r"not that of the first readout: a sample is .* readouts of one shape"):
+        run(epi_scan, stream(rng, turned, N // 2 * 36 + 18))
+
+
 @pytest.mark.parametrize("unit", [1.0, 1000 / 240, 2 * np.pi / N, 2 / N], ids=["FOV", "1/m", "rad", "edge"])
 def test_units_are_found_from_the_extent(scan, rng, unit):
     spokes, _ = run(scan, stream(rng, spirals(), unit=unit))
