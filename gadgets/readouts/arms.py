@@ -82,7 +82,7 @@ class ArmTrajectory:
         """Index of the sample at k = 0."""
         if distance[self.center] > FARTHEST_FROM_CENTER:
             raise DamagedSpokeError(
-                f"The embedded trajectory of spoke {index} does not pass k = 0; the sample that is closest is "
+                f"The embedded trajectory of readout {index} does not pass k = 0; the sample that is closest is "
                 f"{distance[self.center]:.3g} cycles per field of view away from it."
             )
         steps = raster_steps(k * self._factors)
@@ -117,7 +117,7 @@ class ArmTrajectory:
 
         """
         if raw is None or len(raw) != len(self._first):
-            raise DamagedSpokeError(f"Spoke {index} has no trajectory of {len(self._first)} samples like the others.")
+            raise DamagedSpokeError(f"Readout {index} has no trajectory of {len(self._first)} samples like the others.")
         k = raw[:, :2].astype(np.float64) * self._factors
         z = self._in_cycles(raw[:, :2].astype(np.float64))
         product = np.vdot(self._first, z)
@@ -126,7 +126,7 @@ class ArmTrajectory:
         if not off <= max(LEAST_OFF_ARM, OFF_ARM * self._extent):  # true for NaN as well
             self._unlike += 1
             sentence = (
-                f"The embedded trajectory of spoke {index} is not that of the first readout"
+                f"The embedded trajectory of readout {index} is not that of the first readout"
                 f"{', turned by some angle' if self._turns else ''}: a sample is {off:.3g} cycles per field of view "
                 "away from its place."
             )
@@ -227,16 +227,16 @@ class ArmTrajectory:
 def _check_course(k: Real, index: int) -> None:
     """Raise DamagedSpokeError unless the samples (samples, 2) lie on a path that gradients can play."""
     if not np.isfinite(k).all():
-        raise DamagedSpokeError(f"The trajectory of spoke {index} holds values that are not finite.")
+        raise DamagedSpokeError(f"The trajectory of readout {index} holds values that are not finite.")
     steps = np.hypot(*np.diff(k, axis=0).T)
     if np.mean(steps <= 1e-6 * steps.max()) > STANDING:
         raise DamagedSpokeError(
-            f"The embedded trajectory of spoke {index} stays at one place for many samples; it was filled in partly."
+            f"The embedded trajectory of readout {index} stays at one place for many samples; it was filled in partly."
         )
     padded = np.concatenate([steps[:1], steps, steps[-1:]])
     spikes = np.flatnonzero(np.minimum(padded[:-1], padded[1:]) > SPIKE * np.median(steps))
     if len(spikes):
         raise DamagedSpokeError(
-            f"Sample {spikes[0]} of the embedded trajectory of spoke {index} lies far away from those before and after "
-            "it."
+            f"Sample {spikes[0]} of the embedded trajectory of readout {index} lies far away from those before and "
+            "after it."
         )
