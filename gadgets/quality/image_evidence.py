@@ -2,7 +2,8 @@
 
 The spectrum of the image of a slice is known in three places, whatever the patient looks like. It is strongest at
 k = 0, because tissue is large and bright. It has samples up to the resolution of the image. And it has none in the
-corners, because spokes end on a circle. If spokes are placed wrongly in k-space, one of the three is no longer true.
+corners, because spokes and arms end on a circle; the corners of echo-planar images are not judged. If readouts are
+placed wrongly in k-space, one of the three is no longer true.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from spokestream.gadgets.messages import Complex, Mask
 
-__all__ = ["ImageEvidence", "image_evidence", "leading_image"]
+__all__ = ["CORNERS", "ImageEvidence", "image_evidence", "leading_image"]
 
 CORNERS = 1.1
 """Radius in k-space, over that of the resolution, beyond which spokes have no samples."""

@@ -29,6 +29,9 @@ EARLIER_PEAKS = 3
 """Largest growth of the neighbours' largest samples since the earlier spokes that is taken as signal."""
 CONTRAST_STEP = 0.2
 """Relative step of the flip angle above which the signal may jump."""
+LONGEST_TR_MS = 80.0
+"""Repetition time above which the signals of two excitations are not compared. The magnetisation of most tissues then
+recovers by a tenth or more between them, and passes through zero within a few excitations."""
 BIN_SAMPLES = 16
 """Samples of a readout whose largest one is compared with the neighbours' largest one."""
 
@@ -91,11 +94,12 @@ def spoke_features(
 def runs(sequence: PulseSequence) -> NDArray[np.intp]:
     """The number of the run (spokes,) to which each spoke belongs. Within a run, the signal changes gradually.
 
-    A run ends where the echo time changes or the flip angle jumps.
+    A run ends where the echo time changes, the flip angle jumps, or the repetition time is long.
     """
     flip, te = sequence.flip_angle_deg, sequence.te_ms
     largest = np.maximum(flip[1:], flip[:-1])
     ends = (np.diff(te) != 0) | (np.abs(np.diff(flip)) > CONTRAST_STEP * largest)
+    ends |= sequence.tr_ms[:-1] > LONGEST_TR_MS
     return np.concatenate([[0], np.cumsum(ends)])
 
 
@@ -115,6 +119,10 @@ def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brighte
     of_run = _Change.of(centre, FAINT * brightest)
     typical = float(_median(of_run.relative))
     change, largest = of_run.relative, max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * typical)
+    if (change > largest).any():
+        steady = _Change.of(_without_trend(centre, len(centre)), FAINT * brightest).relative
+        if float(_median(steady)) < typical and (steady > largest).sum() < (change > largest).sum():
+            change = steady  # the signal itself changes from one end of the window to the other
     if earlier is not None and len(earlier.centre):
         usual = np.minimum(usual, EARLIER_PEAKS * earlier.usual)
         away = _norms(of_run.median - complex_median(earlier.centre)) / of_run.size
@@ -124,8 +132,6 @@ def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brighte
             # if the signal itself changes that fast, there are not enough spokes that agree
             if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
                 change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
-    if (change > largest).any():  # a signal that changes steadily within the window is no outlier
-        change = np.minimum(change, _Change.of(_without_trend(centre, len(centre)), FAINT * brightest).relative)
     spikes = spokes.peaks > np.maximum(SPIKE_FACTOR * usual, SPIKE_SIZE * largest_usual)
     return Outliers(spikes.any(1), change > largest, usual, of_run.size)
 

@@ -281,6 +281,18 @@ def test_the_quality_of_a_slice_goes_with_its_maps(scan, dictionary, basis, monk
     assert "Slice 3: the signal is strongest away from the centre of k-space" in caplog.text
 
 
+def test_corners_of_k_space_count_only_if_they_were_not_sampled(scan, dictionary, basis, monkeypatch):
+    rng = np.random.default_rng(12)
+    maps, foreground = thigh(rng)
+    fingerprints = measured(dictionary, basis, maps, foreground, rng)
+    filled = ImageEvidence(contrast=30, ring=0.2, corners=0.5, rim=0.2)
+    monkeypatch.setattr("spokestream.gadgets.physics_check.image_evidence", lambda *_: filled)
+    by_spokes = checked(scan, dictionary, maps, fingerprints, foreground)
+    assert by_spokes.quality == "spokes reach beyond the image's resolution"
+    by_rasters = checked(scan, dictionary, maps, replace(fingerprints, has_corners=True), foreground)
+    assert by_rasters.quality == "good"
+
+
 def test_maps_at_the_limits_of_their_method_are_reported(scan, dictionary, basis, caplog):
     rng = np.random.default_rng(13)
     maps, foreground = thigh(rng)

@@ -32,6 +32,11 @@ def test_runs_end_where_the_contrast_jumps():
     np.testing.assert_array_equal(ends, [600, 800, 1000, 1200])
 
 
+def test_excitations_far_apart_in_time_are_not_compared():
+    sequence = load_sequence("epi-cohen-25")  # TR is 100 to 140 ms
+    np.testing.assert_array_equal(runs(sequence), np.arange(25))
+
+
 def test_features_are_the_centre_and_the_largest_parts(rng):
     data = complex_normal(rng, 2, 3, 40)
     data[1, 2, 20] = 3 - 50j
@@ -68,6 +73,15 @@ def test_a_spike_at_the_end_of_a_readout_is_found(good, size):
     found = find_outliers(SpokeFeatures(centre, peaks))
     np.testing.assert_array_equal(np.flatnonzero(found.spikes), [9])
     assert not found.strangers.any()
+
+
+def test_a_steady_change_across_the_window_is_no_fault_but_a_spoke_off_its_line_is(good, rng):
+    # a gradient-spoiled train just after its inversion: the samples at k = 0 grow tenfold, and the median is in the middle
+    _, peaks = good
+    centre = (np.linspace(0.2, 2, N_SPOKES)[:, None] * complex_normal(rng, N_COILS)).astype(np.complex64)
+    assert not find_outliers(SpokeFeatures(centre, peaks)).strangers.any()
+    centre[[3, 18]] *= -1
+    assert list(np.flatnonzero(find_outliers(SpokeFeatures(centre, peaks)).strangers)) == [18]  # 3 has 2/5 of the size
 
 
 def test_data_that_vary_from_spoke_to_spoke_lose_nothing(rng):
