@@ -76,7 +76,7 @@ def test_a_spike_at_the_end_of_a_readout_is_found(good, size):
 
 
 def test_a_steady_change_across_the_window_is_no_fault_but_a_spoke_off_its_line_is(good, rng):
-    # a gradient-spoiled train just after its inversion: the samples at k = 0 grow tenfold, and the median is in the middle
+    # as in a gradient-spoiled train just after its inversion: the samples at k = 0 grow tenfold
     _, peaks = good
     centre = (np.linspace(0.2, 2, N_SPOKES)[:, None] * complex_normal(rng, N_COILS)).astype(np.complex64)
     assert not find_outliers(SpokeFeatures(centre, peaks)).strangers.any()
