@@ -20,6 +20,9 @@ SPIKE_SIZE = 0.05
 LARGEST_CHANGE = 0.6
 """Largest change of the samples at k = 0 from the median of the neighbours, relative to these. Tissue, gradient delays
 and noise changed them by at most 0.34 in the same scans; a wrong sign changes them by 2, a lost spoke by 1."""
+LEAST_STEP = LARGEST_CHANGE / 2
+"""Least change from one spoke to the next where a fault begins or ends. Signals of gradient-spoiled trains change more
+than `LARGEST_CHANGE` within the window just after an inversion, but gradually."""
 LARGEST_CHANGE_FACTOR = 5
 """Largest change relative to the median change of the neighbours, in data where all spokes vary more than that."""
 FAINT = 0.25
@@ -119,10 +122,6 @@ def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brighte
     of_run = _Change.of(centre, FAINT * brightest)
     typical = float(_median(of_run.relative))
     change, largest = of_run.relative, max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * typical)
-    if (change > largest).any():
-        steady = _Change.of(_without_trend(centre, len(centre)), FAINT * brightest).relative
-        if float(_median(steady)) < typical and (steady > largest).sum() < (change > largest).sum():
-            change = steady  # the signal itself changes from one end of the window to the other
     if earlier is not None and len(earlier.centre):
         usual = np.minimum(usual, EARLIER_PEAKS * earlier.usual)
         away = _norms(of_run.median - complex_median(earlier.centre)) / of_run.size
@@ -132,8 +131,13 @@ def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brighte
             # if the signal itself changes that fast, there are not enough spokes that agree
             if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
                 change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
+    strangers = change > largest
+    if strangers.any() and not _has_step(
+        centre if earlier is None else np.concatenate([earlier.centre, centre]), of_run
+    ):
+        strangers[:] = False  # the signal itself changes from one end of the window to the other
     spikes = spokes.peaks > np.maximum(SPIKE_FACTOR * usual, SPIKE_SIZE * largest_usual)
-    return Outliers(spikes.any(1), change > largest, usual, of_run.size)
+    return Outliers(spikes.any(1), strangers, usual, of_run.size)
 
 
 class _Change(NamedTuple):
@@ -151,6 +155,11 @@ class _Change(NamedTuple):
         """The change of samples (spokes, coils), whose size is taken to be `least` at least."""
         size, median = max(float(_median(_norms(centre))), least, 1e-30), complex_median(centre)
         return cls(size, median, _norms(centre - median) / size)
+
+
+def _has_step(centre: NDArray[np.complex64], change: _Change) -> bool:
+    """Whether any of the samples (spokes, coils) differs from the one before it as much as a fault does."""
+    return bool((_norms(np.diff(centre, axis=0)) > LEAST_STEP * change.size).any())
 
 
 def _without_trend(centre: NDArray[np.complex64], n_earlier: int) -> NDArray[np.complex64]:
