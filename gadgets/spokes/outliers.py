@@ -29,7 +29,8 @@ FAINT = 0.25
 """Size, relative to the brightest spokes so far, that fainter samples at k = 0 are taken to have. Where tissue passes
 through zero after the inversion, the signal changes by more than its size; a wrong sign there changes no map much."""
 EARLIER_PEAKS = 3
-"""Largest growth of the neighbours' largest samples since the earlier spokes that is taken as signal."""
+"""Largest growth of the neighbours' largest samples since the earlier spokes, and of a whole spoke over its neighbours,
+that `SPIKE_FACTOR` has room for."""
 CONTRAST_STEP = 0.2
 """Relative step of the flip angle above which the signal may jump."""
 LONGEST_TR_MS = 80.0
@@ -136,7 +137,9 @@ def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brighte
         centre if earlier is None else np.concatenate([earlier.centre, centre]), of_run
     ):
         strangers[:] = False  # the signal itself changes from one end of the window to the other
-    spikes = spokes.peaks > np.maximum(SPIKE_FACTOR * usual, SPIKE_SIZE * largest_usual)
+    # a spoke that is much brighter as a whole has no spike
+    growth = np.maximum(_norms(centre) / (EARLIER_PEAKS * of_run.size), 1)[:, None]
+    spikes = spokes.peaks > np.maximum(SPIKE_FACTOR * usual, SPIKE_SIZE * largest_usual) * growth
     return Outliers(spikes.any(1), strangers, usual, of_run.size)
 
 

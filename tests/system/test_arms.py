@@ -24,14 +24,16 @@ def nominal_flip_angles(monkeypatch):
 
 
 def scanned(path, **settings):
-    """Median T1 and T2 in ms, in the maps and in the truth: tissue -> ((T1, true T1), (T2, true T2))."""
+    """Median T1 and T2 in ms of voxels of one tissue, in maps and truth: tissue -> ((T1, true T1), (T2, true T2))."""
     simulate_scan(path, SimulationSettings(seed=3, matrix=48, coils=4, noise=0.02, **settings))
     maps = reconstruct(path, "mrf_t1t2")
     found = {}
     with h5py.File(path.with_suffix(".truth.h5")) as truth:
-        label = truth["label"][0]
+        label, pure = truth["label"][0], truth["purity"][0] == 1
         for number, name in enumerate(json.loads(truth["label"].attrs["names"])):
-            inside = (label == number) & np.isfinite(maps["t1"][0])
+            inside = (label == number) & pure & np.isfinite(maps["t1"][0])
+            if not inside.any():
+                continue
             found[name] = tuple(
                 (np.median(maps[value][0][inside]), np.median(truth[true][0][inside]))
                 for value, true in (("t1", "t1h2o"), ("t2", "t2h2o"))
