@@ -12,9 +12,11 @@ from spokestream.settings import check_settings, declarations, setting
 __all__ = [
     "DEFAULT_PIPELINE",
     "SETTINGS",
+    "NetworkSettings",
     "StreamSettings",
     "T1FFNetSettings",
     "T1FFSettings",
+    "T1T2NetSettings",
     "T1T2Settings",
     "read_site_file",
 ]
@@ -86,8 +88,8 @@ class T1FFSettings(StreamSettings):
 
 
 @dataclass(frozen=True)
-class T1FFNetSettings(StreamSettings):
-    """Settings of the pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
+class NetworkSettings(StreamSettings):
+    """Settings of the pipelines that map by a network."""
 
     network: str = setting("ours", meaning="Name of a network that comes with the software.", peer=True)
     archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
@@ -99,6 +101,18 @@ class T1FFNetSettings(StreamSettings):
         meaning="Arithmetic of the network; auto is half precision on CUDA, bfloat16 on CPUs that multiply it.",
         choices=PRECISIONS,
     )
+
+
+@dataclass(frozen=True)
+class T1FFNetSettings(NetworkSettings):
+    """Settings of the pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
+
+
+@dataclass(frozen=True)
+class T1T2NetSettings(NetworkSettings):
+    """Settings of the pipeline `mrf_t1t2_net`: T1 and T2 by a network."""
+
+    network: str = setting("ours-fisp-576", meaning="Name of a network that comes with the software.", peer=True)
 
 
 @dataclass(frozen=True)
@@ -114,6 +128,7 @@ SETTINGS: dict[str, type[StreamSettings]] = {
     "mrf_t1ff": T1FFSettings,
     "mrf_t1ff_net": T1FFNetSettings,
     "mrf_t1t2": T1T2Settings,
+    "mrf_t1t2_net": T1T2NetSettings,
 }
 """The settings class of every pipeline, by the name of the pipeline."""
 DEFAULT_PIPELINE = "mrf_t1ff"

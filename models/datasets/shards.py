@@ -100,9 +100,9 @@ def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices:
 class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
     """The slices of a training set, for torch's `DataLoader`; files are opened when they are needed.
 
-    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool, the maps by name, each (y, x) float32,
-    and the `inversion_efficiency` of the exam. Boxes differ in size between subjects: a batch is made of patches, or of
-    one item.
+    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool, the maps of the phantom and the
+    parameters of the tissue model by name, each (y, x) float32, and the `inversion_efficiency` of the exam. Boxes
+    differ in size between subjects: a batch is made of patches, or of one item.
 
     Args:
         folder: the training set, filled by `make_training_set`.
@@ -116,17 +116,14 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         self.folder = Path(folder)
         self.recipe = _read(self.folder / INDEX)
         self.sequence, self.basis = _read_basis(self.folder / BASIS)
+        self.tissue_model: TissueModel = model_of_sequence(self.sequence)
+        """The tissue model whose parameters the set's sequence encodes."""
         present = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
         missing = sorted(set(seeds or ()) - present)
         if missing:
             raise FileError(f"Subject {missing[0]} is not in the training set {self.folder}.")
         self.seeds = sorted(present if seeds is None else seeds)
         self._files: dict[int, Any] = {}
-
-    @property
-    def tissue_model(self) -> TissueModel:
-        """The tissue model whose parameters the set's sequence encodes."""
-        return model_of_sequence(self.sequence)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -146,6 +143,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         file, level = self._place(index)
         arrays = {"fingerprints": file["fingerprints"], "foreground": file["foreground"]} | dict(file["maps"])
         item = {name: torch.from_numpy(array[level]) for name, array in arrays.items()}
+        item |= self.tissue_model.truth(item)
         return item | {"inversion_efficiency": torch.tensor(file["exam"].attrs["inversion_efficiency"])}
 
     def labels(self, index: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

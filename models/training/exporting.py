@@ -111,7 +111,7 @@ def _outputs(model: TissueModel, parameters: tuple[Parameter, ...], with_std: bo
     for parameter in parameters:
         where = model.presence(parameter.pool)
         known = where if where and where.quantity in names else None
-        outputs.append(Output(parameter.name, parameter.low, parameter.high, with_std, known))
+        outputs.append(Output(parameter.name, parameter.low, parameter.high, with_std, known, parameter.logarithmic))
     return tuple(outputs)
 
 

@@ -123,6 +123,7 @@ class Training:
             batch=self.recipe.batch,
             seed=settings.seed,
             augmentation=Augmentation(),
+            conditioned=self.recipe.conditioned,
             rank=processes.rank,
             processes=processes.size,
         )

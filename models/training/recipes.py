@@ -125,6 +125,8 @@ def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[
 def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     """The recipe of a run's network, with what the settings change.
 
+    A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it.
+
     Raises InputError for a network without the maps that it needs, a first step where there is none, and a run that
     ends before its second one.
     """
@@ -133,6 +135,7 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     asked = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in known}
     default = {f.name: f.default for f in fields(settings)}
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
+    chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
     trained = trained_parameters(settings, model)
     lacking = [parameter.name for parameter in model.parameters if parameter not in trained]
     if chosen.conditioned and lacking:

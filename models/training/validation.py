@@ -13,7 +13,7 @@ from spokestream.models.networks.layers import Network
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.processes import autocast
-from spokestream.models.training.recipes import trained_parameters
+from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 
 __all__ = ["overall", "predict", "validate"]
@@ -48,13 +48,13 @@ def validate(
     Raises InputError where that leaves none.
     """
     parameters = trained_parameters(settings, data.tissue_model)
+    conditioned = recipe(settings, data.tissue_model).conditioned
     errors: dict[str, list[float]] = {parameter.name: [] for parameter in parameters}
     network.eval()
     with torch.inference_mode():
         for item in _middle_slices(data):
-            x = normalisation(
-                interleaved(item["fingerprints"]), item["foreground"], float(item["inversion_efficiency"])
-            )
+            efficiency = float(item["inversion_efficiency"]) if conditioned else 1.0
+            x = normalisation(interleaved(item["fingerprints"]), item["foreground"], efficiency)
             device = next(network.parameters()).device
             with autocast(settings.precision, device):
                 predicted = predict(network, x.to(device), network.border, network.step).cpu()
