@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spokestream.errors import FileError, InputError
 from spokestream.models.datasets.whitened_exam import WhitenedExam
-from spokestream.simulator.phantoms import MAP_UNITS
+from spokestream.simulator.phantoms import DEFAULT_FOV_MM, MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -124,6 +124,24 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
             raise FileError(f"Subject {missing[0]} is not in the training set {self.folder}.")
         self.seeds = sorted(present if seeds is None else seeds)
         self._files: dict[int, Any] = {}
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """The smallest and the largest pixel in mm; every anatomy is scanned with its own field of view."""
+        matrix = int(self.recipe["matrix"])
+        pixels = [DEFAULT_FOV_MM[anatomy] / matrix for anatomy in self.recipe["anatomies"].split(",")]
+        return min(pixels), max(pixels)
+
+    @property
+    def demodulation_hz(self) -> float:
+        """Receiver frequency during the readout below that of water."""
+        return float(self.recipe["demodulation_hz"])
+
+    @property
+    def efficiencies(self) -> tuple[float, float]:
+        """The lowest and the highest efficiency of the inversion."""
+        low, high = self.recipe["inversion_efficiency"]
+        return float(low), float(high)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -207,10 +207,9 @@ def _refuse_training_subjects(data: TrainingSet, reconstructors: Sequence[Recons
 
 
 def _refuse_other_demodulation(data: TrainingSet, reconstructors: Sequence[Reconstructor]) -> None:
-    demodulation_hz = float(data.recipe["demodulation_hz"])
     for reconstructor in reconstructors:
-        if reconstructor.demodulation_hz not in (None, demodulation_hz):
+        if reconstructor.demodulation_hz not in (None, data.demodulation_hz):
             raise InputError(
                 f"The network '{reconstructor.name}' was made for a demodulation of {reconstructor.demodulation_hz:g} "
-                f"Hz, the set in {data.folder} with {demodulation_hz:g} Hz."
+                f"Hz, the set in {data.folder} with {data.demodulation_hz:g} Hz."
             )

@@ -7,14 +7,20 @@ from typing import Any
 from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
-from spokestream.models.networks.cohen2018 import Cohen2018
+from spokestream.models.networks.cohen2018 import Cohen2018, Drone
 from spokestream.models.networks.fang2019 import Fang2019, Pretraining
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.layers import Network
 from spokestream.models.networks.oksuz2019 import Oksuz2019
 from spokestream.models.networks.ours import Ours
 from spokestream.models.networks.song2019 import Song2019
-from spokestream.models.training.inputs.normalisation import CoefficientRms, FrameEnergy, FrameZScore, Normalisation
+from spokestream.models.training.inputs.normalisation import (
+    CoefficientRms,
+    FrameEnergy,
+    FrameMagnitude,
+    FrameZScore,
+    Normalisation,
+)
 from spokestream.models.training.losses import (
     Loss,
     gaussian_likelihood,
@@ -106,6 +112,10 @@ RECIPES: dict[str, Recipe] = {
     "song2019": Recipe(
         "Song et al., Med Phys 46 (2019) 4951", Song2019, FrameEnergy, root_mean_squared,
         learning_rate=1e-2, epochs=50, patch=1, per_slice=2000, batch=4000, decay="tenfold",
+    ),
+    "drone": Recipe(
+        "Cohen et al., Magn Reson Med 80 (2018) 885, magnitudes", Drone, FrameMagnitude, mean_squared,
+        learning_rate=1e-3, epochs=1000, patch=1, per_slice=2000, batch=4000,
     ),
 }  # fmt: skip
 """Recipes by name. Where a paper is silent, batches and patches are ours."""

@@ -8,6 +8,7 @@ __all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
+    "drone",
 )  # fmt: skip
 """The networks that can be trained; `spokestream.models.training.recipes` says how."""
 DECAYS = ("none", "cosine", "tenfold")
@@ -58,6 +59,13 @@ class TrainingSettings:
         None, meaning="Patches of each slice in an epoch; by default as in the paper.", low=1, high=1_000_000
     )
     batch: int | None = setting(None, meaning="Patches in a batch; by default as in the paper.", low=1, high=1_000_000)
+    noise: float = setting(
+        0.02,
+        meaning="Standard deviation of the noise that is added to the atoms of a dictionary file, over their root mean "
+        "square, per real and imaginary part.",
+        low=0,
+        high=10,
+    )
     precision: str = setting(
         "auto",
         meaning="Arithmetic; auto is bfloat16 on machines that have it.",

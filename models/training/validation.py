@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import interleaved
+from spokestream.models.datasets.atoms import AtomSet
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.inputs.normalisation import Normalisation
@@ -38,7 +39,7 @@ def predict(network: Callable[[Tensor], Tensor], x: Tensor, border: int, step: i
 
 
 def validate(
-    network: Network, normalisation: Normalisation, data: TrainingSet, settings: TrainingSettings
+    network: Network, normalisation: Normalisation, data: TrainingSet | AtomSet, settings: TrainingSettings
 ) -> dict[str, float]:
     """Normalised root-mean-square error of every map, over the tissue of every subject's middle slice.
 
@@ -80,7 +81,7 @@ def overall(nrmse: dict[str, float]) -> float:
     return math.prod(nrmse.values()) ** (1 / len(nrmse))
 
 
-def _middle_slices(data: TrainingSet) -> Iterator[dict[str, Tensor]]:
+def _middle_slices(data: TrainingSet | AtomSet) -> Iterator[dict[str, Tensor]]:
     slices = int(data.recipe["slices"])
-    for subject in range(len(data.seeds)):
+    for subject in range(len(data) // slices):
         yield data[subject * slices + slices // 2]

@@ -11,7 +11,7 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_means
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
-__all__ = ["CoefficientRms", "FrameEnergy", "FrameZScore", "Normalisation", "expansion"]
+__all__ = ["CoefficientRms", "FrameEnergy", "FrameMagnitude", "FrameZScore", "Normalisation", "expansion"]
 
 
 def expansion(basis: TemporalBasis, trains: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -42,7 +42,8 @@ class Normalisation(nn.Module):
     """Computes the channels of a network from the coefficients of a whole slice.
 
     `forward(coefficients, foreground, efficiency)` takes (2K, y, x) float32, (y, x) bool and the efficiency of the
-    inversion, and returns (channels, y, x). Real and imaginary parts are interleaved in both.
+    inversion, and returns (channels, y, x). Real and imaginary parts are interleaved in both, but where the output has
+    magnitudes.
 
     Args:
         n_images: number of images in the output.
@@ -107,6 +108,19 @@ class FrameEnergy(FrameNormalisation):
         """The channels (channels, y, x); see `Normalisation`."""
         y, x = coefficients.shape[1:]
         return (self.expand @ self._unit(coefficients).flatten(1)).reshape(-1, y, x)
+
+
+class FrameMagnitude(FrameNormalisation):
+    """Magnitudes of the frames, one channel each, with energy 1 (Cohen et al. 2018)."""
+
+    words = "magnitudes of every fingerprint's frames, to energy 1"
+
+    def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
+        """The channels (images, y, x); see `Normalisation`."""
+        y, x = coefficients.shape[1:]
+        parts = (self.expand @ coefficients.reshape(-1, 2 * y * x)).reshape(-1, 2, y, x)
+        power = parts.square().sum(1)
+        return power.sqrt() * torch.rsqrt(power.sum(0).clamp_min(1e-30))
 
 
 class FrameZScore(FrameNormalisation):
