@@ -44,7 +44,8 @@ def _condition(condition: Condition) -> dict[str, Any]:
         "settings": condition.recipe,
         "subjects": condition.seeds,
         "dictionary": condition.dictionary,
-        "strata": {s.name: [s.low, s.high] for s in condition.strata},
+        "strata": {s.name: [s.low, s.high] for s in condition.strata} | {t: [None, None] for t in condition.tissues},
+        "strata_by": "fat fraction" if condition.model.fraction else "tissue",
         "blur_of_truth": _blur(condition.truth),
         "reconstructors": {name: _verdict(verdict) for name, verdict in condition.verdicts.items()},
     }

@@ -30,6 +30,8 @@ __all__ = ["RELAXATION", "Relaxation", "RelaxationSignal"]
 
 T1_RANGE_MS = (100.0, 5000.0)
 T2_RANGE_MS = (5.0, 2500.0)
+PURE = Where("t1", above=0)
+"""The voxels that have one T1 and one T2; see `Relaxation.truth`."""
 NODES = 24
 """Number of Chebyshev nodes along log T1 and along log T2: errors are those of the phase graphs, 1e-4 or less."""
 STEP = 0.025
@@ -44,8 +46,8 @@ class Relaxation(TissueModel):
     name = "relaxation"
     title = "T1 and T2"
     parameters = (
-        Parameter("t1", *T1_RANGE_MS, logarithmic=True),
-        Parameter("t2", *T2_RANGE_MS, logarithmic=True),
+        Parameter("t1", *T1_RANGE_MS, logarithmic=True, compared=PURE),
+        Parameter("t2", *T2_RANGE_MS, logarithmic=True, compared=PURE),
     )
     regions = (Region("tissue", Where("t1", above=0, below=2500)), Region("fluid", Where("t1", above=2500)))
     # flip angles are taken as nominal, and their error changes a fingerprint much as another efficiency does: in four
@@ -69,6 +71,10 @@ class Relaxation(TissueModel):
         """T1 and T2 of water. Where there is fat, a voxel has more than one of each, and they are 0."""
         pure = voxels["ff"] == 0
         return {"t1": voxels["t1h2o"] * pure, "t2": voxels["t2h2o"] * pure}
+
+    def presence(self, pool: str) -> Where | None:
+        """Where a voxel has one T1 and one T2."""
+        return PURE
 
     def dictionary(self, sequence: PulseSequence, field_t: float | None = None) -> OnePoolDictionary:
         """Atoms in steps of 2.5 % wherever T2 is not longer than T1, interpolated from few phase graphs."""
