@@ -30,6 +30,7 @@ SHORT = {
     "cohen2018": {"per_slice": 64, "batch": 128, "epochs": 12},
     "hoppe2017": {"per_slice": 64, "batch": 128, "epochs": 25},
     "oksuz2019": {"per_slice": 16, "batch": 16, "epochs": 20, "learning_rate": 5e-3},
+    "drone": {"per_slice": 64, "batch": 128, "epochs": 12},
     "song2019": {"per_slice": 4, "batch": 8, "epochs": 12, "learning_rate": 1e-4},
 }
 """Budgets that leave at most 0.75 of the error of the best constant, whichever of the first three seeds is taken."""
