@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +31,8 @@ __all__ = ["BatchReport", "Training", "learning_rate", "split", "train"]
 SMOOTH = 0.98
 """Smoothing of the loss that is shown, an average over about the last fifty batches."""
 CHECKPOINT_SECONDS = 120.0
+DRAW = 10
+"""Identifies the random numbers by which subjects are drawn."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,12 @@ def train(
 def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet] | tuple[AtomSet, AtomSet]:
     """The subjects for training, and the last subjects of the set for validation; or the two parts of a dictionary.
 
-    Raises InputError for too few subjects.
+    Raises InputError for too few subjects, a draw of an unknown number of them, and a choice of subjects where there
+    are none.
     """
     if data.is_file():
+        if settings.subjects or settings.draw is not None:
+            raise InputError(f"{data} is a dictionary, which has no subjects; leave out --subjects and --draw.")
         return AtomSet(data), AtomSet(data, held_out=True, noise=settings.noise)
     seeds = TrainingSet(data).seeds
     training, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
@@ -90,6 +96,10 @@ def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, Training
             f"{data} has {len(seeds)} subjects; "
             f"{settings.validation} for validation leave {len(training)} for training."
         )
+    if settings.draw is not None:
+        if settings.subjects is None:
+            raise InputError("A draw takes a number of subjects, as in --subjects 40 --draw 3.")
+        training = np.random.default_rng((settings.draw, DRAW)).permutation(training).tolist()
     return TrainingSet(data, training[:wanted]), TrainingSet(data, held_out)
 
 

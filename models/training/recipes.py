@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial, update_wrapper
 from typing import Any
 
 from spokestream.errors import InputError
@@ -137,8 +138,8 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
 
     A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it.
 
-    Raises InputError for a network without the maps that it needs, a first step where there is none, and a run that
-    ends before its second one.
+    Raises InputError for a network without the maps that it needs, an architecture that it does not have, a first step
+    where there is none, and a run that ends before its second one.
     """
     published = RECIPES[settings.network]
     known = {f.name for f in fields(published)}
@@ -146,6 +147,8 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     default = {f.name: f.default for f in fields(settings)}
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
     chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
+    if settings.receptive_field or settings.parameters:
+        chosen = replace(chosen, build=_sized(settings))
     trained = trained_parameters(settings, model)
     lacking = [parameter.name for parameter in model.parameters if parameter not in trained]
     if chosen.conditioned and lacking:
@@ -161,3 +164,15 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
             f"those, not {chosen.epochs}."
         )
     return chosen
+
+
+def _sized(settings: TrainingSettings) -> Callable[[int, int], Network]:
+    """The network of Balsiger et al. 2020 with another receptive field or number of parameters (its Fig. 6)."""
+    if settings.network != "balsiger2020":
+        raise InputError(
+            f"The receptive field and the number of parameters can be chosen for balsiger2020, not for "
+            f"{settings.network}."
+        )
+    sizes = {"receptive_field": settings.receptive_field, "n_parameters": settings.parameters}
+    chosen = {name: size for name, size in sizes.items() if size is not None}
+    return update_wrapper(partial(Balsiger2020, **chosen), Balsiger2020)

@@ -31,6 +31,18 @@ class TrainingSettings:
     subjects: int | None = setting(
         None, meaning="Subjects to train on, from the start of the set; by default all others.", low=1, high=1_000_000
     )
+    draw: int | None = setting(
+        None,
+        meaning="Number of a random choice of the subjects to train on; by default they are the first of the set.",
+        low=0,
+        high=2**31,
+    )
+    receptive_field: int | None = setting(
+        None, meaning="Side of the patch that balsiger2020 sees, odd; by default 15.", unit="pixels", low=1, high=99
+    )
+    parameters: int | None = setting(
+        None, meaning="Number of parameters of balsiger2020; by default 5,000,000.", low=1, high=1_000_000_000
+    )
     epochs: int | None = setting(
         None, meaning="How often every slice is used; by default as in the paper.", low=1, high=100_000
     )

@@ -140,5 +140,7 @@ def test_what_cannot_be_trained_on_atoms_is_refused(file, tmp_path):
         train(tmp_path / "run", file, TrainingSettings("ours"))
     with pytest.raises(InputError, match="A batch takes 4000 atoms; the training part has"):
         train(tmp_path / "run", file, TrainingSettings("drone"))
+    with pytest.raises(InputError, match="has no subjects; leave out --subjects and --draw"):
+        train(tmp_path / "run", file, TrainingSettings("drone", subjects=3))
     with pytest.raises(FileError, match="no T1/T2 dictionary file"):
         train(tmp_path / "run", Path(__file__), TrainingSettings("drone"))
