@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.network.archive import load_archive
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network_inference import NetworkInference
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.models.datasets.atoms import AtomSet, add_noise
 from spokestream.models.training.exporting import export
 from spokestream.models.training.inputs.atom_batches import AtomBatches
@@ -105,6 +110,14 @@ def test_a_trained_network_finds_the_held_out_atoms_and_leaves_as_an_archive(fil
     assert (archive.contract.pixel_mm, archive.contract.efficiency) == (None, None)
     assert (archive.contract.channels, archive.contract.tissue_model) == (25, "relaxation")
     assert contract.training["learnt"] == []
+    held_out = AtomSet(file, held_out=True, noise=0.01)[0]
+    message = Fingerprints(held_out["fingerprints"].numpy(), contract.basis, held_out["foreground"].numpy(), 0, NOWHERE)
+    scan = ScanContext(ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0)), contract.sequence)
+    (given,) = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32")).feed(message)
+    for name in ("t1", "t2"):
+        truth = np.log(held_out[name].numpy())
+        error = np.sqrt(np.mean((np.log(given.maps[name]) - truth) ** 2))
+        assert error == pytest.approx(best.nrmse[name] * np.ptp(truth), rel=1e-3)
     card = model_card(archive.contract)
     lines = card.split("```sh\n")[1].split("```")[0].splitlines()
     assert lines[0] == "spokestream dictionary DATA --sequence epi-cohen-25 --grid drone"
@@ -113,6 +126,12 @@ def test_a_trained_network_finds_the_held_out_atoms_and_leaves_as_an_archive(fil
         COMMANDS[command].options(parser)
         parser.parse_args(arguments)
     assert json.dumps(best.nrmse["t1"])[:6] in card
+
+
+@pytest.mark.parametrize("network", ["cohen2018", "oksuz2019", "song2019"])
+def test_other_networks_of_single_fingerprints_train_on_atoms(network, file, tmp_path):
+    settings = TrainingSettings(network, epochs=1, batch=400, precision="float32")
+    assert set(train(tmp_path, file, settings).nrmse) == {"t1", "t2"}
 
 
 def test_an_interrupted_run_continues_bit_for_bit(file, tmp_path):
