@@ -141,11 +141,15 @@ class Verdict:
                 calibration.add(error[ranked], std[ranked])
 
     def add_errors_of_tissues(self, maps: Maps, truth: Maps, of_tissue: dict[str, Mask]) -> None:
-        """Add the voxels of a subject, separately for each tissue by name; all arrays have the same shape."""
+        """Add the voxels of a subject, separately for each tissue by name; all arrays have the same shape.
+
+        A tissue in which the parameters have no meaning gets no moments.
+        """
         for parameter, prediction, target in _pairs(self.model, maps, truth):
             for tissue, mask in of_tissue.items():
                 judged = masked(self.model.presence(parameter.pool), mask, truth)
-                self.errors[parameter.name][tissue] += Moments.of((prediction - target)[judged])
+                if judged.any():
+                    self.errors[parameter.name][tissue] += Moments.of((prediction - target)[judged])
 
     def add_blur(self, maps: Maps, tissue: Mask) -> None:
         """Add all slices of a subject, (slices, y, x) each."""

@@ -125,6 +125,8 @@ def test_errors_of_t1_and_t2_are_told_by_tissue(tmp_path):
     assert errors["t1"]["white matter"]["rmse"] == pytest.approx(30, rel=1e-5)
     assert errors["t1"]["grey matter"]["rmse"] == errors["t2"]["white matter"]["rmse"] == 0
     assert errors["t1"]["ranked"]["voxels"] == np.count_nonzero(pure)  # no voxel that holds fat
+    assert "white matter" in condition["strata"]
+    assert "scalp fat" not in condition["strata"]
     page = (tmp_path / "report" / "report.html", write_report(tmp_path / "report", evaluation))[0].read_text()
     assert "Errors by tissue" in page
     assert "fat fraction" not in page.split("Errors by tissue")[1].split("</table>")[0]
