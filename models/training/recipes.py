@@ -17,6 +17,7 @@ from spokestream.models.networks.ours import Ours
 from spokestream.models.networks.song2019 import Song2019
 from spokestream.models.training.inputs.normalisation import (
     CoefficientRms,
+    EvenCoefficients,
     FrameEnergy,
     FrameMagnitude,
     FrameZScore,
@@ -136,7 +137,8 @@ def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[
 def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     """The recipe of a run's network, with what the settings change.
 
-    A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it.
+    A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it. Coefficients of
+    one pool are scaled to even sizes.
 
     Raises InputError for a network without the maps that it needs, an architecture that it does not have, a first step
     where there is none, and a run that ends before its second one.
@@ -147,6 +149,8 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     default = {f.name: f.default for f in fields(settings)}
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
     chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
+    if chosen.normalisation is CoefficientRms and not model.fraction:
+        chosen = replace(chosen, normalisation=EvenCoefficients)
     if settings.receptive_field or settings.parameters:
         chosen = replace(chosen, build=_sized(settings))
     trained = trained_parameters(settings, model)
