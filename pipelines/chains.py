@@ -167,7 +167,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
 
 def shared_network(settings: NetworkSettings) -> SharedNetwork:
     """The network that these settings name, loaded. Raises InputError or FileError when it cannot be."""
-    path = settings.archive or archive_path(settings.network)
+    path = settings.archive or archive_path(settings.network or settings.default_network)
     return MODEL_POOL.share(path, settings.device, settings.precision)
 
 
@@ -178,7 +178,7 @@ def warm_up(settings: StreamSettings) -> None:
     """
     if not isinstance(settings, NetworkSettings):
         return
-    if settings.archive or settings.network != type(settings).network or settings.network in shipped_networks():
+    if settings.archive or settings.network or settings.default_network in shipped_networks():
         shared_network(settings)
 
 

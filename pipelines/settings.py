@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
@@ -91,7 +91,12 @@ class T1FFSettings(StreamSettings):
 class NetworkSettings(StreamSettings):
     """Settings of the pipelines that map by a network."""
 
-    network: str = setting("ours", meaning="Name of a network that comes with the software.", peer=True)
+    default_network: ClassVar[str]
+    """Name of the network that the pipeline uses if none is named."""
+
+    network: str | None = setting(
+        None, meaning="Name of a network that comes with the software; by default that of the pipeline.", peer=True
+    )
     archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
     device: str = setting(
         "auto", meaning="Where the network runs; auto is CUDA on machines that have it.", choices=DEVICES
@@ -107,12 +112,14 @@ class NetworkSettings(StreamSettings):
 class T1FFNetSettings(NetworkSettings):
     """Settings of the pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
 
+    default_network = "ours"
+
 
 @dataclass(frozen=True)
 class T1T2NetSettings(NetworkSettings):
     """Settings of the pipeline `mrf_t1t2_net`: T1 and T2 by a network."""
 
-    network: str = setting("ours-fisp-576", meaning="Name of a network that comes with the software.", peer=True)
+    default_network = "ours-fisp-576"
 
 
 @dataclass(frozen=True)
