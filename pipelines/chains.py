@@ -116,12 +116,6 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     return _by_network(scan, settings, check_conjugation=settings.conjugate == "auto")
 
 
-@pipeline("mrf_t1t2_net", T1T2NetSettings)
-def mrf_t1t2_net(scan: ScanContext, settings: T1T2NetSettings) -> Chain:
-    """T1 and T2 of gradient-spoiled trains by a network; conjugation does not show in their real signals."""
-    return _by_network(scan, settings, check_conjugation=False)
-
-
 def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugation: bool) -> Chain:
     """The chain of a network, which brings its temporal basis and its tissue model."""
     shared = shared_network(settings)
@@ -163,6 +157,12 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         ],
         scan.cancellation,
     )
+
+
+@pipeline("mrf_t1t2_net", T1T2NetSettings)
+def mrf_t1t2_net(scan: ScanContext, settings: T1T2NetSettings) -> Chain:
+    """T1 and T2 of gradient-spoiled trains by a network; conjugation does not show in their real signals."""
+    return _by_network(scan, settings, check_conjugation=False)
 
 
 def shared_network(settings: NetworkSettings) -> SharedNetwork:
