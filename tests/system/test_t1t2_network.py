@@ -3,7 +3,6 @@
 import logging
 
 import ismrmrd
-import numpy as np
 import pytest
 
 from spokestream.pipelines.files.ismrmrd_file import read_scan
@@ -14,8 +13,10 @@ from spokestream.pipelines.selection import select, start_scan
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
-SETTINGS = SimulationSettings(anatomy="brain", matrix=128, coils=4, seed=400, sequence="fisp-fang-576")
-"""A subject that is not among those of the training, with the pixels of the training."""
+SETTINGS = SimulationSettings(
+    anatomy="brain", matrix=128, coils=4, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
+)
+"""A subject and pixels that fit the training, but no subject of it; the inversion is as efficient as in the body."""
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,11 @@ def errors(path, pipeline, caplog):
     return {(row.name, row.tissue): row.rmse for row in rows}, [record.message for record in caplog.records]
 
 
-def test_its_errors_are_at_most_half_of_those_of_matching(brain, caplog):
+def test_t1_is_better_and_t2_much_better_than_by_matching(brain, caplog):
+    """Factors of about 1.2 and 7 in ten other brains (docs/evaluation.md)."""
     matched, _ = errors(brain, "mrf_t1t2", caplog)
     found, warnings = errors(brain, "mrf_t1t2_net", caplog)
     assert not [warning for warning in warnings if "trained for" in warning]
     assert set(found) == {(name, tissue) for name in ("t1", "t2") for tissue in ("tissue", "fluid")}
-    for place, error in found.items():
-        assert error < matched[place] / 2, place
-    assert np.isfinite(list(found.values())).all()
+    for (name, tissue), error in found.items():
+        assert error < matched[name, tissue] / {"t1": 1, "t2": 4}[name], (name, tissue)
