@@ -30,6 +30,10 @@ __all__ = ["export"]
 TOLERANCE = 1e-4
 """Largest difference between archive and network, which fold their layers differently, over a map's range."""
 TILE = 128
+"""Side of a tile in pixels; every tile takes the network's border in addition."""
+BORDERLESS_TILE = 64
+"""The same for networks that see single pixels, whose tiles cost nothing more: an image of 128 pixels then has four,
+which run on several threads."""
 
 
 class Archived(nn.Module):
@@ -90,7 +94,7 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
         channels=network.channels,
         border=network.border,
         step=network.step,
-        tile=TILE,
+        tile=TILE if network.border else BORDERLESS_TILE,
         efficiency=held_out.efficiencies if method.conditioned else None,
         pixel_mm=held_out.pixel_mm,
         demodulation_hz=held_out.demodulation_hz,

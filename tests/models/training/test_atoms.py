@@ -109,6 +109,7 @@ def test_a_trained_network_finds_the_held_out_atoms_and_leaves_as_an_archive(fil
     archive = load_archive(tmp_path / "drone.pt")
     assert (archive.contract.pixel_mm, archive.contract.efficiency) == (None, None)
     assert (archive.contract.channels, archive.contract.tissue_model) == (25, "relaxation")
+    assert (archive.contract.border, archive.contract.tile) == (0, 64)
     assert contract.training["learnt"] == []
     held_out = AtomSet(file, held_out=True, noise=0.01)[0]
     message = Fingerprints(held_out["fingerprints"].numpy(), contract.basis, held_out["foreground"].numpy(), 0, NOWHERE)
