@@ -24,6 +24,7 @@ from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
 TOLERANCE = 1e-3
@@ -68,9 +69,9 @@ class Method(NamedTuple):
 class Slice:
     """Noise on golden-angle spokes, because the time does not depend on the data."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, preset: str = "t1ff-2d-1400") -> None:
         self.n = n
-        self.sequence = load_sequence("t1ff-2d-1400")
+        self.sequence = load_sequence(preset)
         frames, spokes = self.sequence.n_frames, self.sequence.spokes_per_frame
         angles = golden_angles(np.arange(frames * spokes)).reshape(frames, spokes)
         self.k = radial_spokes(angles, 2 * n, n, 2).astype(np.float32)
@@ -228,6 +229,19 @@ def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
     return table
 
 
+def one_spoke_a_frame(n: int, rounds: int, threads: int) -> Table:
+    """The node alone, for a train whose frames are single spokes."""
+    data = Slice(n, "fisp-fang-2304")
+    basis = compressed_basis(data.sequence, RELAXATION.dictionary(data.sequence).atoms[::16])
+    waits: list[float] = []
+    seconds = alternately({"node": node(data, basis, threads, waits)}, rounds, threads)["node"]
+    table = Table(title=f"{len(data.k)} frames x 1 spoke x {2 * n} samples x {COILS} coils to {n} x {n}")
+    for column in ("images", "s", "at the end"):
+        table.add_column(column, justify="right")
+    table.add_row(str(basis.weights.shape[1]), f"{np.median(seconds):.3f}", f"{np.median(waits[1:]):.3f}")
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small matrix and one round, to test that it runs")
@@ -239,6 +253,7 @@ def main() -> None:
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft", *sorted(present)])
     n, rounds = (70, 1) if arguments.quick else (350, arguments.rounds)
     console.print(benchmark(n, rounds, arguments.threads, present))
+    console.print(one_spoke_a_frame(48 if arguments.quick else 256, rounds, arguments.threads))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
+from spokestream.gadgets.matching.mixture import mixture_energy, mixture_fraction
+from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools
 from spokestream.gadgets.workers import workers
 from spokestream.pipelines.files.replay import peak_memory_mb
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary, build_dictionary

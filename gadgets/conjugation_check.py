@@ -4,11 +4,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints
-from spokestream.gadgets.model_fit.conjugates import FEWEST_VOXELS, are_conjugates, mirrored, tissue_examples
+from spokestream.gadgets.model_fit.conjugates import (
+    FEWEST_VOXELS,
+    are_conjugates,
+    mirrored,
+    some_fingerprints,
+    tissue_examples,
+)
 from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
 __all__ = ["ConjugationCheck"]
@@ -47,7 +55,9 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
         examples, basis = self._examples, fingerprints.basis
         if basis is not self._closed_form.basis:
             examples = tissue_examples(self._closed_form.through(basis))
-        conjugate = are_conjugates(fingerprints.data[:, fingerprints.foreground].T / basis.noise, examples)
+        with workers(1) as pool:  # with more threads, torch would wait for them longer than it computes
+            measured = some_fingerprints(fingerprints.data, fingerprints.foreground) / torch.from_numpy(basis.noise)
+            conjugate = pool.submit(are_conjugates, measured, examples).result()
         if conjugate:
             self._scan.provenance["conjugation"] = "images conjugated and mirrored, as found in the first slice"
             self._scan.log.warning(

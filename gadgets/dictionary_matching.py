@@ -7,12 +7,12 @@ import torch
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.matching.one_pool import OnePoolAtoms
-from spokestream.gadgets.matching.two_pools import MOST_ECHO_TIMES, TwoPoolAtoms
+from spokestream.gadgets.matching.matchers import Matcher, check_matcher, make_matcher
+from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
+from spokestream.gadgets.matching.two_pools import MOST_ECHO_TIMES
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.dictionaries.match import Dictionary, Match
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -23,14 +23,12 @@ __all__ = ["DictionaryMatching", "check_dictionary", "parameter_maps"]
 WARN_ABOVE = 0.1
 """Fraction of a slice's voxels whose search may be limited without a warning."""
 
-Atoms = OnePoolAtoms | TwoPoolAtoms
-
 
 class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
-    """Finds the best combination of dictionary values for every voxel, by a search over the full grid.
+    """Finds the best combination of dictionary values for every voxel.
 
-    The search is exact, except in voxels whose signal is not that of tissue. Their number is recorded in the ledger as
-    `not_exhaustive`, and the client gets a warning if they are many.
+    The matcher `exact` searches the full grid, except in voxels whose signal is not that of tissue. Their number is
+    recorded in the ledger as `not_exhaustive`, and the client gets a warning if they are many.
 
     The dictionary may have one pool or two.
 
@@ -39,36 +37,51 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         model: the tissue model that the dictionary belongs to.
         dictionary: the dictionary of the scan's sequence.
         source: origin of the dictionary, for the provenance.
+        matcher: name of the way to search it, see `MATCHERS`.
 
-    Raises ScanError if the dictionary was made for another sequence, or if the sequence does not encode the
-    parameters of the model.
+    Raises:
+        ScanError: if the dictionary was made for another sequence, or if the sequence does not encode the parameters
+            of the model.
+        InputError: if the matcher cannot search a dictionary with this number of pools.
 
     """
 
     accepts = (Fingerprints,)
 
     def __init__(
-        self, scan: ScanContext, model: TissueModel, dictionary: Dictionary, source: str = "closed form"
+        self,
+        scan: ScanContext,
+        model: TissueModel,
+        dictionary: Dictionary,
+        source: str = "closed form",
+        matcher: str = "exact",
     ) -> None:
+        check_matcher(matcher, dictionary)
         check_dictionary(scan, model, dictionary)
         model.check(scan.sequence)
         n_echoes = len(scan.sequence.echo_times_ms)
         if isinstance(dictionary, WaterFatDictionary) and n_echoes > MOST_ECHO_TIMES:
             raise ScanError(f"The sequence has {n_echoes} echo times; matching takes up to {MOST_ECHO_TIMES}.")
         scan.provenance["dictionary"] = f"{source}, {dictionary.digest}"
-        self._dictionary = dictionary
+        scan.provenance["matcher"] = matcher
+        self._dictionary, self._name = dictionary, matcher
         self._scan = scan
         of_voxel = [p.name for p in model.parameters if not p.pool and p.name in dictionary.axes]
         self._limits = {name: (float(dictionary.axes[name][0]), float(dictionary.axes[name][-1])) for name in of_voxel}
-        self._atoms: tuple[TemporalBasis, Atoms] | None = None
+        self._matcher: tuple[TemporalBasis, Matcher] | None = None
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
-        if self._atoms is None or self._atoms[0] is not message.basis:  # a slice with missing frames has its own basis
-            self._atoms = message.basis, _in_basis(self._dictionary, message.basis)
-        atoms, mask = self._atoms[1], message.foreground
+        if (
+            self._matcher is None or self._matcher[0] is not message.basis
+        ):  # that of a slice with missing frames differs
+            self._matcher = message.basis, make_matcher(self._name, self._dictionary, message.basis)
+        matcher, mask = self._matcher[1], message.foreground
         y = torch.from_numpy(np.ascontiguousarray(message.data[:, mask].T))
-        match = atoms.match(y, self._scan.threads, self._scan.cancellation)
+        if isinstance(matcher, SpatiotemporalAtoms):
+            match = matcher.match_slice(y, mask, self._scan.threads, self._scan.cancellation)
+        else:
+            match = matcher.match(y, self._scan.threads, self._scan.cancellation)
         self._scan.integrity.record(message.slice, "not_exhaustive", match.limited)
         if match.limited > WARN_ABOVE * mask.sum():
             self._scan.log.warning(
@@ -76,7 +89,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
                 "likely part of the dictionary only; check trajectory and sequence.",
                 message.slice + 1, match.limited,
             )  # fmt: skip
-        maps = parameter_maps(match, atoms.dictionary, mask)
+        maps = parameter_maps(match, matcher.dictionary, mask)
         yield ParameterMaps(maps, message.slice, message.geometry, mask, message, limits=self._limits)
 
 
@@ -110,11 +123,3 @@ def parameter_maps(match: Match, dictionary: Dictionary, mask: Mask) -> dict[str
         maps[name] = np.zeros(mask.shape, np.float32)
         maps[name][mask] = value
     return maps
-
-
-def _in_basis(dictionary: Dictionary, basis: TemporalBasis) -> Atoms:
-    """The atoms in a temporal basis, with the search for dictionaries of their number of pools."""
-    if isinstance(dictionary, WaterFatDictionary):
-        return TwoPoolAtoms(dictionary, basis)
-    assert isinstance(dictionary, OnePoolDictionary)
-    return OnePoolAtoms(dictionary, basis)

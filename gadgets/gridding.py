@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
+from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration, frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
 from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
+from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -22,6 +23,9 @@ BATCH_FRAMES = 8
 """Number of frames that are spread, and added to the coefficients, together."""
 MOST_BYTES = 4 << 30
 """Largest memory for the coefficients of one slice."""
+LARGEST_CELL = 1.5
+"""Largest median area in (cycles per field of view)² that the samples of a whole image represent. It is 1 over the
+oversampling in a raster, and about 20 for one of 48 spiral arms."""
 CALIBRATION_FRAMES = 48
 """Number of frames from which coil sensitivities are computed when every frame is combined as it comes."""
 
@@ -57,6 +61,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
+        self._has_corners = False
         self._frames: _FrameSpreader | None = None
         self._slice: _FrameSlice | _CompressedSlice | None = None
 
@@ -66,9 +71,11 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         if isinstance(message, SpokeBlock):
             frames = self._spreader(len(message.data), message.slice)
             if self._slice is None:
-                self._slice = (_FrameSlice if self._basis.is_frames else _CompressedSlice)(frames, self._basis)
+                window = 1 if _is_whole(message) else frames_of_window(self._basis.spokes_per_frame)
+                self._slice = (_FrameSlice if self._basis.is_frames else _CompressedSlice)(frames, self._basis, window)
             self._slice.add(message)
             self._present.add(message.frame)
+            self._has_corners |= message.density is not None and self._reaches_corners(message.k)
         elif self._slice is not None:
             images, self._slice = self._slice.images(), None
             mask = foreground(images)
@@ -77,13 +84,18 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             missing = sorted(set(range(len(self._basis.weights))) - self._present)
             self._present.clear()
             basis = self._basis.without(missing) if missing else self._basis
-            yield Fingerprints(images, basis, mask, message.slice, message.geometry)
+            yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners)
 
     def close(self) -> None:
         """Release plans, grids and threads."""
         frames, self._frames, self._slice = self._frames, None, None
         if frames is not None:
             frames.pool.shutdown()
+
+    def _reaches_corners(self, k: NDArray[np.float32]) -> bool:
+        """Whether samples at k (..., 2), in cycles per field of view, lie beyond the circle of the resolution."""
+        edge = np.array(self._matrix[::-1]) / 2
+        return bool(np.hypot(*(k / edge).reshape(-1, 2).T).max() > CORNERS)
 
     def _spreader(self, n_coils: int, slice_index: int) -> "_FrameSpreader":
         """The spreader for this number of coils, which is kept from slice to slice.
@@ -128,7 +140,7 @@ class _FrameSpreader:
         def spread_every_nth(thread: int) -> None:
             for i in range(thread, len(blocks), len(self._grids)):
                 block = blocks[i]
-                self._grids[thread].spread(block.data * ramp_density(block.k), block.k, out=self._batch[i])
+                self._grids[thread].spread(_weighted(block), block.k, out=self._batch[i])
 
         list(self.pool.map(spread_every_nth, range(len(self._grids))))
         return torch.from_numpy(self._batch[: len(blocks)])
@@ -137,10 +149,10 @@ class _FrameSpreader:
 class _CompressedSlice:
     """One slice in a compressed basis: the coefficient grids of all coils, to which batches of frames are added."""
 
-    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis) -> None:
+    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis, window_frames: int) -> None:
         self._frames = frames
         self._weights = torch.from_numpy(basis.weights)
-        self._calibration = CoilCalibration(frames.grid)
+        self._calibration = CoilCalibration(frames.grid, window_frames)
         self._coefficients = frames.coefficients(basis.weights.shape[1])
         self._blocks: list[SpokeBlock] = []
 
@@ -181,9 +193,9 @@ class _CompressedSlice:
 class _FrameSlice:
     """One slice whose images are its frames. The first frames wait until coil sensitivities can be computed."""
 
-    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis) -> None:
+    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis, window_frames: int) -> None:
         self._frames = frames
-        self._calibration = CoilCalibration(frames.grid)
+        self._calibration = CoilCalibration(frames.grid, window_frames)
         self._images = np.zeros((len(basis.weights), *frames.grid.matrix), np.complex64)
         self._weights: torch.Tensor | None = None
         self._blocks: list[SpokeBlock] = []
@@ -215,6 +227,16 @@ class _FrameSlice:
             images = self._frames.pool.map(lambda frame: grid.combined(frame, weights), self._frames.spread(blocks))
             for block, image in zip(blocks, images, strict=True):
                 self._images[block.frame] = image.numpy()
+
+
+def _weighted(block: SpokeBlock) -> NDArray[np.complex64]:
+    """The samples (coils, spokes, samples) times the area of k-space that each represents in its frame."""
+    return block.data * (ramp_density(block.k) if block.density is None else block.density)
+
+
+def _is_whole(block: SpokeBlock) -> bool:
+    """Whether every readout of the block is a whole image: its samples represent about one cell of k-space."""
+    return block.density is not None and float(np.median(block.density)) * len(block.k) < LARGEST_CELL
 
 
 def _batches(blocks: list[SpokeBlock]) -> Iterator[list[SpokeBlock]]:

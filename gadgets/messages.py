@@ -39,7 +39,7 @@ NOWHERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1,
 
 @dataclass(frozen=True)
 class Spoke:
-    """One readout through the centre of k-space."""
+    """One readout: a radial spoke, a spiral arm, an echo-planar image, or one of another shape."""
 
     data: Complex
     """(coils, samples)"""
@@ -49,6 +49,9 @@ class Spoke:
     """Index of the spoke in the sequence's train, which starts again with every slice."""
     slice: int
     geometry: Geometry
+    density: Float | None = None
+    """(samples,) area of k-space in (cycles per field of view)² that each sample represents if the readout is the only
+    one of its frame; None for straight spokes, whose density is computed from their positions."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class SpokeBlock:
     slice: int
     missing: int = 0
     """Number of spokes of this frame that never came."""
+    density: Float | None = None
+    """(spokes, samples) area of k-space that each sample represents in this frame; None for straight spokes."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class Fingerprints:
     """(y, x) pixels that hold tissue."""
     slice: int
     geometry: Geometry
+    has_corners: bool = False
+    """Whether the corners of k-space were sampled, as by echo-planar images; spokes end on a circle."""
 
 
 @dataclass(frozen=True)

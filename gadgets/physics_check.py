@@ -70,7 +70,10 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         quality = ""
         if total:
             fit = FitEvidence(unexplained, flagged / total, _at_limit(message))
-            quality = self._judged(message, image_evidence(fingerprints.data, message.foreground), fit)
+            image = image_evidence(fingerprints.data, message.foreground)
+            if fingerprints.has_corners:
+                image = replace(image, corners=0.0)
+            quality = self._judged(message, image, fit)
         yield replace(message, maps={**checked, **message.maps}, quality=quality)
 
     def _judged(self, message: ParameterMaps, image: ImageEvidence, fit: FitEvidence) -> str:
@@ -98,7 +101,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         def one(y: Tensor, *parameters: Tensor) -> Explained:
             self._scan.cancellation.check()
             signal, derivatives = closed_form.at(*parameters, efficiency=efficiency)
-            return explained(y, signal, derivatives[:, : len(names)])
+            return explained(y, signal, derivatives)
 
         with workers(self._scan.threads) as pool:
             found = Explained.joined(list(pool.map(one, torch.split(y, CHUNK), *columns)))

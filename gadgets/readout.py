@@ -17,7 +17,7 @@ from spokestream.gadgets.readouts.flags import ENDS_SLICE, UNKNOWN, is_imaging, 
 from spokestream.gadgets.readouts.orientation import SliceOrientation
 from spokestream.gadgets.readouts.oversampling import restore_oversampling
 from spokestream.gadgets.readouts.straight_line import DamagedSpokeError
-from spokestream.gadgets.readouts.trajectory import SpokeTrajectory
+from spokestream.gadgets.readouts.trajectory import ReadoutTrajectory
 from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["Readout"]
@@ -49,7 +49,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
 
     Args:
         scan: the scan.
-        trajectory: source of the positions; see `SpokeTrajectory`.
+        trajectory: source of the positions; see `ReadoutTrajectory`.
         max_missing: largest fraction of a slice's spokes that may be missing or damaged.
         demodulation_hz: receiver frequency during the readout, counted downwards from water; see `demodulate`.
 
@@ -61,7 +61,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self, scan: ScanContext, trajectory: str = "auto", max_missing: float = 0.1, demodulation_hz: float = 0.0
     ) -> None:
         self._scan = scan
-        self._trajectory = SpokeTrajectory(scan, trajectory)
+        self._trajectory = ReadoutTrajectory(scan, trajectory)
         self._orientation = SliceOrientation(scan)
         self._angles_from_header = trajectory == "angle"
         self._unplaced: int | None = 0
@@ -145,7 +145,9 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
                 f"Slice {number + 1}: {missing} of {n_spokes} spokes are missing or damaged "
                 f"({ledger.words(number)}), more than the {self._max_missing:.0%} that can be left out."
             )
-        current.coverage.check(number, angles_from_header=self._angles_from_header)
+        current.coverage.check(
+            number, angles_from_header=self._angles_from_header, period_deg=self._trajectory.period_deg
+        )
         if words := ledger.words(number):
             self._scan.log.warning("Slice %d was reconstructed with irregular spokes: %s.", number + 1, words)
         self._ended.add(number)
@@ -170,7 +172,8 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             self._unplaced = None
             self._check_dwell(readout)
         current.seen[index] = distinguishing(readout)
-        current.coverage.add(index, placed.bearing)
+        if placed.bearing is not None:
+            current.coverage.add(index, placed.bearing)
         data = demodulate(
             readout.data[:, placed.kept],
             self.demodulation_hz,
@@ -180,7 +183,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         k = placed.k
         if placed.oversampling_removed:
             data, k = restore_oversampling(data, k, placed.center - placed.kept.start)
-        return Spoke(data, k, index, current.number, current.geometry)
+        return Spoke(data, k, index, current.number, current.geometry, placed.density)
 
     def _check_dwell(self, first: ismrmrd.Acquisition) -> None:
         shortest_tr_ms = float(self._scan.sequence.tr_ms.min())

@@ -42,6 +42,7 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
 
     def _block(self, frame: int) -> SpokeBlock:
         spokes = sorted(self._open.pop(frame), key=lambda spoke: spoke.index)
+        densities = [spoke.density for spoke in spokes if spoke.density is not None]
         return SpokeBlock(
             data=np.stack([spoke.data for spoke in spokes], axis=1),
             k=np.stack([spoke.k for spoke in spokes]),
@@ -49,4 +50,5 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
             frame=frame,
             slice=spokes[0].slice,
             missing=self._full(frame) - len(spokes),
+            density=np.stack(densities) / np.float32(len(spokes)) if densities else None,
         )

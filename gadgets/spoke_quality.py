@@ -16,6 +16,7 @@ from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spokes.jumps import find_jumps
 from spokestream.gadgets.spokes.outliers import (
     FEWEST_NEIGHBOURS,
+    Earlier,
     SpokeFeatures,
     complex_median,
     find_outliers,
@@ -30,9 +31,11 @@ Samples = NDArray[np.complex64]
 
 BATCH = 8
 """Number of spokes that are judged together."""
-WINDOW = 3 * BATCH
-"""Number of spokes in which they are judged: a batch, the one before it and the one after it."""
-FARTHEST = 4 * WINDOW
+WINDOW = 3
+"""Number of batches among which they are judged: the one before them, their own and the one after them."""
+EARLIER = 3
+"""Number of batches before the window whose good spokes are compared as well."""
+FARTHEST = 4 * WINDOW * BATCH
 """Largest distance in the train of spokes that are compared; farther ones may have another contrast."""
 KINDS = {
     "empty": "with zeros only",
@@ -40,16 +43,21 @@ KINDS = {
     "unlike_neighbours": "unlike their neighbours (in sign, gain or phase, or of another slice)",
 }
 """What is wrong with a spoke, by the name of its count in the ledger."""
+GOOD, (EMPTY, SPIKES, UNLIKE_NEIGHBOURS) = -1, range(len(KINDS))
 
 
 @dataclass
-class _Held:
-    """A spoke in the window."""
+class _Batch:
+    """Successive spokes that are judged together; arrays are (spokes,)."""
 
-    spoke: Spoke
+    spokes: list[Spoke]
     features: SpokeFeatures
-    fault: str = ""
-    """The kind of fault; empty for a good spoke."""
+    indices: NDArray[np.intp]
+    """Indices in the train."""
+    runs: NDArray[np.intp]
+    """The run of each spoke."""
+    faults: NDArray[np.intp]
+    """The kind of each spoke's fault, as its number in `KINDS`, or `GOOD`."""
 
 
 class _Level(NamedTuple):
@@ -85,102 +93,114 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._max_missing = max_missing
         self._runs = runs(scan.sequence)
         self._exponent: int | None = None
+        self._earlier: list[_Batch] = []
         self._waiting: list[Spoke] = []
+        self._features: list[tuple[Samples, NDArray[np.float32]]] = []
+        """Those of the waiting spokes, calculated while their samples are still in the processor's cache."""
         self._begin()
 
     def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
         """Hold back a spoke until later ones have come. At the end of the slice, pass on the rest and report."""
         if isinstance(message, Spoke):
             self._waiting.append(message)
-            if len(self._waiting) == (BATCH if self._window else WINDOW):
-                yield from self._judge(self._take(), last=False)
+            self._features.append(spoke_features(message.data, message.k))
+            if len(self._waiting) == BATCH:
+                self._window.append(self._batch())
+                if len(self._window) == WINDOW:
+                    yield from self._judge(WINDOW - 1)
+                    self._earlier = [*self._earlier, self._window.pop(0)][-EARLIER:]
+                    self._judged = 1
             return
-        yield from self._judge(self._take(), last=True)
+        if self._waiting:
+            self._window.append(self._batch())
+        yield from self._judge(len(self._window))
         self._report(message.slice)
         self._begin()
         yield message
 
     def _begin(self) -> None:
-        self._window: list[_Held] = []
-        self._earlier: list[_Held] = []
-        self._usual_run, self._usual = -1, np.zeros((0, 0), np.float32)
-        self._brightest = 0.0
+        self._window: list[_Batch] = []
         self._judged = 0
+        """Number of batches at the start of the window that are judged."""
+        self._earlier.clear()
+        self._usual_run, self._usual = -1, np.zeros(0, np.float32)
+        self._brightest = 0.0
         self._faults: Counter[str] = Counter()
         self._good = 0
         self._levels: list[_Level] = []
 
-    def _take(self) -> list[_Held]:
-        """The waiting spokes in their scale, with their features."""
-        waiting, self._waiting = self._waiting, []
+    def _batch(self) -> _Batch:
+        """The waiting spokes and their features, in their scale."""
+        spokes, features = self._waiting, SpokeFeatures.stacked(self._features)
+        self._waiting, self._features = [], []
         if self._exponent is None:
-            self._choose_scale(waiting)
+            self._choose_scale(features.peaks.max(1))
         if self._exponent:
-            waiting = [replace(spoke, data=scaled(spoke.data, self._exponent)) for spoke in waiting]
-        return [_Held(spoke, spoke_features(spoke.data, spoke.k)) for spoke in waiting]
+            spokes = [replace(spoke, data=scaled(spoke.data, self._exponent)) for spoke in spokes]
+            features = SpokeFeatures(scaled(features.centre, self._exponent), np.ldexp(features.peaks, self._exponent))
+        indices = np.array([spoke.index for spoke in spokes])
+        faults = np.where(features.peaks.any(1), GOOD, EMPTY)
+        return _Batch(spokes, features, indices, self._runs[indices], faults)
 
-    def _choose_scale(self, spokes: list[Spoke]) -> None:
-        largest = [np.abs(spoke.data).max() for spoke in spokes if spoke.data.any()]
-        if not largest:
+    def _choose_scale(self, largest: NDArray[np.float32]) -> None:
+        """Choose the scale of the whole scan from the largest samples of some spokes, unless all are empty."""
+        if not largest.any():
             return
-        self._exponent = scale_exponent(np.array(largest))
+        self._exponent = scale_exponent(largest[largest > 0])
         if self._exponent:
             self._scan.provenance["scale"] = f"samples times 2^{self._exponent}"
             self._scan.log.info("The samples are multiplied by 2^%d.", self._exponent)
 
-    def _judge(self, new: list[_Held], last: bool) -> Iterator[Spoke]:
-        """Judge the spokes of the window that have enough neighbours after them, and pass the good ones on."""
-        window = self._window = self._window + new
-        begin, end = self._judged, len(window) if last else len(window) - BATCH
-        numbers = np.array([held.spoke.index for held in window])
-        holds = np.array([held.features.peaks.any() for held in window], bool)
-        for run in np.unique(self._runs[numbers[begin:end]]):
-            to_judge = [i for i in range(begin, end) if self._runs[numbers[i]] == run]
-            near = np.abs(numbers - np.median(numbers[to_judge])) <= FARTHEST
-            members = np.flatnonzero((self._runs[numbers] == run) & near & holds)
+    def _judge(self, end: int) -> Iterator[Spoke]:
+        """Judge the batches of the window before number `end`, and pass their good spokes on."""
+        batches = self._window[self._judged : end]
+        if not batches:
+            return
+        first = BATCH * self._judged
+        judged = slice(first, first + sum(len(batch.spokes) for batch in batches))
+        features = SpokeFeatures.joined([batch.features for batch in self._window])
+        indices = np.concatenate([batch.indices for batch in self._window])
+        of_run = np.concatenate([batch.runs for batch in self._window])
+        faults = np.concatenate([batch.faults for batch in self._window])
+        for run in set(of_run[judged].tolist()):
+            to_judge = indices[judged][of_run[judged] == run]
+            near = np.abs(indices - to_judge[len(to_judge) // 2]) <= FARTHEST
+            members = np.flatnonzero((of_run == run) & near & (faults != EMPTY))
             if len(members) >= FEWEST_NEIGHBOURS:
-                self._compare(run, members, begin, end)
-        for held, full in zip(window[begin:end], holds[begin:end], strict=True):
-            held.fault = held.fault if full else "empty"
-        for first in range(begin, end, BATCH):
-            self._keep_level(window[first : min(end, first + BATCH)])
-        for held in window[begin:end]:
-            if held.fault:
-                self._faults[held.fault] += 1
-            else:
-                self._good += 1
-                yield held.spoke
-        before = [held for held in window[: max(0, end - BATCH)] if not held.fault]
-        self._earlier = [*self._earlier, *before][-WINDOW:]
-        self._window = window[max(0, end - BATCH) :]
-        self._judged = min(end, BATCH)
+                faults[members] = self._compare(run, int(indices[members[0]]), features.part(members))
+        for i, batch in enumerate(batches):
+            batch.faults = faults[first + BATCH * i :][: len(batch.spokes)]
+            self._keep_level(batch)
+            for spoke, fault in zip(batch.spokes, batch.faults.tolist(), strict=True):
+                if fault == GOOD:
+                    self._good += 1
+                    yield spoke
+                else:
+                    self._faults[list(KINDS)[fault]] += 1
 
-    def _compare(self, run: int, members: NDArray[np.intp], begin: int, end: int) -> None:
-        first = self._window[members[0]].spoke.index
+    def _compare(self, run: int, first: int, spokes: SpokeFeatures) -> NDArray[np.intp]:
+        """The faults of spokes of one run, the first of which has this index in the train."""
         earlier = None
         if self._usual_run == run:
-            near = [h for h in self._earlier if abs(first - h.spoke.index) <= WINDOW and self._run(h) == run]
-            centre = np.array([held.features.centre for held in near])
-            earlier = SpokeFeatures(centre, self._usual)
-        features = [self._window[i].features for i in members]
-        spokes = SpokeFeatures(np.stack([f.centre for f in features]), np.stack([f.peaks for f in features]))
+            centres = [
+                batch.features.centre[
+                    (batch.faults == GOOD) & (batch.runs == run) & (np.abs(first - batch.indices) <= EARLIER * BATCH)
+                ]
+                for batch in self._earlier
+            ]
+            earlier = Earlier(np.concatenate(centres), self._usual) if centres else None
         found = find_outliers(spokes, earlier, self._brightest)
         self._usual_run, self._usual = run, found.usual
         self._brightest = max(self._brightest, found.size)
-        for i, spike, stranger in zip(members, found.spikes, found.strangers, strict=True):
-            if begin <= i < end:
-                self._window[i].fault = "spikes" if spike else "unlike_neighbours" if stranger else ""
+        return np.where(found.spikes, SPIKES, np.where(found.strangers, UNLIKE_NEIGHBOURS, GOOD))
 
-    def _run(self, held: _Held) -> int:
-        return int(self._runs[held.spoke.index])
-
-    def _keep_level(self, block: list[_Held]) -> None:
-        """Keep the median of the good spokes of a block that lies within one run, for `find_jumps`."""
-        good = [held for held in block if not held.fault]
-        run = {self._run(held) for held in good}
-        if len(good) > BATCH // 2 and len(run) == 1:
-            level = complex_median(np.stack([held.features.centre for held in good]))
-            self._levels.append(_Level(good[0].spoke.index, run.pop(), level))
+    def _keep_level(self, batch: _Batch) -> None:
+        """Keep the median of the good spokes of a batch that lies within one run, for `find_jumps`."""
+        good = batch.faults == GOOD
+        runs = set(batch.runs[good].tolist())
+        if np.count_nonzero(good) > BATCH // 2 and len(runs) == 1:
+            level = complex_median(batch.features.centre[good])
+            self._levels.append(_Level(int(batch.indices[good][0]), runs.pop(), level))
 
     def _report(self, number: int) -> None:
         """Count and warn of what was left out, and of jumps. Raises ScanError if too much was left out."""

@@ -18,7 +18,7 @@ from spokestream.pipelines.files.replay import reconstruct as reconstruct_images
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
 from spokestream.pipelines.files.validity import valid_voxels
 from spokestream.pipelines.selection import select
-from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.pipelines.settings import AUTO
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
@@ -67,13 +67,13 @@ class Maps:
         return xarray.Dataset(variables, attrs=dict(self.provenance))
 
 
-def reconstruct(scan: "str | Path | ScanSource", pipeline: str = DEFAULT_PIPELINE, **settings: Any) -> Maps:
+def reconstruct(scan: "str | Path | ScanSource", pipeline: str = AUTO, **settings: Any) -> Maps:
     """Reconstruct a scan with the chain that the node runs.
 
     Args:
         scan: the path of an ISMRMRD file, of a stream of messages, or of a session's recording; or what `read_scan`
             gave.
-        pipeline: one of `available_pipelines()`.
+        pipeline: one of `available_pipelines()`; `auto` is the one whose maps the sequence encodes.
         settings: settings of the pipeline, as on the command line: `virtual_coils=8`. Maps are given in single
             precision unless `datatype` says otherwise.
 
@@ -138,4 +138,4 @@ def load_dictionary(path: str | Path) -> Dictionary:
 
 def available_pipelines() -> tuple[str, ...]:
     """The names of the pipelines, those of other installed packages included."""
-    return tuple(PIPELINES)
+    return (AUTO, *PIPELINES)

@@ -25,6 +25,7 @@ from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import (
+    AutoSettings,
     NetworkSettings,
     StreamSettings,
     T1FFNetSettings,
@@ -35,6 +36,7 @@ from spokestream.pipelines.settings import (
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = ["PIPELINES", "Pipeline", "add_installed_pipelines", "pipeline", "shared_network", "warm_up"]
@@ -54,6 +56,8 @@ class Pipeline:
     settings: type[StreamSettings]
     build: Callable[[ScanContext, Any], Chain]
     """Composes the chain of a scan, given an instance of the settings."""
+    model: TissueModel | None = None
+    """The tissue model whose maps it gives; None if that is the pipeline's own affair."""
 
 
 PIPELINES: dict[str, Pipeline] = {}
@@ -62,11 +66,15 @@ PIPELINES: dict[str, Pipeline] = {}
 Build = TypeVar("Build", bound=Callable[[ScanContext, Any], Chain])
 
 
-def pipeline(name: str, settings: type[StreamSettings]) -> Callable[[Build], Build]:
-    """Register the decorated function, which composes a chain from these settings, as a pipeline."""
+def pipeline(name: str, settings: type[StreamSettings], model: TissueModel | None = None) -> Callable[[Build], Build]:
+    """Register the decorated function, which composes a chain from these settings, as a pipeline.
+
+    With a tissue model, it serves the scans that name no pipeline and whose sequence encodes the model's parameters. Of
+    several such pipelines, the one that was registered first is taken.
+    """
 
     def register(build: Build) -> Build:
-        PIPELINES[name] = Pipeline(settings, build)
+        PIPELINES[name] = Pipeline(settings, build, model)
         return build
 
     return register
@@ -85,7 +93,7 @@ def add_installed_pipelines() -> None:
         PIPELINES.setdefault(entry.name, offered)
 
 
-@pipeline("mrf_t1ff", T1FFSettings)
+@pipeline("mrf_t1ff", T1FFSettings, WATER_FAT)
 def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching."""
     if settings.dictionary:
@@ -102,7 +110,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
         [
             *_imaging(scan, settings, basis, demodulation_hz),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
-            DictionaryMatching(scan, WATER_FAT, dictionary, source),
+            DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -110,7 +118,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     )
 
 
-@pipeline("mrf_t1ff_net", T1FFNetSettings)
+@pipeline("mrf_t1ff_net", T1FFNetSettings, WATER_FAT)
 def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     """MRF T1-FF: the same maps by a network."""
     return _by_network(scan, settings, check_conjugation=settings.conjugate == "auto")
@@ -137,21 +145,20 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     )
 
 
-@pipeline("mrf_t1t2", T1T2Settings)
+@pipeline("mrf_t1t2", T1T2Settings, RELAXATION)
 def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     """T1 and T2 of gradient-spoiled trains by dictionary matching, each slice checked against the physics."""
-    RELAXATION.check(scan.sequence)
     if settings.dictionary:
         dictionary, source = RELAXATION.load_dictionary(settings.dictionary), settings.dictionary.name
         check_dictionary(scan, RELAXATION, dictionary)
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
-    basis = compressed_basis(scan.sequence, dictionary.atoms[::ATOMS_PER_BASIS])
+    basis = compressed_basis(scan.sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
     scan.provenance["basis"] = f"compressed, {basis.weights.shape[1]} images"
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz=0.0),
-            DictionaryMatching(scan, RELAXATION, dictionary, source),
+            DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis), MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -159,7 +166,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     )
 
 
-@pipeline("mrf_t1t2_net", T1T2NetSettings)
+@pipeline("mrf_t1t2_net", T1T2NetSettings, RELAXATION)
 def mrf_t1t2_net(scan: ScanContext, settings: T1T2NetSettings) -> Chain:
     """T1 and T2 of gradient-spoiled trains by a network; conjugation does not show in their real signals."""
     return _by_network(scan, settings, check_conjugation=False)
@@ -176,7 +183,7 @@ def warm_up(settings: StreamSettings) -> None:
 
     Raises InputError or FileError when it cannot be loaded; a default that is not shipped concerns only the scan.
     """
-    if not isinstance(settings, NetworkSettings):
+    if isinstance(settings, AutoSettings) or not isinstance(settings, NetworkSettings):
         return
     if settings.archive or settings.network or settings.default_network in shipped_networks():
         shared_network(settings)

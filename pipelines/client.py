@@ -13,7 +13,7 @@ import numpy as np
 
 from spokestream.errors import InputError, SpokestreamError
 from spokestream.pipelines import wire
-from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.pipelines.settings import AUTO
 
 __all__ = ["ClientError", "Pace", "Reply", "scanner_pace", "send_scan"]
 
@@ -44,7 +44,7 @@ def send_scan(
     items: Iterable[Any],
     host: str = "localhost",
     port: int = 9002,
-    config: str = DEFAULT_PIPELINE,
+    config: str = AUTO,
     parameters: Mapping[str, Any] | None = None,
     pace: Pace | None = None,
     on_event: Callable[[wire.Event], None] | None = None,

@@ -16,12 +16,17 @@ from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
-__all__ = ["mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2", "mrf_t1t2_net", "reconstruct_for_gadgetron"]
+__all__ = ["auto", "mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2", "mrf_t1t2_net", "reconstruct_for_gadgetron"]
 
 READ_BYTES = 1 << 18
 DRAIN_S = 30.0
 """The module ends if Gadgetron sends nothing for this time after the module's last message."""
 LOG = logging.getLogger("spokestream.external")
+
+
+def auto(connection: Any) -> None:
+    """Reconstruct the scan of a `gadgetron.external.Connection` by the pipeline that its sequence needs."""
+    _run(connection, "auto")
 
 
 def mrf_t1ff(connection: Any) -> None:

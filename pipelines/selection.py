@@ -1,13 +1,14 @@
 """Which pipeline a scan is reconstructed with, and how its chain is built.
 
-A scanner selects a registered name and sets declared parameters, nothing else.
+A scanner selects a registered name and sets declared parameters, nothing else. The name `auto` stands for the first
+pipeline that has the given parameters and gives the maps that the scan's sequence encodes.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from spokestream.errors import InputError
+from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader, parse_xml
@@ -16,8 +17,10 @@ from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.gadgets.scan.main_field import main_field
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
-from spokestream.pipelines.settings import StreamSettings
+from spokestream.pipelines.settings import AUTO, AutoSettings, StreamSettings
 from spokestream.settings import layered, replace_settings
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["Selection", "configure", "select", "start_scan"]
 
@@ -26,12 +29,14 @@ PROVENANCE = ("sequence", "sequence_source", "field_strength")
 
 @dataclass(frozen=True)
 class Selection:
-    """A registered pipeline and its settings."""
+    """A registered pipeline, or `auto`, and its settings."""
 
     name: str
     settings: StreamSettings
     offered: Mapping[str, StreamSettings] = field(repr=False)
     """The operator's settings of every pipeline."""
+    given: frozenset[str] = frozenset()
+    """Names of the settings that were given for this scan."""
 
     def with_parameters(self, parameters: Mapping[str, object], *, trusted: bool = False) -> "Selection":
         """The selection with some settings replaced.
@@ -46,8 +51,35 @@ class Selection:
         """
         values = dict(parameters)
         name = _registered(str(values.pop("config", self.name)))
-        settings = self.settings if name == self.name else self.offered[name]
-        return replace(self, name=name, settings=replace_settings(settings, values, peer=not trusted))
+        same = name == self.name
+        given = (self.given if same else frozenset()) | values.keys()
+        settings = replace_settings(self.settings if same else self.offered[name], values, peer=not trusted)
+        if name == AUTO and not _pipelines_with(given):
+            raise InputError(f"No pipeline has the settings {' and '.join(sorted(given))} together.")
+        return replace(self, name=name, settings=settings, given=given)
+
+    def of_sequence(self, sequence: PulseSequence) -> "Selection":
+        """The selection in which `auto` is replaced by the pipeline for a sequence; other selections are the same.
+
+        Raises InputError if no pipeline with the given settings has maps that the sequence encodes, and ScanError if
+        the named pipeline has others, which names the one that serves the sequence.
+        """
+        if self.name == AUTO:
+            fitting = _encoded_by(sequence, _pipelines_with(self.given))
+            if not fitting:
+                encoded = model_of_sequence(sequence)
+                raise InputError(
+                    f"The sequence '{sequence.name}' encodes {encoded.title}, for which no pipeline has the "
+                    f"setting{'s' if len(self.given) > 1 else ''} {' and '.join(sorted(self.given))}."
+                )
+            values = {name: getattr(self.settings, name) for name in self.given}
+            return replace(self, name=fitting[0], settings=replace(self.offered[fitting[0]], **values))
+        model = PIPELINES[self.name].model
+        if model is not None and (reason := model.refusal(sequence)):
+            others = _encoded_by(sequence, PIPELINES)
+            advice = f" The pipeline {others[0]} can; ask for it, or for {AUTO}." if others else ""
+            raise ScanError(f"The pipeline {self.name} cannot map this scan: {reason}{advice}")
+        return self
 
 
 def configure(*layers: Mapping[str, object]) -> dict[str, StreamSettings]:
@@ -60,10 +92,12 @@ def configure(*layers: Mapping[str, object]) -> dict[str, StreamSettings]:
     Raises InputError for values that are not allowed.
 
     """
-    return {name: layered(pipeline.settings(), *layers) for name, pipeline in PIPELINES.items()}
+    kinds: dict[str, type[StreamSettings]] = {name: pipeline.settings for name, pipeline in PIPELINES.items()}
+    kinds[AUTO] = AutoSettings
+    return {name: layered(kind(), *layers) for name, kind in kinds.items()}
 
 
-def select(text: str, default: str | None = None, settings: Mapping[str, StreamSettings] | None = None) -> Selection:
+def select(text: str, default: str = AUTO, settings: Mapping[str, StreamSettings] | None = None) -> Selection:
     """Read the configuration that a scanner sent: a pipeline's name, or XML with a name and properties.
 
     `<configuration pipeline="mrf_t1ff"><property name="virtual_coils" value="8"/></configuration>`
@@ -80,13 +114,13 @@ def select(text: str, default: str | None = None, settings: Mapping[str, StreamS
     settings = configure() if settings is None else settings
     text = text.strip()
     if not text.startswith("<"):
-        name = _registered(text or default or "")
+        name = _registered(text or default)
         return Selection(name, settings[name], settings)
     root = parse_xml(text, "configuration")
     if root.tag != "configuration":
         raise InputError(f"The configuration's root element is <{root.tag[:64]}>, not <configuration>.")
     properties = {p.get("name", ""): p.get("value", "") for p in root.iter("property")}
-    name = _registered(root.get("pipeline") or default or "")
+    name = _registered(root.get("pipeline") or default)
     return Selection(name, settings[name], settings).with_parameters(properties)
 
 
@@ -101,8 +135,9 @@ def start_scan(selection: Selection, header_xml: str, log: logging.Logger) -> Ch
 
 
 def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Chain:
+    found, main = sequence_from_header(header, selection.settings.sequence), main_field(header)
+    automatic, selection = selection.name == AUTO, selection.of_sequence(found.sequence)
     settings = selection.settings
-    found, main = sequence_from_header(header, settings.sequence), main_field(header)
     scan = ScanContext(
         header,
         found.sequence,
@@ -115,6 +150,8 @@ def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Cha
     scan.provenance["sequence_source"] = found.source
     scan.provenance["field_strength"] = f"{main.tesla:g} T, {main.source}"
     log.info("The sequence is %s (%s), the field %s.", *(scan.provenance[key] for key in PROVENANCE))
+    if automatic:
+        log.info("The sequence takes the pipeline %s.", selection.name)
     for sentence in (*found.warnings, *filter(None, [main.warning])):
         log.warning("%s", sentence)
     return PIPELINES[selection.name].build(scan, settings)
@@ -122,6 +159,21 @@ def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Cha
 
 def _registered(name: str) -> str:
     name = name.strip().removesuffix(".xml")
-    if name not in PIPELINES:
-        raise InputError(f"There is no pipeline '{name[:64]}'; known are {', '.join(sorted(PIPELINES))}.")
+    if name not in (AUTO, *PIPELINES):
+        raise InputError(f"There is no pipeline '{name[:64]}'; known are {', '.join((AUTO, *sorted(PIPELINES)))}.")
     return name
+
+
+def _pipelines_with(given: Collection[str]) -> list[str]:
+    """The pipelines that have all these settings and say for which maps they are."""
+    return [
+        name
+        for name, pipeline in PIPELINES.items()
+        if pipeline.model and {*given} <= pipeline.settings.__dataclass_fields__.keys()
+    ]
+
+
+def _encoded_by(sequence: PulseSequence, names: Collection[str]) -> list[str]:
+    """Those of these pipelines whose maps a sequence encodes."""
+    models = {name: PIPELINES[name].model for name in names}
+    return [name for name, model in models.items() if model and model.refusal(sequence) is None]

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.settings import check_settings, declarations, setting
 
 __all__ = [
-    "DEFAULT_PIPELINE",
+    "AUTO",
     "SETTINGS",
+    "AutoSettings",
     "NetworkSettings",
     "StreamSettings",
     "T1FFNetSettings",
@@ -24,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StreamSettings:
-    """The settings that all MRF T1-FF pipelines share: from readouts to gridded images, and from maps to their images.
+    """The settings that all pipelines share: from readouts to gridded images, and from maps to their images.
 
     This class and those that extend it raise InputError for values that are not allowed.
     """
@@ -68,14 +70,26 @@ class StreamSettings:
 
 
 @dataclass(frozen=True)
-class T1FFSettings(StreamSettings):
+class MatchingSettings(StreamSettings):
+    """The settings that pipelines by dictionary matching share."""
+
+    dictionary: Path | None = setting(
+        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
+    )
+    matcher: str = setting(
+        "exact",
+        meaning="How the dictionary is searched: exact, or clusters with two pools, or the others with one.",
+        choices=MATCHERS,
+        peer=True,
+    )
+
+
+@dataclass(frozen=True)
+class T1FFSettings(MatchingSettings):
     """Settings of the pipeline `mrf_t1ff`: MRF T1-FF by dictionary matching."""
 
     basis: str = setting(
         "compressed", meaning="Temporal images that are gridded.", choices=("compressed", "frames"), peer=True
-    )
-    dictionary: Path | None = setting(
-        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
     )
     demodulation_hz: float = setting(
         200.0,
@@ -123,12 +137,13 @@ class T1T2NetSettings(NetworkSettings):
 
 
 @dataclass(frozen=True)
-class T1T2Settings(StreamSettings):
+class T1T2Settings(MatchingSettings):
     """Settings of the pipeline `mrf_t1t2`: T1 and T2 by dictionary matching."""
 
-    dictionary: Path | None = setting(
-        None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
-    )
+
+@dataclass(frozen=True)
+class AutoSettings(T1FFSettings, T1FFNetSettings, T1T2Settings):
+    """Settings of a scan that does not name its pipeline: those of all pipelines."""
 
 
 SETTINGS: dict[str, type[StreamSettings]] = {
@@ -138,7 +153,8 @@ SETTINGS: dict[str, type[StreamSettings]] = {
     "mrf_t1t2_net": T1T2NetSettings,
 }
 """The settings class of every pipeline, by the name of the pipeline."""
-DEFAULT_PIPELINE = "mrf_t1ff"
+AUTO = "auto"
+"""The name by which a scan asks for the pipeline that its sequence needs, see `spokestream.pipelines.selection`."""
 
 
 def read_site_file(path: Path, *settings: type[Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from spokestream.simulator.scan_files.protocol import Protocol
 
 __all__ = ["SimulationSettings"]
 
-MOST_SPOKES = 65_535
+MOST_SPOKES = MOST_SAMPLES = 65_535
+"""The largest numbers that the header of a readout holds."""
 MOST_BYTES = 2 << 30
 """The largest k-space of one slice, of which several copies are in memory at times."""
 
@@ -45,7 +46,9 @@ class SimulationSettings:
         0.1, meaning="Noise of one frame over its mean signal, per real and imaginary part; 0 is none.", low=0, high=1e6
     )
     sequence: str = setting("t1ff-2d-1400", meaning="Sequence preset, or a TOML or Pulseq file.")
-    arms: str = setting("radial", meaning="Shape of a spoke.", choices=("radial", "spiral"))
+    arms: str = setting(
+        "radial", meaning="Shape of a readout: spokes, arms, or whole images.", choices=("radial", "spiral", "epi")
+    )
     trajectory: str = setting(
         "embedded", meaning="How the file gives the trajectory.", choices=("embedded", "angle", "none")
     )
@@ -91,8 +94,10 @@ class SimulationSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.arms == "spiral" and (self.trajectory != "embedded" or self.center_shift):
-            raise InputError("Spiral arms start at k = 0 and need an embedded trajectory.")
+        if self.arms != "radial" and (self.trajectory != "embedded" or self.center_shift):
+            raise InputError(
+                "Spiral arms and echo-planar images need an embedded trajectory, and their echo cannot be shifted."
+            )
 
     def protocol(self) -> Protocol:
         """The protocol of the scanner. Raises InputError for an unknown or too fast sequence, and for too much data."""
@@ -116,6 +121,11 @@ class SimulationSettings:
             raise InputError(f"Scans do not model the banding of balanced trains, as '{sequence.name}' is.")
         if len(sequence) > MOST_SPOKES:
             raise InputError(f"A scan numbers {MOST_SPOKES} spokes at most; '{sequence.name}' has {len(sequence)}.")
+        if protocol.n_samples > MOST_SAMPLES:
+            raise InputError(
+                f"A readout holds {MOST_SAMPLES} samples at most, and this one would have {protocol.n_samples}; lower "
+                "the matrix or the oversampling."
+            )
         gigabytes = 8 * self.coils * len(sequence) * protocol.n_samples / 2**30
         if gigabytes * 2**30 > MOST_BYTES:
             raise InputError(f"One slice would have {gigabytes:.1f} GB of k-space; lower the matrix or the coils.")

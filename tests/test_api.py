@@ -131,4 +131,4 @@ def test_pipelines_of_other_packages_are_offered(monkeypatch, caplog):
     assert [record.getMessage().split(" of ")[0] for record in caplog.records] == [
         "The pipeline 'broken'", "The pipeline 'wrong'",
     ]  # fmt: skip
-    assert spokestream.available_pipelines() == tuple(PIPELINES)
+    assert spokestream.available_pipelines() == ("auto", *PIPELINES)

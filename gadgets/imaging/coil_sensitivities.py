@@ -13,23 +13,35 @@ from torch import Tensor
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
 from spokestream.gadgets.spokes.scale import scale_exponent, scaled
 
-__all__ = ["CoilCalibration", "sensitivities"]
+__all__ = ["RADIUS", "CoilCalibration", "frames_of_window", "sensitivities"]
 
 RADIUS = 16
 """Half-width of the central k-space that is used, in cycles per field of view."""
-WINDOW_FRAMES = 12
-"""Number of frames in a window: 96 spokes sample a disc of this radius twice as densely as needed."""
+WINDOW_SPOKES = 96
+"""Number of spokes or arms in a window: they sample a disc of this radius twice as densely as needed."""
 POWER_ITERATIONS = 8
 """Number of power iterations. Few suffice, because in tissue one eigenvalue is many times larger than the others."""
 FINENESS = 3
 """Pixels per resolution element of the coarse grid on which eigenvectors are computed before they are interpolated."""
 
 
-class CoilCalibration:
-    """Collects the centre of k-space of one slice, window by window."""
+def frames_of_window(spokes_per_frame: int) -> int:
+    """The number of frames in a window if no single readout covers k-space."""
+    return max(1, WINDOW_SPOKES // spokes_per_frame)
 
-    def __init__(self, grid: RadialGrid) -> None:
+
+class CoilCalibration:
+    """Collects the centre of k-space of one slice, window by window.
+
+    Args:
+        grid: the grid onto which samples are spread.
+        window_frames: number of frames in a window, whose samples must cover the centre of k-space.
+
+    """
+
+    def __init__(self, grid: RadialGrid, window_frames: int) -> None:
         self._grid = grid
+        self._window_frames = window_frames
         half = [min(-(-RADIUS * g // n), g // 2) for n, g in zip(grid.matrix, grid.shape[1:], strict=True)]
         self._centre = tuple(slice(g // 2 - h, g // 2 + h) for g, h in zip(grid.shape[1:], half, strict=True))
         self._windows: dict[int, NDArray[np.complex64]] = {}
@@ -37,7 +49,7 @@ class CoilCalibration:
     def add(self, frame: int, grid: NDArray[np.complex64]) -> None:
         """Add the spread spokes (coils, grid y, grid x) of one frame."""
         centre = grid[:, *self._centre]
-        window = frame // WINDOW_FRAMES
+        window = frame // self._window_frames
         if window in self._windows:
             self._windows[window] += centre
         else:

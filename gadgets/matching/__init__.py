@@ -1,1 +1,1 @@
-"""The mathematics of dictionary matching: exact searches for dictionaries of one and two pools."""
+"""The mathematics of dictionary matching: one file for each matcher, for dictionaries of one and of two pools."""

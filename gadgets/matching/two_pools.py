@@ -21,13 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spokestream.gadgets.matching.mixture import mixture_energy, mixture_fraction, power
 from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["MOST_ECHO_TIMES", "TwoPoolAtoms", "match_two_pools", "mixture_energy", "mixture_fraction"]
+__all__ = ["CHUNK", "MOST_ECHO_TIMES", "TwoPoolAtoms", "inner_products", "match_two_pools", "mix", "reduced"]
 
 SPAN_TOLERANCE = 3e-4
 """Relative amplitude of an atom that may be lost in the basis of the bound; the bound is increased accordingly."""
@@ -107,8 +108,6 @@ def match_two_pools(
         CancelledScanError: if the search was cancelled.
 
     """
-    if not bool(torch.isfinite(torch.view_as_real(y)).all()):
-        raise ValueError("fingerprints must be finite")
     with workers(threads) as pool:
         search = partial(_search, atoms=atoms, sign=cancellation or Cancellation())
         parts = list(pool.map(search, torch.split(y, chunk)))
@@ -118,45 +117,9 @@ def match_two_pools(
     return Match(dict(zip(axes, places, strict=True)), ff, rho, correlation, int(limited.sum()))
 
 
-def mixture_energy(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
-    """The energy that the best non-negative mixture of two atoms explains, with one common phase.
-
-    Args:
-        cw: inner products of the data with the water atom, complex.
-        cf: inner products of the data with the fat atom, complex.
-        ww: squared norm of the water atom.
-        ff: squared norm of the fat atom.
-        wf: real part of the inner product of the two.
-
-    """
-    m11, m22, r = _power(cw), _power(cf), cw.real * cf.real + cw.imag * cf.imag
-    both = _larger_eigenvalue(m11, m22, r, ww, ff, wf)
-    inside = (r - both * wf) * (both * ww - m11) > 0
-    return torch.where(inside, both, torch.maximum(m11 / ww, m22 / ff))
-
-
-def mixture_fraction(cw: Tensor, cf: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
-    """The fat fraction, 0..1, of the mixture that explains most energy; arguments as for `mixture_energy`."""
-    m11, m22, r = _power(cw), _power(cf), cw.real * cf.real + cw.imag * cf.imag
-    both = _larger_eigenvalue(m11, m22, r, ww, ff, wf)
-    water, fat = r - both * wf, both * ww - m11  # the eigenvector
-    alone = (m22 / ff > m11 / ww).to(ww.dtype)
-    return torch.where(water * fat > 0, fat / (water + fat), alone)
-
-
-def _larger_eigenvalue(m11: Tensor, m22: Tensor, r: Tensor, ww: Tensor, ff: Tensor, wf: Tensor) -> Tensor:
-    """The larger generalised eigenvalue of [[m11, r], [r, m22]] over [[ww, wf], [wf, ff]]."""
-    gram = ww * ff - wf * wf
-    half_trace = (m11 * ff + m22 * ww) * 0.5 - r * wf
-    return (half_trace + (half_trace * half_trace - gram * (m11 * m22 - r * r)).clamp_(min=0).sqrt_()) / gram
-
-
 def _search(y: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     sign.check()
-    white = y.to(torch.complex128) / atoms.noise
-    norm = _power(white).sum(-1).sqrt()
-    # the part of the data outside the span of the atoms cannot be matched
-    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(torch.complex128)
+    z, norm = reduced(y, atoms)
     bound = _cell_bound(z.to(torch.complex64), atoms)
     reached, best_cell, limited = _energy_to_beat(z, bound, atoms)
     alive = (bound + atoms.slack >= reached[:, None, None]) & (best_cell | ~limited[:, None, None])
@@ -170,8 +133,22 @@ def _search(y: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor,
     best.scatter_reduce_(0, voxel, energy, "amax")
     winner = energy == best[voxel]
     index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
-    ff, rho = _mix(z, index, atoms)
+    ff, rho, _ = mix(z, index, atoms)
     return index, ff, rho * norm, best.clamp(0, 1).sqrt(), limited
+
+
+def reduced(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
+    """Voxels (voxels, R) of norm 1 in the dimensions of the atoms, complex128, and their norm (voxels,).
+
+    The part of the data outside the span of the atoms cannot be matched and is left out. Raises ValueError if a
+    coefficient is not finite.
+    """
+    if not bool(torch.isfinite(torch.view_as_real(y)).all()):
+        raise ValueError("fingerprints must be finite")
+    white = y.to(torch.complex128) / atoms.noise
+    norm = power(white).sum(-1).sqrt()
+    z = (y / norm.clamp(min=torch.finfo(norm.dtype).tiny)[:, None]) @ atoms.reduction.to(torch.complex128)
+    return z, norm
 
 
 def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
@@ -211,7 +188,7 @@ def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tens
     for water_step, fat_step in ((6, 2), (12, 3), (1, 1)):
         for b in range(len(atoms.water)):
             voxel, deltaf = cells[:, b].nonzero().T
-            cw, cf = _inner(z[voxel], b, deltaf, atoms, water_step, fat_step)
+            cw, cf = inner_products(z[voxel], b, deltaf, atoms, water_step, fat_step)
             energy = mixture_energy(
                 cw[:, None], cf[None],
                 atoms.water_norm[b, ::water_step, None, None].float(), atoms.fat_norm[b, ::fat_step, None].float(),
@@ -236,7 +213,7 @@ def _limited(cells: Tensor) -> Tensor:
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
     """Voxel, energy and grid index of every pair of atoms that can be the best in these rows (voxel, deltaf)."""
     voxel, deltaf = rows.T
-    w, f, row = _pairs_that_reach(reached[voxel], *_inner(z[voxel], b, deltaf, atoms), b, atoms)
+    w, f, row = _pairs_that_reach(reached[voxel], *inner_products(z[voxel], b, deltaf, atoms), b, atoms)
     voxel, deltaf = voxel[row], deltaf[row]
     demodulated = _demodulated(z[voxel], deltaf, atoms)
     energy = mixture_energy(
@@ -254,18 +231,18 @@ def _pairs_that_reach(t: Tensor, cw: Tensor, cf: Tensor, b: int, atoms: TwoPoolA
     positive. Most of the time is spent here, so that there is no square root and no division.
     """
     norm_w, norm_f, overlap = (x[b].float() for x in (atoms.water_norm, atoms.fat_norm, atoms.overlap))
-    less_w = (torch.outer(norm_w, t) - _power(cw)).clamp_(min=0)
+    less_w = (torch.outer(norm_w, t) - power(cw)).clamp_(min=0)
     real, imag = cw.real.contiguous(), cw.imag.contiguous()  # strided arrays take twice the time
     found = []
     for f, y in enumerate(cf):
-        less_f = (t * norm_f[f] - _power(y)).clamp_(min=0)
+        less_f = (t * norm_f[f] - power(y)).clamp_(min=0)
         mixed = torch.outer(-overlap[:, f], t).addcmul_(real, y.real).addcmul_(imag, y.imag).clamp_(min=0)
         w, row = (mixed.square_() >= less_w * less_f).nonzero().T
         found.append(torch.stack([w, torch.full_like(w, f), row]))
     return torch.cat(found, 1)
 
 
-def _inner(
+def inner_products(
     z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, water_step: int = 1, fat_step: int = 1
 ) -> tuple[Tensor, Tensor]:
     """<D w, y> (T1w, rows) and <D f, y> (T1f, rows) at each row's off-resonance, in single precision."""
@@ -279,8 +256,8 @@ def _demodulated(z: Tensor, deltaf: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     return z * atoms.demodulation[deltaf][:, atoms.group]
 
 
-def _mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
-    """The fat fraction and the complex proton density of the chosen combinations."""
+def mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
+    """Fat fraction, complex proton density and energy (voxels,) of the combinations with these numbers on the grid."""
     n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
     f, w = index % n_fat, index // n_fat % n_water
     deltaf, b = index // (n_fat * n_water) % n_deltaf, index // (n_fat * n_water * n_deltaf)
@@ -289,16 +266,13 @@ def _mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]
     cw, cf = (water * demodulated).sum(-1), (fat.conj() * demodulated).sum(-1)
     ff = mixture_fraction(cw, cf, atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f])
     model = (1 - ff)[:, None] * water + ff[:, None] * fat
-    return ff, (model.conj() * demodulated).sum(-1) / _power(model).sum(-1)
-
-
-def _power(x: Tensor) -> Tensor:
-    return x.real.square() + x.imag.square()
+    found, norm = (model.conj() * demodulated).sum(-1), power(model).sum(-1)
+    return ff, found / norm, power(found) / norm
 
 
 def _real_span(vectors: Tensor, tolerance: float) -> Tensor:
     """Complex vectors (d, R), orthonormal in Re<.,.>, whose real span contains all `vectors` to a tolerance."""
-    unit = vectors / _power(vectors).sum(-1).sqrt()[:, None]
+    unit = vectors / power(vectors).sum(-1).sqrt()[:, None]
     u, s, vh = torch.linalg.svd(torch.cat([unit.real, unit.imag], 1), full_matrices=False)
     held = (u * s).square().cumsum(1)
     missed = (held[:, -1:] - held).clamp(min=0).sqrt().amax(0)  # largest amplitude that is lost, for each rank

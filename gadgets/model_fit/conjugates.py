@@ -12,13 +12,13 @@ from torch import Tensor
 
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
-__all__ = ["FEWEST_VOXELS", "are_conjugates", "mirrored", "tissue_examples"]
+__all__ = ["FEWEST_VOXELS", "are_conjugates", "mirrored", "some_fingerprints", "tissue_examples"]
 
 EXAMPLES = 4096
 """Number of tissues among which each voxel is searched; they are evenly spread over the ranges of the parameters."""
 CHUNK = 1024
 """Number of tissues that are computed together, so that their derivatives take little memory."""
-MOST_VOXELS = 256
+MOST_VOXELS = 128
 """Number of voxels that are compared, evenly spread over the foreground."""
 FEWEST_VOXELS = 64
 """Least number of voxels that decide."""
@@ -36,15 +36,25 @@ def tissue_examples(closed_form: ClosedForm) -> Tensor:
     return _unit(torch.cat([closed_form.at(*chunk)[0] for chunk in chunks]))
 
 
-def are_conjugates(fingerprints: NDArray[np.complex64], examples: Tensor) -> bool:
+def some_fingerprints(images: NDArray[np.complex64], foreground: NDArray[np.bool_]) -> Tensor:
+    """The fingerprints (voxels, K) of some voxels of a foreground (y, x), evenly spread; images (K, y, x)."""
+    voxels = np.flatnonzero(foreground)
+    some = voxels[np.linspace(0, len(voxels) - 1, min(MOST_VOXELS, len(voxels))).astype(int)]
+    return torch.from_numpy(np.ascontiguousarray(images.reshape(len(images), -1)[:, some].T))
+
+
+def are_conjugates(fingerprints: Tensor, examples: Tensor) -> bool:
     """Whether the examples explain the conjugates of the fingerprints (voxels, K), over their noise, clearly better."""
-    some = fingerprints[np.linspace(0, len(fingerprints) - 1, min(MOST_VOXELS, len(fingerprints))).astype(int)]
-    measured = _unit(torch.from_numpy(np.ascontiguousarray(some, np.complex64)))
+    measured = _unit(fingerprints)
+    # both correlations consist of the same four products of real and imaginary parts
+    real_real, imag_imag = measured.real @ examples.real.T, measured.imag @ examples.imag.T
+    imag_real, real_imag = measured.imag @ examples.real.T, measured.real @ examples.imag.T
 
-    def residual(of: Tensor) -> float:
-        return float(1 - (of @ examples.mH).abs().square().amax(1).mean())
+    def residual(sign: int) -> float:
+        squared = (real_real + sign * imag_imag).square_() + (imag_real - sign * real_imag).square_()
+        return float(1 - squared.amax(1).mean())
 
-    return residual(measured) > LEAST_RATIO * residual(measured.conj())
+    return residual(1) > LEAST_RATIO * residual(-1)
 
 
 def mirrored(images: NDArray[Any]) -> NDArray[Any]:

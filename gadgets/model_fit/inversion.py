@@ -67,7 +67,7 @@ def inversion_efficiency(
 def _fitted(y: Tensor, parameters: list[Tensor], closed_form: ClosedForm) -> float:
     efficiency, n = EXPECTED, len(parameters)
     for _ in range(ROUNDS):
-        signal, derivatives = closed_form.at(*parameters, efficiency=efficiency)
+        signal, derivatives = closed_form.at(*parameters, efficiency=efficiency, by_efficiency=True)
         _, residual, tangents = fit_and_residual(y, signal, derivatives)
         by_maps, by_pulse = tangents[:, :n], tangents[:, n]
         by_maps = by_maps / by_maps.norm(dim=-1, keepdim=True).clamp_min(1e-30)

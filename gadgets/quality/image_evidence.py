@@ -2,18 +2,19 @@
 
 The spectrum of the image of a slice is known in three places, whatever the patient looks like. It is strongest at
 k = 0, because tissue is large and bright. It has samples up to the resolution of the image. And it has none in the
-corners, because spokes end on a circle. If spokes are placed wrongly in k-space, one of the three is no longer true.
+corners, because spokes and arms end on a circle; the corners of echo-planar images are not judged. If readouts are
+placed wrongly in k-space, one of the three is no longer true.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
+import scipy.fft
 from numpy.typing import NDArray
 
 from spokestream.gadgets.messages import Complex, Mask
 
-__all__ = ["ImageEvidence", "image_evidence", "leading_image"]
+__all__ = ["CORNERS", "ImageEvidence", "image_evidence", "leading_image"]
 
 CORNERS = 1.1
 """Radius in k-space, over that of the resolution, beyond which spokes have no samples."""
@@ -51,7 +52,7 @@ def image_evidence(images: Complex, foreground: Mask) -> ImageEvidence:
     image = leading_image(images)
     signal = np.abs(image)
     background = float(np.median(signal[~foreground])) if not foreground.all() else 0.0
-    power = np.fft.fftshift(np.abs(np.fft.fft2(image)) ** 2)
+    power = np.fft.fftshift(np.abs(scipy.fft.fft2(image)) ** 2)
     ny, nx = power.shape
     ky, kx = np.arange(ny)[:, None] - ny // 2, np.arange(nx) - nx // 2
     radius = np.hypot(ky / (ny / 2), kx / (nx / 2))
@@ -72,11 +73,12 @@ def leading_image(images: Complex) -> NDArray[np.complex64]:
 
     This is one step of a power iteration towards the first singular vector, in which noise is averaged.
     """
-    flat = torch.from_numpy(images).flatten(1)
-    brightest = flat[flat.abs().square().sum(1).argmax()]
-    weights = flat.conj() @ brightest
-    weights = weights / torch.linalg.vector_norm(weights).clamp_min(1e-30)
-    return np.asarray((weights @ flat).reshape(images.shape[1:]).numpy())
+    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    parts = flat.view(np.float32)
+    brightest = flat[np.einsum("kx,kx->k", parts, parts).argmax()]
+    weights = (flat @ brightest.conj()).conj()
+    weights /= max(np.linalg.norm(weights), np.float32(1e-30))
+    return np.asarray((weights @ flat).reshape(images.shape[1:]))
 
 
 def _mean(power: NDArray[np.floating], where: Mask) -> float:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 
-__all__ = ["DamagedSpokeError", "check_line", "step_of"]
+__all__ = ["DamagedSpokeError", "check_line", "is_line", "step_of"]
 
 MOST_OFF_LINE = 2
 """Samples by which a sample may always be away from the line."""
@@ -15,9 +15,23 @@ OFF_LINE = 1 / 40
 """Largest distance of a sample from its place on a straight, evenly sampled line through k = 0, relative to the length
 of the spoke. Delays and eddy currents of gradients give at most a few samples."""
 
+ON_LINE = 0.75
+"""Fraction of the samples that lie on the line of a straight spoke if a few of its coordinates are damaged."""
+
 
 class DamagedSpokeError(ScanError):
     """The positions of this spoke cannot be right, so that it must be left out."""
+
+
+def is_line(k: NDArray[np.float64]) -> bool:
+    """Whether most samples (samples, 2) lie evenly on a straight line, or too few are finite to tell."""
+    finite = np.asarray(np.isfinite(k).all(axis=1))
+    if len(k) < 3 or finite.sum() < ON_LINE * len(k) or not k[finite].any():
+        return True
+    step = np.nanmedian(np.diff(np.where(finite[:, None], k, np.nan), axis=0), axis=0)
+    start = k[finite] - np.outer(np.flatnonzero(finite), step)
+    off = np.abs(start - np.median(start, axis=0)).max(1)
+    return bool(np.mean(off <= max(MOST_OFF_LINE, OFF_LINE * len(k)) * math.hypot(step[0], step[1])) > ON_LINE)
 
 
 def step_of(k: NDArray[np.float64], index: int) -> NDArray[np.float64]:
@@ -42,6 +56,6 @@ def check_line(k: NDArray[np.float64], step: NDArray[np.float64], center: int, i
     if off > max(MOST_OFF_LINE, OFF_LINE * n_samples):
         raise DamagedSpokeError(
             f"The embedded trajectory of spoke {index} is no evenly sampled straight line through k = 0: a sample is "
-            f"{off:.0f} samples away from it (the header's trajectory is '{name or 'unknown'}'); this pipeline "
-            "reconstructs radial spokes."
+            f"{off:.0f} samples away from it (the header's trajectory is '{name or 'unknown'}'); the lines of an image "
+            "must come together, as one readout."
         )

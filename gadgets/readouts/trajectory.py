@@ -1,4 +1,4 @@
-"""The positions of a spoke's samples in k-space: embedded in the readout, or computed from an angle."""
+"""The positions of a readout's samples in k-space: embedded in the readout, or computed from the angle of a spoke."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
+from spokestream.gadgets.readouts.arms import ArmTrajectory
 from spokestream.gadgets.readouts.flags import REVERSED
+from spokestream.gadgets.readouts.placed_readout import (
+    ASYMMETRIC,
+    MOST_ASYMMETRIC,
+    MOST_OFF_CENTER,
+    PlacedReadout,
+)
 from spokestream.gadgets.readouts.sampling import (
     ReadoutSampling,
     covered_fraction,
@@ -17,41 +24,20 @@ from spokestream.gadgets.readouts.sampling import (
     sample_at_center,
     sampling_of,
 )
-from spokestream.gadgets.readouts.straight_line import DamagedSpokeError, check_line, step_of
+from spokestream.gadgets.readouts.straight_line import DamagedSpokeError, check_line, is_line, step_of
 from spokestream.gadgets.readouts.third_column import ThirdColumn
 from spokestream.gadgets.readouts.trajectory_units import documented_extent, find_unit, spacing_of, units_of
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
 
-__all__ = ["PlacedSpoke", "SpokeTrajectory"]
+__all__ = ["ReadoutTrajectory"]
 
 RADIAL = ("radial", "goldenangle", "other")
 """Names of radial trajectories in an ISMRMRD header; "other" is accepted because embedded positions define it."""
 NOTABLE_SAMPLES = 0.5
 """Difference between embedded and computed positions, in samples, above which a warning is given."""
-MOST_OFF_CENTER = 2
-"""Samples between `center_sample` and k = 0 of the embedded trajectory above which the trajectory is believed."""
-ASYMMETRIC, MOST_ASYMMETRIC = 0.75, 0.6
-"""Samples on the shorter side of k = 0 over those on the longer side, below which a warning is given, and below which
-a scan is refused. In simulated thighs, errors of FF and of water T1 grow by 15 % at 0.75 and by 27 % at 0.5."""
 SAME_SPACING = 0.1
 """Largest relative difference between the spacing of a spoke and that of the scan."""
-
-
-@dataclass(frozen=True)
-class PlacedSpoke:
-    """The positions of a spoke, and the samples to which they belong."""
-
-    k: NDArray[np.float32]
-    """(kept samples, 2): kx, ky in cycles per field of view."""
-    kept: slice
-    """The samples of the readout that are used."""
-    center: int
-    """Index of the sample at k = 0 in the readout."""
-    bearing: float
-    """Angle of the spoke in radians."""
-    oversampling_removed: bool
-    """Whether the samples must be interpolated; see `restore_oversampling`."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +51,10 @@ class _Reference:
     """Whether `center_sample` is right."""
 
 
-class SpokeTrajectory:
-    """Gives the positions of every spoke of a scan, and records once where they come from.
+class ReadoutTrajectory:
+    """Gives the positions of every readout of a scan, and records once where they come from.
+
+    The first embedded trajectory decides whether the readouts are straight spokes or have another shape.
 
     Args:
         scan: the scan.
@@ -79,23 +67,32 @@ class SpokeTrajectory:
         self._scan = scan
         self._source = source
         self._reference: _Reference | None = None
+        self._arms: ArmTrajectory | None = None
+        """The trajectory of readouts that are no straight spokes; None if they are."""
         self._golden = {1, -1}
         """Directions, relative to golden angles, that all embedded spokes have had."""
         self._third = ThirdColumn()
         self._completed = False
 
-    def of(self, readout: ismrmrd.Acquisition, index: int) -> PlacedSpoke:
+    @property
+    def period_deg(self) -> float:
+        """The angle after which a readout covers the same part of k-space again."""
+        return self._arms.period_deg if self._arms else 180.0
+
+    def of(self, readout: ismrmrd.Acquisition, index: int) -> PlacedReadout:
         """The positions of a readout's samples.
 
         Args:
             readout: the readout.
             index: its index in the train.
 
-        Raises DamagedSpokeError for positions that this spoke cannot have, and ScanError for a scan that is not radial,
-        has an unknown unit, or contradicts itself.
+        Raises DamagedSpokeError for positions that this readout cannot have, and ScanError for a scan that cannot be
+        reconstructed, has an unknown unit, or contradicts itself.
 
         """
         raw = readout.traj if self._source == "auto" and readout.trajectory_dimensions in (2, 3) else None
+        if self._arms is not None:
+            return self._arms.of(raw, readout, index)
         if raw is not None and self._reference is not None and not raw[:, :2].any():
             raw = None  # the room for a trajectory was not filled
         if self._reference is None:
@@ -108,8 +105,12 @@ class SpokeTrajectory:
             return self._complete(readout, index, self._reference)
         return self._embedded(raw, readout, index, self._reference)
 
-    def _first(self, readout: ismrmrd.Acquisition, index: int, raw: NDArray[np.float32] | None) -> PlacedSpoke:
+    def _first(self, readout: ismrmrd.Acquisition, index: int, raw: NDArray[np.float32] | None) -> PlacedReadout:
         header = self._scan.header
+        if raw is not None and not is_line(raw[:, :2].astype(np.float64)):
+            arms = ArmTrajectory(self._scan, raw, readout, index)
+            placed, self._arms = arms.of(raw, readout, index), arms
+            return placed
         if raw is None:
             if self._source == "auto" and header.trajectory not in RADIAL:
                 raise ScanError(
@@ -186,7 +187,7 @@ class SpokeTrajectory:
 
     def _embedded(
         self, raw: NDArray[np.float32], readout: ismrmrd.Acquisition, index: int, reference: _Reference
-    ) -> PlacedSpoke:
+    ) -> PlacedReadout:
         assert reference.factors is not None
         k = raw[:, :2].astype(np.float64) * reference.factors
         line = step_of(k, index)
@@ -212,7 +213,7 @@ class SpokeTrajectory:
 
     def _computed(
         self, readout: ismrmrd.Acquisition, index: int, reference: _Reference, direction: int = 1
-    ) -> PlacedSpoke:
+    ) -> PlacedReadout:
         sampling, center = reference.sampling, int(readout.center_sample)
         mirrored = sampling.n_samples - 1 - sampling.center if readout.flags & REVERSED else sampling.center
         if not reference.center_known:
@@ -240,16 +241,16 @@ class SpokeTrajectory:
         fov = self._scan.header.recon_fov_mm
         return np.array([1.0, fov[1] / fov[0]])
 
-    def _placed(self, k: NDArray[np.float64], center: int, bearing: float, reference: _Reference) -> PlacedSpoke:
+    def _placed(self, k: NDArray[np.float64], center: int, bearing: float, reference: _Reference) -> PlacedReadout:
         sampling = reference.sampling
         kept = sampling.kept
         if center != sampling.center and kept != slice(0, sampling.n_samples):
             kept = replace(sampling, center=center).with_spacing(sampling.spacing, self._scan.header).kept
             if kept.stop - kept.start != sampling.kept.stop - sampling.kept.start:
                 raise DamagedSpokeError(f"k = 0 lies at sample {center} of a spoke and at {sampling.center} of others.")
-        return PlacedSpoke(k[kept].astype(np.float32), kept, center, bearing, sampling.oversampling_removed)
+        return PlacedReadout(k[kept].astype(np.float32), kept, center, bearing, sampling.oversampling_removed)
 
-    def _complete(self, readout: ismrmrd.Acquisition, index: int, reference: _Reference) -> PlacedSpoke:
+    def _complete(self, readout: ismrmrd.Acquisition, index: int, reference: _Reference) -> PlacedReadout:
         """A spoke without trajectory among embedded ones: computed, if those follow the golden angle."""
         if len(self._golden) != 1:
             raise DamagedSpokeError(f"Spoke {index} has no trajectory, and the others do not follow the golden angle.")
@@ -270,7 +271,7 @@ class SpokeTrajectory:
                 "has a trajectory of another direction."
             )
 
-    def _describe(self, placed: PlacedSpoke, reference: _Reference, index: int) -> None:
+    def _describe(self, placed: PlacedReadout, reference: _Reference, index: int) -> None:
         log, header = self._scan.log, self._scan.header
         embedded = reference.factors is not None
         computed = {"angle": "angle in user_float[0]"}.get(self._source, "golden angle from the spoke's index")

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from spokestream.errors import ScanError
 from spokestream.gadgets.scan.header import ScanHeader
 
-__all__ = ["documented_extent", "find_unit", "spacing_of", "units_of"]
+__all__ = ["documented_extent", "find_unit", "spacing_of", "unit_of_extent", "units_of"]
 
 Factors = NDArray[np.float64]
 
@@ -75,6 +75,27 @@ def documented_extent(header: ScanHeader, extent: float) -> tuple[str, Factors] 
         if abs(extent / edge - 1) < DOCUMENTED_TOLERANCE:
             return name, units[name]
     return None
+
+
+def unit_of_extent(header: ScanHeader, k: NDArray[np.float64]) -> tuple[str, Factors]:
+    """The unit in which coordinates k (samples, 2) end at the circle, or at the square, of the recon k-space.
+
+    Raises ScanError if there is none. Units of our own files come first.
+    """
+    edge, found = np.array(header.recon_matrix[:2]) / 2, []
+    for name, factors in units_of(header).items():
+        relative = np.abs(k) * factors / edge
+        error = min(abs(np.log(relative.max())), abs(np.log(np.hypot(*relative.T).max())))
+        if error < (DOCUMENTED_TOLERANCE if name in DOCUMENTED else TOLERANCE):
+            found.append((name not in DOCUMENTED, float(error), name, factors))
+    if not found:
+        ends = ", ".join(f"{(edge / factors).max():.4g} in {name}" for name, factors in units_of(header).items())
+        raise ScanError(
+            f"The embedded trajectory reaches {np.hypot(*k.T).max():.4g}, which fits none of the known units; the edge "
+            f"of the recon matrix is {ends}."
+        )
+    _, _, name, factors = min(found, key=lambda candidate: candidate[:2])
+    return name, factors
 
 
 def spacing_of(header: ScanHeader, step: NDArray[np.float64]) -> float:

@@ -1,5 +1,6 @@
 """Outliers: spokes that differ from their neighbours in the train by more than tissue can change between them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,13 +8,13 @@ from numpy.typing import NDArray
 
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
-__all__ = ["FEWEST_NEIGHBOURS", "Outliers", "SpokeFeatures", "find_outliers", "runs", "spoke_features"]
+__all__ = ["FEWEST_NEIGHBOURS", "Earlier", "Outliers", "SpokeFeatures", "find_outliers", "runs", "spoke_features"]
 
 FEWEST_NEIGHBOURS = 8
 """Least number of spokes among which outliers are searched."""
 SPIKE_FACTOR = 20
 """Least ratio of a spike to the median of the neighbours' largest samples at the same place of the readout. It was at
-most 7 in simulated scans without spikes (thigh, calf, pelvis, shoulder and abdomen; 4 to 34 coils)."""
+most 4.4 in simulated scans without spikes (thigh, calf, pelvis, shoulder and abdomen; 4 to 34 coils)."""
 SPIKE_SIZE = 0.05
 """Least size of a spike relative to the largest samples of its neighbours. A smaller one changes no map visibly."""
 LARGEST_CHANGE = 0.6
@@ -28,17 +29,34 @@ EARLIER_PEAKS = 3
 """Largest growth of the neighbours' largest samples since the earlier spokes that is taken as signal."""
 CONTRAST_STEP = 0.2
 """Relative step of the flip angle above which the signal may jump."""
+LONGEST_TR_MS = 80.0
+"""Repetition time above which the signals of two excitations are not compared. The magnetisation of most tissues then
+recovers by a tenth or more between them, and passes through zero within a few excitations."""
 BIN_SAMPLES = 16
 """Samples of a readout whose largest one is compared with the neighbours' largest one."""
 
 
 class SpokeFeatures(NamedTuple):
-    """The few numbers of a spoke that are compared; those of several spokes have a first axis of spokes."""
+    """The few numbers of spokes that are compared."""
 
     centre: NDArray[np.complex64]
-    """(coils,) samples nearest to k = 0."""
+    """(spokes, coils) samples nearest to k = 0."""
     peaks: NDArray[np.float32]
-    """(coils, bins) largest real or imaginary part in each piece of the readout."""
+    """(spokes, bins) largest real or imaginary part of all coils in each piece of the readout."""
+
+    @classmethod
+    def stacked(cls, spokes: Sequence[tuple[NDArray[np.complex64], NDArray[np.float32]]]) -> "SpokeFeatures":
+        """The features of several spokes, each (coils,) and (bins,), as one."""
+        return cls(np.array([centre for centre, _ in spokes]), np.array([peaks for _, peaks in spokes]))
+
+    @classmethod
+    def joined(cls, parts: Sequence["SpokeFeatures"]) -> "SpokeFeatures":
+        """The parts one after another, as one."""
+        return cls(np.concatenate([part.centre for part in parts]), np.concatenate([part.peaks for part in parts]))
+
+    def part(self, which: NDArray[np.intp]) -> "SpokeFeatures":
+        """The features of some of the spokes."""
+        return SpokeFeatures(self.centre[which], self.peaks[which])
 
 
 class Outliers(NamedTuple):
@@ -49,57 +67,90 @@ class Outliers(NamedTuple):
     strangers: NDArray[np.bool_]
     """The samples at k = 0 do not continue those of the neighbours."""
     usual: NDArray[np.float32]
-    """(coils, bins) the usual peaks of these spokes, for those that follow."""
+    """(bins,) the usual peaks of these spokes, for those that follow."""
     size: float
     """The usual size of the samples at k = 0."""
 
 
-def spoke_features(data: NDArray[np.complex64], k: NDArray[np.float32]) -> SpokeFeatures:
-    """The features of a spoke: data (coils, samples), k (samples, 2) in cycles per field of view."""
-    parts = np.abs(np.ascontiguousarray(data).view(np.float32))
-    bins = np.arange(0, parts.shape[1], 2 * BIN_SAMPLES)
-    nearest = int(np.einsum("sp,sp->s", k, k).argmin())
-    return SpokeFeatures(data[:, nearest], np.maximum.reduceat(parts, bins, axis=1))
+class Earlier(NamedTuple):
+    """Good spokes just before those that are compared."""
+
+    centre: NDArray[np.complex64]
+    """(spokes, coils) samples nearest to k = 0."""
+    usual: NDArray[np.float32]
+    """(bins,) the usual peaks there."""
+
+
+def spoke_features(
+    data: NDArray[np.complex64], k: NDArray[np.float32]
+) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    """The features of one spoke, (coils,) and (bins,): data (coils, samples), k (samples, 2) in cycles per FOV."""
+    nearest = int(np.abs(k.view(np.complex64)[:, 0]).argmin())
+    parts = data.view(np.float32)
+    largest = np.maximum(parts.max(0), -parts.min(0))  # of all coils: per coil, this takes several times as long
+    return data[:, nearest], np.maximum.reduceat(largest, np.arange(0, len(largest), 2 * BIN_SAMPLES))
 
 
 def runs(sequence: PulseSequence) -> NDArray[np.intp]:
     """The number of the run (spokes,) to which each spoke belongs. Within a run, the signal changes gradually.
 
-    A run ends where the echo time changes or the flip angle jumps.
+    A run ends where the echo time changes, the flip angle jumps, or the repetition time is long.
     """
     flip, te = sequence.flip_angle_deg, sequence.te_ms
     largest = np.maximum(flip[1:], flip[:-1])
     ends = (np.diff(te) != 0) | (np.abs(np.diff(flip)) > CONTRAST_STEP * largest)
+    ends |= sequence.tr_ms[:-1] > LONGEST_TR_MS
     return np.concatenate([[0], np.cumsum(ends)])
 
 
-def find_outliers(spokes: SpokeFeatures, earlier: SpokeFeatures | None = None, brightest: float = 0.0) -> Outliers:
+def find_outliers(spokes: SpokeFeatures, earlier: Earlier | None = None, brightest: float = 0.0) -> Outliers:
     """Compare neighbouring spokes of one run.
 
     Args:
-        spokes: the features of all spokes, stacked along a first axis.
+        spokes: the features of the spokes.
+        earlier: good spokes just before them in the same run, as many at most. With them, good spokes are the majority
+            even if most neighbours are faulty.
         brightest: the usual size of the samples at k = 0 where the slice was brightest so far.
-        earlier: the samples at k = 0 of good spokes just before them in the same run, as many at most, and the usual
-            peaks (coils, bins) there. With them, good spokes are the majority even if most neighbours are faulty.
 
     """
-    centre = spokes.centre
-    # this is much faster than np.median
-    usual = np.partition(spokes.peaks, len(spokes.peaks) // 2, axis=0)[len(spokes.peaks) // 2]
+    centre, half = spokes.centre, len(spokes.peaks) // 2
+    usual = np.sort(spokes.peaks, axis=0)[half]
     largest_usual = usual.max()
-    size, change = _change(centre, FAINT * brightest)
-    largest = max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * float(_median(change)))
+    of_run = _Change.of(centre, FAINT * brightest)
+    typical = float(_median(of_run.relative))
+    change, largest = of_run.relative, max(LARGEST_CHANGE, LARGEST_CHANGE_FACTOR * typical)
+    if (change > largest).any():
+        steady = _Change.of(_without_trend(centre, len(centre)), FAINT * brightest).relative
+        if float(_median(steady)) < typical and (steady > largest).sum() < (change > largest).sum():
+            change = steady  # the signal itself changes from one end of the window to the other
     if earlier is not None and len(earlier.centre):
-        usual = np.minimum(usual, EARLIER_PEAKS * earlier.peaks)
-        away = np.linalg.norm(complex_median(centre) - complex_median(earlier.centre)) / size
-        if max(float(away), 2 * float(_median(change))) > LARGEST_CHANGE:
+        usual = np.minimum(usual, EARLIER_PEAKS * earlier.usual)
+        away = _norms(of_run.median - complex_median(earlier.centre)) / of_run.size
+        if max(float(away), 2 * typical) > LARGEST_CHANGE:
             both = _without_trend(np.concatenate([earlier.centre, centre]), len(earlier.centre))
-            _, change_of_all = _change(both, FAINT * brightest)
+            change_of_all = _Change.of(both, FAINT * brightest).relative
             # if the signal itself changes that fast, there are not enough spokes that agree
             if np.percentile(change_of_all, 25) < LARGEST_CHANGE / LARGEST_CHANGE_FACTOR:
                 change, largest = change_of_all[-len(centre) :], LARGEST_CHANGE
-    spikes = (spokes.peaks > SPIKE_FACTOR * usual) & (spokes.peaks > SPIKE_SIZE * largest_usual)
-    return Outliers(spikes.any((1, 2)), change > largest, usual, size)
+    spikes = spokes.peaks > np.maximum(SPIKE_FACTOR * usual, SPIKE_SIZE * largest_usual)
+    return Outliers(spikes.any(1), change > largest, usual, of_run.size)
+
+
+class _Change(NamedTuple):
+    """How the samples at k = 0 vary from spoke to spoke."""
+
+    size: float
+    """Their usual size."""
+    median: NDArray[np.complex64]
+    """(coils,)"""
+    relative: NDArray[np.float32]
+    """(spokes,) the change of each spoke from the median, relative to the size."""
+
+    @classmethod
+    def of(cls, centre: NDArray[np.complex64], least: float) -> "_Change":
+        """The change of samples (spokes, coils), whose size is taken to be `least` at least."""
+        size, median = max(float(_median(_norms(centre))), least, 1e-30), complex_median(centre)
+        return cls(size, median, _norms(centre - median) / size)
 
 
 def _without_trend(centre: NDArray[np.complex64], n_earlier: int) -> NDArray[np.complex64]:
@@ -111,20 +162,19 @@ def _without_trend(centre: NDArray[np.complex64], n_earlier: int) -> NDArray[np.
     return np.asarray(centre - slope * np.arange(len(centre))[:, None], np.complex64)
 
 
-def _change(centre: NDArray[np.complex64], least: float) -> tuple[float, NDArray[np.float32]]:
-    """The usual size of the samples at k = 0, and the change (spokes,) of each from their median, relative to it."""
-    size = max(float(_median(np.linalg.norm(centre, axis=1))), least, 1e-30)
-    return size, np.linalg.norm(centre - complex_median(centre), axis=1) / size
-
-
 def complex_median(values: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """The median over the first axis, of real and imaginary parts separately."""
     parts = np.ascontiguousarray(values, np.complex64).view(np.float32)
     return np.ascontiguousarray(_median(parts)).view(np.complex64)
 
 
+def _norms(values: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """The norms over the last axis."""
+    parts = np.ascontiguousarray(values).view(np.float32)
+    return np.asarray(np.sqrt(np.einsum("...c,...c->...", parts, parts)))
+
+
 def _median(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The median over the first axis. For few values, `np.median` needs several times as long."""
-    low, high = (len(values) - 1) // 2, len(values) // 2
-    ordered = np.partition(values, (low, high), axis=0)
-    return np.asarray((ordered[low] + ordered[high]) / 2, values.dtype)
+    ordered = np.sort(values, axis=0)
+    return np.asarray((ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2, values.dtype)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.gadgets.coil_compression import CALIBRATION_SPOKES, compression_matrix
-from spokestream.gadgets.imaging.coil_sensitivities import RADIUS, WINDOW_FRAMES, CoilCalibration
+from spokestream.gadgets.imaging.coil_sensitivities import RADIUS, CoilCalibration, frames_of_window
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.sampling import Sampling
@@ -79,7 +79,7 @@ class FastGridding:
         phantom, settings = exam.phantoms[index], exam.settings
         coils = self._compressed(exam, phantom)
         grid = self._grid(len(coils))
-        calibration = CoilCalibration(grid)
+        calibration = CoilCalibration(grid, frames_of_window(self._basis.spokes_per_frame))
         self._add_centre(calibration, grid, exam, phantom, coils)
         noise = self._noise(calibration, grid, exam, index) if exam.sigma else torch.empty(0)
         weights = calibration.sensitivities().conj()
@@ -132,7 +132,7 @@ class FastGridding:
         receiver = np.exp(2e-3j * np.pi * self._terms.receiver_hz * nominal.time_ms)
         weighted = (kspace * (receiver * nominal.density) * self._spoke_fraction[:, None]).astype(np.complex64)
         spread = grid.empty()
-        window = WINDOW_FRAMES * self._basis.spokes_per_frame
+        window = frames_of_window(self._basis.spokes_per_frame) * self._basis.spokes_per_frame
         for first in range(0, len(nominal), window):
             spokes = slice(first, first + window)
             grid.spread(weighted[:, spokes], nominal.k[spokes].astype(np.float32), out=spread)

@@ -30,6 +30,7 @@ from spokestream.whole_files import whole_file, whole_folder
 __all__ = [
     "ReconstructionReport",
     "map_volumes",
+    "read_map_images",
     "write_map_images",
     "write_outputs",
 ]
@@ -150,6 +151,13 @@ def _map_images(images: Sequence[ismrmrd.Image], header_xml: str) -> bytes:
         for image in images:
             file.append_image(f"image_{image.image_series_index}", image)
     return buffer.getvalue()
+
+
+def read_map_images(path: Path) -> list[ismrmrd.Image]:
+    """The images of a file that `write_map_images` wrote, in the order of their series."""
+    with ismrmrd.Dataset(path, mode="r") as file:
+        groups = sorted(name for name in file.list() if name.startswith("image_"))
+        return [file.read_image(name, n) for name in groups for n in range(file.number_of_images(name))]
 
 
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:

@@ -13,12 +13,13 @@ from typing import Any
 import ismrmrd
 
 from spokestream.errors import FileError, ScanError
+from spokestream.pipelines.files.image_notes import image_provenance
 from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import Selection, select, start_scan
-from spokestream.pipelines.settings import DEFAULT_PIPELINE, SETTINGS
+from spokestream.pipelines.settings import AUTO
 from spokestream.whole_files import check_writable
 
 __all__ = ["peak_memory_mb", "reconstruct", "replay"]
@@ -45,8 +46,8 @@ def replay(
     Args:
         path: the file: ISMRMRD in HDF5, a stream of messages, or the recording of a session.
         out_dir: where to write; made if it does not exist.
-        pipeline: the name of the pipeline, or XML. By default it is the one that has the given settings, `mrf_t1ff` if
-            several have them; a recording is reconstructed with the pipeline and the settings that its client asked
+        pipeline: the name of the pipeline, or XML. By default it is the one that has the given settings and whose maps
+            the sequence encodes; a recording is reconstructed with the pipeline and the settings that its client asked
             for.
         parameters: settings of the pipeline.
         progress: called after every acquisition.
@@ -60,7 +61,7 @@ def replay(
     if isinstance(source, RecordedScan) and pipeline is None:
         asked = select(source.config).with_parameters(source.parameters)
     else:
-        asked = select(pipeline or pipeline_with(parameters or {}))
+        asked = select(pipeline or AUTO)
     chosen = asked.with_parameters(parameters or {}, trusted=True)
     _check_output(Path(path), Path(out_dir))
     images, report = reconstruct(source, chosen, progress)
@@ -68,12 +69,6 @@ def replay(
     report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     report.source = str(path)
     return write_outputs(out_dir, images, source.xml, report, bids=bids)
-
-
-def pipeline_with(parameters: Mapping[str, Any]) -> str:
-    """The pipeline that has all given settings: the default one if it has them, otherwise the only other one."""
-    fitting = [name for name, kind in SETTINGS.items() if parameters.keys() <= kind.__dataclass_fields__.keys()]
-    return fitting[0] if len(fitting) == 1 else DEFAULT_PIPELINE
 
 
 def _check_output(scan: Path, folder: Path) -> None:
@@ -131,7 +126,7 @@ def reconstruct(
         raise ScanError("The scan ended without a single map: no slice was complete enough to reconstruct.")
     return images, ReconstructionReport(
         source="",
-        pipeline=selection.name,
+        pipeline=image_provenance(images).get("pipeline", selection.name),
         parameters={},
         acquisitions=done,
         images=len(images),

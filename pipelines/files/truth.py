@@ -28,11 +28,28 @@ SOFT_TISSUE_PD = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The true maps of a simulated scan, (slices, y, x) each."""
+    """The true maps of a simulated scan and its tissues, (slices, y, x) each.
+
+    A map is the mean over a voxel, weighted by the proton density of the pool; NaN where a voxel has no such value. The
+    label is the tissue at the centre of
+    the voxel, and the purity is the fraction of the voxel that this tissue takes up.
+    """
 
     maps: dict[str, Volume]
-    tissue: Mask
-    bone: Mask
+    label: NDArray[np.uint8]
+    names: tuple[str, ...]
+    """Names of the labels; label 0 is air."""
+    purity: Volume
+
+    @property
+    def tissue(self) -> Mask:
+        """The voxels with tissue at their centre."""
+        return self.label > 0
+
+    @property
+    def bone(self) -> Mask:
+        """The voxels with bone at their centre."""
+        return np.isin(self.label, [i for i, name in enumerate(self.names) if "bone" in name])
 
 
 @dataclass(frozen=True)
@@ -52,15 +69,20 @@ def read_truth(path: str | Path) -> Truth:
     try:
         with h5py.File(path) as file:
             label = file["label"][()]
-            names = json.loads(file["label"].attrs["names"])
+            names = tuple(json.loads(file["label"].attrs["names"]))
+            # earlier versions wrote no purity; then no voxel is known to be pure
+            purity = file["purity"][()] if "purity" in file else np.zeros(label.shape, np.float32)
             maps = {name: file[name][()] for name in QUANTITIES if name in file}
     except (OSError, KeyError, ValueError) as error:
         raise FileError(f"{path} is not the truth of a simulated scan ({error}).") from None
     # T1 and T2 of a voxel are those of its water; where there is fat, it has more than one of each
     of_water = {"t1": "t1h2o", "t2": "t2h2o"}
-    maps |= {name: np.where(maps["ff"] > 0, 0, maps[water]) for name, water in of_water.items() if water in maps}
-    bony = [i for i, name in enumerate(names) if "bone" in name]
-    return Truth(maps, label > 0, np.isin(label, bony))
+    maps |= {
+        name: np.where(maps["ff"] > 0, np.float32(np.nan), maps[water])
+        for name, water in of_water.items()
+        if water in maps
+    }
+    return Truth(maps, label, names, purity)
 
 
 def map_errors(maps: Mapping[str, Volume], truth: Truth) -> list[MapError]:
@@ -91,7 +113,9 @@ def judged_voxels(maps: Mapping[str, Volume], truth: Truth) -> dict[str, Mask]:
         raise InputError(f"Maps and truth differ in shape: {sorted(shapes)}.")
     valid = valid_voxels(maps)
     return {
-        parameter.name: valid[parameter.name] & masked(parameter.quantity.where, truth.tissue, truth.maps)
+        parameter.name: valid[parameter.name]
+        & masked(parameter.quantity.where, truth.tissue, truth.maps)
+        & np.isfinite(truth.maps[parameter.name])
         for parameter in model_of_maps(maps).parameters
         if parameter.name in maps and parameter.name in truth.maps
     }

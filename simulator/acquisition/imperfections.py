@@ -89,7 +89,7 @@ def move(phantom: Phantom, shift: tuple[int, int]) -> Phantom:
 
     came_from = [np.arange(n) - d for n, d in ((ny, dy), (nx, dx))]
     inside = np.logical_and.outer(*((where >= 0) & (where < n) for where, n in zip(came_from, (ny, nx), strict=True)))
-    tissue = ("pd", "ff", "t1h2o", "t2h2o", "t1fat", "label")
+    tissue = ("pd", "ff", "t1h2o", "t2h2o", "t1fat", "label", "purity")
     maps: dict[str, Any] = {name: np.where(inside, shifted(getattr(phantom, name)), 0) for name in tissue}
     maps = {name: values.astype(getattr(phantom, name).dtype) for name, values in maps.items()}
     return replace(phantom, **maps, deltaf=shifted(phantom.deltaf))

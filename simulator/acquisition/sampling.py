@@ -5,9 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes, spiral_arms
+from spokestream.simulator.physics.trajectory import (
+    epi_raster,
+    golden_angles,
+    radial_spokes,
+    ring_areas,
+    spiral_arms,
+)
 
-__all__ = ["Sampling", "radial_readout", "spiral_readout"]
+__all__ = ["Sampling", "epi_readout", "radial_readout", "spiral_readout"]
 
 Real = NDArray[np.float64]
 
@@ -48,6 +54,14 @@ def radial_readout(
 def spiral_readout(n_spokes: int, n_samples: int, matrix: int, oversampling: float, dwell_us: float) -> Sampling:
     """Spiral arms that start at the centre of k-space at the echo time, a golden angle from arm to arm."""
     k = spiral_arms(golden_angles(np.arange(n_spokes)), n_samples, matrix, oversampling)
-    density = np.full(n_samples, np.pi * (matrix / 2) ** 2 / max(n_samples - 1, 1))
-    density[[0, -1]] /= 2  # the first and the last sample have only one neighbour
+    density = ring_areas(np.hypot(*k[0].T))
     return Sampling(k, np.asarray(np.arange(n_samples) * dwell_us * 1e-3, float), density)
+
+
+def epi_readout(n_images: int, samples_per_line: int, matrix: int, oversampling: float, dwell_us: float) -> Sampling:
+    """Echo-planar images: every readout samples all lines of k-space, and reaches k = 0 at the echo time."""
+    raster = epi_raster(matrix, samples_per_line, oversampling)
+    center = int(np.argmin(np.hypot(*raster.T)))
+    time_ms = np.asarray((np.arange(len(raster)) - center) * dwell_us * 1e-3, float)
+    k = np.broadcast_to(raster, (n_images, *raster.shape))
+    return Sampling(k, time_ms, np.full(len(raster), 1 / oversampling))

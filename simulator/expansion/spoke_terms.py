@@ -159,6 +159,7 @@ def _any_tissue(rng: np.random.Generator) -> Phantom:
         b1=even(*PEOPLE.b1),
         label=np.ones((1, VOXELS), np.uint8),
         label_names=("air", "tissue"),
+        purity=np.ones((1, VOXELS), np.float32),
         fov_mm=1.0,
     )
 

@@ -34,4 +34,6 @@ class Phantom:
     label: NDArray[np.uint8]
     """Tissue at the pixel's centre: index into `label_names`."""
     label_names: tuple[str, ...]
+    purity: Float
+    """Fraction of the pixel's volume with that label; 1 where the pixel holds no other tissue."""
     fov_mm: float

@@ -68,11 +68,12 @@ def render(
     deltaf, b1 = model.field_maps(subject, place, _axis(matrix, fov_mm, 1))
     middle = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
     return Phantom(
-        **_average(section.label, _parameters(section, subject, place, fine)),
+        **_average(section.label, _parameters(section, subject, place, fine, model.texture_mm)),
         deltaf=deltaf,
         b1=b1,
         label=section.label[middle, middle].copy(),
         label_names=section.names,
+        purity=_purity(section.label),
         fov_mm=fov_mm,
     )
 
@@ -88,14 +89,17 @@ def _axis(matrix: int, fov_mm: float, supersampling: int) -> Float:
     return ((point - matrix // 2) * fov_mm / matrix).astype(np.float32)
 
 
-def _parameters(section: CrossSection, subject: Subject, level: float, axis: Float) -> dict[str, Float]:
+def _parameters(
+    section: CrossSection, subject: Subject, level: float, axis: Float, texture_mm: tuple[float, ...]
+) -> dict[str, Float]:
     """The parameters of every point: the mean of its tissue plus fields that vary within the tissue."""
     table = {name: np.array([getattr(t, name) for t in section.tissues], np.float32) for name in Tissue.__annotations__}
     value = {name: column[section.label] for name, column in table.items()}
-    coarse, streaks, water, lipid = (
+    coarse, streaks, lipid, *octaves = (
         SmoothField(subject.rng("texture", str(correlation_mm)), correlation_mm)(axis, axis, level)
-        for correlation_mm in (12.0, 3.0, 15.0, 40.0)
+        for correlation_mm in (12.0, 3.0, 40.0, *texture_mm)
     )
+    water = np.sum(octaves, axis=0) / np.float32(np.sqrt(len(octaves)))
     ff = value["ff"] + value["ff_spread"] * (0.7 * coarse + 0.7 * streaks)
     # clipped, so that variation never makes a mixed tissue pure
     return {
@@ -105,6 +109,13 @@ def _parameters(section: CrossSection, subject: Subject, level: float, axis: Flo
         "t2h2o": value["t2h2o"] + value["t2h2o_spread"] * water,
         "t1fat": value["t1fat"] + value["t1fat_spread"] * lipid,
     }
+
+
+def _purity(label: NDArray[np.uint8]) -> Float:
+    """The fraction of the points of every pixel that have the label of the pixel's centre."""
+    pixels = label.reshape(len(label) // SUPERSAMPLING, SUPERSAMPLING, -1, SUPERSAMPLING)
+    centre = pixels[:, SUPERSAMPLING // 2, :, SUPERSAMPLING // 2]
+    return np.asarray((pixels == centre[:, None, :, None]).mean((1, 3)), np.float32)
 
 
 def _average(label: NDArray[np.uint8], fine: dict[str, Float]) -> dict[str, Float]:

@@ -7,7 +7,7 @@ import ismrmrd.xsd as schema
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.simulator.acquisition.sampling import Sampling, radial_readout, spiral_readout
+from spokestream.simulator.acquisition.sampling import Sampling, epi_readout, radial_readout, spiral_readout
 from spokestream.simulator.physics.sequences.loading import preset_names
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
@@ -15,6 +15,16 @@ __all__ = ["Protocol", "header_xml"]
 
 FIELD_STRENGTH_T = 2.89
 PROTON_FREQUENCY_HZ = 123_200_000
+SPIRAL_ARMS = 48
+"""Number of spiral arms that cover k-space without gaps, as in Fang et al. 2019. Arms of small matrices are longer."""
+
+
+TRAJECTORY_TYPES = {
+    "radial": schema.trajectoryType.GOLDENANGLE,
+    "spiral": schema.trajectoryType.SPIRAL,
+    "epi": schema.trajectoryType.EPI,
+}
+"""The name of the trajectory in the header, for every shape of a readout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +43,7 @@ class Protocol:
     trajectory: str = "embedded"
     """The trajectory in the file: `embedded` coordinates, the `angle` of each spoke, or `none`."""
     arms: str = "radial"
-    """Shape of a spoke: `radial`, or `spiral` from the centre outwards."""
+    """Shape of a readout: `radial` spokes, `spiral` arms from the centre outwards, or `epi`, a whole image."""
     center_shift: int = 0
     """Samples by which the echo is before the middle of a radial readout."""
     fov_mm: float = 350.0
@@ -45,26 +55,41 @@ class Protocol:
     name: str = "MRF, simulated"
 
     @property
-    def n_samples(self) -> int:
-        """The number of samples of one spoke."""
+    def samples_per_line(self) -> int:
+        """The number of samples of a straight line through k-space."""
         return round(self.matrix * self.oversampling)
 
     @property
     def samples_per_pixel(self) -> float:
         """The oversampling with a whole number of samples, closest to `oversampling`."""
-        return self.n_samples / self.matrix
+        return self.samples_per_line / self.matrix
+
+    @property
+    def n_samples(self) -> int:
+        """The number of samples of one readout."""
+        if self.arms == "epi":
+            return self.matrix * self.samples_per_line
+        if self.arms == "spiral":  # neighbouring arms are 1 cycle per field of view apart
+            length = np.pi * (self.matrix / 2) ** 2 / SPIRAL_ARMS
+            return max(self.samples_per_line, round(length * self.samples_per_pixel))
+        return self.samples_per_line
 
     @property
     def center_sample(self) -> int:
         """The number of the sample at k = 0."""
+        if self.arms == "epi":
+            n, line = self.samples_per_line, self.matrix // 2
+            return line * n + (n // 2 if line % 2 == 0 else n - 1 - n // 2)
         return 0 if self.arms == "spiral" else self.n_samples // 2 - self.center_shift
 
     def readout(self) -> Sampling:
         """The nominal sample positions."""
-        n = len(self.sequence)
+        n, oversampling = len(self.sequence), self.samples_per_pixel
+        if self.arms == "epi":
+            return epi_readout(n, self.samples_per_line, self.matrix, oversampling, self.dwell_us)
         if self.arms == "spiral":
-            return spiral_readout(n, self.n_samples, self.matrix, self.samples_per_pixel, self.dwell_us)
-        return radial_readout(n, self.n_samples, self.center_sample, self.samples_per_pixel, self.dwell_us)
+            return spiral_readout(n, self.n_samples, self.matrix, oversampling, self.dwell_us)
+        return radial_readout(n, self.n_samples, self.center_sample, oversampling, self.dwell_us)
 
     @property
     def directions(self) -> NDArray[np.float64]:
@@ -117,25 +142,28 @@ def header_xml(protocol: Protocol) -> str:
 
 
 def _encoding(protocol: Protocol) -> Any:
-    def space(matrix: int, fov_mm: float) -> Any:
+    def space(along_x: float, along_y: float) -> Any:
+        """The space whose matrix and field of view are larger than those of the image by these factors."""
+        x, y = (round(protocol.matrix * factor) for factor in (along_x, along_y))
+        fov_x, fov_y = (protocol.fov_mm * factor for factor in (along_x, along_y))
         return schema.encodingSpaceType(
-            matrixSize=schema.matrixSizeType(x=matrix, y=matrix, z=1),
-            fieldOfView_mm=schema.fieldOfViewMm(x=fov_mm, y=fov_mm, z=protocol.slice_mm),
+            matrixSize=schema.matrixSizeType(x=x, y=y, z=1),
+            fieldOfView_mm=schema.fieldOfViewMm(x=fov_x, y=fov_y, z=protocol.slice_mm),
         )
 
     def limit(count: int, center: int = 0) -> Any:
         return schema.limitType(minimum=0, maximum=count - 1, center=center)
 
     return schema.encodingType(
-        # spokes of all directions are oversampled
-        encodedSpace=space(protocol.n_samples, protocol.fov_mm * protocol.samples_per_pixel),
-        reconSpace=space(protocol.matrix, protocol.fov_mm),
+        # spokes of all directions are oversampled, but the lines of an echo-planar image only along x
+        encodedSpace=space(protocol.samples_per_pixel, 1 if protocol.arms == "epi" else protocol.samples_per_pixel),
+        reconSpace=space(1, 1),
         encodingLimits=schema.encodingLimitsType(
             kspace_encoding_step_0=limit(protocol.n_samples, protocol.center_sample),
             kspace_encoding_step_1=limit(len(protocol.sequence)),
             slice=limit(protocol.n_slices),
         ),
-        trajectory=schema.trajectoryType.SPIRAL if protocol.arms == "spiral" else schema.trajectoryType.GOLDENANGLE,
+        trajectory=TRAJECTORY_TYPES[protocol.arms],
     )
 
 

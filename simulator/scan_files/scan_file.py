@@ -115,15 +115,16 @@ def truth_path(path: Path) -> Path:
 
 
 def create_truth(file: h5py.File, protocol: Protocol, label_names: tuple[str, ...], settings: dict[str, Any]) -> None:
-    """Write empty maps (slices, y, x) with their units, the names of the labels, and the settings as attributes."""
+    """Write empty maps (slices, y, x) with their units, labels with names, purity, and the settings as attributes."""
     shape = (protocol.n_slices, protocol.matrix, protocol.matrix)
     for name, unit in MAP_UNITS.items():
         file.create_dataset(name, shape, np.float32).attrs["unit"] = unit
     file.create_dataset("label", shape, np.uint8).attrs["names"] = json.dumps(label_names)
+    file.create_dataset("purity", shape, np.float32).attrs["unit"] = "1"
     file.attrs.update(settings)
 
 
 def write_truth(file: h5py.File, index: int, phantom: Phantom) -> None:
-    """Write the maps and labels of one slice."""
-    for name in (*MAP_UNITS, "label"):
+    """Write the maps, the labels and the purity of one slice."""
+    for name in (*MAP_UNITS, "label", "purity"):
         file[name][index] = getattr(phantom, name)

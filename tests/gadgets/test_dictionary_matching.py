@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_scan import MATRIX, short_sequence
+import torch
+from small_scan import MATRIX, complex_normal, short_sequence
+from toy_tissue import TOY
 
-from spokestream.errors import ScanError
+from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
@@ -109,3 +112,43 @@ def test_a_train_that_is_not_ideally_spoiled_is_refused(scan, small_dictionary):
     spoiled = replace(scan.sequence, spoiling="gradient")
     with pytest.raises(ScanError, match="told apart in ideally spoiled trains; the spoiling of 'short' is gradient"):
         DictionaryMatching(replace(scan, sequence=spoiled), WATER_FAT, replace(small_dictionary, sequence=spoiled))
+
+
+def test_the_matcher_is_in_the_provenance_and_clusters_of_a_small_grid_are_exact(scan, sequence, small_dictionary):
+    """On a grid of few values, every value is near the light mixture, so that clusters search the whole grid."""
+    rng = np.random.default_rng(8)
+    basis = compressed_basis(sequence, small_dictionary.atoms)
+    tissue = (rng.uniform(0, 1, 50), rng.uniform(1000, 1700, 50), 300.0, rng.uniform(-9, 9, 50), 0.8)
+    data = (frame_means(voxel_signal(sequence, *tissue), sequence.spokes_per_frame) @ basis.weights).T[:, None]
+    grid = Grid(*(np.array(axis) for axis in ([1000.0, 1300], [300.0], [0.8], [-10.0, 0, 10])))
+    maps = {}
+    for name in ("exact", "clusters"):
+        gadget = DictionaryMatching(scan, WATER_FAT, build_dictionary(sequence, grid), matcher=name)
+        assert scan.provenance["matcher"] == name
+        message = Fingerprints(data.astype(np.complex64), basis, np.ones((1, 50), bool), 0, NOWHERE)
+        (found,) = gadget.feed(message)
+        maps[name] = found.maps
+    for name, values in maps["exact"].items():
+        np.testing.assert_allclose(maps["clusters"][name], values, rtol=1e-6, err_msg=name)
+
+
+def test_patches_are_those_of_the_slice(scan, sequence, rng):
+    dictionary = TOY.dictionary(sequence)
+    basis = compressed_basis(sequence, dictionary.atoms)
+    mask = np.hypot(*np.mgrid[-11:12, -9:10]) < 8
+    noise = 0.5 * np.linalg.norm(basis.project(dictionary.atoms[20])) / len(basis.te_ms) ** 0.5
+    data = noise * complex_normal(rng, len(basis.te_ms), *MATRIX) + basis.project(dictionary.atoms[20])[:, None, None]
+    data = data.astype(np.complex64)
+    gadget = DictionaryMatching(scan, TOY, dictionary, matcher="spatiotemporal")
+    (found,) = gadget.feed(Fingerprints(data, basis, mask, 0, NOWHERE))
+    matcher, y = SpatiotemporalAtoms(dictionary, basis), torch.from_numpy(np.ascontiguousarray(data[:, mask].T))
+    expected = dictionary.values(matcher.match_slice(y, mask))["toy_t1"]
+    np.testing.assert_array_equal(found.maps["toy_t1"][mask], expected)
+    assert (dictionary.values(matcher.match(y))["toy_t1"] != expected).any()
+
+
+def test_a_matcher_for_another_number_of_pools_is_refused_before_the_scan(scan, small_dictionary):
+    with pytest.raises(
+        InputError, match="'groups' cannot search a dictionary of two pools; choose one of exact, clust"
+    ):
+        DictionaryMatching(scan, WATER_FAT, small_dictionary, matcher="groups")

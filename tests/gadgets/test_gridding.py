@@ -39,16 +39,20 @@ def blocks(rng, sequence, n_coils, weights=None, skip=()):
             yield SpokeBlock(data, k, indices, frame, 0)
 
 
+def density_of_spokes(m):
+    """The area of each sample (samples,) if m spokes are evenly distributed over 180 degrees."""
+    dk = 1 / OVERSAMPLING
+    radius = np.abs(np.arange(SAMPLES) - CENTER) / OVERSAMPLING
+    density = np.pi / m * dk * np.maximum(radius, dk / 4)  # pi / m x |k| x dk, k = 0 represents a disc
+    density[radius > CENTER * dk] *= ONE_SIDED  # the longer side only: each angle is covered once instead of twice
+    return density
+
+
 def exact(block):
     """Images (coils, y, x): sums over samples of density x data x exp(2 pi i k.r), over the number of pixels."""
     ny, nx = MATRIX
     y, x = (np.arange(n) - n // 2 for n in MATRIX)
-    k = block.k.astype(float)
-    # m spokes are evenly distributed over 180 degrees: each sample represents pi / m x |k| x dk, k = 0 for a disc
-    dk = 1 / OVERSAMPLING
-    radius = np.abs(np.arange(SAMPLES) - CENTER) / OVERSAMPLING
-    density = np.pi / len(k) * dk * np.maximum(radius, dk / 4)
-    density[radius > CENTER * dk] *= ONE_SIDED  # the longer side only: each angle is covered once instead of twice
+    k, density = block.k.astype(float), density_of_spokes(len(block.k))
     along_y = np.exp(2j * np.pi * k[..., 1, None] * y / ny)
     along_x = np.exp(2j * np.pi * k[..., 0, None] * x / nx)
     return np.einsum("cms,msy,msx->cyx", block.data * density, along_y, along_x, optimize=True) / (ny * nx)
@@ -73,6 +77,29 @@ def test_images_of_one_coil_are_the_exact_sum(scan, sequence, bases, rng, kind):
     # the adjoint's relative error is up to twice the kernel's tolerance; rounding to single precision is far below
     for image, wanted in zip(found.data, expected, strict=True):
         assert np.linalg.norm(image - wanted) < 2 * TOLERANCE * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("kind", ["frames", "compressed"])
+def test_samples_with_a_density_are_weighted_with_it(scan, sequence, bases, rng, kind):
+    basis = bases[kind]
+    messages = [replace(block, density=rng.random(block.k.shape[:2], np.float32)) for block in blocks(rng, sequence, 1)]
+    ramps = density_of_spokes(8)
+    same = [replace(block, data=block.data / ramps * block.density) for block in messages]
+    expected = np.einsum("fk,fyx->kyx", basis.weights, np.stack([exact(block)[0] for block in same]))
+    found = gridded(scan, basis, messages)
+    for image, wanted in zip(found.data, expected, strict=True):
+        assert np.linalg.norm(image - wanted) < 2 * TOLERANCE * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize(("reach", "corners"), [(1.0, False), (1.05, False), (1.3, True)])
+def test_only_readouts_with_a_density_can_reach_the_corners_of_k_space(scan, sequence, bases, rng, reach, corners):
+    spokes = list(blocks(rng, sequence, 1))
+    assert not gridded(scan, bases["compressed"], spokes).has_corners
+    edge = np.array(MATRIX[::-1], np.float32) / 2
+    diagonal = np.linspace(-1, 1, SAMPLES, dtype=np.float32)[:, None] * edge * np.float32(reach / np.sqrt(2))
+    k = np.broadcast_to(diagonal, (8, SAMPLES, 2))
+    arms = [replace(block, k=k, density=np.ones((8, SAMPLES), np.float32)) for block in spokes]
+    assert gridded(scan, bases["compressed"], arms).has_corners == corners
 
 
 @pytest.mark.parametrize("kind", ["frames", "compressed"])

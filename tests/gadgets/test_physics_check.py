@@ -92,7 +92,7 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
     sigma = 1e-3 * signal.abs().mean().item()
     noise = sigma * (rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k)))
     rho = 2.5 * np.exp(0.7j)
-    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, derivatives[:, :5])
+    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, derivatives)
     assert found.rho.mean().numpy() == pytest.approx(rho, rel=1e-4)
     # means of chi-square distributions with 5 and 2K - 7 degrees of freedom, to four standard errors
     assert found.noise.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))
@@ -279,6 +279,18 @@ def test_the_quality_of_a_slice_goes_with_its_maps(scan, dictionary, basis, monk
     found = checked(scan, dictionary, maps, fingerprints, foreground)
     assert found.quality == "k-space is not strongest at its centre"
     assert "Slice 3: the signal is strongest away from the centre of k-space" in caplog.text
+
+
+def test_corners_of_k_space_count_only_if_they_were_not_sampled(scan, dictionary, basis, monkeypatch):
+    rng = np.random.default_rng(12)
+    maps, foreground = thigh(rng)
+    fingerprints = measured(dictionary, basis, maps, foreground, rng)
+    filled = ImageEvidence(contrast=30, ring=0.2, corners=0.5, rim=0.2)
+    monkeypatch.setattr("spokestream.gadgets.physics_check.image_evidence", lambda *_: filled)
+    by_spokes = checked(scan, dictionary, maps, fingerprints, foreground)
+    assert by_spokes.quality == "spokes reach beyond the image's resolution"
+    by_rasters = checked(scan, dictionary, maps, replace(fingerprints, has_corners=True), foreground)
+    assert by_rasters.quality == "good"
 
 
 def test_maps_at_the_limits_of_their_method_are_reported(scan, dictionary, basis, caplog):

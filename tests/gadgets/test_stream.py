@@ -1,5 +1,7 @@
 """Compression and accumulation of a stream of readouts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_scan import complex_normal
@@ -48,6 +50,15 @@ def test_frames_leave_when_complete_whatever_the_order(scan, rng):
     assert isinstance(incomplete, SpokeBlock)
     assert (incomplete.frame, incomplete.missing, list(incomplete.indices)) == (1, 1, [8, 9, 10, 11, 12, 13, 15])
     assert end == SliceEnd(0, HERE)
+
+
+def test_the_area_of_samples_is_divided_among_the_readouts_of_a_frame(scan, rng):
+    gadget = SpokeAccumulation(scan)
+    areas = rng.random((7, 7), np.float32)
+    for i in range(7):  # one of eight is missing
+        assert list(gadget.feed(replace(spoke(rng, i), density=areas[i]))) == []
+    block, _ = gadget.feed(SliceEnd(0, HERE))
+    np.testing.assert_allclose(block.density, areas / 7, rtol=1e-6)
 
 
 def test_a_last_frame_may_be_shorter(scan, rng):

@@ -11,10 +11,12 @@ from spokestream.pipelines.chains import PIPELINES, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
 from spokestream.pipelines.node.server import ServerSettings
 from spokestream.pipelines.selection import configure, select, start_scan
-from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings
+from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings, T1T2Settings
 from spokestream.settings import declarations, layered
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary, save_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
+
+SERVES = {"mrf_t1ff": "t1ff-2d-1400", "mrf_t1ff_net": "t1ff-2d-1400", "mrf_t1t2": "fisp-fang-2304"}
 
 
 def test_every_pipeline_has_settings_and_takes_those_alone():
@@ -40,6 +42,55 @@ def test_a_peer_changes_the_pipeline_and_keeps_the_operators_settings():
     selection = select("mrf_t1ff", settings=settings).with_parameters({"config": "mrf_t1ff_net", "max_missing": 0.2})
     assert selection.name == "mrf_t1ff_net"
     assert selection.settings == T1FFNetSettings(virtual_coils=5, archive=Path("mine.pt"), max_missing=0.2)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "parameters", "pipeline", "settings"),
+    [
+        ("t1ff-2d-1400", {}, "mrf_t1ff", T1FFSettings()),
+        ("t1ff-2d-1400", {"virtual_coils": "4"}, "mrf_t1ff", T1FFSettings(virtual_coils=4)),
+        ("t1ff-2d-1400", {"network": "ours"}, "mrf_t1ff_net", T1FFNetSettings(network="ours")),
+        ("fisp-fang-2304", {}, "mrf_t1t2", T1T2Settings()),
+        ("fisp-fang-2304", {"max_missing": 0.2}, "mrf_t1t2", T1T2Settings(max_missing=0.2)),
+    ],
+)
+def test_auto_takes_the_pipeline_with_the_given_settings_whose_maps_the_sequence_encodes(
+    sequence, parameters, pipeline, settings
+):
+    selection = select("auto").with_parameters(parameters).of_sequence(load_sequence(sequence))
+    assert (selection.name, selection.settings) == (pipeline, settings)
+
+
+def test_auto_has_the_operators_settings_of_the_pipeline_that_it_takes():
+    offered = configure({"virtual_coils": 5, "archive": "mine.pt", "basis": "frames"})
+    found = select("", settings=offered).of_sequence(load_sequence("t1ff-2d-1400"))
+    assert (found.name, found.settings) == ("mrf_t1ff", T1FFSettings(virtual_coils=5, basis="frames"))
+
+
+def test_auto_refuses_settings_that_no_pipeline_for_the_sequence_has():
+    with pytest.raises(InputError, match="No pipeline has the settings demodulation_hz and network together"):
+        select("auto").with_parameters({"network": "ours", "demodulation_hz": 0})
+    with pytest.raises(InputError, match="no parameter 'nonsense'"):
+        select("auto").with_parameters({"nonsense": 1})
+    selection = select("auto").with_parameters({"demodulation_hz": 0})
+    with pytest.raises(
+        InputError, match="'fisp-fang-2304' encodes T1 and T2, for which no pipeline has the setting demodulation_hz"
+    ):
+        selection.of_sequence(load_sequence("fisp-fang-2304"))
+
+
+@pytest.mark.parametrize(
+    ("name", "sequence", "advice"),
+    [
+        ("mrf_t1ff", "fisp-fang-2304", "The pipeline mrf_t1t2 can; ask for it, or for auto."),
+        ("mrf_t1ff_net", "fisp-fang-2304", "The pipeline mrf_t1t2 can; ask for it, or for auto."),
+        ("mrf_t1t2", "t1ff-2d-1400", "The pipeline mrf_t1ff can; ask for it, or for auto."),
+    ],
+)
+def test_a_pipeline_that_cannot_map_the_sequence_names_the_one_that_can(name, sequence, advice):
+    assert select(name).of_sequence(load_sequence(SERVES[name])).name == name
+    with pytest.raises(ScanError, match=f"The pipeline {name} cannot map this scan: .*{advice}"):
+        select(name).of_sequence(load_sequence(sequence))
 
 
 @pytest.mark.parametrize(
@@ -134,12 +185,14 @@ def test_a_node_without_any_network_and_a_pipeline_without_one_warm_nothing(monk
     )
     warm_up(T1FFNetSettings())
     warm_up(T1FFSettings())
+    warm_up(select("auto").settings)
 
 
 def header_of(n_spokes, field_t=2.89):
-    """An ISMRMRD header with trains of that many spokes."""
+    """An ISMRMRD header with trains of that many spokes, of three echo times."""
+    values = {"TR": (6.0,), "TE": (2.2, 3.3, 2.39), "flipAngle_deg": (5.0,)}
     trains = "".join(
-        f"<{name}>{value}</{name}>" * n_spokes for name, value in (("TR", 6.0), ("TE", 2.39), ("flipAngle_deg", 5.0))
+        f"<{name}>{some[i * len(some) // n_spokes]}</{name}>" for name, some in values.items() for i in range(n_spokes)
     )
     space = (
         "<matrixSize><x>{0}</x><y>{0}</y><z>1</z></matrixSize>"

@@ -124,7 +124,7 @@ def test_files_and_figures_know_it(images, tmp_path):
 def test_errors_are_summarised_over_its_own_regions(images, phantom):
     maps, disc = phantom
     volumes = {name: np.asarray(v[None], np.float32) for name, v in {**maps, "pd": disc * 1.0}.items()}
-    truth = truth_module.Truth(volumes, disc[None], np.zeros((1, *MATRIX), bool))
+    truth = truth_module.Truth(volumes, disc[None].astype(np.uint8), ("air", "disc"), disc[None].astype(np.float32))
     found = {name: v for name, v in map_volumes(images).items() if name in volumes}
     rows = truth_module.map_errors(found, truth)
     assert [(row.name, row.tissue) for row in rows] == [

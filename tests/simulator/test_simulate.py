@@ -177,9 +177,10 @@ def test_truth_lies_beside_the_scan(folder, settings, scan):
     with h5py.File(folder / "scan.truth.h5") as truth:
         assert {name: truth[name].attrs["unit"] for name in truth if name != "label"} == {
             "pd": "1", "ff": "1", "t1h2o": "ms", "t2h2o": "ms", "t1fat": "ms", "deltaf": "Hz", "b1": "1",
+            "purity": "1",
         }  # fmt: skip
         phantom = thigh(21, 350.0, seed=4, level=0.1)  # 10 mm towards the hip
-        for name in ("ff", "t1h2o", "label"):
+        for name in ("ff", "t1h2o", "label", "purity"):
             np.testing.assert_array_equal(truth[name][1], getattr(phantom, name))
         assert json.loads(truth["label"].attrs["names"]) == list(phantom.label_names)
         assert truth["ff"].shape == (2, 21, 21)
@@ -221,6 +222,7 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
         ({"missing": 0.95}, "missing must be a number from 0 to 0.9"),
         ({"inversion_efficiency": 1.2}, "inversion_efficiency must be a number from -1 to 1"),
         ({"arms": "spiral", "trajectory": "none"}, "need an embedded trajectory"),
+        ({"arms": "epi", "center_shift": 2}, "their echo cannot be shifted"),
         ({"coils": 0}, "setting coils"),
         ({"slices": 0}, "setting slices"),
         ({"seed": -1}, "setting seed"),
@@ -245,6 +247,7 @@ def test_impossible_settings_are_refused_in_one_sentence(change, words):
         ({"center_shift": 360}, "echo cannot come 360 samples"),
         ({"dwell_us": 5.0}, "does not fit the echo times"),
         ({"matrix": 2048, "coils": 64}, r"2\.7 GB of k-space"),
+        ({"arms": "epi", "matrix": 200}, "holds 65535 samples at most, and this one would have 80000"),
     ],
 )
 def test_what_cannot_be_scanned_is_refused_before_a_file_is_made(tmp_path, change, words):
@@ -326,3 +329,24 @@ def test_spirals_start_at_the_centre(folder, settings):
     assert header.encoding[0].trajectory.value == "spiral"
     assert all(a.center_sample == 0 and not a.traj[0].any() for a in acquisitions)
     assert np.linalg.norm(acquisitions[3].traj[-1]) == pytest.approx(0.5)
+
+
+def test_echo_planar_images_pass_k0_at_the_echo(folder, settings):
+    path, radial = folder / "epi.h5", folder / "spokes.h5"
+    small = replace(settings, matrix=9, slices=1, oversampling=1.34, dwell_us=1.0, noise=0.0)
+    simulate_scan(path, replace(small, arms="epi"))
+    simulate_scan(radial, small)
+    header, acquisitions = read(path)
+    (encoding,) = header.encoding
+    assert encoding.trajectory.value == "epi"
+    encoded, recon = encoding.encodedSpace, encoding.reconSpace
+    assert [(m.x, m.y) for m in (encoded.matrixSize, recon.matrixSize)] == [(12, 9), (9, 9)]
+    assert (encoded.fieldOfView_mm.x, encoded.fieldOfView_mm.y) == pytest.approx((350 * 12 / 9, 350))
+    assert len(acquisitions) == 40
+    for a in acquisitions:
+        assert a.data.shape == (3, 108)
+        assert np.flatnonzero((a.traj == 0).all(1)).tolist() == [a.center_sample]
+    # k = 0 at the echo time is the same signal, wherever the readout goes before and after
+    for image, spoke in zip(acquisitions, read(radial)[1], strict=True):
+        middle = spoke.data[:, spoke.center_sample]
+        assert np.linalg.norm(image.data[:, image.center_sample] - middle) < 1e-3 * np.linalg.norm(middle)

@@ -29,7 +29,8 @@ def random_phantom(seed=5):
     maps["pd"][:3] = 0
     maps["ff"][5], maps["t1fat"][5] = 0, 0  # pure water and pure fat have no T1 of the other pool
     maps["ff"][6], maps["t1h2o"][6], maps["t2h2o"][6] = 1, 0, 0
-    return Phantom(**maps, label=np.ones(SHAPE, np.uint8), label_names=("air", "tissue"), fov_mm=200.0)
+    label, purity = np.ones(SHAPE, np.uint8), np.ones(SHAPE, np.float32)
+    return Phantom(**maps, label=label, label_names=("air", "tissue"), purity=purity, fov_mm=200.0)
 
 
 def random_sensitivities(n_coils=3, seed=2):

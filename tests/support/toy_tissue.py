@@ -61,9 +61,10 @@ class OnePoolSignal:
     def through(self, basis: TemporalBasis) -> "OnePoolSignal":
         return OnePoolSignal(self.model, self.sequence, basis)
 
-    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+    def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         t1_ms, b1 = parameters
-        signal, *derivatives = (part.to(torch.complex64) for part in self._pool.at(t1_ms, b1, efficiency))
+        parts = self._pool.at(t1_ms, b1, efficiency, by_efficiency)
+        signal, *derivatives = (part.to(torch.complex64) for part in parts)
         return signal, torch.stack(derivatives, dim=1)
 
 

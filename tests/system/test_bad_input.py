@@ -103,7 +103,7 @@ def test_too_many_missing_spokes(scan, first_slice, node_serves_on):
 
 
 def test_an_unknown_config_name(scan, first_slice, node_serves_on):
-    with pytest.raises(ClientError, match="There is no pipeline 'brainiac'; known are mrf_t1ff"):
+    with pytest.raises(ClientError, match="There is no pipeline 'brainiac'; known are auto, mrf_t1ff"):
         send_scan(scan.xml, first_slice[:20], port=node_serves_on, config="brainiac")
 
 

@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from spokestream.pipelines.cli.options import add_options, add_set_option, named_values, settings_from
-from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.pipelines.cli.options import add_options, add_set_option, given_options, named_values
+from spokestream.pipelines.settings import AUTO
 
 if TYPE_CHECKING:
     import ismrmrd
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "options", "run", "run_demo"]
 
+RELAXATION_PIPELINE = "mrf_t1t2"
+RELAXATION_SCAN = {"sequence": "fisp-fang-2304", "matrix": 128, "coils": 8}
+"""Settings of a scan for T1 and T2 where the command line gives no others; few pixels and coils keep the demo short."""
+RELAXATION_ANATOMIES = ("brain", "nist")
+"""Anatomies that are scanned for T1 and T2 unless the command line names a pipeline."""
+
 HELP = "simulate a scan, play it into a server, compare the maps with the truth"
 
 
@@ -29,8 +35,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="FOLDER", help="for results [demo]")
     parser.add_argument(
-        "--pipeline", default=DEFAULT_PIPELINE, metavar="NAME", help=f"which reconstruction [{DEFAULT_PIPELINE}]"
-    )
+        "--pipeline", default=AUTO, metavar="NAME",
+        help=f"which reconstruction [{AUTO}]; brain and nist are scanned for T1 and T2 unless another one is named",
+    )  # fmt: skip
     add_set_option(parser)
     parser.add_argument(
         "--speed", type=float, default=3.0, metavar="X", help="how many times faster than a scanner [3]"
@@ -44,9 +51,17 @@ def run(arguments: argparse.Namespace) -> None:
 
     from spokestream.simulator.simulation_settings import SimulationSettings
 
-    settings = settings_from(arguments, SimulationSettings)
+    scan = scan_settings(arguments.pipeline, given_options(arguments, SimulationSettings))
     parameters = named_values(arguments.parameters)
-    run_demo(arguments.output, settings, arguments.pipeline, parameters, arguments.speed, Console())
+    run_demo(arguments.output, SimulationSettings(**scan), arguments.pipeline, parameters, arguments.speed, Console())
+
+
+def scan_settings(pipeline: str, given: "dict[str, Any]") -> "dict[str, Any]":
+    """The settings of the scan: those that the command line gives, and those that the pipeline or the anatomy needs."""
+    for_relaxation = pipeline == RELAXATION_PIPELINE or (
+        pipeline == AUTO and given.get("anatomy") in RELAXATION_ANATOMIES
+    )
+    return (RELAXATION_SCAN if for_relaxation else {}) | given
 
 
 def run_demo(
@@ -76,7 +91,8 @@ def run_demo(
     from spokestream.pipelines.files.ismrmrd_file import read_scan
     from spokestream.pipelines.files.outputs import map_volumes, write_outputs
     from spokestream.pipelines.files.plane import plane_of
-    from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
+    from spokestream.pipelines.files.tissue_errors import error_tables
+    from spokestream.pipelines.files.truth import read_truth, write_comparison
     from spokestream.pipelines.selection import select
     from spokestream.simulator.scan_files.scan_file import truth_path
     from spokestream.simulator.simulate import simulate_scan
@@ -94,7 +110,10 @@ def run_demo(
     maps, truth = map_volumes(images), read_truth(truth_path(path))
     middle = next(image for image in images if image.slice == len(truth.tissue) // 2)
     write_comparison(directory / "demo.png", maps, truth, plane_of(middle))
-    console.print(error_table(map_errors(maps, truth)))
+    for warning in report.warnings:
+        console.print(f"Warning: {warning}", highlight=False, markup=False)
+    for table in error_tables(maps, truth):
+        console.print(table)
     console.print(
         f"{report.acquisitions} readouts in {report.total_s:.1f} s; last readout to last map {report.latency_s:.2f} s; "
         f"peak memory {report.peak_memory_mb:.0f} MB with simulation and client. See {directory / 'demo.png'}.",

@@ -4,11 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spokestream.errors import FileError, InputError
 from spokestream.pipelines.cli.options import add_options, add_set_option, given_options, named_values
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
-from spokestream.pipelines.settings import DEFAULT_PIPELINE, SETTINGS
+from spokestream.pipelines.settings import SETTINGS
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from spokestream.pipelines.files.outputs import ReconstructionReport
 
 __all__ = ["HELP", "options", "run"]
@@ -22,8 +25,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("maps"), metavar="FOLDER", help="for the maps [maps]")
     parser.add_argument(
         "--pipeline", metavar="NAME",
-        help=f"which reconstruction; by default {DEFAULT_PIPELINE}, the one that has the given settings, or what the "
-        "client of a recording asked for",
+        help="which reconstruction; by default the one that has the given settings and whose maps the sequence "
+        "encodes, or what the client of a recording asked for",
     )  # fmt: skip
     parser.add_argument("--bids", action="store_true", help="name the NIfTI files as BIDS does, in its units")
     add_set_option(parser)
@@ -33,17 +36,39 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Reconstruct, write the maps and say what came out. Raises SpokestreamError for what cannot be done, and OSError.
 
+    The maps of a simulated scan are compared with the truth that lies beside it.
     A setting that is given both by `--set` and by its own option has the value of its own option.
     """
     from rich.console import Console
 
     from spokestream.pipelines.files.replay import replay
+    from spokestream.simulator.scan_files.scan_file import truth_path
 
     parameters = named_values(arguments.parameters) | given_options(arguments, *SETTINGS.values())
     console = Console(stderr=True)
     with warnings_on(console), counting_progress(console, "readouts") as show:
         report = replay(arguments.scan, arguments.output, arguments.pipeline, parameters, show, bids=arguments.bids)
     Console().print(_summary(report, arguments.output), highlight=False)
+    _compare(arguments.output, truth_path(arguments.scan), console)
+
+
+def _compare(folder: Path, truth: Path, console: "Console") -> None:
+    """Print the errors of the maps, if there is a truth; say so if the truth does not fit them."""
+    from rich.console import Console
+
+    from spokestream.pipelines.files.outputs import map_volumes, read_map_images
+    from spokestream.pipelines.files.tissue_errors import error_tables
+    from spokestream.pipelines.files.truth import read_truth
+
+    if not truth.is_file():
+        return
+    try:
+        tables = error_tables(map_volumes(read_map_images(folder / "maps.h5")), read_truth(truth))
+    except (FileError, InputError) as error:
+        console.print(f"The maps are not compared with {truth.name}: {error}", highlight=False)
+        return
+    for table in tables:
+        Console().print(table)
 
 
 def _summary(report: "ReconstructionReport", folder: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from spokestream.errors import FileError
 from spokestream.pipelines.cli.options import add_set_option, named_values
-from spokestream.pipelines.settings import DEFAULT_PIPELINE
+from spokestream.pipelines.settings import AUTO
 
 __all__ = ["HELP", "options", "run"]
 
@@ -18,8 +18,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="localhost", help="name or address of the server [localhost]")
     parser.add_argument("--port", type=int, default=9002, metavar="N", help="TCP port of the server [9002]")
     parser.add_argument(
-        "--pipeline", default=DEFAULT_PIPELINE, metavar="NAME",
-        help=f"which reconstruction to ask for, by name or as XML [{DEFAULT_PIPELINE}]",
+        "--pipeline", default=AUTO, metavar="NAME",
+        help=f"which reconstruction to ask for, by name or as XML [{AUTO}: by the sequence]",
     )  # fmt: skip
     add_set_option(parser)
     parser.add_argument(

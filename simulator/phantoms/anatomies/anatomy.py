@@ -32,6 +32,8 @@ class Anatomy:
     is `LEVEL_MM`."""
     level_mm: float = LEVEL_MM
     """Length of one unit of level along the body."""
+    texture_mm: tuple[float, ...] = (15.0,)
+    """Correlation lengths of the fields, of equal strength, by which T1 and T2 of water vary within a tissue."""
 
 
 def limbs(plan: Plan, subject: Subject, level: float, axis: Float, gap_mm: float) -> CrossSection:

@@ -2,8 +2,11 @@
 
 Shapes in millimetres from the middle of the brain; one unit of level is 40 mm. Relaxation times at 3 T of white and
 grey matter: Wansapura et al., J Magn Reson Imaging 1999;9:531; of spinal fluid: Cohen et al., Magn Reson Med
-2018;80:885. Proton densities: BrainWeb. Deep grey matter and lesions are estimates.
+2018;80:885. Proton densities: BrainWeb. Deep grey matter and lesions are estimates, and so is how much T1 and T2 vary
+between people and within a tissue.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,22 +32,29 @@ TISSUE = {
     "skull": TISSUES["cortical bone"],
     "bone marrow": TISSUES["bone marrow"],
     "spinal fluid": Tissue(1.00, 0, 3799, 870),
-    "grey matter": Tissue(0.86, 0, 1331, 110, t1h2o_spread=25, t2h2o_spread=2),
-    "white matter": Tissue(0.77, 0, 832, 80, t1h2o_spread=15, t2h2o_spread=1.5),
-    "deep grey matter": Tissue(0.83, 0, 1150, 75, t1h2o_spread=25, t2h2o_spread=2),
+    "grey matter": Tissue(0.86, 0, 1331, 110, t1h2o_spread=50, t2h2o_spread=4),
+    "white matter": Tissue(0.77, 0, 832, 80, t1h2o_spread=28, t2h2o_spread=2.5),
+    "deep grey matter": Tissue(0.83, 0, 1150, 75, t1h2o_spread=40, t2h2o_spread=3),
     "lesion": Tissue(0.88, 0, 1350, 140, t1h2o_spread=150, t2h2o_spread=20),
 }
 NAMES = tuple(TISSUE)
+BETWEEN_PEOPLE = {"t1h2o": 0.025, "t2h2o": 0.035}
+"""Standard deviation, between people, of T1 and T2 of white and grey matter, relative to the mean."""
 
 HALF_WIDTH_MM, HALF_LENGTH_MM, HALF_HEIGHT_MM = 75.0, 94.0, 78.0
 SKIN_MM, SCALP_FAT_MM, TABLE_MM, DIPLOE_MM, FLUID_MM = 2.0, 3.5, 1.6, 3.0, 1.6
-SULCI = 32
+SULCI = 34
 """Number of sulci around the brain."""
-MEDIAL_SULCI_MM = 15.0
+MEDIAL_SULCI_MM = 13.0
 """Distance between sulci along the fissure between the hemispheres."""
-SULCUS_MM = 0.6
-"""Half the width of a sulcus."""
-CORTEX_MM = 2.7
+SULCUS_MM = 0.5
+"""Half the width of a sulcus at the age of 40; it varies along the sulcus."""
+SULCUS_DEPTH_MM = (7.0, 28.0)
+"""Smallest and largest depth at which a sulcus ends."""
+CORTEX_MM = 2.6
+"""Mean thickness of the cortex, which is 2 to 4 mm thick (Fischl and Dale, PNAS 2000;97:11050)."""
+BENDS = ((14.0, 3.2), (7.0, 1.4))
+"""Correlation length in mm and standard deviation in rad of the fields that bend the sulci."""
 
 SYLVIAN_FISSURE = (
     Arc(58, 0, 20, 23, thickness=1.5, start_deg=120, end_deg=235, span=(-0.9, 0.55)),  # over the insula
@@ -111,7 +121,17 @@ def _cross_section(subject: Subject, level: float, axis: Float) -> CrossSection:
     wide = 0.03 * (subject.age_years - 40)  # ventricles grow with age
     old = [Part(part.tissue, part.shape, part.margin + wide) for part in VENTRICLES]
     paint_parts(label, NAMES, old, u, v, level, brain, mirrored=True)
-    return CrossSection(label, NAMES, tuple(TISSUE.values()))
+    return CrossSection(label, NAMES, tuple(_tissue_in(subject, name) for name in NAMES))
+
+
+def _tissue_in(subject: Subject, name: str) -> Tissue:
+    """A tissue in this person: T1 and T2 of white and grey matter differ between people."""
+    tissue = TISSUE[name]
+    if not name.endswith("matter"):
+        return tissue
+    rng = subject.rng("head", "tissue", name)
+    factor = {pool: 1 + sd * np.clip(rng.standard_normal(), -3, 3) for pool, sd in BETWEEN_PEOPLE.items()}
+    return replace(tissue, t1h2o=float(tissue.t1h2o * factor["t1h2o"]), t2h2o=float(tissue.t2h2o * factor["t2h2o"]))
 
 
 def _depth(x: Float, front: Float, level: float, wobble: Float) -> Float:
@@ -131,22 +151,25 @@ def _sulci(
     Sulci are lines of equal phase. The phase increases around the brain, or along the fissure between the hemispheres,
     and is bent by a random field. Sulci end at some depth below the surface.
     """
-    bent = SmoothField(subject.rng("head", "sulci"), 13.0)
-    step = np.float32(0.5)
-    field = bent(axis, axis, z)
-    down, right = (bent(axis + step, axis, z) - field) / step, (bent(axis, axis + step, z) - field) / step
-    bottom = 17 + 5 * SmoothField(subject.rng("head", "depth"), 16.0)(axis, axis, z)
+    fields = [(SmoothField(subject.rng("head", "sulci", str(mm)), mm), np.float32(sd)) for mm, sd in BENDS]
+    bent = np.asarray(sum(sd * field(axis, axis, z) for field, sd in fields), np.float32)
+    down, right = (np.gradient(bent, float(axis[1] - axis[0]), axis=n) for n in (0, 1))
+    depths = subject.rng("head", "depth").uniform(*SULCUS_DEPTH_MM, (2, SULCI)).astype(np.float32)
+    uneven = 3 * SmoothField(subject.rng("head", "depth", "along"), 11.0)(axis, axis, z)
+    wide = SULCUS_MM * (1 + 0.3 * SmoothField(subject.rng("head", "width"), 9.0)(axis, axis, z))
+    wide = np.maximum(wide + 0.012 * (subject.age_years - 40), 0.2)  # sulci widen with age
     radius = np.maximum(np.hypot(x, front), 1)
     per_mm = np.float32(2 * np.pi / MEDIAL_SULCI_MM)
-    around = (SULCI * np.arctan2(front, x), -SULCI * front / radius**2, SULCI * x / radius**2, depth, bottom)
-    along = (per_mm * front, np.zeros_like(x), np.full_like(x, per_mm), medial, 0.7 * bottom)
-    strength = np.float32(2.2)
+    around = (SULCI * np.arctan2(front, x), -SULCI * front / radius**2, SULCI * x / radius**2, depth, depths[0])
+    along = (per_mm * front, np.zeros_like(x), np.full_like(x, per_mm), medial, 0.6 * depths[1])
     distances = []
-    for count, across, ahead, below, end in (around, along):
-        phase = np.angle(np.exp(1j * (count + strength * field)))
-        steepness = np.hypot(across + strength * right, ahead - strength * down)
+    for count, across, ahead, below, ends in (around, along):
+        number = np.rint((count + bent) / np.float32(2 * np.pi))
+        phase = count + bent - np.float32(2 * np.pi) * number
+        end = ends[number.astype(np.int32) % SULCI] + uneven
+        steepness = np.hypot(across + right, ahead - down)
         line = np.abs(phase) / np.maximum(steepness, 0.05)
-        distances.append(np.hypot(line, np.maximum(below - end, 0)) - SULCUS_MM)
+        distances.append(np.hypot(line, np.maximum(below - end, 0)) - wide)
     return np.asarray(np.minimum(*distances), np.float32)
 
 
@@ -185,4 +208,5 @@ BRAIN = Anatomy(
         pockets=(AirPocket(0, -60, -62, 16), AirPocket(60, 20, -70, 12), AirPocket(-60, 20, -70, 12)),
     ),
     level_mm=REACH_MM,
+    texture_mm=(2.5, 5.0, 10.0, 20.0),
 )

@@ -1,6 +1,8 @@
 """The ISMRM/NIST system phantom at 3 T: the layer of its T1 array (level 0 .. 1) or of its T2 array (-1 .. 0).
 
-Each array has 14 spheres, ten on a ring and four within, in water. Relaxation times are the published ones.
+Each array has 14 spheres, ten on a ring and four on a square within, in water. Relaxation times of the spheres are the
+published ones (Stupic et al., Magn Reson Med 2021;86:1194). Sizes and places of the spheres are from memory of that
+description, not from a drawing; relaxation times of the water around them are estimates.
 """
 
 import numpy as np
@@ -28,6 +30,7 @@ T2_ARRAY_MS = (
 WATER = Tissue(1.0, 0.0, 2700, 1900)
 VESSEL_MM, SPHERE_MM, WALL_MM = 97.0, 7.5, 1.0
 RING_MM, INNER_MM = 50.0, 28.3
+"""Distances of the spheres from the middle; the inner ones are the corners of a square of 40 mm."""
 
 
 def _cross_section(subject: Subject, level: float, axis: NDArray[np.float32]) -> CrossSection:

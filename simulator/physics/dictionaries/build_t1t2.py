@@ -30,6 +30,11 @@ __all__ = ["build_t1t2_dictionary"]
 CHUNK = 2048
 """Atoms that are simulated together; a killed process loses at most this many."""
 
+NEARLY_ALL = 1 - 1e-9
+"""Fraction of the energy that is kept by the compressed atoms beside those of every spoke, from which a scan starts. On
+the grid of Song et al. and 1,000 spokes these are 50 vectors, and the worst atom lacks 5e-4 of its norm, which is less
+than the temporal images leave out of it, 2.5e-2."""
+
 Progress = Callable[[int, int], None]
 """Called with the number of atoms that are done and the number of all atoms."""
 
@@ -48,8 +53,8 @@ def build_t1t2_dictionary(
         path: HDF5 file to write. Unfinished atoms are in a file of the same name with the suffix `.part`.
         sequence: a gradient-spoiled or balanced sequence.
         grid: T1 and T2 of the atoms.
-        compress: None keeps the signal of every spoke. A fraction of the energy or a number of singular vectors
-            (see `leading_vectors`) projects the atoms onto the vectors.
+        compress: None keeps the signal of every spoke, with a compressed copy for a fast start of scans. A fraction of
+            the energy or a number of singular vectors (see `leading_vectors`) projects the atoms onto the vectors.
         software: version that is written into the file.
         progress: see `Progress`.
 
@@ -75,8 +80,9 @@ def build_t1t2_dictionary(
     with writing(partial):
         _append_missing(partial, identity, sequence, grid, dtype, progress or (lambda done, total: None))
     rows = np.memmap(partial, dtype, "r", offset=len(identity), shape=(len(grid), len(sequence)))
-    dictionary = _compressed(sequence, grid, rows, compress)
-    _write(path, dictionary, identity, compress, software)
+    small = _compressed(sequence, grid, rows, NEARLY_ALL if compress is None else compress)
+    dictionary = T1T2Dictionary(sequence, grid, np.array(rows)) if compress is None else small
+    _write(path, dictionary, small, identity, compress, software)
     partial.unlink(missing_ok=True)
     return dictionary
 
@@ -128,9 +134,7 @@ def _append_missing(
             progress(done, len(grid))
 
 
-def _compressed(sequence: PulseSequence, grid: T1T2Grid, rows: NDArray[Any], compress: float | None) -> T1T2Dictionary:
-    if compress is None:
-        return T1T2Dictionary(sequence, grid, np.array(rows))
+def _compressed(sequence: PulseSequence, grid: T1T2Grid, rows: NDArray[Any], compress: float) -> T1T2Dictionary:
     basis, energy = leading_vectors(normalised_gram(_blocks(rows)), compress)
     atoms = np.concatenate([block @ basis.conj() for block in _blocks(rows)]).astype(rows.dtype)
     return T1T2Dictionary(sequence, grid, atoms, basis.astype(rows.dtype), energy)
@@ -140,17 +144,26 @@ def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK))
 
 
-def _write(path: Path, dictionary: T1T2Dictionary, identity: bytes, compress: float | None, software: str) -> None:
+def _write(
+    path: Path,
+    dictionary: T1T2Dictionary,
+    small: T1T2Dictionary,
+    identity: bytes,
+    compress: float | None,
+    software: str,
+) -> None:
+    written = {"/": dictionary} if small is dictionary else {"/": dictionary, "/compressed/": small}
     with whole_hdf5(path) as file:
         file.attrs.update(kind=KIND, software=software, digest=dictionary.digest)
         file.attrs.update(identity=identity.hex(), compress=float(compress or 0))
         write_sequence(file, dictionary.sequence)
         file["grid/t1_ms"], file["grid/t2_ms"] = dictionary.grid.t1_ms, dictionary.grid.t2_ms
         file["grid"].attrs["name"] = dictionary.grid.name
-        file["atoms"] = dictionary.atoms
-        file["atoms"].attrs["energy"] = dictionary.energy
-        if dictionary.basis is not None:
-            file["basis"] = dictionary.basis
+        for folder, stored in written.items():
+            file[f"{folder}atoms"] = stored.atoms
+            file[f"{folder}atoms"].attrs["energy"] = stored.energy
+            if stored.basis is not None:
+                file[f"{folder}basis"] = stored.basis
 
 
 def _finished(path: Path, identity: bytes, compress: float | None) -> T1T2Dictionary:

@@ -9,30 +9,56 @@ from numpy.typing import NDArray
 
 from spokestream.simulator.physics.dictionaries.match import Match
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["ATOM", "OnePoolDictionary"]
 
 ATOM = "atom"
 """Axis of a match that is the number of the atom, because atoms need not form a grid."""
+BLOCK = 4096
+"""Number of atoms that are projected at once; it limits the memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class OnePoolDictionary:
-    """Atoms of one sequence, at every spoke and per unit of proton density.
+    """Atoms of one sequence per unit of proton density, at every spoke or as coefficients of few vectors.
 
-    Raises ValueError when atoms and parameters differ in number (a programming error).
+    Raises ValueError when atoms and parameters, or vectors and spokes, differ in number (a programming error).
     """
 
     sequence: PulseSequence
     parameters: dict[str, NDArray[np.float64]]
     """Name of a quantity -> (atoms,) its value in every atom."""
-    atoms: NDArray[Any]
-    """(atoms, spokes) real or complex."""
+    coefficients: NDArray[Any]
+    """(atoms, R) real or complex; the signals themselves if there are no vectors, with R = spokes."""
+    vectors: NDArray[Any] | None = None
+    """(spokes, R): a signal is the sum over r of coefficients[r] vectors[:, r]."""
 
     def __post_init__(self) -> None:
+        n = len(self.sequence)
+        columns = n if self.vectors is None else self.vectors.shape[1]
         for name, values in self.parameters.items():
-            if self.atoms.shape != (*values.shape, len(self.sequence)):
-                raise ValueError(f"{self.atoms.shape} atoms and spokes for {values.shape} values of {name}")
+            if self.coefficients.shape != (*values.shape, columns):
+                raise ValueError(f"{self.coefficients.shape} atoms and spokes for {values.shape} values of {name}")
+        if self.vectors is not None and len(self.vectors) != n:
+            raise ValueError(f"vectors of {len(self.vectors)} spokes for a sequence of {n}")
+
+    @property
+    def atoms(self) -> NDArray[Any]:
+        """(atoms, spokes) the signals, real or complex."""
+        return self.signals()
+
+    def signals(self, which: Any = slice(None)) -> NDArray[Any]:
+        """The signals (..., spokes) of the atoms with this index."""
+        chosen = self.coefficients[which]
+        return chosen if self.vectors is None else np.asarray(chosen @ self.vectors.T)
+
+    def in_basis(self, basis: TemporalBasis) -> NDArray[Any]:
+        """The atoms (atoms, K) in a temporal basis, in double precision."""
+        if self.vectors is not None:
+            return np.asarray(self.coefficients @ basis.project(self.vectors.T))
+        firsts = range(0, len(self.coefficients), BLOCK)
+        return np.concatenate([basis.project(self.coefficients[first : first + BLOCK]) for first in firsts])
 
     @property
     def axes(self) -> dict[str, NDArray[np.float64]]:
@@ -43,7 +69,7 @@ class OnePoolDictionary:
     def digest(self) -> str:
         """Twelve hexadecimal digits that name these atoms, for provenance."""
         state = hashlib.sha256()
-        for array in (self.atoms, *self.parameters.values()):
+        for array in (self.coefficients, *(() if self.vectors is None else (self.vectors,)), *self.parameters.values()):
             state.update(np.ascontiguousarray(array, np.complex64 if np.iscomplexobj(array) else np.float32).tobytes())
         return state.hexdigest()[:12]
 

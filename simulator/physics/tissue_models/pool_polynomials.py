@@ -47,10 +47,11 @@ class PoolPolynomials:
         self._perfect = table(1.0)
         self._per_efficiency = (self._perfect - table(POOR_INVERSION)) / (1 - POOR_INVERSION)
 
-    def at(self, t1_ms: Tensor, b1: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The coefficients, and their derivatives in log T1, B1 and inversion efficiency, (voxels, K) each.
+    def at(self, t1_ms: Tensor, b1: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> list[Tensor]:
+        """The coefficients, and their derivatives in log T1 and B1, (voxels, K) each.
 
-        T1 and B1 outside their ranges are clamped.
+        T1 and B1 outside their ranges are clamped. The derivative in inversion efficiency is the last if it is asked
+        for.
         """
         t1_ms, b1 = t1_ms.clamp(*T1_RANGE_MS), b1.clamp(*B1_RANGE)
         low, high = np.log(T1_RANGE_MS)
@@ -58,7 +59,8 @@ class PoolPolynomials:
         along_b1 = chebyshev_values((b1 - B1_RANGE[0]) / (B1_RANGE[1] - B1_RANGE[0]) * 2 - 1, NODES)
         products = (along_t1[:, :, None] * along_b1[:, None, :]).flatten(1)
         polynomials = self._perfect - (1 - efficiency) * self._per_efficiency
-        table = torch.cat((polynomials, self._per_efficiency[:, : self._n_images]), dim=1).float()
-        value, in_log_t1, in_b1, in_efficiency = (products @ table).chunk(4, dim=1)
+        if by_efficiency:
+            polynomials = torch.cat((polynomials, self._per_efficiency[:, : self._n_images]), dim=1)
+        value, in_log_t1, in_b1, *in_efficiency = torch.split(products @ polynomials.float(), self._n_images, dim=1)
         scale = b1[:, None]
-        return scale * value, scale * in_log_t1, value + scale * in_b1, scale * in_efficiency
+        return [scale * value, scale * in_log_t1, value + scale * in_b1, *(scale * part for part in in_efficiency)]

@@ -36,6 +36,9 @@ NODES = 24
 """Number of Chebyshev nodes along log T1 and along log T2: errors are those of the phase graphs, 1e-4 or less."""
 STEP = 0.025
 """Relative distance of neighbouring values of the dictionary."""
+LEAST_ENERGY = 0.999
+"""Fraction of the energy that a compressed dictionary must keep. With 7 vectors (0.999) of 1,000 spokes, T2 differs by
+2 % from that of all vectors (root mean square of tissue and fluid); with 4 vectors (0.99) by 22 %."""
 POOR_INVERSION = 0.9
 """Efficiency at which the signal is computed in addition to 1, for its derivative by the efficiency."""
 
@@ -88,12 +91,16 @@ class Relaxation(TissueModel):
 
     def load_dictionary(self, path: Path) -> OnePoolDictionary:
         """Read a file that `spokestream dictionary --grid song` (or another grid of T1 and T2) made."""
-        stored = load_t1t2_dictionary(path)
+        stored = load_t1t2_dictionary(path, compressed=True)
+        if stored.energy < LEAST_ENERGY:
+            raise FileError(
+                f"{path} was compressed to {100 * stored.energy:.4g} % of the energy, which is too little for T2; make "
+                f"it with --compress {LEAST_ENERGY:g}, or without this option."
+            )
         if np.iscomplexobj(stored.atoms):
             raise FileError(f"{path} holds complex signals; T1 and T2 are mapped with real ones.")
-        return OnePoolDictionary(
-            stored.sequence, {"t1": stored.grid.t1_ms, "t2": stored.grid.t2_ms}, stored.signals().astype(np.float32)
-        )
+        parameters = {"t1": stored.grid.t1_ms, "t2": stored.grid.t2_ms}
+        return OnePoolDictionary(stored.sequence, parameters, stored.atoms, stored.basis)
 
     def closed_form(
         self, sequence: PulseSequence, basis: TemporalBasis, field_t: float | None = None
@@ -132,7 +139,7 @@ class RelaxationSignal:
         """The same fingerprints through another basis, for instance of a slice that lacks frames."""
         return self if basis is self.basis else RelaxationSignal(self.sequence, basis)
 
-    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+    def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         """See `ClosedForm.at`. T1 and T2 outside their ranges are taken at the ends."""
         along = [
             chebyshev_values(_to_unit(values.clamp(*span).log(), span), NODES)
@@ -141,7 +148,8 @@ class RelaxationSignal:
         products = (along[0][:, :, None] * along[1][:, None, :]).flatten(1)
         signal, *derivatives = (products @ self._tables).chunk(4, dim=1)
         signal = signal - (1 - efficiency) * derivatives[-1]
-        return signal.to(torch.complex64), torch.stack(derivatives, dim=1).to(torch.complex64)
+        wanted = derivatives if by_efficiency else derivatives[:-1]
+        return signal.to(torch.complex64), torch.stack(wanted, dim=1).to(torch.complex64)
 
 
 def _axis(span: tuple[float, float]) -> NDArray[np.float64]:

@@ -83,16 +83,17 @@ class ClosedForm(Protocol):
     def through(self, basis: TemporalBasis) -> "ClosedForm":
         """The same fingerprints through another basis, for instance of a slice that lacks frames."""
 
-    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+    def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         """Coefficients of some voxels over their noise, per unit of proton density, and their derivatives.
 
         Args:
             parameters: (voxels,) each, in the order of the model's parameters.
             efficiency: inversion efficiency; 1 turns M into -M, 0 leaves nothing.
+            by_efficiency: whether to give the derivative by the inversion efficiency as well.
 
         Returns:
-            (voxels, K) complex; (voxels, parameters + 1, K) the derivative by each parameter, on a scale of the
-            model's choice, and last by the inversion efficiency.
+            (voxels, K) complex; (voxels, derivatives, K) the derivative by each parameter, on a scale of the model's
+            choice, and last by the inversion efficiency if it is asked for.
 
         """
 

@@ -120,16 +120,18 @@ class WaterFatSignal:
         """The same fingerprints through another basis, for instance of a slice that lacks frames."""
         return self if basis is self.basis else WaterFatSignal(self.sequence, basis, self.spectrum)
 
-    def at(self, *parameters: Tensor, efficiency: float = 1.0) -> tuple[Tensor, Tensor]:
+    def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         """See `ClosedForm.at`. T1 and B1 outside the polynomials' range are taken at its ends."""
         ff, t1h2o_ms, t1fat_ms, deltaf_hz, b1 = parameters
-        water, water_t1, water_b1, water_e = self._water.at(t1h2o_ms, b1, efficiency)
-        fat, fat_t1, fat_b1, fat_e = (self._phasor * part for part in self._fat.at(t1fat_ms, b1, efficiency))
+        water, water_t1, *water_others = self._water.at(t1h2o_ms, b1, efficiency, by_efficiency)
+        fat, fat_t1, *fat_others = (
+            self._phasor * part for part in self._fat.at(t1fat_ms, b1, efficiency, by_efficiency)
+        )
         fraction = ff[:, None]
         signal = (1 - fraction) * water + fraction * fat
         derivatives = [
             fat - water, (1 - fraction) * water_t1, fraction * fat_t1, 1j * self._phase_per_hz * signal,
-            (1 - fraction) * water_b1 + fraction * fat_b1, (1 - fraction) * water_e + fraction * fat_e,
+            *((1 - fraction) * w + fraction * f for w, f in zip(water_others, fat_others, strict=True)),
         ]  # fmt: skip
         angle = deltaf_hz[:, None] * self._phase_per_hz
         phase = torch.polar(torch.ones_like(angle), angle)

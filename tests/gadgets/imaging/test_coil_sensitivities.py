@@ -35,7 +35,7 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
     y, x = np.mgrid[-1 : 1 : MATRIX[0] * 1j, -1 : 1 : MATRIX[1] * 1j]
     body = (x**2 + y**2) < 0.7**2
     grid = RadialGrid(MATRIX, 5)
-    calibration = CoilCalibration(grid)
+    calibration = CoilCalibration(grid, 12)
     space = grid.empty()
     # two windows; in the first the right half gives no signal, in the second the left one is inverted
     for frame, contrast in ((0, x < 0), (13, np.sign(x + 0.01))):
@@ -54,7 +54,7 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
 
 def test_no_frame_no_sensitivities():
     with pytest.raises(ValueError, match="at least one frame"):
-        CoilCalibration(RadialGrid(MATRIX, 2)).sensitivities()
+        CoilCalibration(RadialGrid(MATRIX, 2), 12).sensitivities()
 
 
 def test_the_phase_of_the_maps_is_smooth():
@@ -64,7 +64,7 @@ def test_the_phase_of_the_maps_is_smooth():
     grid = RadialGrid(MATRIX, 4)
     space = grid.empty()
     grid.spread(kspace(truth * ((x**2 + y**2) < 0.64), k) * ramp_density(k), k, out=space)
-    calibration = CoilCalibration(grid)
+    calibration = CoilCalibration(grid, 12)
     calibration.add(0, space)
     maps = calibration.sensitivities()
     inside = torch.from_numpy((x**2 + y**2) < 0.5)[:, 1:]

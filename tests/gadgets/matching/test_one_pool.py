@@ -1,11 +1,14 @@
 """The search with bounds finds what a comparison with all atoms finds."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from small_scan import complex_normal
 
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
+from spokestream.gadgets.matching.unit_atoms import energies, times
 from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
@@ -72,16 +75,14 @@ def test_the_best_atom_is_that_of_a_comparison_with_all(dictionary, basis, level
 
 def test_most_groups_are_not_searched(sequence, basis, monkeypatch):
     """The bounds exclude most atoms, or the search would be a slow comparison with all."""
-    from spokestream.gadgets.matching import one_pool
-
     products = []
-    times = one_pool._times
 
-    def counted(y, matrix):
+    def counted(function, y, matrix):
         products.append(len(y) * matrix.shape[1])
-        return times(y, matrix)
+        return function(y, matrix)
 
-    monkeypatch.setattr(one_pool, "_times", counted)
+    for function in (energies, times):
+        monkeypatch.setattr(f"spokestream.gadgets.matching.one_pool.{function.__name__}", partial(counted, function))
     t1, t2 = (x.ravel() for x in np.meshgrid(np.geomspace(200, 4000, 160), np.geomspace(10, 190, 100)))
     atoms = fingerprint(sequence, t1, t2)
     fine = OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, atoms)

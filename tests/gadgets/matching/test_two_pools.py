@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from spokestream.gadgets.matching import two_pools
-from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools, mixture_energy, mixture_fraction
+from spokestream.gadgets.matching.mixture import mixture_energy, mixture_fraction
+from spokestream.gadgets.matching.two_pools import TwoPoolAtoms, match_two_pools
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence

@@ -3,7 +3,7 @@ import pytest
 import torch
 from small_scan import complex_normal
 
-from spokestream.gadgets.model_fit.conjugates import are_conjugates, mirrored, tissue_examples
+from spokestream.gadgets.model_fit.conjugates import are_conjugates, mirrored, some_fingerprints, tissue_examples
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
@@ -26,8 +26,8 @@ def tissue(closed_form, rng, ff):
 def test_fat_shows_the_sign(closed_form, rng, ff):
     measured = tissue(closed_form, rng, ff).astype(np.complex64)
     examples = tissue_examples(closed_form)
-    assert not are_conjugates(measured, examples)
-    assert are_conjugates(measured.conj(), examples)
+    assert not are_conjugates(torch.from_numpy(measured), examples)
+    assert are_conjugates(torch.from_numpy(measured.conj()), examples)
 
 
 def test_water_and_noise_alone_decide_nothing(closed_form, rng):
@@ -35,7 +35,17 @@ def test_water_and_noise_alone_decide_nothing(closed_form, rng):
     water = tissue(closed_form, rng, 0.0).astype(np.complex64)
     noise = complex_normal(rng, 100, water.shape[1])
     for measured in (water, water.conj(), noise, noise.conj(), np.zeros_like(noise)):
-        assert not are_conjugates(measured, examples)
+        assert not are_conjugates(torch.from_numpy(measured), examples)
+
+
+def test_voxels_are_taken_evenly_from_the_whole_foreground(rng):
+    images, foreground = complex_normal(rng, 3, 40, 50), np.zeros((40, 50), bool)
+    foreground[5:35, 10:45] = True
+    some = some_fingerprints(images, foreground).numpy()
+    of_foreground = images[:, foreground].T
+    np.testing.assert_array_equal(some, of_foreground[(np.arange(128) * 1049 / 127).astype(int)])
+    foreground[6:] = False
+    np.testing.assert_array_equal(some_fingerprints(images, foreground), images[:, foreground].T)
 
 
 def test_examples_have_unit_norm_and_differ(closed_form):

@@ -73,7 +73,7 @@ def test_the_closed_form_is_linear_in_the_efficiency(dictionary, basis, closed_f
     tissue = [torch.tensor(rng.uniform(*span, 40), dtype=torch.float32) for span in ((0, 1), (600, 2000), (250, 450))]
     tissue += [torch.zeros(40), torch.tensor(rng.uniform(0.4, 1.1, 40), dtype=torch.float32)]
     for efficiency in (0.8, 0.97):
-        found, derivatives = closed_form.at(*tissue, efficiency=efficiency)
+        found, derivatives = closed_form.at(*tissue, efficiency=efficiency, by_efficiency=True)
         wanted = _exact(dictionary, basis, [t.numpy() for t in tissue], efficiency)
         error = np.linalg.norm(found.numpy() - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
         assert error.max() < 2e-3
@@ -116,9 +116,9 @@ def test_only_as_many_voxels_are_used_as_suffice(dictionary, basis, monkeypatch)
     taken = []
 
     class Counting(WaterFatSignal):
-        def at(self, *parameters, efficiency=1.0):
+        def at(self, *parameters, **keywords):
             taken.append(len(parameters[0]))
-            return super().at(*parameters, efficiency=efficiency)
+            return super().at(*parameters, **keywords)
 
     inversion_efficiency(coefficients, basis, maps, np.ones(SHAPE, bool), Counting(dictionary.sequence, basis))
     assert np.prod(SHAPE) == 7553

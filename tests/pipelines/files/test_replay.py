@@ -9,7 +9,7 @@ from map_image_examples import example_images
 
 from spokestream.errors import FileError, ScanError
 from spokestream.pipelines.files import replay as module
-from spokestream.pipelines.files.replay import pipeline_with, replay
+from spokestream.pipelines.files.replay import replay
 from spokestream.pipelines.settings import T1FFNetSettings, T1FFSettings
 from spokestream.settings import replace_settings
 
@@ -67,7 +67,7 @@ def chain(monkeypatch):
         fake.selection, fake.xml = selection, header_xml
         return fake
 
-    monkeypatch.setattr(module, "select", lambda config: Selection() if config == "mrf_t1ff" else None)
+    monkeypatch.setattr(module, "select", lambda config: Selection() if config in ("auto", "mrf_t1ff") else None)
     monkeypatch.setattr(module, "start_scan", start_scan)
     return fake
 
@@ -160,21 +160,6 @@ def test_whole_slices_of_a_scan_that_breaks_off_are_kept_with_a_warning(chain, s
     chain.seen.clear()
     with pytest.raises(ScanError, match="700 of 1400"):
         replay(scan_file, tmp_path / "strict", parameters={"integrity": "strict"})
-
-
-@pytest.mark.parametrize(
-    ("parameters", "pipeline"),
-    [
-        ({}, "mrf_t1ff"),
-        ({"virtual_coils": 4}, "mrf_t1ff"),
-        ({"network": "balsiger2020", "virtual_coils": 4}, "mrf_t1ff_net"),
-        ({"demodulation_hz": 0}, "mrf_t1ff"),
-        ({"network": "ours", "demodulation_hz": 0}, "mrf_t1ff"),  # no pipeline has both: the refusal lists what it has
-        ({"nonsense": 1}, "mrf_t1ff"),
-    ],
-)
-def test_settings_choose_the_pipeline_that_has_them(parameters, pipeline):
-    assert pipeline_with(parameters) == pipeline
 
 
 def test_the_output_is_checked_before_the_work(chain, scan_file, tmp_path):

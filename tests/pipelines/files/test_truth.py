@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from spokestream.errors import FileError, InputError, SpokestreamError
-from spokestream.pipelines.cli.commands.demo import run_demo
-from spokestream.pipelines.files.truth import error_table, map_errors, read_truth, write_comparison
+from spokestream.pipelines.cli.commands.demo import RELAXATION_SCAN, run_demo, scan_settings
+from spokestream.pipelines.files.truth import error_table, judged_voxels, map_errors, read_truth, write_comparison
 from spokestream.simulator.simulation_settings import SimulationSettings
 
 SHAPE = (2, 9, 11)
@@ -82,9 +82,51 @@ def test_a_demonstration_of_a_network_that_there_is_not_ends_before_it_is_simula
     assert not folder.exists()
 
 
+def test_a_voxel_with_fat_has_no_single_t1_or_t2(tmp_path):
+    label = np.array([[[0, 1, 1, 2]]], np.uint8)
+    values = {"ff": [0, 0, 0.2, 0], "pd": label > 0, "t1h2o": [0, 800, 900, 1300], "t2h2o": [0, 80, 85, 110]}
+    path = tmp_path / "x.truth.h5"
+    with h5py.File(path, "w") as file:
+        for name, value in values.items():
+            file[name] = np.reshape(value, label.shape).astype(np.float32)
+        file["label"] = label
+        file["label"].attrs["names"] = json.dumps(["air", "white matter", "grey matter"])
+    truth = read_truth(path)
+    maps = {name: np.full(label.shape, 50, np.float32) for name in ("t1", "t2")}
+    assert judged_voxels(maps, truth)["t1"].ravel().tolist() == [False, True, False, True]
+    np.testing.assert_array_equal(truth.maps["t2"].ravel()[[1, 3]], [80, 110])
+    assert not truth.purity.any()  # a file without purity knows of no pure voxel
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "given", "expected"),
+    [
+        ("auto", {}, {}),
+        ("auto", {"anatomy": "calf"}, {"anatomy": "calf"}),
+        ("auto", {"anatomy": "brain"}, {**RELAXATION_SCAN, "anatomy": "brain"}),
+        ("auto", {"anatomy": "nist", "matrix": 64}, {**RELAXATION_SCAN, "anatomy": "nist", "matrix": 64}),
+        ("mrf_t1ff", {"anatomy": "brain"}, {"anatomy": "brain"}),
+        ("mrf_t1t2", {"anatomy": "thigh"}, {**RELAXATION_SCAN, "anatomy": "thigh"}),
+    ],
+)
+def test_a_demonstration_of_the_head_maps_t1_and_t2(pipeline, given, expected):
+    assert scan_settings(pipeline, given) == expected
+
+
 def test_wrong_shapes_and_files_are_refused_in_words(truth_file, tmp_path):
     truth = read_truth(truth_file)
     with pytest.raises(InputError, match="differ in shape"):
         map_errors({"ff": np.zeros((1, 9, 11), np.float32)}, truth)
     with pytest.raises(FileError, match="not the truth"):
         read_truth(tmp_path / "none.h5")
+
+
+def test_the_demonstration_prints_the_warnings_of_the_node_and_the_errors(tmp_path):
+    console = Console(width=160, record=True)
+    settings = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-song-200", missing=0.05)
+    run_demo(tmp_path / "demo", settings, "mrf_t1t2", {}, 1000.0, console)
+    warnings = json.loads((tmp_path / "demo/report.json").read_text())["warnings"]
+    assert any("missing" in text or "lack" in text for text in warnings)
+    lines = console.export_text()
+    assert all(f"Warning: {text}"[:100] in lines for text in warnings)
+    assert "white matter" in lines

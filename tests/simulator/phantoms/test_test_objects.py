@@ -93,3 +93,26 @@ def test_the_field_of_a_bubble_falls_with_the_cube_of_the_distance():
     np.testing.assert_allclose(above, [[[2 * AIR_HZ / 8]], [[2 * AIR_HZ / 64]]], rtol=1e-4)
     beside = pocket.field_hz(y, x + 10, 0.3)
     np.testing.assert_allclose(beside, -AIR_HZ / 8, rtol=1e-4)
+
+
+def test_purity_is_the_fraction_of_a_pixel_that_its_label_takes_up(squares):
+    """Squares of 10 mm in pixels of 2.5 mm: four pixels a side, of which the edges leave out some of nine points."""
+    assert np.all(squares.purity[squares.label > 0] == 1)  # edges lie between pixels of 1 mm
+    phantom = render("squares", draw_subject("patients", 6), matrix=96, fov_mm=240.0)
+    counted = np.round(phantom.purity * 9)
+    np.testing.assert_allclose(phantom.purity * 9, counted, atol=1e-5)
+    assert phantom.purity.dtype == np.float32
+    inside = phantom.label > 0
+    # a pixel in a square holds tissue of density 1 there and air elsewhere, so that its density is its purity
+    uneven = phantom.pd[inside] / phantom.purity[inside]
+    np.testing.assert_allclose(uneven, 1, atol=0.1)
+    assert 1 <= counted[inside].min() < 9
+    assert (phantom.purity[inside] == 1).any()
+
+
+def test_the_slice_position_chooses_the_array_of_the_system_phantom():
+    spheres = [render("nist", draw_subject("patients", 0), level, 64).t1h2o.max() for level in (-1.0, -0.01, 0.0, 1.0)]
+    names = {render("nist", draw_subject("patients", 0), level, 64).label_names for level in (-1.0, 1.0)}
+    assert len(names) == 1
+    assert spheres[0] == spheres[1]
+    assert spheres[2] == spheres[3]

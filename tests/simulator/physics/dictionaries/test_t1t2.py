@@ -10,7 +10,7 @@ import pytest
 
 from spokestream.errors import FileError, InputError
 from spokestream.simulator.physics.dictionaries import build_t1t2 as module
-from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
+from spokestream.simulator.physics.dictionaries.build_t1t2 import NEARLY_ALL, build_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.singular_vectors import leading_vectors, normalised_gram
 from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, load_t1t2_dictionary, t1t2_grid
 from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -83,6 +83,18 @@ def test_the_file_holds_every_atom_once_in_order(tmp_path, physics, sequence):
     with h5py.File(tmp_path / "d.h5") as file:
         assert file.attrs["digest"] == read.digest == made.digest
         assert file.attrs["software"] == "7"
+
+
+def test_a_compressed_copy_is_beside_the_atoms_of_every_spoke(tmp_path, physics, sequence):
+    made = build_t1t2_dictionary(tmp_path / "d.h5", sequence, GRID)
+    small = load_t1t2_dictionary(tmp_path / "d.h5", compressed=True)
+    assert small.atoms.shape[1] < len(sequence)
+    assert small.energy >= NEARLY_ALL
+    lost = np.linalg.norm(small.signals() - made.atoms, axis=1) ** 2 / np.linalg.norm(made.atoms, axis=1) ** 2
+    assert lost.mean() < 2 * (1 - NEARLY_ALL)  # and the rounding of single precision
+    with h5py.File(tmp_path / "d.h5", "a") as file:
+        del file["compressed"]  # a file of an earlier version
+    assert load_t1t2_dictionary(tmp_path / "d.h5", compressed=True).digest == made.digest
 
 
 @pytest.mark.parametrize("torn_bytes", [0, 1, 41 * 4 - 1, 41 * 4 * 3 + 5])

@@ -1,0 +1,79 @@
+"""The matchers by name: ways to find the best atoms of a dictionary for every voxel."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from torch import Tensor
+
+from spokestream.errors import InputError
+from spokestream.gadgets.matching.clusters import ClusteredAtoms, check_reach
+from spokestream.gadgets.matching.groups import GroupedAtoms
+from spokestream.gadgets.matching.inner_product import AllAtoms
+from spokestream.gadgets.matching.one_pool import OnePoolAtoms
+from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
+from spokestream.gadgets.matching.svd import SingularVectorAtoms
+from spokestream.gadgets.matching.two_pools import TwoPoolAtoms
+from spokestream.gadgets.scan.cancellation import Cancellation
+from spokestream.simulator.physics.dictionaries.match import Dictionary, Match
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
+from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+__all__ = ["ONE_POOL", "TWO_POOLS", "Matcher", "check_matcher", "make_matcher"]
+
+
+class Matcher(Protocol):
+    """The atoms of a dictionary in a temporal basis, and a way to search them."""
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The dictionary of the atoms."""
+
+    def match(self, y: Tensor, threads: int = 1, cancellation: Cancellation | None = None) -> Match:
+        """Find the best atom, or the best mixture of two, for every voxel.
+
+        Args:
+            y: (voxels, K) complex coefficients.
+            threads: CPU threads; the result does not depend on their number.
+            cancellation: the sign to stop, which is looked at between pieces.
+
+        Raises CancelledScanError if the search was cancelled.
+
+        """
+
+
+ONE_POOL: dict[str, Callable[[OnePoolDictionary, TemporalBasis], Matcher]] = {
+    "exact": OnePoolAtoms,
+    "inner-product": AllAtoms,
+    "svd": SingularVectorAtoms,
+    "groups": GroupedAtoms,
+    "spatiotemporal": SpatiotemporalAtoms,
+}
+"""Matchers of dictionaries of one pool."""
+TWO_POOLS: dict[str, Callable[[WaterFatDictionary, TemporalBasis], Matcher]] = {
+    "exact": TwoPoolAtoms,
+    "clusters": ClusteredAtoms,
+}
+"""Matchers of dictionaries of water and fat."""
+
+
+def check_matcher(name: str, dictionary: Dictionary) -> None:
+    """Raise InputError if there is no matcher of this name that can search the dictionary."""
+    two = isinstance(dictionary, WaterFatDictionary)
+    able = TWO_POOLS if two else ONE_POOL
+    if name not in able:
+        raise InputError(
+            f"The matcher '{name[:20]}' cannot search a dictionary of {'two pools' if two else 'one pool'}; "
+            f"choose one of {', '.join(able)}."
+        )
+    if name == "clusters" and isinstance(dictionary, WaterFatDictionary):
+        check_reach(dictionary)
+
+
+def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis) -> Matcher:
+    """The matcher of a name, with the atoms in a temporal basis. Raises InputError as `check_matcher`."""
+    check_matcher(name, dictionary)
+    if isinstance(dictionary, WaterFatDictionary):
+        return TWO_POOLS[name](dictionary, basis)
+    assert isinstance(dictionary, OnePoolDictionary)
+    return ONE_POOL[name](dictionary, basis)
