@@ -32,7 +32,8 @@ EFFICIENCY_TOLERANCE = 0.01
 class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
     """Computes maps, and their standard deviations as `<map>_std`, by a network trained for the scan's sequence.
 
-    If the maps include every parameter of the tissue model, the inversion efficiency of the slice is estimated as well.
+    If the maps include every parameter of the tissue model, the inversion efficiency of the slice is estimated as well,
+    unless the tissue model does not allow it.
 
     Args:
         scan: the scan.
@@ -83,7 +84,8 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
                 maps = self._maps(coefficients, foreground, foreground, nominal)
         except MemoryError as error:
             raise ScanError(f"The network cannot run: {error}.") from None
-        if efficiency is None and signal and self._scan.sequence.inversion:
+        estimated = self._network.contract.model.estimates_inversion and self._scan.sequence.inversion
+        if efficiency is None and signal and estimated:
             efficiency = self._efficiency(coefficients, maps, foreground, signal)
         yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency, self._limits)
 
@@ -153,7 +155,7 @@ def _warn_of_pixels(contract: Contract, scan: ScanContext) -> None:
             trained = f"{smallest:.2g}" if smallest == largest else f"{smallest:.2g} to {largest:.2g}"
             scan.log.warning(
                 "The network '%s' was trained for pixels of %s mm, and this scan has pixels of %.2g mm: its maps are "
-                "unreliable; use the pipeline mrf_t1ff.",
+                "unreliable; use the pipeline of the same name without '_net'.",
                 contract.name, trained, pixel,
             )  # fmt: skip
             return
@@ -173,7 +175,7 @@ def physical_maps(planes: Float, contract: Contract, foreground: Mask) -> dict[s
     """
     n = len(contract.outputs)
     values = {
-        output.map: output.low + (output.high - output.low) * np.clip(plane, 0, 1)
+        output.map: output.scale.from_unit(np.clip(plane, 0, 1))
         for output, plane in zip(contract.outputs, planes[:n], strict=True)
     }
     maps: dict[str, Float] = {}
@@ -182,6 +184,6 @@ def physical_maps(planes: Float, contract: Contract, foreground: Mask) -> dict[s
         valid = foreground if output.where is None else foreground & output.where.mask(values)
         maps[output.map] = np.where(valid, values[output.map], 0).astype(np.float32)
         if output.std:
-            std = (output.high - output.low) * next(standard_deviations)
+            std = output.scale.std_from_unit(next(standard_deviations), values[output.map])
             maps[f"{output.map}_std"] = np.where(valid, std, 0).astype(np.float32)
     return maps

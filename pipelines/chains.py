@@ -24,7 +24,15 @@ from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
-from spokestream.pipelines.settings import AutoSettings, StreamSettings, T1FFNetSettings, T1FFSettings, T1T2Settings
+from spokestream.pipelines.settings import (
+    AutoSettings,
+    NetworkSettings,
+    StreamSettings,
+    T1FFNetSettings,
+    T1FFSettings,
+    T1T2NetSettings,
+    T1T2Settings,
+)
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
@@ -113,6 +121,11 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
 @pipeline("mrf_t1ff_net", T1FFNetSettings, WATER_FAT)
 def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     """MRF T1-FF: the same maps by a network."""
+    return _by_network(scan, settings, check_conjugation=settings.conjugate == "auto")
+
+
+def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugation: bool) -> Chain:
+    """The chain of a network, which brings its temporal basis and its tissue model."""
     shared = shared_network(settings)
     contract = shared.network.contract
     check_scan(contract, scan)
@@ -123,7 +136,7 @@ def mrf_t1ff_net(scan: ScanContext, settings: T1FFNetSettings) -> Chain:
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz),
-            *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
+            *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
             MapImages(scan, settings.datatype),
@@ -153,9 +166,15 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     )
 
 
-def shared_network(settings: T1FFNetSettings) -> SharedNetwork:
+@pipeline("mrf_t1t2_net", T1T2NetSettings, RELAXATION)
+def mrf_t1t2_net(scan: ScanContext, settings: T1T2NetSettings) -> Chain:
+    """T1 and T2 of gradient-spoiled trains by a network; conjugation does not show in their real signals."""
+    return _by_network(scan, settings, check_conjugation=False)
+
+
+def shared_network(settings: NetworkSettings) -> SharedNetwork:
     """The network that these settings name, loaded. Raises InputError or FileError when it cannot be."""
-    path = settings.archive or archive_path(settings.network)
+    path = settings.archive or archive_path(settings.network or settings.default_network)
     return MODEL_POOL.share(path, settings.device, settings.precision)
 
 
@@ -164,9 +183,9 @@ def warm_up(settings: StreamSettings) -> None:
 
     Raises InputError or FileError when it cannot be loaded; a default that is not shipped concerns only the scan.
     """
-    if isinstance(settings, AutoSettings) or not isinstance(settings, T1FFNetSettings):
+    if isinstance(settings, AutoSettings) or not isinstance(settings, NetworkSettings):
         return
-    if settings.archive or settings.network != T1FFNetSettings.network or settings.network in shipped_networks():
+    if settings.archive or settings.network or settings.default_network in shipped_networks():
         shared_network(settings)
 
 

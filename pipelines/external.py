@@ -16,7 +16,7 @@ from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
-__all__ = ["auto", "mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2", "reconstruct_for_gadgetron"]
+__all__ = ["auto", "mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2", "mrf_t1t2_net", "reconstruct_for_gadgetron"]
 
 READ_BYTES = 1 << 18
 DRAIN_S = 30.0
@@ -42,6 +42,11 @@ def mrf_t1ff_net(connection: Any) -> None:
 def mrf_t1t2(connection: Any) -> None:
     """T1 and T2 by dictionary matching, of gradient-spoiled trains."""
     _run(connection, "mrf_t1t2")
+
+
+def mrf_t1t2_net(connection: Any) -> None:
+    """T1 and T2 by a network, of gradient-spoiled trains."""
+    _run(connection, "mrf_t1t2_net")
 
 
 def _run(connection: Any, pipeline: str) -> None:

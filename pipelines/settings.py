@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
 from spokestream.gadgets.matching.matcher_names import MATCHERS
@@ -14,9 +14,11 @@ __all__ = [
     "AUTO",
     "SETTINGS",
     "AutoSettings",
+    "NetworkSettings",
     "StreamSettings",
     "T1FFNetSettings",
     "T1FFSettings",
+    "T1T2NetSettings",
     "T1T2Settings",
     "read_site_file",
 ]
@@ -100,10 +102,15 @@ class T1FFSettings(MatchingSettings):
 
 
 @dataclass(frozen=True)
-class T1FFNetSettings(StreamSettings):
-    """Settings of the pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
+class NetworkSettings(StreamSettings):
+    """Settings of the pipelines that map by a network."""
 
-    network: str = setting("ours", meaning="Name of a network that comes with the software.", peer=True)
+    default_network: ClassVar[str]
+    """Name of the network that the pipeline uses if none is named."""
+
+    network: str | None = setting(
+        None, meaning="Name of a network that comes with the software; by default that of the pipeline.", peer=True
+    )
     archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
     device: str = setting(
         "auto", meaning="Where the network runs; auto is CUDA on machines that have it.", choices=DEVICES
@@ -113,6 +120,20 @@ class T1FFNetSettings(StreamSettings):
         meaning="Arithmetic of the network; auto is half precision on CUDA, bfloat16 on CPUs that multiply it.",
         choices=PRECISIONS,
     )
+
+
+@dataclass(frozen=True)
+class T1FFNetSettings(NetworkSettings):
+    """Settings of the pipeline `mrf_t1ff_net`: MRF T1-FF by a network."""
+
+    default_network = "ours"
+
+
+@dataclass(frozen=True)
+class T1T2NetSettings(NetworkSettings):
+    """Settings of the pipeline `mrf_t1t2_net`: T1 and T2 by a network."""
+
+    default_network = "ours-fisp-576"
 
 
 @dataclass(frozen=True)
@@ -129,6 +150,7 @@ SETTINGS: dict[str, type[StreamSettings]] = {
     "mrf_t1ff": T1FFSettings,
     "mrf_t1ff_net": T1FFNetSettings,
     "mrf_t1t2": T1T2Settings,
+    "mrf_t1t2_net": T1T2NetSettings,
 }
 """The settings class of every pipeline, by the name of the pipeline."""
 AUTO = "auto"

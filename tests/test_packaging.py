@@ -115,7 +115,8 @@ def test_both_are_imported_where_other_software_has_the_same_names(installed, tm
         folder=tmp_path,
     ).splitlines()
     assert said[0].split(";") == [
-        "other software", "other software", "balsiger2020", "ours", "mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2",
+        "other software", "other software", "balsiger2020", "ours-fisp-576", "ours", "mrf_t1ff",
+        "mrf_t1ff_net", "mrf_t1t2", "mrf_t1t2_net",
     ]  # fmt: skip
     assert len(said) == 3
     assert all(Path(file).is_relative_to(installed.parents[1]) for file in said[1:])

@@ -61,6 +61,7 @@ def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_tra
     scans = {"mrf_t1ff": SimulationSettings(matrix=32, coils=3)}
     scans["mrf_t1ff_net"] = scans["mrf_t1ff"]
     scans["mrf_t1t2"] = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-song-200")
+    scans["mrf_t1t2_net"] = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-fang-576")
     for name, settings in scans.items():
         simulate_scan(tmp_path / f"{name}.h5", settings)
     measured = {name: read_scan(tmp_path / f"{name}.h5") for name in PIPELINES}
@@ -75,8 +76,9 @@ def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_tra
         printed, said = node.communicate()
     assert node.returncode == 0, said
     modules = json.loads(printed)
-    # five maps, or two, with proton density, phase and two checks; the match quality, or five standard deviations
-    assert images == [10, 14, 7]
+    # five maps, or two, with proton density, phase and two checks; the match quality, or the standard deviations
+    images_of = {"mrf_t1ff": 10, "mrf_t1ff_net": 14, "mrf_t1t2": 7, "mrf_t1t2_net": 8}
+    assert images == [images_of[name] for name in PIPELINES]
     assert "spokestream.pipelines.node.server" in modules
     assert beside_physics(modules) == []
     assert below(modules, "spokestream.models") == ["spokestream.models", "spokestream.models.archives"]

@@ -15,6 +15,7 @@ from spokestream.simulator.physics.quantities import QUANTITIES, Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
+from spokestream.simulator.physics.tissue_models.scale import Scale
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
@@ -30,7 +31,7 @@ LARGEST_PIXEL_MM = 100.0
 
 @dataclass(frozen=True)
 class Output:
-    """One map. Its physical value is low + (high - low) * output of the network, which is 0..1."""
+    """One map. The output of the network, 0..1, is its place on the scale from `low` to `high`."""
 
     map: str
     """Name of a quantity."""
@@ -40,6 +41,14 @@ class Output:
     """Whether the network also gives the standard deviation of the map, on the same scale."""
     where: Where | None = None
     """Rule for the voxels in which the map is valid; in others it is 0. None means that it is valid everywhere."""
+    logarithmic: bool = False
+    """Whether the scale is logarithmic: the physical value is low (high / low) ** output. On a linear scale it is
+    low + (high - low) * output."""
+
+    @property
+    def scale(self) -> Scale:
+        """The scale from outputs of the network to physical values."""
+        return Scale(self.low, self.high, self.logarithmic)
 
     @property
     def unit(self) -> str:
@@ -156,6 +165,8 @@ def _check_output(output: Output, names: list[str]) -> None:
             raise FileError(f"there is no map '{name:.40}'; known are {', '.join(QUANTITIES)}")
     if not (math.isfinite(output.low) and math.isfinite(output.high) and output.low < output.high):
         raise FileError(f"the range of '{output.map}' must ascend")
+    if output.logarithmic and output.low <= 0:
+        raise FileError(f"the logarithmic range of '{output.map}' must be positive")
     if output.where and output.where.quantity not in names:
         raise FileError(f"'{output.map}' depends on '{output.where.quantity:.40}', which the network does not give")
 
@@ -168,6 +179,11 @@ def _check_efficiency(contract: Contract) -> None:
         raise FileError(
             f"an inversion's efficiency is found within {LIMITS[0]:g} and {LIMITS[1]:g}, ascending, "
             f"not from {low:g} to {high:g}"
+        )
+    if not contract.model.estimates_inversion:
+        raise FileError(
+            f"the inversion efficiency cannot be estimated with the tissue model '{contract.tissue_model}', so that no "
+            "network is conditioned on it"
         )
     if not contract.gives_all:
         raise FileError(

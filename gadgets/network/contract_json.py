@@ -16,7 +16,9 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["contract_json", "parse_contract"]
 
-FORMAT = 1
+LINEAR, LOGARITHMIC = 1, 2
+"""Formats. The second has logarithmic outputs; readers of the first alone, which would take them for linear, refuse
+it."""
 MOST_IMAGES = 2500
 """Largest number of images of a basis, because the memory grows with it."""
 
@@ -26,7 +28,7 @@ def contract_json(contract: Contract) -> str:
     basis, sequence = contract.basis, contract.sequence
     return json.dumps(
         {
-            "format": FORMAT,
+            "format": LOGARITHMIC if any(output.logarithmic for output in contract.outputs) else LINEAR,
             "name": contract.name,
             "description": contract.description,
             "input": {
@@ -68,8 +70,8 @@ def parse_contract(text: str | bytes) -> Contract:
     except (ValueError, RecursionError):
         raise FileError("its contract is not readable JSON") from None
     table = _typed(table, dict, "contract")
-    if table.get("format") != FORMAT:
-        raise FileError(f"its contract has format {table.get('format')!r:.20}, not {FORMAT}")
+    if table.get("format") not in (LINEAR, LOGARITHMIC):
+        raise FileError(f"its contract has format {table.get('format')!r:.20}, not {LINEAR} or {LOGARITHMIC}")
     given = _take(table, "input", dict)
     basis = _take(given, "basis", dict)
     sequence = _take(table, "sequence", dict)
@@ -104,7 +106,7 @@ def _output(entry: Any) -> Output:
     entry = _typed(entry, dict, "output")
     output = Output(
         _take(entry, "map", str), _take(entry, "low", float), _take(entry, "high", float), _take(entry, "std", bool),
-        _where(entry.get("where")),
+        _where(entry.get("where")), _take(entry, "logarithmic", bool) if "logarithmic" in entry else False,
     )  # fmt: skip
     if output.map in QUANTITIES and entry.get("unit") != output.unit:
         raise FileError(f"the unit of '{output.map}' is {output.unit}, not {entry.get('unit')!r:.20}")
@@ -125,7 +127,7 @@ def _output_to_json(output: Output) -> dict[str, Any]:
         where = {"map": output.where.quantity} | {name: v for name, v in bounds.items() if math.isfinite(v)}
     return {
         "map": output.map, "unit": output.unit, "low": output.low, "high": output.high, "std": output.std,
-        "where": where,
+        "where": where, **({"logarithmic": True} if output.logarithmic else {}),
     }  # fmt: skip
 
 

@@ -49,7 +49,13 @@ class DataSettings:
         (0.9, 1.0), meaning="Least and most efficiency of the 180 degree pulse.", low=-1, high=1
     )
     slice_profile: str = setting("rectangular", meaning="Shape of the flip angle across the slice.", choices=PROFILES)
-    sequence: str = setting("t1ff-2d-1400", meaning="Ideally spoiled preset, or a TOML or Pulseq file.")
+    relaxation: float = setting(
+        1.0,
+        meaning="Largest factor by which T1 and T2 of each tissue of a subject are multiplied or divided; 1 is none.",
+        low=1,
+        high=4,
+    )
+    sequence: str = setting("t1ff-2d-1400", meaning="Sequence preset, or a TOML or Pulseq file.")
     demodulation_hz: float = setting(
         200.0,
         meaning="Receiver frequency during the readout below that of water, as in the pipeline.",

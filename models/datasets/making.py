@@ -19,6 +19,7 @@ from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
 from spokestream.models.datasets.full_fingerprints import full_images
 from spokestream.models.datasets.shards import Slice, open_or_create, shard_path, write_shard
+from spokestream.models.datasets.varied_tissue import varied_relaxation
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
@@ -31,6 +32,8 @@ __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
 
 BOX_STEP = 96
 """The sides of a box are multiples of this many pixels, so that few point spread functions serve all subjects."""
+TISSUE = 9
+"""Identifies the random numbers of `varied_relaxation`; those of the scan have other identifiers."""
 WORKER_BYTES = 4 << 30
 """Memory of a process at 350 pixels: the point spread functions and their working memory."""
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
@@ -98,6 +101,8 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
         torch.set_num_threads(1)
         try:
             exam = WhitenedExam(settings.exam(seed))
+            rng = np.random.default_rng((seed, TISSUE))
+            exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
             box = tissue_box(exam.phantoms)
             slices = [_slice(exam, index, box, settings, basis) for index in range(settings.slices)]
             write_shard(shard_path(folder, seed), exam, (box[0].start, box[1].start), slices)

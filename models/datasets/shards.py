@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spokestream.errors import FileError, InputError
 from spokestream.models.datasets.whitened_exam import WhitenedExam
-from spokestream.simulator.phantoms import MAP_UNITS
+from spokestream.simulator.phantoms import DEFAULT_FOV_MM, MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence, write_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -100,9 +100,9 @@ def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices:
 class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
     """The slices of a training set, for torch's `DataLoader`; files are opened when they are needed.
 
-    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool, the maps by name, each (y, x) float32,
-    and the `inversion_efficiency` of the exam. Boxes differ in size between subjects: a batch is made of patches, or of
-    one item.
+    An item holds `fingerprints` (K, y, x) complex64, `foreground` (y, x) bool, the maps of the phantom and the
+    parameters of the tissue model by name, each (y, x) float32, and the `inversion_efficiency` of the exam. Boxes
+    differ in size between subjects: a batch is made of patches, or of one item.
 
     Args:
         folder: the training set, filled by `make_training_set`.
@@ -116,6 +116,8 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         self.folder = Path(folder)
         self.recipe = _read(self.folder / INDEX)
         self.sequence, self.basis = _read_basis(self.folder / BASIS)
+        self.tissue_model: TissueModel = model_of_sequence(self.sequence)
+        """The tissue model whose parameters the set's sequence encodes."""
         present = {int(path.stem.removeprefix("subject-")) for path in self.folder.glob("subject-*.h5")}
         missing = sorted(set(seeds or ()) - present)
         if missing:
@@ -124,9 +126,22 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         self._files: dict[int, Any] = {}
 
     @property
-    def tissue_model(self) -> TissueModel:
-        """The tissue model whose parameters the set's sequence encodes."""
-        return model_of_sequence(self.sequence)
+    def pixel_mm(self) -> tuple[float, float]:
+        """The smallest and the largest pixel in mm; every anatomy is scanned with its own field of view."""
+        matrix = int(self.recipe["matrix"])
+        pixels = [DEFAULT_FOV_MM[anatomy] / matrix for anatomy in self.recipe["anatomies"].split(",")]
+        return min(pixels), max(pixels)
+
+    @property
+    def demodulation_hz(self) -> float:
+        """Receiver frequency during the readout below that of water."""
+        return float(self.recipe["demodulation_hz"])
+
+    @property
+    def efficiencies(self) -> tuple[float, float]:
+        """The lowest and the highest efficiency of the inversion."""
+        low, high = self.recipe["inversion_efficiency"]
+        return float(low), float(high)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -146,6 +161,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         file, level = self._place(index)
         arrays = {"fingerprints": file["fingerprints"], "foreground": file["foreground"]} | dict(file["maps"])
         item = {name: torch.from_numpy(array[level]) for name, array in arrays.items()}
+        item |= self.tissue_model.truth(item)
         return item | {"inversion_efficiency": torch.tensor(file["exam"].attrs["inversion_efficiency"])}
 
     def labels(self, index: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

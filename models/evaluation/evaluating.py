@@ -39,6 +39,8 @@ class Condition:
     """The numbers of the subjects."""
     strata: tuple[Stratum, ...]
     """Ranges of the pool fraction for which errors are reported separately: fixed ranges, and thirds of the set."""
+    tissues: tuple[str, ...]
+    """Tissues for which errors are reported separately, where there is one pool and therefore no pool fraction."""
     dictionary: str
     """Digest of the dictionary that matching searches."""
     verdicts: dict[str, Verdict]
@@ -92,7 +94,10 @@ def evaluate(
         strata = (*strata_of(model), *thirds(model, _pool_fractions(data, model))) if model.fraction else ()
         dictionary = model.dictionary(data.sequence)
         verdicts = {r.name: Verdict(model) for r in reconstructors}
-        condition = Condition(name, model, data.recipe, data.seeds, strata, dictionary.digest, verdicts, Verdict(model))
+        condition = Condition(
+            name, model, data.recipe, data.seeds, strata, () if model.fraction else data.labels(0)[1][1:],
+            dictionary.digest, verdicts, Verdict(model),
+        )  # fmt: skip
         for _ in _judge(condition, data, reconstructors, dictionary, threads):
             done += 1
             if progress:
@@ -135,12 +140,15 @@ def _judge(
         truth, mask = _stacked(true), np.stack(tissues)
         maps = {name: _stacked(of_slices) for name, of_slices in found.items()}
         labels = np.stack([data.labels(index)[0] for index in indices])
-        wanted = regions_of_interest(data.labels(indices[0])[1])
+        label_names = data.labels(indices[0])[1]
+        wanted = regions_of_interest(label_names)
+        of_tissue = {t: mask & (labels == label_names.index(t)) for t in condition.tissues if t in label_names}
         for name, verdict in condition.verdicts.items():
             verdict.against(TRUTH).add(maps[name], truth, mask, labels, wanted)
             if name != MATCHING and MATCHING in maps:
                 verdict.against(MATCHING).add(maps[name], maps[MATCHING], mask, labels, wanted)
             verdict.add_errors(maps[name], truth, mask, condition.strata)
+            verdict.add_errors_of_tissues(maps[name], truth, of_tissue)
             verdict.add_blur(maps[name], mask)
         condition.truth.add_blur(truth, mask)
         if subject == 0:
@@ -207,10 +215,9 @@ def _refuse_training_subjects(data: TrainingSet, reconstructors: Sequence[Recons
 
 
 def _refuse_other_demodulation(data: TrainingSet, reconstructors: Sequence[Reconstructor]) -> None:
-    demodulation_hz = float(data.recipe["demodulation_hz"])
     for reconstructor in reconstructors:
-        if reconstructor.demodulation_hz not in (None, demodulation_hz):
+        if reconstructor.demodulation_hz not in (None, data.demodulation_hz):
             raise InputError(
                 f"The network '{reconstructor.name}' was made for a demodulation of {reconstructor.demodulation_hz:g} "
-                f"Hz, the set in {data.folder} with {demodulation_hz:g} Hz."
+                f"Hz, the set in {data.folder} with {data.demodulation_hz:g} Hz."
             )

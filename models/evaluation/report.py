@@ -127,8 +127,8 @@ def _strata(found: dict[str, Any], condition: str) -> str:
             ]
             rows.append("".join(f"<td>{escape(text)}</td>" for text in (reconstructor, *texts)))
         heads = ["", *(_bounds(s, *limits) for s, limits in about["strata"].items())]
-        parts.append(_table(f"{_title(found, name)}: bias / RMSE by true fat fraction.", heads, rows))
-    return f"<h3>Errors by fat fraction</h3>{''.join(parts)}"
+        parts.append(_table(f"{_title(found, name)}: bias / RMSE by true {about['strata_by']}.", heads, rows))
+    return f"<h3>Errors by {about['strata_by']}</h3>{''.join(parts)}"
 
 
 def _scores(found: dict[str, Any], condition: str, reference: str) -> str:

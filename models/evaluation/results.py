@@ -40,11 +40,14 @@ def results(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _condition(condition: Condition) -> dict[str, Any]:
+    judged = {s for verdict in condition.verdicts.values() for strata in verdict.errors.values() for s in strata}
+    tissues = [tissue for tissue in condition.tissues if tissue in judged]
     return {
         "settings": condition.recipe,
         "subjects": condition.seeds,
         "dictionary": condition.dictionary,
-        "strata": {s.name: [s.low, s.high] for s in condition.strata},
+        "strata": {s.name: [s.low, s.high] for s in condition.strata} | {t: [None, None] for t in tissues},
+        "strata_by": "fat fraction" if condition.model.fraction else "tissue",
         "blur_of_truth": _blur(condition.truth),
         "reconstructors": {name: _verdict(verdict) for name, verdict in condition.verdicts.items()},
     }

@@ -129,7 +129,8 @@ class Verdict:
         """Add the voxels of a subject; all arrays have the same shape."""
         for parameter, prediction, target in _pairs(self.model, maps, truth):
             name, error = parameter.name, prediction - target
-            ranked = masked(parameter.quantity.where, tissue, truth)
+            present = masked(self.model.presence(parameter.pool), tissue, truth)
+            ranked = masked(parameter.quantity.where, present, truth)
             self.errors[name]["ranked"] += Moments.of(error[ranked])
             for stratum in strata if _is_stratified(parameter, self.model) else ():
                 self.errors[name][stratum.name] += Moments.of(error[stratum.of(tissue, truth[self.model.fraction])])
@@ -138,6 +139,17 @@ class Verdict:
                 assert quantity.high is not None
                 calibration = self.calibration.setdefault(name, Calibration(quantity.high - quantity.low))
                 calibration.add(error[ranked], std[ranked])
+
+    def add_errors_of_tissues(self, maps: Maps, truth: Maps, of_tissue: dict[str, Mask]) -> None:
+        """Add the voxels of a subject, separately for each tissue by name; all arrays have the same shape.
+
+        A tissue in which the parameters have no meaning gets no moments.
+        """
+        for parameter, prediction, target in _pairs(self.model, maps, truth):
+            for tissue, mask in of_tissue.items():
+                judged = masked(self.model.presence(parameter.pool), mask, truth)
+                if judged.any():
+                    self.errors[parameter.name][tissue] += Moments.of((prediction - target)[judged])
 
     def add_blur(self, maps: Maps, tissue: Mask) -> None:
         """Add all slices of a subject, (slices, y, x) each."""

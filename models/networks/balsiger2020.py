@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from spokestream.errors import InputError
 from spokestream.models.networks.fold import Affine, absorb, affine
 from spokestream.models.networks.layers import Network
 
@@ -64,15 +65,15 @@ def architecture(
         n_images: number of complex images, which are frames or coefficients.
         n_maps: number of outputs.
 
-    Raises ValueError, a programming error, for an even receptive field, blocks without a temporal layer, and a number
-    of parameters that is too small for the spatial convolutions, whose channels are fixed.
+    Raises InputError for an even receptive field, blocks without a temporal layer, and a number of parameters that is
+    too small for the spatial convolutions, whose channels are fixed.
 
     """
     if receptive_field < 1 or receptive_field % 2 == 0:
-        raise ValueError(f"A receptive field is an odd number of pixels, not {receptive_field}.")
+        raise InputError(f"A receptive field is an odd number of pixels, not {receptive_field}.")
     n_blocks = max(1, (receptive_field - 1) // 2)
     if n_nonlinearities < 2 * n_blocks:
-        raise ValueError(
+        raise InputError(
             f"A receptive field of {receptive_field} needs at least {2 * n_blocks} non-linearities, "
             f"not {n_nonlinearities}."
         )
@@ -90,7 +91,7 @@ def architecture(
         return of_width(first).n_parameters(2 * n_images, n_maps)
 
     if size(1) > n_parameters:
-        raise ValueError(
+        raise InputError(
             f"A receptive field of {receptive_field} with {n_nonlinearities} non-linearities takes at least "
             f"{size(1):,} parameters, not {n_parameters:,}."
         )
@@ -101,7 +102,7 @@ def architecture(
 class Balsiger2020(Network):
     """(2 · images, h + R - 1, w + R - 1) to (maps, h, w), where R is the receptive field.
 
-    Raises ValueError, a programming error, as `architecture` does.
+    Raises InputError, as `architecture` does.
     """
 
     def __init__(

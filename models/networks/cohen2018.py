@@ -2,23 +2,32 @@
 
 Cohen, Zhu and Rosen, "MR fingerprinting deep reconstruction network (DRONE)", Magn Reson Med 80 (2018) 885: two hidden
 layers of 300 units with hyperbolic tangents, and a sigmoid at the end. Later comparisons, such as Balsiger et al. (Med
-Image Anal 2020), use rectified units and a linear output; this is the network as first published.
+Image Anal 2020), give it real and imaginary parts and use rectified units and a linear output. `Cohen2018` sees real
+and imaginary parts, `Drone` magnitudes as first published.
 """
 
 from torch import Tensor, nn
 
 from spokestream.models.networks.layers import Network
 
-__all__ = ["Cohen2018"]
+__all__ = ["Cohen2018", "Drone"]
 
 HIDDEN = 300
 
 
 class Cohen2018(Network):
-    """(2 · images, h, w) to (maps, h, w)."""
+    """(2 · images, h, w) to (maps, h, w).
 
-    def __init__(self, n_images: int, n_maps: int) -> None:
+    Args:
+        n_images: number of images.
+        n_maps: number of maps.
+        parts: channels of every image: 2, its real and imaginary part; or 1, its magnitude.
+
+    """
+
+    def __init__(self, n_images: int, n_maps: int, parts: int = 2) -> None:
         super().__init__(n_images, n_maps)
+        self.channels = parts * n_images
         self.layers = nn.Sequential(
             nn.Conv2d(self.channels, HIDDEN, 1), nn.Tanh(), nn.Conv2d(HIDDEN, HIDDEN, 1), nn.Tanh(),
             nn.Conv2d(HIDDEN, n_maps, 1), nn.Sigmoid(),
@@ -28,3 +37,10 @@ class Cohen2018(Network):
         """The maps of the images; see `Network`."""
         x = self.layers(x)
         return x
+
+
+class Drone(Cohen2018):
+    """(images, h, w) magnitudes to (maps, h, w)."""
+
+    def __init__(self, n_images: int, n_maps: int) -> None:
+        super().__init__(n_images, n_maps, parts=1)

@@ -13,6 +13,7 @@ from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive, save_archive
 from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.network.network_input import interleaved
+from spokestream.models.datasets.atoms import AtomSet
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.layers import Network
@@ -21,7 +22,6 @@ from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import predict
-from spokestream.simulator.phantoms import DEFAULT_FOV_MM
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 from spokestream.whole_files import whole_file
 
@@ -30,6 +30,10 @@ __all__ = ["export"]
 TOLERANCE = 1e-4
 """Largest difference between archive and network, which fold their layers differently, over a map's range."""
 TILE = 128
+"""Side of a tile in pixels; every tile takes the network's border in addition."""
+BORDERLESS_TILE = 64
+"""The same for networks that see single pixels, whose tiles cost nothing more: an image of 128 pixels then has four,
+which run on several threads."""
 
 
 class Archived(nn.Module):
@@ -56,7 +60,7 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
 
     Args:
         run: folder of the training run.
-        data: folder of the training set that it was trained on.
+        data: folder of the training set, or dictionary file, that it was trained on.
         archive: file to write.
         name: the name in pipelines and reports; the network's by default.
 
@@ -69,7 +73,11 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
     """
     best = read_best(run)
     settings = TrainingSettings(**best.about["settings"])
-    held_out = TrainingSet(data, best.about["data"]["validated"])
+    held_out = (
+        AtomSet(data, held_out=True, noise=settings.noise)
+        if data.is_file()
+        else TrainingSet(data, best.about["data"]["validated"])
+    )
     model = held_out.tissue_model
     method, parameters = recipe(settings, model), trained_parameters(settings, model)
     if any(best.about["data"].get(name) != value for name, value in held_out.identity.items()):
@@ -77,7 +85,6 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
     normalisation, network = method.make(held_out.basis, held_out.sequence, len(parameters))
     network.load_state_dict(best.weights)
     network.eval()
-    low, high = held_out.recipe["inversion_efficiency"]
     contract = Contract(
         name=name or settings.network,
         description=method.source,
@@ -87,10 +94,10 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
         channels=network.channels,
         border=network.border,
         step=network.step,
-        tile=TILE,
-        efficiency=(low, high) if method.conditioned else None,
-        pixel_mm=_pixels_mm(held_out.recipe),
-        demodulation_hz=float(held_out.recipe["demodulation_hz"]),
+        tile=TILE if network.border else BORDERLESS_TILE,
+        efficiency=held_out.efficiencies if method.conditioned else None,
+        pixel_mm=held_out.pixel_mm,
+        demodulation_hz=held_out.demodulation_hz,
         tissue_model=model.name,
         outputs=_outputs(model, parameters, method.with_std),
         training=_training(best, settings, held_out),
@@ -111,17 +118,11 @@ def _outputs(model: TissueModel, parameters: tuple[Parameter, ...], with_std: bo
     for parameter in parameters:
         where = model.presence(parameter.pool)
         known = where if where and where.quantity in names else None
-        outputs.append(Output(parameter.name, parameter.low, parameter.high, with_std, known))
+        outputs.append(Output(parameter.name, parameter.low, parameter.high, with_std, known, parameter.logarithmic))
     return tuple(outputs)
 
 
-def _pixels_mm(recipe: dict[str, Any]) -> tuple[float, float]:
-    """Smallest and largest pixel of a training set; every anatomy is scanned with its own field of view."""
-    pixels = [DEFAULT_FOV_MM[anatomy] / int(recipe["matrix"]) for anatomy in recipe["anatomies"].split(",")]
-    return min(pixels), max(pixels)
-
-
-def _training(best: Best, settings: TrainingSettings, data: TrainingSet) -> dict[str, Any]:
+def _training(best: Best, settings: TrainingSettings, data: TrainingSet | AtomSet) -> dict[str, Any]:
     changed = [
         f"--{f.name.replace('_', '-')} {getattr(settings, f.name)}"
         for f in fields(settings)
@@ -143,7 +144,7 @@ def _training(best: Best, settings: TrainingSettings, data: TrainingSet) -> dict
     }
 
 
-def _difference(archive: Path, network: Network, normalisation: Normalisation, data: TrainingSet) -> float:
+def _difference(archive: Path, network: Network, normalisation: Normalisation, data: TrainingSet | AtomSet) -> float:
     """Largest difference between the file's outputs and the network's.
 
     Raises FileError where it matters, and where there is an output that is not a number.

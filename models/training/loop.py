@@ -7,13 +7,16 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spokestream.errors import FileError, InputError
 from spokestream.gadgets.network.device import repeat_exactly
+from spokestream.models.datasets.atoms import AtomSet
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
+from spokestream.models.training.inputs.atom_batches import AtomBatches
 from spokestream.models.training.inputs.augmentation import Augmentation
 from spokestream.models.training.inputs.patches import Patches
 from spokestream.models.training.processes import Processes, autocast, in_bfloat16
@@ -21,12 +24,15 @@ from spokestream.models.training.recipes import Recipe, recipe, trained_paramete
 from spokestream.models.training.tensorboard_log import Board
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall, validate
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter
 
 __all__ = ["BatchReport", "Training", "learning_rate", "split", "train"]
 
 SMOOTH = 0.98
 """Smoothing of the loss that is shown, an average over about the last fifty batches."""
 CHECKPOINT_SECONDS = 120.0
+DRAW = 10
+"""Identifies the random numbers by which subjects are drawn."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def train(
 
     Args:
         folder: folder of the run, with `checkpoint.pt`, `best.pt` and TensorBoard's files.
-        data: folder of the training set.
+        data: folder of the training set, or a dictionary file, whose atoms are the training set.
         settings: of the run.
         report: called after every batch, in the first process.
 
@@ -72,8 +78,16 @@ def train(
     return read_best(folder) if processes.first else None
 
 
-def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet]:
-    """Subjects for training, and the last subjects of the set for validation. Raises InputError for too few."""
+def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet] | tuple[AtomSet, AtomSet]:
+    """The subjects for training, and the last subjects of the set for validation; or the two parts of a dictionary.
+
+    Raises InputError for too few subjects, a draw of an unknown number of them, and a choice of subjects where there
+    are none.
+    """
+    if data.is_file():
+        if settings.subjects or settings.draw is not None:
+            raise InputError(f"{data} is a dictionary, which has no subjects; leave out --subjects and --draw.")
+        return AtomSet(data), AtomSet(data, held_out=True, noise=settings.noise)
     seeds = TrainingSet(data).seeds
     training, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
     wanted = settings.subjects or len(training)
@@ -82,6 +96,10 @@ def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, Training
             f"{data} has {len(seeds)} subjects; "
             f"{settings.validation} for validation leave {len(training)} for training."
         )
+    if settings.draw is not None:
+        if settings.subjects is None:
+            raise InputError("A draw takes a number of subjects, as in --subjects 40 --draw 3.")
+        training = np.random.default_rng((settings.draw, DRAW)).permutation(training).tolist()
     return TrainingSet(data, training[:wanted]), TrainingSet(data, held_out)
 
 
@@ -99,6 +117,8 @@ class Training:
 
     def __init__(self, folder: Path, data: Path, settings: TrainingSettings, processes: Processes) -> None:
         self.folder, self.settings, self.processes = folder, settings, processes
+        training: TrainingSet | AtomSet
+        self.held_out: TrainingSet | AtomSet
         training, self.held_out = split(data, settings)
         model = training.tissue_model
         self.recipe, parameters = recipe(settings, model), trained_parameters(settings, model)
@@ -113,19 +133,7 @@ class Training:
         )
         self.steps = nn.ModuleList(steps).to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.distributed = [processes.distribute(step) for step in steps]
-        self.patches = Patches(
-            training,
-            self.normalisation,
-            maps=parameters,
-            size=self.recipe.patch,
-            border=self.network.border,
-            per_slice=self.recipe.per_slice,
-            batch=self.recipe.batch,
-            seed=settings.seed,
-            augmentation=Augmentation(),
-            rank=processes.rank,
-            processes=processes.size,
-        )
+        self.patches = self._batches_of(training, parameters)
         self.optimiser = torch.optim.Adam(self.steps.parameters(), lr=self.recipe.learning_rate)
         self.about: dict[str, Any] = {
             "settings": asdict(settings),
@@ -166,6 +174,24 @@ class Training:
                 self._compare(nrmse)
             self._keep()
         self.processes.wait()
+
+    def _batches_of(self, data: TrainingSet | AtomSet, maps: tuple[Parameter, ...]) -> Patches | AtomBatches:
+        recipe, seed, rank, size = self.recipe, self.settings.seed, self.processes.rank, self.processes.size
+        if isinstance(data, TrainingSet):
+            return Patches(
+                data, self.normalisation, maps=maps, size=recipe.patch, border=self.network.border,
+                per_slice=recipe.per_slice, batch=recipe.batch, seed=seed, augmentation=Augmentation(),
+                conditioned=recipe.conditioned, rank=rank, processes=size,
+            )  # fmt: skip
+        if recipe.patch > 1:
+            raise InputError(
+                f"{self.settings.network} sees neighbouring pixels, which the atoms of a dictionary do not have; train "
+                "it on a folder of 'spokestream dataset'."
+            )
+        return AtomBatches(
+            data, self.normalisation, maps=maps, batch=recipe.batch, noise=self.settings.noise, seed=seed, rank=rank,
+            processes=size,
+        )  # fmt: skip
 
     @property
     def done(self) -> int:

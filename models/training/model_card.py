@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 from spokestream.gadgets.network.contract import Contract
+from spokestream.models.datasets.atoms import HELD_OUT
 
 __all__ = ["model_card"]
 
@@ -11,16 +12,14 @@ __all__ = ["model_card"]
 def model_card(contract: Contract) -> str:
     """The card as Markdown. Every number is taken from the archive."""
     training, basis = contract.training, contract.basis.weights
-    settings = " ".join(f"--{k.replace('_', '-')} {shlex.quote(_text(v))}" for k, v in training["data"].items())
-    learnt, validated = training["learnt"], training["validated"]
-    datasets = "\n".join(
-        f"spokestream dataset DATA --subjects {len(run)} --first-seed {run[0]} {settings}"
-        for run in _runs(sorted([*learnt, *validated]))
-    )
     nrmse = contract.metrics["validation NRMSE"]
+    arithmetic = _arithmetic(training)
     versions = ", ".join(f"{k} {v}" for k, v in contract.versions.items())
+    commands, trained_on, held_out = _of_atoms(contract) if "grid" in training["data"] else _of_subjects(training)
     rows = "\n".join(
-        f"| {o.map} | {o.unit} | {o.low:g} to {o.high:g} | {_figure(nrmse.get(o.map))} |" for o in contract.outputs
+        f"| {o.map} | {o.unit} | {o.low:g} to {o.high:g}{', logarithmic' if o.logarithmic else ''} | "
+        f"{_figure(nrmse.get(o.map))} |"
+        for o in contract.outputs
     )
     return f"""# {contract.name}
 
@@ -30,22 +29,48 @@ def model_card(contract: Contract) -> str:
 Made by
 
 ```sh
-{datasets}
+{commands}
 {training["command"]}
 spokestream export RUN DATA -o {contract.name}.pt --name {contract.name}
 ```
 
-with seed {training["seed"]}, {training["subjects"]} simulated subjects (numbers {min(learnt)} to {max(learnt)},
-{training["slices"]} slices), {training["epochs"]} epochs, {training["hours"]:g} hours{_arithmetic(training)};
+with seed {training["seed"]}, {trained_on}, {training["epochs"]} epochs, {training["hours"]:g} hours{arithmetic};
 {versions}.
 
-Held-out subjects {min(validated)} to {max(validated)}, by which the best epoch was chosen; root-mean-square error
-against the truth over the range of the true map, middle slices:
+{held_out}, by which the best epoch was chosen; root-mean-square error
+against the truth over the range of the true map, both on the scale of the output:
 
 | map | unit | range | NRMSE |
 |---|---|---|---|
 {rows}
 """
+
+
+def _of_subjects(training: dict[str, Any]) -> tuple[str, str, str]:
+    """The commands that make a set of subjects, and what was trained on and held out, in words."""
+    settings = " ".join(f"--{k.replace('_', '-')} {shlex.quote(_text(v))}" for k, v in training["data"].items())
+    learnt, validated = training["learnt"], training["validated"]
+    subjects = f"{training['subjects']} simulated subjects (numbers {min(learnt)} to {max(learnt)},"
+    commands = "\n".join(
+        f"spokestream dataset DATA --subjects {len(run)} --first-seed {run[0]} {settings}"
+        for run in _runs(sorted([*learnt, *validated]))
+    )
+    return (
+        commands,
+        f"{subjects}\n{training['slices']} slices)",
+        f"Held-out subjects {min(validated)} to {max(validated)}, middle slices",
+    )
+
+
+def _of_atoms(contract: Contract) -> tuple[str, str, str]:
+    """The command that makes a dictionary, and what was trained on and held out, in words."""
+    data = contract.training["data"]
+    held_out = data["atoms"] // HELD_OUT
+    return (
+        f"spokestream dictionary DATA --sequence {contract.sequence.name} --grid {data['grid']}",
+        f"{data['atoms'] - held_out:,} of {data['atoms']:,} atoms",
+        f"The other {held_out:,} atoms",
+    )
 
 
 def _runs(seeds: list[int]) -> list[range]:

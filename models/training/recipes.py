@@ -2,19 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial, update_wrapper
 from typing import Any
 
 from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
-from spokestream.models.networks.cohen2018 import Cohen2018
+from spokestream.models.networks.cohen2018 import Cohen2018, Drone
 from spokestream.models.networks.fang2019 import Fang2019, Pretraining
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.layers import Network
 from spokestream.models.networks.oksuz2019 import Oksuz2019
 from spokestream.models.networks.ours import Ours
 from spokestream.models.networks.song2019 import Song2019
-from spokestream.models.training.inputs.normalisation import CoefficientRms, FrameEnergy, FrameZScore, Normalisation
+from spokestream.models.training.inputs.normalisation import (
+    CoefficientRms,
+    EvenCoefficients,
+    FrameEnergy,
+    FrameMagnitude,
+    FrameZScore,
+    Normalisation,
+)
 from spokestream.models.training.losses import (
     Loss,
     gaussian_likelihood,
@@ -107,6 +115,10 @@ RECIPES: dict[str, Recipe] = {
         "Song et al., Med Phys 46 (2019) 4951", Song2019, FrameEnergy, root_mean_squared,
         learning_rate=1e-2, epochs=50, patch=1, per_slice=2000, batch=4000, decay="tenfold",
     ),
+    "drone": Recipe(
+        "Cohen et al., Magn Reson Med 80 (2018) 885, magnitudes", Drone, FrameMagnitude, mean_squared,
+        learning_rate=1e-3, epochs=1000, patch=1, per_slice=2000, batch=4000,
+    ),
 }  # fmt: skip
 """Recipes by name. Where a paper is silent, batches and patches are ours."""
 
@@ -125,14 +137,22 @@ def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[
 def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     """The recipe of a run's network, with what the settings change.
 
-    Raises InputError for a network without the maps that it needs, a first step where there is none, and a run that
-    ends before its second one.
+    A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it. Coefficients of
+    one pool are scaled to even sizes.
+
+    Raises InputError for a network without the maps that it needs, an architecture that it does not have, a first step
+    where there is none, and a run that ends before its second one.
     """
     published = RECIPES[settings.network]
     known = {f.name for f in fields(published)}
     asked = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in known}
     default = {f.name: f.default for f in fields(settings)}
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
+    chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
+    if chosen.normalisation is CoefficientRms and not model.fraction:
+        chosen = replace(chosen, normalisation=EvenCoefficients)
+    if settings.receptive_field or settings.parameters:
+        chosen = replace(chosen, build=_sized(settings))
     trained = trained_parameters(settings, model)
     lacking = [parameter.name for parameter in model.parameters if parameter not in trained]
     if chosen.conditioned and lacking:
@@ -148,3 +168,15 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
             f"those, not {chosen.epochs}."
         )
     return chosen
+
+
+def _sized(settings: TrainingSettings) -> Callable[[int, int], Network]:
+    """The network of Balsiger et al. 2020 with another receptive field or number of parameters (its Fig. 6)."""
+    if settings.network != "balsiger2020":
+        raise InputError(
+            f"The receptive field and the number of parameters can be chosen for balsiger2020, not for "
+            f"{settings.network}."
+        )
+    sizes = {"receptive_field": settings.receptive_field, "n_parameters": settings.parameters}
+    chosen = {name: size for name, size in sizes.items() if size is not None}
+    return update_wrapper(partial(Balsiger2020, **chosen), Balsiger2020)

@@ -8,6 +8,7 @@ __all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
+    "drone",
 )  # fmt: skip
 """The networks that can be trained; `spokestream.models.training.recipes` says how."""
 DECAYS = ("none", "cosine", "tenfold")
@@ -29,6 +30,18 @@ class TrainingSettings:
     )
     subjects: int | None = setting(
         None, meaning="Subjects to train on, from the start of the set; by default all others.", low=1, high=1_000_000
+    )
+    draw: int | None = setting(
+        None,
+        meaning="Number of a random choice of the subjects to train on; by default they are the first of the set.",
+        low=0,
+        high=2**31,
+    )
+    receptive_field: int | None = setting(
+        None, meaning="Side of the patch that balsiger2020 sees, odd; by default 15.", unit="pixels", low=1, high=99
+    )
+    parameters: int | None = setting(
+        None, meaning="Number of parameters of balsiger2020; by default 5,000,000.", low=1, high=1_000_000_000
     )
     epochs: int | None = setting(
         None, meaning="How often every slice is used; by default as in the paper.", low=1, high=100_000
@@ -58,6 +71,13 @@ class TrainingSettings:
         None, meaning="Patches of each slice in an epoch; by default as in the paper.", low=1, high=1_000_000
     )
     batch: int | None = setting(None, meaning="Patches in a batch; by default as in the paper.", low=1, high=1_000_000)
+    noise: float = setting(
+        0.02,
+        meaning="Standard deviation of the noise that is added to the atoms of a dictionary file, over their root mean "
+        "square, per real and imaginary part.",
+        low=0,
+        high=10,
+    )
     precision: str = setting(
         "auto",
         meaning="Arithmetic; auto is bfloat16 on machines that have it.",

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import interleaved
+from spokestream.models.datasets.atoms import AtomSet
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.layers import Network
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.processes import autocast
-from spokestream.models.training.recipes import trained_parameters
+from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
 
 __all__ = ["overall", "predict", "validate"]
@@ -38,7 +39,7 @@ def predict(network: Callable[[Tensor], Tensor], x: Tensor, border: int, step: i
 
 
 def validate(
-    network: Network, normalisation: Normalisation, data: TrainingSet, settings: TrainingSettings
+    network: Network, normalisation: Normalisation, data: TrainingSet | AtomSet, settings: TrainingSettings
 ) -> dict[str, float]:
     """Normalised root-mean-square error of every map, over the tissue of every subject's middle slice.
 
@@ -48,13 +49,13 @@ def validate(
     Raises InputError where that leaves none.
     """
     parameters = trained_parameters(settings, data.tissue_model)
+    conditioned = recipe(settings, data.tissue_model).conditioned
     errors: dict[str, list[float]] = {parameter.name: [] for parameter in parameters}
     network.eval()
     with torch.inference_mode():
         for item in _middle_slices(data):
-            x = normalisation(
-                interleaved(item["fingerprints"]), item["foreground"], float(item["inversion_efficiency"])
-            )
+            efficiency = float(item["inversion_efficiency"]) if conditioned else 1.0
+            x = normalisation(interleaved(item["fingerprints"]), item["foreground"], efficiency)
             device = next(network.parameters()).device
             with autocast(settings.precision, device):
                 predicted = predict(network, x.to(device), network.border, network.step).cpu()
@@ -80,7 +81,7 @@ def overall(nrmse: dict[str, float]) -> float:
     return math.prod(nrmse.values()) ** (1 / len(nrmse))
 
 
-def _middle_slices(data: TrainingSet) -> Iterator[dict[str, Tensor]]:
+def _middle_slices(data: TrainingSet | AtomSet) -> Iterator[dict[str, Tensor]]:
     slices = int(data.recipe["slices"])
-    for subject in range(len(data.seeds)):
+    for subject in range(len(data) // slices):
         yield data[subject * slices + slices // 2]

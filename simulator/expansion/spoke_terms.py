@@ -44,7 +44,7 @@ class SpokeTerms:
     """The signal terms for all subjects of a training set, and the term images of one subject.
 
     Args:
-        sequence: an ideally spoiled sequence.
+        sequence: the sequence, ideally or gradient-spoiled.
         time_ms: (samples,) time from the echo.
         dk: distance of two samples in cycles per field of view.
         efficiencies: lowest and highest inversion efficiency.
@@ -73,9 +73,14 @@ class SpokeTerms:
         self._orders = ORDERS if most_delay else 0
         self.groups: list[EchoTerms] = []
         """The terms for each echo time. Their trains are products of a train and a function of the spoke's angle."""
+        self._kept: tuple[float, list[EchoTerms]] | None = None
         self._trains: list[Real] = []
         rng = np.random.default_rng(0)
         tissue, (x, y, *delay) = _any_tissue(rng), rng.uniform(-0.5, 0.5, (4, VOXELS))
+        if sequence.spoiling != "ideal":  # T2 changes the shape of the trains; with ideal spoiling it only scales them
+            shortest, longest = np.log(PEOPLE.t2h2o_ms)
+            t2_ms = np.exp(rng.uniform(shortest, longest, (1, VOXELS)))
+            tissue = replace(tissue, t2h2o=np.minimum(t2_ms, tissue.t1h2o).astype(np.float32))
         factors = self._delay_factors(x, y, (2 * most_delay * delay[0], 2 * most_delay * delay[1]))
         of_angle = self._of_angle()
         factor_energy = _energy(factors) * np.mean(of_angle**2, axis=1)
@@ -102,7 +107,7 @@ class SpokeTerms:
         ny, nx = phantom.pd.shape
         rows, columns = np.nonzero(phantom.pd > 0)
         factors = self._delay_factors((columns - nx // 2) / nx, (rows - ny // 2) / ny, delays)
-        own = self._of_pools(efficiency)
+        own = self._of_exam(efficiency)
         out = []
         for group, trains, mine, images in zip(self.groups, self._trains, own, expand(phantom, own), strict=True):
             in_common = np.tensordot(trains @ mine.trains.T, _by_pair(mine, images), 1)
@@ -112,6 +117,12 @@ class SpokeTerms:
                 image[term] = in_common[train, evolution] * factors[factor]
             out.append(image)
         return out
+
+    def _of_exam(self, efficiency: float) -> list[EchoTerms]:
+        """The terms of the exam's efficiency. They are kept for its other slices: phase graphs take seconds."""
+        if self._kept is None or self._kept[0] != efficiency:
+            self._kept = efficiency, self._of_pools(efficiency)
+        return self._kept[1]
 
     def _of_pools(self, efficiency: float) -> list[EchoTerms]:
         signal = partial(fingerprint, self._sequence, inversion_efficiency=efficiency, slice_profile=self._profile)

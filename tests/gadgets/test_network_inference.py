@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_scan import MATRIX, complex_normal, short_sequence
+from small_scan import MATRIX, complex_normal, short_fisp, short_sequence
 from toy_network import OUTPUTS, toy_contract, toy_module
 
 from spokestream.errors import InputError, ScanError
@@ -15,6 +15,8 @@ from spokestream.gadgets.network.device import choose_precision, repeat_exactly
 from spokestream.gadgets.network.tiled_network import TiledNetwork, out_of_memory
 from spokestream.gadgets.network_inference import NetworkInference, physical_maps
 from spokestream.gadgets.scan.cancellation import CancelledScanError
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.scan.header import ScanHeader
 
 GEOMETRY = Geometry(*6 * [(0.0, 0.0, 0.0)])
 
@@ -164,6 +166,27 @@ def test_planes_become_maps_in_units_by_the_contract():
     np.testing.assert_allclose(maps["t1h2o"], [[575, 0, 2300, 0]])  # there is no water T1 above its FF bound
     np.testing.assert_allclose(maps["deltaf"], [[0, 60, -120, 0]])
     assert all(values.dtype == np.float32 for values in maps.values())
+
+
+def test_logarithmic_planes_become_maps_in_units_by_the_contract():
+    """A plane at one half is the geometric mean of the range; a small step there is a step in the logarithm."""
+    contract = toy_contract(sequence=short_fisp())
+    planes = np.array([[[0.0, 0.5, 1.2]], [[0.25, 0.5, 1.0]], [[0.01, 0.02, 0.0]]], np.float32)
+    maps = physical_maps(planes, contract, np.array([[True, True, True]]))
+    np.testing.assert_allclose(maps["t1"], [[100, 707.106781, 5000]], rtol=1e-6)
+    np.testing.assert_allclose(maps["t2"], [[5 * 500**0.25, 111.803399, 2500]], rtol=1e-6)
+    np.testing.assert_allclose(maps["t1_std"], [[0.01 * 391.202301, 0.02 * 707.106781 * np.log(50), 0]], rtol=1e-6)
+
+
+def test_t1_and_t2_come_without_an_efficiency_that_nobody_can_estimate(rng):
+    archive = toy_archive(sequence=short_fisp())
+    header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
+    message = slice_of(archive.contract, rng)
+    network = TiledNetwork(archive, "cpu", "float32")
+    (given,) = NetworkInference(ScanContext(header, short_fisp()), network).feed(message)
+    assert given.inversion_efficiency is None
+    assert sorted(given.maps) == ["t1", "t1_std", "t2"]
+    assert given.limits == {"t1": (100, 5000), "t2": (5, 2500)}
 
 
 def test_standard_deviations_follow_the_maps_in_the_contracts_order():

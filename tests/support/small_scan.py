@@ -30,5 +30,15 @@ def short_sequence(spokes_per_frame=8):
     )
 
 
+def short_fisp():
+    """60 gradient-spoiled spokes, which encode T1 and T2, quick to compute with."""
+    flip = 35 - 30 * np.cos(np.linspace(0, 3 * np.pi, 60))
+    te = np.full(60, 2.0)
+    return PulseSequence(
+        "short FISP", flip, te, te + 8.0, ti_ms=20.0, recovery_ms=0.0, repetitions=1, spokes_per_frame=1,
+        spoiling="gradient",
+    )  # fmt: skip
+
+
 def complex_normal(rng, *shape):
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)

@@ -10,6 +10,7 @@ from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.quantities import Where
 from spokestream.simulator.physics.temporal_basis import compressed_basis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 
 OUTPUTS = (
     Output("ff", 0.0, 1.0, std=True),
@@ -24,6 +25,10 @@ FIVE_MAPS = (
     Output("b1", 0.6, 1.1),
 )
 """So likely, whatever a random network says, that the efficiency of an inversion can be estimated from them."""
+T1_AND_T2 = (
+    Output("t1", 100.0, 5000.0, std=True, logarithmic=True),
+    Output("t2", 5.0, 2500.0, logarithmic=True),
+)
 GRID = Grid(*(np.array(axis) for axis in ([600.0, 900, 1300, 1800], [250.0, 400], [0.5, 0.75, 1], [0.0])))
 
 
@@ -58,9 +63,11 @@ class ToyNetwork(nn.Module):
 
 
 def toy_contract(step=1, tile=8, sequence=None, **changes):
-    """For the short sequence, or another."""
+    """For the short sequence, or another; a gradient-spoiled one is mapped to T1 and T2."""
     sequence = sequence or short_sequence()
-    basis = compressed_basis(sequence, build_dictionary(sequence, GRID).atoms, tolerance=1e-3)
+    gradient_spoiled = sequence.spoiling == "gradient"
+    atoms = RELAXATION.dictionary(sequence).atoms if gradient_spoiled else build_dictionary(sequence, GRID).atoms
+    basis = compressed_basis(sequence, atoms, tolerance=1e-3)
     fields = {
         "name": "toy",
         "sequence": sequence,
@@ -69,7 +76,8 @@ def toy_contract(step=1, tile=8, sequence=None, **changes):
         "border": 2 if step == 1 else step,
         "step": step,
         "tile": tile,
-        "outputs": OUTPUTS,
+        "outputs": T1_AND_T2 if gradient_spoiled else OUTPUTS,
+        "tissue_model": RELAXATION.name if gradient_spoiled else "water_fat",
         "normalisation": "root mean square 1",
         "training": {"seed": 0},
     }

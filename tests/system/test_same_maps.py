@@ -64,17 +64,21 @@ def by_place(images):
     return {(i.image_series_index, i.image_index): i for i in images}
 
 
-IMAGES_PER_SLICE = {"mrf_t1ff": 10, "mrf_t1ff_net": 14, "mrf_t1t2": 7}
-FIELDS_OF_VIEW_MM = {"mrf_t1ff": (350, 350, 8), "mrf_t1ff_net": (350, 350, 8), "mrf_t1t2": (256, 256, 8)}
+IMAGES_PER_SLICE = {"mrf_t1ff": 10, "mrf_t1ff_net": 14, "mrf_t1t2": 7, "mrf_t1t2_net": 8}
+FIELDS_OF_VIEW_MM = {
+    "mrf_t1ff": (350, 350, 8), "mrf_t1ff_net": (350, 350, 8), "mrf_t1t2": (256, 256, 8), "mrf_t1t2_net": (256, 256, 8),
+}  # fmt: skip
 SEQUENCES = {
     "mrf_t1ff": "t1ff-2d-1400, 1400 spokes",
     "mrf_t1ff_net": "t1ff-2d-1400, 1400 spokes",
     "mrf_t1t2": "fisp-song-200, 200 spokes",
+    "mrf_t1t2_net": "fisp-fang-576, 576 spokes",
 }
 SOURCES = {
     "mrf_t1ff": ("dictionary", "closed form"),
     "mrf_t1ff_net": ("network", "ours"),
     "mrf_t1t2": ("dictionary", "phase graphs"),
+    "mrf_t1t2_net": ("network", "ours-fisp-576"),
 }
 
 
@@ -86,10 +90,12 @@ def pipeline(request):
 @pytest.fixture(scope="module")
 def scan(scan_path, pipeline, tmp_path_factory):
     """Two slices of tissue that the pipeline maps, in a sequence that encodes it."""
-    if pipeline != "mrf_t1t2":
+    if "t1ff" in pipeline:
         return read_scan(scan_path)
     path = tmp_path_factory.mktemp("brain") / "brain.h5"
-    settings = SimulationSettings(anatomy="brain", matrix=48, coils=5, slices=2, seed=3, sequence="fisp-song-200")
+    settings = SimulationSettings(
+        anatomy="brain", matrix=48, coils=5, slices=2, seed=3, sequence=SEQUENCES[pipeline].split(",")[0]
+    )
     simulate_scan(path, settings)
     return read_scan(path)
 

@@ -40,6 +40,8 @@ class Patches:
         batch: patches of a batch; a multiple of `per_slice`.
         seed: of all random numbers.
         augmentation: None leaves slices as they are.
+        conditioned: whether the normalisation gets the inversion efficiency of every slice; else it gets 1, as in the
+            node for a network that is not conditioned on it.
         rank: number of this process.
         processes: number of processes. Each makes an equal part of the patches of a batch.
 
@@ -60,6 +62,7 @@ class Patches:
         batch: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        conditioned: bool = True,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
@@ -71,7 +74,7 @@ class Patches:
             raise InputError(f"A batch takes {batch // per_slice} slices; the training set has {len(data)}.")
         self.data, self.normalisation, self.maps = data, normalisation, maps
         self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
-        self.slices, self.augmentation = batch // per_slice, augmentation
+        self.slices, self.augmentation, self.conditioned = batch // per_slice, augmentation, conditioned
         mine = np.arange(rank * batch // processes, (rank + 1) * batch // processes)
         # for every patch of this process: the slice within the batch, and the number of the patch within the slice
         self._slice, self._number = np.divmod(mine, per_slice)
@@ -100,7 +103,8 @@ class Patches:
         fingerprints, foreground = item["fingerprints"], item["foreground"]
         if self.augmentation:
             fingerprints = vary(fingerprints, foreground, self.augmentation, rng)
-        efficiency = float(item["inversion_efficiency"]) + rng.normal(0, EFFICIENCY_ERROR)
+        estimate = float(item["inversion_efficiency"]) + rng.normal(0, EFFICIENCY_ERROR)
+        efficiency = estimate if self.conditioned else 1.0
         reach = self.size // 2 + self.border
         crop = crop_around(foreground.numpy(), reach)
         channels = normalised_crop(self.normalisation, fingerprints, foreground, efficiency, crop)

@@ -25,7 +25,7 @@ def targets(item: dict[str, Tensor], model: TissueModel, parameters: tuple[Param
     fractions = model.pool_fractions(item)
     values, weights = [], []
     for parameter in parameters:
-        value = (item[parameter.name] - parameter.low) / (parameter.high - parameter.low)
+        value = parameter.scale.to_unit(item[parameter.name])
         fraction = fractions[parameter.pool]
         counts = foreground & (fraction >= model.least_fraction) & (value >= 0) & (value <= 1)
         values.append(value.clamp(0, 1))

@@ -9,9 +9,9 @@ HELP = "make an archive of a trained network"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: folders of the run and of its training set, the archive, its name."""
+    """Declare the arguments: folder of the run, its training set, the archive, its name."""
     parser.add_argument("folder", type=Path, metavar="RUN", help="folder of a run of 'spokestream train'")
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder of the training set of that run")
+    parser.add_argument("data", type=Path, metavar="DATA", help="training set of that run")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="archive to write (.pt)")
     parser.add_argument("--name", help="name of the archive in reports; by default that of the network")
 

@@ -18,12 +18,15 @@ HELP = "train a network, or continue a run"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: folders of the run and of its training set, and the settings."""
+    """Declare the arguments: folder of the run, training set, and settings."""
     from spokestream.models.training.training_settings import TrainingSettings
 
     parser.add_argument("folder", type=Path, metavar="RUN", help="where to write; an interrupted run is continued")
     parser.add_argument(
-        "data", type=Path, metavar="DATA", help="folder of the training set, from 'spokestream dataset'"
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="folder from 'spokestream dataset', or dictionary file from 'spokestream dictionary'",
     )
     add_options(parser, TrainingSettings)
 

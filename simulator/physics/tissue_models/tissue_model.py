@@ -17,6 +17,7 @@ from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.quantities import QUANTITIES, Quantity, Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.tissue_models.scale import Scale
 
 __all__ = ["FREE", "ClosedForm", "Parameter", "Region", "TissueModel"]
 
@@ -40,6 +41,13 @@ class Parameter:
     """Value to calculate with in a voxel that holds nothing of the pool, whose map is 0 there."""
     compared: Where | None = None
     """Where published scores compare the parameter with a reference; None is everywhere in tissue."""
+    logarithmic: bool = False
+    """Whether networks give the logarithm of the parameter."""
+
+    @property
+    def scale(self) -> Scale:
+        """The scale on which networks give the parameter."""
+        return Scale(self.low, self.high, self.logarithmic)
 
     @property
     def quantity(self) -> Quantity:
@@ -105,6 +113,8 @@ class TissueModel(ABC):
     """Fraction of a voxel below which a pool has no property of its own."""
     strata: tuple[tuple[float, float], ...] = ()
     """Ranges of `fraction` by which an evaluation separates errors."""
+    estimates_inversion: bool = True
+    """Whether the efficiency of the inversion can be estimated from the residuals of a slice."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,6 +151,15 @@ class TissueModel(ABC):
     def pool_fractions(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Pool -> how much of a voxel it is, 0..1, from the maps of the parameters; here of the whole voxel alone."""
         return {"": values[self.parameters[0].name] * 0 + 1}
+
+    def truth(self, voxels: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a phantom's voxels, by name; 0 where they have no meaning.
+
+        Args:
+            voxels: the maps of a phantom, which describe water and fat; see `spokestream.simulator.phantoms`.
+
+        """
+        return {name: voxels[name] for name in self.names if name in voxels}
 
     def presence(self, pool: str) -> Where | None:
         """Where a voxel holds enough of a pool to speak of its properties; None is everywhere."""

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from small_scan import short_fisp
 from toy_network import FIVE_MAPS, toy_contract, toy_module, write_toy_archive
 
 from spokestream.errors import FileError
@@ -69,6 +70,29 @@ def test_the_pixels_of_the_training_survive_and_may_be_unknown():
     assert parse_contract(changed(toy_contract(), "input", "pixel_mm", value=None)).pixel_mm is None
 
 
+def test_logarithmic_outputs_survive_in_a_format_of_their_own():
+    contract = toy_contract(sequence=short_fisp())
+    table = json.loads(contract_json(contract))
+    assert table["format"] == 2  # readers of format 1 would take the outputs for linear
+    assert table["outputs"][1] == {
+        "map": "t2", "unit": "ms", "low": 5.0, "high": 2500.0, "std": False, "where": None, "logarithmic": True,
+    }  # fmt: skip
+    assert parse_contract(json.dumps(table)).outputs == contract.outputs
+    assert json.loads(contract_json(toy_contract()))["format"] == 1
+
+
+def test_a_logarithmic_range_is_positive():
+    table = json.loads(contract_json(toy_contract(sequence=short_fisp())))
+    table["outputs"][0]["low"] = 0.0
+    with pytest.raises(FileError, match="the logarithmic range of 't1' must be positive"):
+        parse_contract(json.dumps(table))
+
+
+def test_a_network_of_t1_and_t2_is_not_conditioned_on_the_inversion():
+    with pytest.raises(FileError, match="cannot be estimated with the tissue model 'relaxation'"):
+        toy_contract(sequence=short_fisp(), efficiency=(0.9, 1.0))
+
+
 def test_the_archive_has_the_layout_that_others_read(path):
     files = {"contract.json": ""}
     torch.jit.load(path, _extra_files=files)
@@ -109,7 +133,7 @@ def test_the_digest_names_the_file(path, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "value", "sentence"),
     [
-        (("format",), 2, "format 2"),
+        (("format",), 3, "format 3"),
         (("name",), None, "lacks 'name'"),
         (("name",), 7, "'name' is not text"),
         (("name",), "ours/v2", "a network's name is of letters, digits"),

@@ -18,6 +18,9 @@ def test_networks_go_by_name(tmp_path, monkeypatch):
         archive_path("../ours")
 
 
-@pytest.mark.parametrize("name", ["ours", "balsiger2020"])
-def test_a_shipped_network_says_which_pixels_it_was_trained_for(name):
-    assert load_archive(archive_path(name)).contract.pixel_mm == (1.0, 1.0)  # 350 mm in 350 pixels
+@pytest.mark.parametrize(
+    ("name", "pixel_mm"),
+    [("ours", 350 / 350), ("balsiger2020", 350 / 350), ("ours-fisp-576", 256 / 128)],  # field of view over matrix
+)
+def test_a_shipped_network_says_which_pixels_it_was_trained_for(name, pixel_mm):
+    assert load_archive(archive_path(name)).contract.pixel_mm == (pixel_mm, pixel_mm)

@@ -12,8 +12,9 @@ from spokestream.errors import FileError, InputError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import save_archive
+from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
-from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.evaluation.evaluating import evaluate, regions_of_interest
 from spokestream.models.evaluation.metrics import nrmse
 from spokestream.models.evaluation.order import mean_ranks
@@ -78,6 +79,57 @@ def test_errors_that_are_known_are_found(folder):
     assert (regions["bias"], regions["limits"]) == (pytest.approx(50), pytest.approx([50, 50], abs=0.1))
     assert found["wrong"]["calibration"]["t1h2o"]["error_over_std"] == pytest.approx(2, rel=1e-4)
     assert "against_matching" not in found["right"]
+
+
+FISP = """
+ti_ms = 20.0
+recovery_ms = 0.0
+repetitions = 1
+spokes_per_frame = 1
+spoiling = "gradient"
+flip_angle_deg = { sine = [16, 25], phase_deg = [-90, 450] }
+te_ms = 2.5
+tr_ms = 10.0
+[[train]]
+spokes = 60
+"""
+
+
+def test_errors_of_t1_and_t2_are_told_by_tissue(tmp_path):
+    """Bias and RMSE of a reconstructor that errs by 30 ms in white matter and by nothing elsewhere."""
+    (tmp_path / "fisp.toml").write_text(FISP)
+    settings = DataSettings(
+        subjects=1, first_seed=3, slices=1, matrix=48, coils=(3, 3), anatomies="brain",
+        sequence=str(tmp_path / "fisp.toml"), path="full",
+    )  # fmt: skip
+    folder = tmp_path / "brains"
+    make_training_set(folder, settings, "synchronous")
+    data = TrainingSet(folder)
+    labels, names = data.labels(0)
+
+    class WrongInWhiteMatter(Gadget):
+        accepts = (Fingerprints,)
+
+        def feed(self, message):
+            maps = {name: data[0][name].numpy().copy() for name in ("t1", "t2")}
+            maps["t1"][labels == names.index("white matter")] += 30
+            yield ParameterMaps(maps, message.slice, message.geometry, message.foreground, message)
+
+    evaluation = evaluate([folder], [Reconstructor("mine", lambda *_: WrongInWhiteMatter())], threads=1)
+    condition = results(evaluation)["conditions"]["brains"]
+    errors = condition["reconstructors"]["mine"]["errors"]
+    pure = tissue(data[0]).numpy() & (data[0]["ff"].numpy() == 0)
+    for name in ("white matter", "grey matter", "spinal fluid"):
+        assert errors["t1"][name]["voxels"] == np.count_nonzero(pure & (labels == names.index(name))) > 0
+    assert errors["t1"]["white matter"]["bias"] == pytest.approx(30, rel=1e-5)
+    assert errors["t1"]["white matter"]["rmse"] == pytest.approx(30, rel=1e-5)
+    assert errors["t1"]["grey matter"]["rmse"] == errors["t2"]["white matter"]["rmse"] == 0
+    assert errors["t1"]["ranked"]["voxels"] == np.count_nonzero(pure)  # no voxel that holds fat
+    assert "white matter" in condition["strata"]
+    assert "scalp fat" not in condition["strata"]
+    page = (tmp_path / "report" / "report.html", write_report(tmp_path / "report", evaluation))[0].read_text()
+    assert "Errors by tissue" in page
+    assert "fat fraction" not in page.split("Errors by tissue")[1].split("</table>")[0]
 
 
 def test_strata_are_of_the_true_fat_fraction(folder):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2020 import Balsiger2020, architecture
 
 FRAMES, MAPS = 175, 5
@@ -55,24 +56,24 @@ def test_the_built_network_has_the_size_that_the_plan_says(receptive_field, n_pa
 
 @pytest.mark.parametrize(("receptive_field", "millions", "least"), [(21, 5, 5.72), (15, 1, 2.91), (15, 2, 2.91)])
 def test_too_few_parameters_are_refused_with_the_least_that_will_do(receptive_field, millions, least):
-    with pytest.raises(ValueError, match="takes at least") as refusal:
+    with pytest.raises(InputError, match="takes at least") as refusal:
         architecture(receptive_field, millions * MILLION, 21, FRAMES, MAPS)
     named = int(str(refusal.value).split("at least ")[1].split(" ")[0].replace(",", ""))
     assert named / MILLION == pytest.approx(least, abs=0.005)
     assert architecture(receptive_field, named, 21, FRAMES, MAPS).n_parameters(2 * FRAMES, MAPS) == named
-    with pytest.raises(ValueError, match=f"{named:,}"):
+    with pytest.raises(InputError, match=f"{named:,}"):
         architecture(receptive_field, named - 1, 21, FRAMES, MAPS)
 
 
 @pytest.mark.parametrize("receptive_field", [-1, 0, 6])
 def test_a_receptive_field_has_a_central_pixel(receptive_field):
-    with pytest.raises(ValueError, match="odd"):
+    with pytest.raises(InputError, match="odd"):
         architecture(receptive_field, 5 * MILLION, 21, FRAMES, MAPS)
 
 
 def test_every_block_has_a_temporal_layer():
     assert architecture(9, 5 * MILLION, 8, FRAMES, MAPS).layers == (1, 1, 1, 1)
-    with pytest.raises(ValueError, match="at least 8 non-linearities"):
+    with pytest.raises(InputError, match="at least 8 non-linearities"):
         architecture(9, 5 * MILLION, 7, FRAMES, MAPS)
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
-from spokestream.models.networks.cohen2018 import Cohen2018
+from spokestream.models.networks.cohen2018 import Cohen2018, Drone
 from spokestream.models.networks.fang2019 import Fang2019, Pretraining
 from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.hoppe2017 import Hoppe2017
@@ -23,6 +23,7 @@ NETWORKS = {
     "fang2019": lambda: Fang2019(5, MAPS, 7),
     "fang2019, first step": lambda: Pretraining(Fang2019(5, MAPS)),
     "cohen2018": lambda: Cohen2018(5, MAPS),
+    "drone": lambda: Drone(5, MAPS),
     "hoppe2017": lambda: Hoppe2017(90, MAPS),
     "oksuz2019": lambda: Oksuz2019(5, MAPS),
     "song2019": lambda: Song2019(5, MAPS),

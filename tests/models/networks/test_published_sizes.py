@@ -6,7 +6,7 @@ import torch
 
 from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
-from spokestream.models.networks.cohen2018 import Cohen2018
+from spokestream.models.networks.cohen2018 import Cohen2018, Drone
 from spokestream.models.networks.fang2019 import Fang2019, Pretraining
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.oksuz2019 import Oksuz2019
@@ -21,6 +21,10 @@ def n_parameters(module):
 
 def test_cohen_has_two_hidden_layers_of_300():
     assert n_parameters(Cohen2018(FRAMES, MAPS)) == 197_105
+
+
+def test_drone_has_25_magnitudes_and_two_maps():
+    assert n_parameters(Drone(25, 2)) == (25 + 1) * 300 + (300 + 1) * 300 + (300 + 1) * 2
 
 
 def test_hoppe_comes_to_0_05_million():

@@ -30,6 +30,7 @@ SHORT = {
     "cohen2018": {"per_slice": 64, "batch": 128, "epochs": 12},
     "hoppe2017": {"per_slice": 64, "batch": 128, "epochs": 25},
     "oksuz2019": {"per_slice": 16, "batch": 16, "epochs": 20, "learning_rate": 5e-3},
+    "drone": {"per_slice": 64, "batch": 128, "epochs": 12},
     "song2019": {"per_slice": 4, "batch": 8, "epochs": 12, "learning_rate": 1e-4},
 }
 """Budgets that leave at most 0.75 of the error of the best constant, whichever of the first three seeds is taken."""
@@ -222,6 +223,38 @@ def test_what_is_not_set_is_as_in_the_paper():
         assert recipes.recipe(TrainingSettings(name), WATER_FAT) == published
     changed = recipes.recipe(TrainingSettings("fang2019", learning_rate=2e-3, batch=8, first_epochs=3), WATER_FAT)
     assert changed == replace(RECIPES["fang2019"], learning_rate=2e-3, batch=8, first_epochs=3)
+
+
+def test_the_architecture_of_balsiger_2020_can_be_chosen_and_that_of_others_cannot(training_set):
+    sized = recipes.recipe(TrainingSettings("balsiger2020", receptive_field=9, parameters=2_000_000), WATER_FAT)
+    data = TrainingSet(training_set)
+    _, network = sized.make(data.basis, data.sequence, 5)
+    assert network.border == 4
+    convolutions = [p for name, p in network.named_parameters() if "norm" not in name]
+    assert sum(p.numel() for p in convolutions) == pytest.approx(2_000_000, rel=0.01)
+    assert sized.words["build"] == "Balsiger2020"
+    with pytest.raises(InputError, match="can be chosen for balsiger2020, not for ours"):
+        recipes.recipe(TrainingSettings("ours", receptive_field=9), WATER_FAT)
+    with pytest.raises(InputError, match="odd number of pixels, not 8"):
+        recipes.recipe(TrainingSettings("balsiger2020", receptive_field=8), WATER_FAT).make(
+            data.basis, data.sequence, 5
+        )
+
+
+def test_a_draw_chooses_subjects_by_its_number(training_set):
+    """All three draws of one among three training subjects occur, and each is the same every time."""
+
+    def drawn(draw):
+        training, held_out = split(training_set, TrainingSettings(validation=1, subjects=1, draw=draw))
+        assert held_out.seeds == [3]
+        return training.seeds[0]
+
+    assert {drawn(draw) for draw in range(20)} == {0, 1, 2}
+    assert [drawn(draw) for draw in range(20)] == [drawn(draw) for draw in range(20)]
+    first, _ = split(training_set, TrainingSettings(validation=1, subjects=2))
+    assert first.seeds == [0, 1]
+    with pytest.raises(InputError, match="A draw takes a number of subjects"):
+        split(training_set, TrainingSettings(validation=1, draw=1))
 
 
 @pytest.mark.parametrize("name", ["subjects", "epochs", "first_epochs", "learning_rate", "patch", "per_slice", "batch"])

@@ -12,7 +12,13 @@ from spokestream.pipelines.cli.main import COMMANDS, main
 from spokestream.pipelines.cli.options import named_values
 from spokestream.pipelines.client import ClientError
 from spokestream.pipelines.node.server import ServerSettings
-from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings, T1T2Settings
+from spokestream.pipelines.settings import (
+    SETTINGS,
+    T1FFNetSettings,
+    T1FFSettings,
+    T1T2NetSettings,
+    T1T2Settings,
+)
 from spokestream.pipelines.wire import ProtocolError
 from spokestream.simulator.simulate import SimulationSettings
 
@@ -129,6 +135,7 @@ def test_a_server_takes_its_settings_from_the_site_s_file_and_the_command_line(s
         "mrf_t1ff": T1FFSettings(virtual_coils=4, threads=6),
         "mrf_t1ff_net": T1FFNetSettings(virtual_coils=4, threads=6, device="cpu"),
         "mrf_t1t2": T1T2Settings(virtual_coils=4, threads=6),
+        "mrf_t1t2_net": T1T2NetSettings(virtual_coils=4, threads=6, device="cpu"),
     }
 
 

@@ -3,13 +3,24 @@
 import numpy as np
 import pytest
 import torch
+from small_scan import short_fisp
 
 from spokestream.gadgets.network.network_input import interleaved
-from spokestream.models.training.inputs.normalisation import CoefficientRms, FrameEnergy, FrameZScore, expansion
+from spokestream.models.training.inputs.normalisation import (
+    CoefficientRms,
+    EvenCoefficients,
+    FrameEnergy,
+    FrameZScore,
+    expansion,
+)
+from spokestream.models.training.recipes import recipe
+from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.signal import frame_means
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +106,29 @@ def test_a_network_gets_frames_or_the_coefficients_themselves(basis, trains):
     frames = FrameZScore.of(basis, sequence)
     assert frames.n_images == 175
     assert np.array_equal(frames.expand, expansion(basis, trains))
+
+
+def test_coefficients_of_one_pool_have_even_sizes_down_to_the_noise():
+    """A slice of all atoms, each with energy 1: coefficient k has power p_k, and p_k / (p_k + 0.04) afterwards."""
+    sequence = short_fisp()
+    atoms = RELAXATION.dictionary(sequence).atoms
+    basis = compressed_basis(sequence, atoms)
+    coefficients = basis.project(atoms)
+    coefficients *= len(basis.te_ms) ** 0.5 / np.linalg.norm(coefficients, axis=1, keepdims=True)
+    before = np.square(coefficients).mean(axis=0)
+    images = torch.from_numpy(coefficients.T.astype(np.complex64))[:, None]
+    foreground = torch.ones(images.shape[1:], dtype=torch.bool)
+    x = EvenCoefficients.of(basis, sequence)(interleaved(images), foreground, 0.95)[:-1]
+    after = (x[0::2].square() + x[1::2].square()).mean((1, 2)).numpy()
+    np.testing.assert_allclose(after, before / (before + 0.04), rtol=1e-4)
+    assert before.max() / before.min() > 1e4
+    assert after[:3].max() / after[:3].min() < 2
+
+
+def test_networks_of_one_pool_and_of_two_get_their_own_normalisation():
+    for model, normalisation in ((WATER_FAT, CoefficientRms), (RELAXATION, EvenCoefficients)):
+        assert recipe(TrainingSettings("ours"), model).normalisation is normalisation
+        assert recipe(TrainingSettings("cohen2018"), model).normalisation is FrameEnergy
 
 
 def test_the_last_channel_tells_the_efficiency_of_the_inversion(slice_):

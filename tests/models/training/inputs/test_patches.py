@@ -11,6 +11,7 @@ from spokestream.models.training.inputs.augmentation import Augmentation, radial
 from spokestream.models.training.inputs.normalisation import CoefficientRms
 from spokestream.models.training.inputs.patches import Patches
 from spokestream.models.training.inputs.targets import targets
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
@@ -109,6 +110,37 @@ def test_targets_span_their_ranges():
     values, weights = targets(item, WATER_FAT, WATER_FAT.parameters)
     torch.testing.assert_close(values.flatten(), torch.tensor([0.5, 0.5, 1.0, 0.25, 0.0]))
     torch.testing.assert_close(weights.flatten(), torch.tensor([1, 0.5, 0.5, 1, 1]))
+
+
+def test_targets_of_relaxation_times_are_logarithmic_and_only_those_of_pure_water_count():
+    item = {"t1": torch.tensor([[707.10678, 0.0]]), "t2": torch.tensor([[2500.0, 0.0]]), "pd": torch.ones(1, 2)}
+    item["foreground"] = torch.ones(1, 2, dtype=torch.bool)
+    values, weights = targets(item, RELAXATION, RELAXATION.parameters)
+    torch.testing.assert_close(values[:, 0, 0], torch.tensor([0.5, 1.0]))
+    assert values[:, 0, 1].tolist() == [0, 0]  # finite, so that a weight of 0 leaves it out
+    assert weights[:, 0].tolist() == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_a_network_that_is_not_conditioned_gets_an_efficiency_of_1(training_set, conditioned):
+    data, given = TrainingSet(training_set), []
+
+    def normalise(coefficients, foreground, efficiency):
+        given.append(efficiency)
+        return coefficients
+
+    next(
+        Patches(
+            data, normalise, maps=WATER_FAT.parameters, size=8, border=3, per_slice=2, batch=8, seed=0,
+            conditioned=conditioned,
+        ).batches(0)
+    )  # fmt: skip
+    actual = [float(data[i]["inversion_efficiency"]) for i in range(len(data))]
+    if conditioned:
+        assert all(min(abs(e - a) for a in actual) < 5 * 0.003 for e in given)
+        assert 1.0 not in given
+    else:
+        assert given == [1.0] * 4
 
 
 def test_values_beyond_their_range_do_not_count():

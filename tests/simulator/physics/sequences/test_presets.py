@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
+from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS
 
 PUBLISHED = {
     # name: spokes, lowest and highest flip angle, shortest and longest TR
@@ -13,6 +14,7 @@ PUBLISHED = {
     "fisp-song-1000": (1000, (0, 70), (11.5, 14.5)),
     "fisp-song-200": (200, (0, 70), (11.5, 14.5)),
     "fisp-fang-2304": (2304, (5, 12), (7, 7)),
+    "fisp-fang-576": (576, (5, 12), (7, 7)),
     "fisp-balsiger-720": (720, None, None),
     "epi-cohen-25": (25, None, None),
 }
@@ -31,6 +33,14 @@ def test_counts_and_ranges_are_the_published_ones(name):
         if limits:
             np.testing.assert_allclose((train.min(), train.max()), limits, atol=0.04)
     assert sequence.spoiling == ("ideal" if name.startswith("t1ff") else "gradient")
+
+
+def test_a_quarter_of_the_train_of_fang_begins_as_the_whole():
+    quarter, whole = load_sequence("fisp-fang-576"), load_sequence("fisp-fang-2304")
+    for name in TRAINS:
+        np.testing.assert_allclose(getattr(quarter, name), getattr(whole, name)[:576], rtol=1e-14)
+    for name in SCALARS:
+        assert getattr(quarter, name) == getattr(whole, name)
 
 
 def test_the_3d_train_has_the_published_plateaus_and_duration():

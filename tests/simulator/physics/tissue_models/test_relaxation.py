@@ -70,6 +70,14 @@ def test_derivatives_are_those_of_finite_differences(sequence):
         assert (found - expected).abs().max() < 2 * step**2 * expected.abs().max()
 
 
+def test_the_truth_of_a_voxel_is_its_water_s_unless_it_holds_fat():
+    voxels = {name: np.array(values) for name, values in (
+        ("ff", [0.0, 0.2]), ("t1h2o", [900.0, 800.0]), ("t2h2o", [80.0, 50.0]),
+    )}  # fmt: skip
+    truth = RELAXATION.truth(voxels)
+    assert {name: values.tolist() for name, values in truth.items()} == {"t1": [900, 0], "t2": [80, 0]}
+
+
 def test_the_first_model_that_a_sequence_encodes():
     assert model_of_sequence(load_sequence("fisp-fang-2304")) is RELAXATION
     assert model_of_sequence(load_sequence("t1ff-2d-1400")).name == "water_fat"
