@@ -30,6 +30,9 @@ class Slices:
     def __init__(self, *items):
         self.items, self.seeds = items, range(len(items))
 
+    def __len__(self):
+        return len(self.items)
+
     def __getitem__(self, index):
         return self.items[index]
 
