@@ -10,8 +10,8 @@ def soft_threshold(images: Tensor, threshold: float) -> tuple[Tensor, float]:
     """Subtract a threshold from all singular values of the matrix of images and pixels; smaller ones become 0.
 
     The result Z minimises 1/2 |Z - X|² + threshold |Z|_*. The singular values are square roots of the eigenvalues of
-    the small matrix X X^H, because there are few images and many pixels. It is in double precision, so that singular
-    values of more than 1e-7 of the largest are found; smaller ones should not decide anything.
+    the small matrix X X^H, because there are few images and many pixels. It is computed in double precision, so that
+    singular values above about 1e-7 of the largest are found; smaller ones are rounding errors.
 
     Args:
         images: (images, y, x) complex.
@@ -21,10 +21,11 @@ def soft_threshold(images: Tensor, threshold: float) -> tuple[Tensor, float]:
         (images, y, x), and its nuclear norm.
 
     """
-    x = images.flatten(1).to(torch.complex128)
-    energy, vectors = torch.linalg.eigh(x @ x.mH)
+    rows = images.flatten(1)
+    exact = rows.to(torch.complex128)
+    energy, vectors = torch.linalg.eigh(exact @ exact.mH)
     singular = energy.clamp_min(0).sqrt()
     left = (singular - threshold).clamp_min(0)
     shrinkage = left / singular.clamp_min(torch.finfo(torch.float64).tiny)
     operator = (vectors * shrinkage) @ vectors.mH
-    return (operator @ x).to(images.dtype).view(images.shape), float(left.sum())
+    return (operator.to(images.dtype) @ rows).view(images.shape), float(left.sum())
