@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("--projections", type=int, default=20, help="iterations of BLIP")
     parser.add_argument("--sweep", action="store_true", help="compare weights of the nuclear norm")
     parser.add_argument("--plot", type=Path, help="PNG file of the convergence")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; on a busy machine, more are slower")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.matrix, arguments.iterations, arguments.projections = 48, 10, 3
