@@ -93,23 +93,18 @@ def region_fits(maps: Mapping[str, Volume], truth: Truth) -> list[RegionFit]:
 
 
 def _tissue_table(rows: Sequence[TissueError]) -> Table:
-    """A table for the console with one row per map and tissue: all voxels, then pure voxels."""
+    """A table for the console, narrow enough for 80 columns: all voxels of a map and tissue, then its pure ones."""
     table = Table(title="Maps against the truth, by tissue", title_style="bold", header_style="bold")
     table.add_column("map")
     table.add_column("tissue")
-    for heading in ("all", "pure"):
-        for column in ("voxels", "true", "found", "bias", "RMSE"):
-            table.add_column(f"{column}, {heading}" if column == "voxels" else column, justify="right")
-    for name, tissue in dict.fromkeys((row.name, row.tissue) for row in rows):
-        digits = QUANTITIES[name].digits
-        cells = []
-        for pure in (False, True):
-            row = next((r for r in rows if (r.name, r.tissue, r.pure) == (name, tissue, pure)), None)
-            cells += [
-                str(row.voxels), f"{row.truth:{digits}}", f"{row.found:{digits}}", f"{row.bias:+{digits}}",
-                f"{row.rmse:{digits}}",
-            ] if row else ["–"] * 5  # fmt: skip
-        table.add_row(QUANTITIES[name].label, tissue, *cells)
+    for column in ("voxels", "true", "found", "bias", "RMSE"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        digits = QUANTITIES[row.name].digits
+        table.add_row(
+            QUANTITIES[row.name].label, f"{row.tissue}, pure" if row.pure else row.tissue, str(row.voxels),
+            f"{row.truth:{digits}}", f"{row.found:{digits}}", f"{row.bias:+{digits}}", f"{row.rmse:{digits}}",
+        )  # fmt: skip
     return table
 
 

@@ -20,16 +20,18 @@ def head(tmp_path_factory):
 
 
 def replay(head, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["replay", str(head), "-o", str(tmp_path / "maps"), "--pipeline", "mrf_t1t2"]) == 0
     return capsys.readouterr()
 
 
 def test_errors_by_tissue_are_printed(head, tmp_path, capsys, monkeypatch):
     printed = replay(head, tmp_path, capsys, monkeypatch).out
-    (white,) = (line for line in printed.splitlines() if "white matter" in line and "T1 (ms)" in line)
-    numbers = [float(number) for number in re.findall(r"[-+]?\d+(?:\.\d+)?(?= )", white.split("white matter")[1])]
-    voxels, true, found, _, _, pure, true_pure, found_pure, *_ = numbers
+    white, pure_white = (line for line in printed.splitlines() if "white matter" in line and "T1 (ms)" in line)
+    (voxels, true, found, *_), (pure, true_pure, found_pure, *_) = (
+        [float(number) for number in re.findall(r"[-+]?\d+(?:\.\d+)?(?= )", line.split("white matter")[1])]
+        for line in (white, pure_white)
+    )
     assert 0 < pure < voxels
     assert abs(true_pure / 832 - 1) < 0.08  # three standard deviations between people
     assert abs(found / true - 1) < 0.1
