@@ -13,7 +13,7 @@ from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import SliceEnd, Spoke
 from spokestream.gadgets.noise.channels import channels
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.spokes.jumps import find_jumps
+from spokestream.gadgets.spokes.jumps import FAINTEST, find_jumps
 from spokestream.gadgets.spokes.outliers import (
     FEWEST_NEIGHBOURS,
     Earlier,
@@ -219,7 +219,9 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         if not self._levels:
             return
         received = self._as_received(np.stack([level.centre for level in self._levels], axis=1)).T
-        jumps = find_jumps(received, np.array([level.run for level in self._levels]))
+        jumps = find_jumps(
+            received, np.array([level.run for level in self._levels]), FAINTEST[self._scan.sequence.spoiling]
+        )
         for jump in jumps:
             spoke, kind = self._levels[jump.block].spoke, "coil_jumps" if jump.coils else "gain_jumps"
             who = f"of {channels(jump.coils)} " if jump.coils else ""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Jump", "find_jumps"]
+__all__ = ["FAINTEST", "Jump", "find_jumps"]
 
 LEAST_STEP = 0.25
 """Least step of the signal at k = 0 of all coils, relative to its larger side: a factor of 0.75 or 1.33."""
@@ -16,10 +16,10 @@ TREND_FACTOR = 3
 gradually."""
 NOISE_FACTOR = 8
 """Least ratio of a step to the median step of the slice."""
-FAINTEST = 0.25
-"""Least signal of all coils that is judged, relative to the brightest block of its run. Where the signals of tissues
-pass through zero one after another, each coil changes in its own way: up to 0.21 of the brightest block in simulated
-scans of gradient-spoiled trains (brain and system phantom)."""
+FAINTEST = {"ideal": 0.0, "gradient": 0.25, "balanced": 0.25}
+"""Least signal of all coils that is judged, by the spoiling of the train, relative to the brightest block of the run.
+Where the flip angles of a train without ideal spoiling let the signals of tissues pass through zero one after another,
+each coil changes in its own way: up to 0.21 of the brightest block in simulated scans of brain and system phantom."""
 WEAKEST_COIL = 0.2
 """Least signal of a coil that is judged, relative to the root mean square over coils."""
 
@@ -35,12 +35,13 @@ class Jump(NamedTuple):
     """The coils that jump; empty if all do."""
 
 
-def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Jump]:
+def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp], faintest: float = 0.0) -> list[Jump]:
     """The largest jump of all coils, and the largest jump of single coils.
 
     Args:
         levels: (blocks, coils) median samples at k = 0 of successive blocks of spokes, as they were received.
         runs: (blocks,) the run of each block, see `spokestream.gadgets.spokes.outliers.runs`.
+        faintest: least signal that is judged, relative to the brightest block of its run; see `FAINTEST`.
 
     """
     if len(levels) < 3:
@@ -55,7 +56,7 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp]) -> list[Ju
     # where signals pass zero, the factor is large, and multiplies the noise of the levels before it
     single = np.abs(after - expected) * (same_run * np.sqrt(2 / (1 + np.abs(factor) ** 2)))[:, None]
     sizes = np.maximum(np.abs(after), np.abs(before))
-    bright = (size > FAINTEST * _brightest_of_run(relative, runs)[1:-1])[:, None]
+    bright = (size > faintest * _brightest_of_run(relative, runs)[1:-1])[:, None]
     strong = sizes > WEAKEST_COIL * np.sqrt((sizes**2).mean(1, keepdims=True))
     jumps = []
     gains = _stands_out(common, same_run)[:, 0] & (common > LEAST_STEP * size) & bright[:, 0]

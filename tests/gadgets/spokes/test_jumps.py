@@ -41,3 +41,9 @@ def test_coils_that_change_places_are_named(levels):
     levels[55:, [1, 4]] = levels[55:, [4, 1]]
     jumps = [jump for jump in find_jumps(levels, RUNS) if jump.coils]
     assert [jump.coils for jump in jumps] == [(1, 4)]
+
+
+def test_a_jump_is_judged_only_where_the_signal_is_bright_enough(levels):
+    levels[60:, 3] = 0  # there the signal is 0.75 of the brightest of its run
+    assert [jump.coils for jump in find_jumps(levels, RUNS, faintest=0.7)] == [(3,)]
+    assert find_jumps(levels, RUNS, faintest=0.8) == []
