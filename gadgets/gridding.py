@@ -61,7 +61,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
-        self._has_corners = False
+        self._has_corners, self._straight = False, True
         self._frames: _FrameSpreader | None = None
         self._slice: _FrameSlice | _CompressedSlice | None = None
 
@@ -75,6 +75,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                 self._slice = (_FrameSlice if self._basis.is_frames else _CompressedSlice)(frames, self._basis, window)
             self._slice.add(message)
             self._present.add(message.frame)
+            self._straight &= message.density is None
             self._has_corners |= message.density is not None and self._reaches_corners(message.k)
         elif self._slice is not None:
             images, self._slice = self._slice.images(), None
@@ -84,7 +85,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             missing = sorted(set(range(len(self._basis.weights))) - self._present)
             self._present.clear()
             basis = self._basis.without(missing) if missing else self._basis
-            yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners)
+            yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight)
 
     def close(self) -> None:
         """Release plans, grids and threads."""

@@ -93,6 +93,8 @@ class Fingerprints:
     geometry: Geometry
     has_corners: bool = False
     """Whether the corners of k-space were sampled, as by echo-planar images; spokes end on a circle."""
+    straight: bool = True
+    """Whether all readouts were straight spokes, on whose aliasing networks are trained."""
 
 
 @dataclass(frozen=True)

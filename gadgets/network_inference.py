@@ -74,6 +74,12 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Compute the maps of one slice."""
+        if not message.straight:
+            self._scan.log.warning(
+                "Slice %d: the network '%s' was trained on straight spokes, and these readouts have another shape: its "
+                "maps are unreliable; use the pipeline of the same name without '_net'.",
+                message.slice + 1, self._network.contract.name,
+            )  # fmt: skip
         trained, foreground, signal = self._network.contract.efficiency, message.foreground, self._closed_form
         coefficients, efficiency, nominal = self._completed(message), None, 1.0
         try:

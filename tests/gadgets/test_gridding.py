@@ -94,12 +94,14 @@ def test_samples_with_a_density_are_weighted_with_it(scan, sequence, bases, rng,
 @pytest.mark.parametrize(("reach", "corners"), [(1.0, False), (1.05, False), (1.3, True)])
 def test_only_readouts_with_a_density_can_reach_the_corners_of_k_space(scan, sequence, bases, rng, reach, corners):
     spokes = list(blocks(rng, sequence, 1))
-    assert not gridded(scan, bases["compressed"], spokes).has_corners
+    by_spokes = gridded(scan, bases["compressed"], spokes)
+    assert (by_spokes.has_corners, by_spokes.straight) == (False, True)
     edge = np.array(MATRIX[::-1], np.float32) / 2
     diagonal = np.linspace(-1, 1, SAMPLES, dtype=np.float32)[:, None] * edge * np.float32(reach / np.sqrt(2))
     k = np.broadcast_to(diagonal, (8, SAMPLES, 2))
     arms = [replace(block, k=k, density=np.ones((8, SAMPLES), np.float32)) for block in spokes]
-    assert gridded(scan, bases["compressed"], arms).has_corners == corners
+    by_arms = gridded(scan, bases["compressed"], arms)
+    assert (by_arms.has_corners, by_arms.straight) == (corners, False)
 
 
 @pytest.mark.parametrize("kind", ["frames", "compressed"])

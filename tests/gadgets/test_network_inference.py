@@ -241,6 +241,21 @@ def test_missing_frames_are_estimated_and_the_client_gets_a_warning(rng, scan, c
     assert np.any(maps.maps["ff"] != untouched.maps["ff"])
 
 
+def test_readouts_that_the_training_did_not_have_are_warned_of(rng, scan, caplog):
+    archive = toy_archive()
+    scan.log.propagate = True
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
+    message = slice_of(archive.contract, rng)
+    with caplog.at_level(logging.WARNING):
+        list(gadget.feed(message))
+        assert not caplog.messages
+        list(gadget.feed(replace(message, straight=False)))
+    assert (
+        "Slice 4: the network 'toy' was trained on straight spokes, and these readouts have another shape"
+        in caplog.text
+    )
+
+
 def test_another_basis_is_refused(rng, scan):
     archive = toy_archive()
     gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
