@@ -42,3 +42,19 @@ def short_fisp():
 
 def complex_normal(rng, *shape):
     return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+def gradient_spoiled(spokes: int) -> str:
+    """A TOML file of a gradient-spoiled train for T1 and T2, one spoke a frame."""
+    return f"""
+ti_ms = 20.0
+recovery_ms = 0.0
+repetitions = 1
+spokes_per_frame = 1
+spoiling = "gradient"
+flip_angle_deg = {{ sine = [16, 25], phase_deg = [-90, 450] }}
+te_ms = 2.5
+tr_ms = 10.0
+[[train]]
+spokes = {spokes}
+"""

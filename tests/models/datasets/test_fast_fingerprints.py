@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_scan import gradient_spoiled
 
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import FastGridding
@@ -65,23 +66,9 @@ def test_it_equals_the_way_through_k_space(settings, basis, changes):
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
 
-GRADIENT_SPOILED = """
-ti_ms = 20.0
-recovery_ms = 0.0
-repetitions = 1
-spokes_per_frame = 1
-spoiling = "gradient"
-flip_angle_deg = { sine = [16, 25], phase_deg = [-90, 450] }
-te_ms = 2.5
-tr_ms = 10.0
-[[train]]
-spokes = 150
-"""
-
-
 def test_it_equals_the_way_through_k_space_for_gradient_spoiling(tmp_path):
     """Trains of different T2 differ in shape; the range of T2 of all people is more than two decades."""
-    (tmp_path / "fisp.toml").write_text(GRADIENT_SPOILED)
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(150))
     settings = DataSettings(matrix=45, slices=1, anatomies="brain", sequence=str(tmp_path / "fisp.toml"))
     exam = exam_of(settings, noise=0.0, coils=3, delays=(0.3, -0.2), inversion_efficiency=0.93)
     box = tissue_box(exam.phantoms)

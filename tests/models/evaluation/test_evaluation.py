@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_scan import gradient_spoiled
 from toy_network import toy_contract, toy_module
 
 from spokestream.errors import FileError, InputError
@@ -81,23 +82,9 @@ def test_errors_that_are_known_are_found(folder):
     assert "against_matching" not in found["right"]
 
 
-FISP = """
-ti_ms = 20.0
-recovery_ms = 0.0
-repetitions = 1
-spokes_per_frame = 1
-spoiling = "gradient"
-flip_angle_deg = { sine = [16, 25], phase_deg = [-90, 450] }
-te_ms = 2.5
-tr_ms = 10.0
-[[train]]
-spokes = 60
-"""
-
-
 def test_errors_of_t1_and_t2_are_told_by_tissue(tmp_path):
     """Bias and RMSE of a reconstructor that errs by 30 ms in white matter and by nothing elsewhere."""
-    (tmp_path / "fisp.toml").write_text(FISP)
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(60))
     settings = DataSettings(
         subjects=1, first_seed=3, slices=1, matrix=48, coils=(3, 3), anatomies="brain",
         sequence=str(tmp_path / "fisp.toml"), path="full",
