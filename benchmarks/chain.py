@@ -2,7 +2,9 @@
 
 A simulated slice of 350 x 350 pixels and 12 coils goes through the chain of each pipeline as fast as it can. The time
 of a gadget is what passes between a message that it takes and the messages that it gives; what later gadgets do with
-them is not in it. *At the end* is the time from the last spoke to the last map, during which the patient waits.
+them is not in it. *Of the computation* is its fraction of the time of all gadgets, *of the scan* of the time that the
+scanner takes for one train. *At the end* is the time from the last spoke to the last map, during which the patient
+waits.
 """
 
 # isort: split
@@ -24,6 +26,7 @@ from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import select, start_scan
+from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.simulate import simulate_scan
 from spokestream.simulator.simulation_settings import SimulationSettings
 
@@ -76,7 +79,8 @@ def main() -> None:
     print_machine(console, 2, ("numpy", "torch", "finufft"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scan.h5"
-        simulate_scan(path, SimulationSettings(matrix=matrix, seed=1))
+        settings = SimulationSettings(matrix=matrix, seed=1)
+        simulate_scan(path, settings)
         scan = read_scan(path)
         readouts = list(scan)
         runs: dict[str, list[tuple[dict[str, float], float]]] = {name: [] for name in PIPELINES}
@@ -86,7 +90,7 @@ def main() -> None:
                 if number or arguments.quick:
                     runs[name].append(run)
     for name, of_pipeline in runs.items():
-        console.print(gadget_table(name, of_pipeline))
+        console.print(gadget_table(name, of_pipeline, load_sequence(settings.sequence).duration_ms / 1000))
 
 
 def time_chain(pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition]) -> tuple[dict[str, float], float]:
@@ -105,18 +109,21 @@ def time_chain(pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition]) -> 
     return {gadget.name: gadget.seconds for gadget in gadgets}, last_map - last_spoke
 
 
-def gadget_table(pipeline: str, runs: list[tuple[dict[str, float], float]]) -> Table:
-    """The medians over runs."""
+def gadget_table(pipeline: str, runs: list[tuple[dict[str, float], float]], scan_s: float) -> Table:
+    """The medians over runs; the scanner takes `scan_s` for one train."""
     ends = [end for _, end in runs]
     totals = [sum(seconds.values()) for seconds, _ in runs]
-    table = Table(title=f"{pipeline}: {np.median(totals):.2f} s, at the end {np.median(ends):.2f} s")
+    title = f"{pipeline}: {np.median(totals):.2f} s, at the end {np.median(ends):.2f} s; the scan takes {scan_s:.1f} s"
+    table = Table(title=title)
     table.add_column("gadget")
     table.add_column("s", justify="right")
-    table.add_column("fraction", justify="right")
+    table.add_column("of the computation", justify="right")
+    table.add_column("of the scan", justify="right")
     for gadget in runs[0][0]:
         seconds = [run[gadget] for run, _ in runs]
         fraction = np.median(np.divide(seconds, totals))
-        table.add_row(gadget, f"{np.median(seconds):.3f}", f"{100 * fraction:.1f} %")
+        of_scan = f"{100 * np.median(seconds) / scan_s:.2f} %"
+        table.add_row(gadget, f"{np.median(seconds):.3f}", f"{100 * fraction:.1f} %", of_scan)
     return table
 
 
