@@ -107,6 +107,7 @@ def write_outputs(
                 maps_figure(draft / picture, shown, {name: valid[name] for name in shown}, planes)
                 paths.append(draft / picture)
         report.provenance, report.integrity = image_provenance(images), _integrity(images)
+        report.pipeline = report.provenance.get("pipeline", report.pipeline)  # which one `auto` was
         report.versions, report.machine = _versions(), _machine()
         report.files = [path.name for path in paths]
         stale = [

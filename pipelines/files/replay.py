@@ -13,7 +13,6 @@ from typing import Any
 import ismrmrd
 
 from spokestream.errors import FileError, ScanError
-from spokestream.pipelines.files.image_notes import image_provenance
 from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
@@ -126,7 +125,7 @@ def reconstruct(
         raise ScanError("The scan ended without a single map: no slice was complete enough to reconstruct.")
     return images, ReconstructionReport(
         source="",
-        pipeline=image_provenance(images).get("pipeline", selection.name),
+        pipeline=selection.name,
         parameters={},
         acquisitions=done,
         images=len(images),

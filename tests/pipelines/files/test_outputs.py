@@ -36,6 +36,16 @@ def test_maps_h5_contains_the_images_unchanged(tmp_path):
             assert back.to_bytes() == image.to_bytes()
 
 
+def test_the_report_names_the_pipeline_that_auto_was(tmp_path):
+    images = example_images(1)
+    assert write_outputs(tmp_path / "plain", images, "<a/>", report()).pipeline == "mrf_t1ff"
+    for image in images:
+        image.attribute_string = ismrmrd.Meta({**image.meta, "spokestream_pipeline": "mrf_t1t2"}).serialize()
+    automatic = ReconstructionReport("scan.h5", "auto", 10, 3, 1.5, 0.2, 100.0)
+    write_outputs(tmp_path / "maps", images, "<a/>", automatic)
+    assert json.loads((tmp_path / "maps/report.json").read_text())["pipeline"] == "mrf_t1t2"
+
+
 def test_volumes_are_in_slice_order_whatever_the_order_of_arrival():
     volumes = map_volumes(example_images(order=[2, 0, 1]))
     assert list(volumes) == ["ff", "t1h2o", "deltaf"]
