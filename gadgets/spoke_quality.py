@@ -1,6 +1,6 @@
 """Spoke quality: leaves out spokes that do not belong to their neighbours, and reports jumps of receivers."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -93,22 +93,19 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._max_missing = max_missing
         self._runs = runs(scan.sequence)
         self._exponent: int | None = None
-        self._earlier: list[_Batch] = []
-        self._waiting: list[Spoke] = []
-        self._features: list[tuple[Samples, NDArray[np.float32]]] = []
-        """Those of the waiting spokes, calculated while their samples are still in the processor's cache."""
+        self._waiting: list[tuple[Spoke, tuple[Samples, NDArray[np.float32]]]] = []
+        """Spokes and their features, calculated while the samples are still in the processor's cache."""
         self._begin()
 
     def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
         """Hold back a spoke until later ones have come. At the end of the slice, pass on the rest and report."""
         if isinstance(message, Spoke):
-            self._waiting.append(message)
-            self._features.append(spoke_features(message.data, message.k))
+            self._waiting.append((message, spoke_features(message.data, message.k)))
             if len(self._waiting) == BATCH:
                 self._window.append(self._batch())
                 if len(self._window) == WINDOW:
                     yield from self._judge(WINDOW - 1)
-                    self._earlier = [*self._earlier, self._window.pop(0)][-EARLIER:]
+                    self._earlier.append(self._window.pop(0))
                     self._judged = 1
             return
         if self._waiting:
@@ -122,7 +119,7 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._window: list[_Batch] = []
         self._judged = 0
         """Number of batches at the start of the window that are judged."""
-        self._earlier.clear()
+        self._earlier: deque[_Batch] = deque(maxlen=EARLIER)
         self._usual_run, self._usual = -1, np.zeros(0, np.float32)
         self._brightest = 0.0
         self._faults: Counter[str] = Counter()
@@ -131,8 +128,9 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
 
     def _batch(self) -> _Batch:
         """The waiting spokes and their features, in their scale."""
-        spokes, features = self._waiting, SpokeFeatures.stacked(self._features)
-        self._waiting, self._features = [], []
+        spokes = [spoke for spoke, _ in self._waiting]
+        features = SpokeFeatures.stacked([features for _, features in self._waiting])
+        self._waiting.clear()
         if self._exponent is None:
             self._choose_scale(features.peaks.max(1))
         if self._exponent:
