@@ -73,10 +73,10 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             if self._slice is None:
                 window = 1 if _is_whole(message) else frames_of_window(self._basis.spokes_per_frame)
                 self._slice = (_FrameSlice if self._basis.is_frames else _CompressedSlice)(frames, self._basis, window)
+                self._straight = message.density is None  # all readouts of a scan have one shape
+                self._has_corners = not self._straight and self._reaches_corners(message.k)
             self._slice.add(message)
             self._present.add(message.frame)
-            self._straight &= message.density is None
-            self._has_corners |= message.density is not None and self._reaches_corners(message.k)
         elif self._slice is not None:
             images, self._slice = self._slice.images(), None
             mask = foreground(images)

@@ -73,9 +73,10 @@ class ArmTrajectory:
         k = raw[:, :2].astype(np.float64)
         _check_course(k, index)
         unit, self._factors = unit_of_extent(header, k)
+        k *= self._factors
         self._per_axis = header.recon_fov_mm[1] / header.recon_fov_mm[0]
         """Cycles per field of view along y that equal one cycle per field of view along x."""
-        self._first = self._in_cycles(k)
+        self._first = self._turnable(k)
         self._extent = float(np.abs(self._first).max())
         distance = np.abs(self._first)
         self.center = int(distance.argmin())
@@ -85,7 +86,7 @@ class ArmTrajectory:
                 f"The embedded trajectory of readout {index} does not pass k = 0; the sample that is closest is "
                 f"{distance[self.center]:.3g} cycles per field of view away from it."
             )
-        steps = raster_steps(k * self._factors)
+        steps = raster_steps(k)
         length = float(np.abs(np.diff(self._first)).sum())
         alone = self._edges[0] * self._edges[1] * (4 if steps else math.pi)
         self.whole = steps is not None or length * self._per_axis > WHOLE * alone
@@ -93,7 +94,7 @@ class ArmTrajectory:
         ends_on_circle = self._extent <= (1 + BEYOND_CIRCLE) * self._radius
         self._turns = ends_on_circle and steps is None
         """Whether later readouts may be rotations of the first: no corner of k-space is turned out of the image."""
-        self._density = self._density_of_first(k * self._factors, steps)
+        self._density = self._density_of_first(k, steps)
         self._third = ThirdColumn()
         self._alike = self._unlike = 0
         self._describe(first, unit)
@@ -119,7 +120,7 @@ class ArmTrajectory:
         if raw is None or len(raw) != len(self._first):
             raise DamagedSpokeError(f"Readout {index} has no trajectory of {len(self._first)} samples like the others.")
         k = raw[:, :2].astype(np.float64) * self._factors
-        z = self._in_cycles(raw[:, :2].astype(np.float64))
+        z = self._turnable(k)
         product = np.vdot(self._first, z)
         bearing = float(np.angle(product)) if self._turns and np.isfinite(product) else 0.0
         off = float(np.abs(z - self._first * np.exp(1j * bearing)).max())
@@ -156,9 +157,9 @@ class ArmTrajectory:
         nx, ny, _ = self._scan.header.recon_matrix
         return nx / 2, ny / 2
 
-    def _in_cycles(self, k: Real) -> NDArray[np.complex128]:
-        """The positions kx + i ky in cycles per field of view along x, so that arms can be turned."""
-        x, y = (k * self._factors).T
+    def _turnable(self, k: Real) -> NDArray[np.complex128]:
+        """The positions kx + i ky in cycles per field of view along x, from those in that of each axis."""
+        x, y = k.T
         return np.asarray(x + 1j * y / self._per_axis)
 
     def _density_of_first(self, k: Real, steps: tuple[float, float] | None) -> NDArray[np.float32]:
