@@ -7,8 +7,7 @@ import torch
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.matching.matchers import Matcher, check_matcher, make_matcher
-from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
+from spokestream.gadgets.matching.matchers import Matcher, check_matcher, make_matcher, match_slice
 from spokestream.gadgets.matching.two_pools import MOST_ECHO_TIMES
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
@@ -72,16 +71,11 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
-        if (
-            self._matcher is None or self._matcher[0] is not message.basis
-        ):  # that of a slice with missing frames differs
+        if self._matcher is None or self._matcher[0] is not message.basis:  # a slice with missing frames has its own
             self._matcher = message.basis, make_matcher(self._name, self._dictionary, message.basis)
         matcher, mask = self._matcher[1], message.foreground
         y = torch.from_numpy(np.ascontiguousarray(message.data[:, mask].T))
-        if isinstance(matcher, SpatiotemporalAtoms):
-            match = matcher.match_slice(y, mask, self._scan.threads, self._scan.cancellation)
-        else:
-            match = matcher.match(y, self._scan.threads, self._scan.cancellation)
+        match = match_slice(matcher, y, mask, self._scan.threads, self._scan.cancellation)
         self._scan.integrity.record(message.slice, "not_exhaustive", match.limited)
         if match.limited > WARN_ABOVE * mask.sum():
             self._scan.log.warning(

@@ -13,13 +13,14 @@ from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
 from spokestream.gadgets.matching.svd import SingularVectorAtoms
 from spokestream.gadgets.matching.two_pools import TwoPoolAtoms
+from spokestream.gadgets.messages import Mask
 from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.simulator.physics.dictionaries.match import Dictionary, Match
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["ONE_POOL", "TWO_POOLS", "Matcher", "check_matcher", "make_matcher"]
+__all__ = ["ONE_POOL", "TWO_POOLS", "Matcher", "check_matcher", "make_matcher", "match_slice"]
 
 
 class Matcher(Protocol):
@@ -77,3 +78,23 @@ def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis) -> Mat
         return TWO_POOLS[name](dictionary, basis)
     assert isinstance(dictionary, OnePoolDictionary)
     return ONE_POOL[name](dictionary, basis)
+
+
+def match_slice(
+    matcher: Matcher, y: Tensor, mask: Mask, threads: int = 1, cancellation: Cancellation | None = None
+) -> Match:
+    """Find the best atoms of a slice: with its neighbours for every voxel if the matcher compares patches.
+
+    Args:
+        matcher: the atoms and the way to search them.
+        y: (voxels, K) complex coefficients of the pixels of the mask, in its order.
+        mask: (y, x) pixels that hold tissue.
+        threads: CPU threads; the result does not depend on their number.
+        cancellation: the sign to stop.
+
+    Raises CancelledScanError if the search was cancelled.
+
+    """
+    if isinstance(matcher, SpatiotemporalAtoms):
+        return matcher.match_slice(y, mask, threads, cancellation)
+    return matcher.match(y, threads, cancellation)

@@ -1,7 +1,10 @@
 """What the tests of several packages share: a short sequence and small, odd, unequal sizes."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
+from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
 MATRIX = (23, 19)  # (y, x), odd and unequal
@@ -58,3 +61,15 @@ tr_ms = 10.0
 [[train]]
 spokes = {spokes}
 """
+
+
+def relaxation_dictionary(t1_ms: NDArray[np.float64], t2_ms: NDArray[np.float64]) -> OnePoolDictionary:
+    """The atoms of all pairs of T1 and T2 for a gradient-spoiled train of 60 spokes, one a frame."""
+    n = 60
+    flips = 10 + 40 * np.abs(np.sin(np.pi * np.arange(n) / 23))
+    sequence = PulseSequence(
+        "short", flips, np.full(n, 2.0), np.full(n, 11.0), ti_ms=15.0, recovery_ms=0.0, spoiling="gradient",
+        spokes_per_frame=1,
+    )  # fmt: skip
+    t1, t2 = (x.ravel() for x in np.meshgrid(t1_ms, t2_ms, indexing="ij"))
+    return OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, np.asarray(fingerprint(sequence, t1, t2)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from small_scan import complex_normal
+from small_scan import complex_normal, relaxation_dictionary
 
 from spokestream.errors import InputError
 from spokestream.gadgets.matching import groups as groups_file
@@ -11,16 +11,14 @@ from spokestream.gadgets.matching.atom_groups import atom_groups
 from spokestream.gadgets.matching.groups import KEPT_GROUPS, GroupedAtoms
 from spokestream.gadgets.matching.inner_product import AllAtoms
 from spokestream.gadgets.matching.matcher_names import MATCHERS
-from spokestream.gadgets.matching.matchers import ONE_POOL, TWO_POOLS, check_matcher, make_matcher
+from spokestream.gadgets.matching.matchers import ONE_POOL, TWO_POOLS, check_matcher, make_matcher, match_slice
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
 from spokestream.gadgets.matching.svd import KEPT_ENERGY
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
-from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 SPOKES = 60
@@ -29,13 +27,7 @@ T1_MS, T2_MS = np.geomspace(200, 4000, 60), np.geomspace(10, 190, 40)
 
 @pytest.fixture(scope="module")
 def dictionary():
-    flips = 10 + 40 * np.abs(np.sin(np.pi * np.arange(SPOKES) / 23))
-    sequence = PulseSequence(
-        "short", flips, np.full(SPOKES, 2.0), np.full(SPOKES, 11.0), ti_ms=15.0, recovery_ms=0.0, spoiling="gradient",
-        spokes_per_frame=1,
-    )  # fmt: skip
-    t1, t2 = (x.ravel() for x in np.meshgrid(T1_MS, T2_MS, indexing="ij"))
-    return OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, fingerprint(sequence, t1, t2))
+    return relaxation_dictionary(T1_MS, T2_MS)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +172,7 @@ def test_a_voxel_alone_and_one_without_signal(dictionary, basis, name):
     mask[0, 0] = mask[3, 3] = True
     y = torch.from_numpy(np.stack([2 * dictionary.atoms[700], 0 * dictionary.atoms[0]]).astype(np.complex64))
     matcher = make_matcher(name, dictionary, basis)
-    found = matcher.match_slice(y, mask) if isinstance(matcher, SpatiotemporalAtoms) else matcher.match(y)
+    found = match_slice(matcher, y, mask)
     assert found.index[ATOM][0] == 700
     np.testing.assert_allclose(found.rho, [2, 0], rtol=1e-5)
     np.testing.assert_allclose(found.correlation, [1, 0], atol=1e-6)
@@ -190,7 +182,7 @@ def test_a_voxel_alone_and_one_without_signal(dictionary, basis, name):
 def test_no_voxel_at_all(dictionary, basis, name):
     matcher, y = make_matcher(name, dictionary, basis), torch.zeros((0, SPOKES), dtype=torch.complex64)
     nothing = np.zeros((4, 4), bool)
-    found = matcher.match_slice(y, nothing) if isinstance(matcher, SpatiotemporalAtoms) else matcher.match(y)
+    found = match_slice(matcher, y, nothing)
     assert found.rho.shape == (0,)
 
 

@@ -5,13 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from small_scan import complex_normal
+from small_scan import complex_normal, relaxation_dictionary
 
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.matching.unit_atoms import energies, times
 from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
-from spokestream.simulator.physics.fingerprint import fingerprint
-from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 SPOKES = 60
@@ -19,19 +17,8 @@ T1_MS, T2_MS = np.geomspace(200, 4000, 47), np.geomspace(10, 190, 31)
 
 
 @pytest.fixture(scope="module")
-def sequence():
-    flips = 10 + 40 * np.abs(np.sin(np.pi * np.arange(SPOKES) / 23))
-    return PulseSequence(
-        "short", flips, np.full(SPOKES, 2.0), np.full(SPOKES, 11.0), ti_ms=15.0, recovery_ms=0.0, spoiling="gradient",
-        spokes_per_frame=1,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def dictionary(sequence):
-    atoms = fingerprint(sequence, T1_MS[:, None], T2_MS).reshape(-1, SPOKES)
-    t1, t2 = (x.ravel() for x in np.meshgrid(T1_MS, T2_MS, indexing="ij"))
-    return OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, atoms)
+def dictionary():
+    return relaxation_dictionary(T1_MS, T2_MS)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +60,7 @@ def test_the_best_atom_is_that_of_a_comparison_with_all(dictionary, basis, level
     np.testing.assert_allclose(found.correlation, correlation, rtol=1e-9)
 
 
-def test_most_groups_are_not_searched(sequence, basis, monkeypatch):
+def test_most_groups_are_not_searched(basis, monkeypatch):
     """The bounds exclude most atoms, or the search would be a slow comparison with all."""
     products = []
 
@@ -83,12 +70,10 @@ def test_most_groups_are_not_searched(sequence, basis, monkeypatch):
 
     for function in (energies, times):
         monkeypatch.setattr(f"spokestream.gadgets.matching.one_pool.{function.__name__}", partial(counted, function))
-    t1, t2 = (x.ravel() for x in np.meshgrid(np.geomspace(200, 4000, 160), np.geomspace(10, 190, 100)))
-    atoms = fingerprint(sequence, t1, t2)
-    fine = OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, atoms)
-    y = noisy(np.random.default_rng(3), atoms, 500, 0.1)
+    fine = relaxation_dictionary(np.geomspace(200, 4000, 160), np.geomspace(10, 190, 100))
+    y = noisy(np.random.default_rng(3), fine.atoms, 500, 0.1)
     OnePoolAtoms(fine, basis).match(y)
-    assert sum(products) < 0.5 * len(y) * len(atoms)
+    assert sum(products) < 0.5 * len(y) * len(fine.atoms)
 
 
 def test_the_first_of_equal_atoms_is_taken(dictionary, basis):

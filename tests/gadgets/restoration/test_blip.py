@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from small_scan import relaxation_dictionary
 
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.restoration.blip import nearest_fingerprints, restore_fingerprints
 from spokestream.gadgets.restoration.cartesian import CartesianSampling
 from spokestream.gadgets.restoration.measurement import InBasis, half_energy
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
-from spokestream.simulator.physics.fingerprint import fingerprint
-from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 FRAMES, MATRIX, K = 60, 16, 8
@@ -18,14 +16,7 @@ FRAMES, MATRIX, K = 60, 16, 8
 
 @pytest.fixture(scope="module")
 def dictionary():
-    flips = 10 + 40 * np.abs(np.sin(np.pi * np.arange(FRAMES) / 23))
-    sequence = PulseSequence(
-        "short", flips, np.full(FRAMES, 2.0), np.full(FRAMES, 11.0), ti_ms=15.0, recovery_ms=0.0, spoiling="gradient",
-        spokes_per_frame=1,
-    )  # fmt: skip
-    t1, t2 = (x.ravel() for x in np.meshgrid(np.geomspace(300, 3000, 7), np.geomspace(20, 200, 5), indexing="ij"))
-    atoms = np.asarray(fingerprint(sequence, t1, t2))
-    return OnePoolDictionary(sequence, {"t1": t1, "t2": t2}, atoms)
+    return relaxation_dictionary(np.geomspace(300, 3000, 7), np.geomspace(20, 200, 5))
 
 
 @pytest.fixture(scope="module")
