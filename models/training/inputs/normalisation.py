@@ -160,6 +160,17 @@ class FrameZScore(FrameNormalisation):
         return (matrix @ torch.cat((scaled, level[None])).flatten(1)).reshape(-1, y, x)
 
 
+def to_unit_power(coefficients: Tensor, foreground: Tensor, n_images: int) -> Tensor:
+    """The factor that gives coefficients (2K, y, x) a mean power of 1 over the foreground."""
+    power = coefficients[:, foreground].square().sum() / (n_images * foreground.sum())
+    return torch.rsqrt(power.clamp_min(1e-30))
+
+
+def conditioned(channels: Tensor, efficiency: float) -> Tensor:
+    """The channels, and a last one that holds the inversion efficiency."""
+    return torch.cat((channels, torch.full_like(channels[:1], (efficiency - 0.95) / 0.05)))
+
+
 class CoefficientRms(Normalisation):
     """The coefficients, scaled to mean power 1 over the slice; the last channel is the inversion efficiency."""
 
@@ -172,17 +183,15 @@ class CoefficientRms(Normalisation):
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """The channels (channels, y, x); see `Normalisation`."""
-        power = coefficients[:, foreground].square().sum() / (self.n_images * foreground.sum())
-        condition = torch.full_like(coefficients[:1], (efficiency - 0.95) / 0.05)
-        return torch.cat((coefficients * torch.rsqrt(power.clamp_min(1e-30)), condition))
+        return conditioned(coefficients * to_unit_power(coefficients, foreground, self.n_images), efficiency)
 
 
 class EvenCoefficients(CoefficientRms):
     """The coefficients as in `CoefficientRms`, each divided by its usual size.
 
-    At one echo time the images of a compressed basis are in the order of their strength. The first two hold 98 % of
-    the power, and most of what distinguishes tissues is in the next ones. Networks learn it slowly if its inputs are
-    ten times smaller than the others.
+    At one echo time the images of a compressed basis are in the order of their strength, so that the inputs of a
+    network differ in size. In early epochs T2 was better with this normalisation than with `CoefficientRms`, and T1 was
+    not; no training has been compared to its end.
 
     Args:
         size: (K,) root mean square of every coefficient, relative to that of all.
@@ -209,7 +218,5 @@ class EvenCoefficients(CoefficientRms):
 
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """The channels (channels, y, x); see `Normalisation`."""
-        power = coefficients[:, foreground].square().sum() / (self.n_images * foreground.sum())
-        condition = torch.full_like(coefficients[:1], (efficiency - 0.95) / 0.05)
-        scale = self.per_size[:, None, None] * torch.rsqrt(power.clamp_min(1e-30))
-        return torch.cat((coefficients * scale, condition))
+        scale = self.per_size[:, None, None] * to_unit_power(coefficients, foreground, self.n_images)
+        return conditioned(coefficients * scale, efficiency)
