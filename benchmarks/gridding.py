@@ -21,6 +21,7 @@ from spokestream.gadgets.messages import Geometry, SliceEnd, SpokeBlock
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.workers import workers
+from spokestream.pipelines.chains import ATOMS_PER_BASIS
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
@@ -232,7 +233,7 @@ def benchmark(n: int, rounds: int, threads: int, present: set[str]) -> Table:
 def one_spoke_a_frame(n: int, rounds: int, threads: int) -> Table:
     """The node alone, for a train whose frames are single spokes."""
     data = Slice(n, "fisp-fang-2304")
-    basis = compressed_basis(data.sequence, RELAXATION.dictionary(data.sequence).atoms[::16])
+    basis = compressed_basis(data.sequence, RELAXATION.dictionary(data.sequence).atoms[::ATOMS_PER_BASIS])
     waits: list[float] = []
     seconds = alternately({"node": node(data, basis, threads, waits)}, rounds, threads)["node"]
     table = Table(title=f"{len(data.k)} frames x 1 spoke x {2 * n} samples x {COILS} coils to {n} x {n}")

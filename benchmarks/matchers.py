@@ -5,14 +5,12 @@ The size of the papers is --subjects 10 --matrix 256 --coils 12.
 
 # isort: split
 import argparse
-import json
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-import h5py
 import numpy as np
 from measure import print_machine
 from numpy.typing import NDArray
@@ -46,8 +44,6 @@ def compare(folder: Path, settings: SimulationSettings, threads: int, errors: di
     path = folder / "scan.h5"
     simulate_scan(path, settings)
     readouts, truth = read_scan(path), read_truth(truth_path(path))
-    with h5py.File(truth_path(path)) as file:
-        label, names = file["label"][0], json.loads(file["label"].attrs["names"])
     sequence = load_sequence(settings.sequence)
     scan = ScanContext(ScanHeader.from_xml(readouts.xml), sequence, threads)
     gadgets = mrf_t1t2(scan, T1T2Settings(threads=threads)).gadgets
@@ -62,7 +58,7 @@ def compare(folder: Path, settings: SimulationSettings, threads: int, errors: di
         (found,) = gadget.feed(fingerprints)
         seconds[name].append(perf_counter() - begin)
         for tissue in TISSUES:
-            where = found.foreground & (label == names.index(tissue)) & (truth.maps["ff"][0] == 0)
+            where = found.foreground & (truth.label[0] == truth.names.index(tissue)) & (truth.maps["ff"][0] == 0)
             for parameter in RELAXATION.names:
                 pair = np.stack([found.maps[parameter][where], truth.maps[parameter][0][where]])
                 errors[name][tissue, parameter].append(pair.astype(np.float64))

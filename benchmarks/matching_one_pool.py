@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.workers import workers
+from spokestream.pipelines.chains import ATOMS_PER_BASIS
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.one_pool import ATOM, OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, t1t2_grid
@@ -154,7 +155,7 @@ def start_table(sequence: PulseSequence, grid: str, quick: bool) -> Table:
         for name, (make, target) in sources.items():
             begin = perf_counter()
             dictionary = make()
-            OnePoolAtoms(dictionary, compressed_basis(sequence, dictionary.signals(slice(None, None, 16))))
+            OnePoolAtoms(dictionary, compressed_basis(sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS))))
             table.add_row(name, f"{len(dictionary.coefficients):,}", f"{perf_counter() - begin:.2f}", target)
     return table
 
@@ -175,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build_t1t2_dictionary(Path(folder) / "dictionary.h5", sequence, grid)
         dictionary = RELAXATION.load_dictionary(Path(folder) / "dictionary.h5")
-    basis = compressed_basis(sequence, dictionary.signals(slice(None, None, 16)))
+    basis = compressed_basis(sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
     n, few, rounds = (1000, 200, 1) if arguments.quick else (65_536, 8192, arguments.rounds)
     console.print(time_table(dictionary, basis, n, few, rounds, arguments.threads))
 

@@ -130,7 +130,7 @@ def methods(scan: Scan, weight: float, iterations: int, projections: int, thread
     def nuclear(accelerated: bool) -> Restore:
         def restore(on_iteration: OnIteration) -> Tensor:
             images = least_nuclear_norm(scan.frames, scan.samples, weight, iterations, on_iteration, accelerated)
-            return in_span(images, span)
+            return scan.coefficients.project(images)
 
         return restore
 
@@ -150,11 +150,6 @@ def methods(scan: Scan, weight: float, iterations: int, projections: int, thread
         "nuclear norm": nuclear(accelerated=True),
         "nuclear norm, plain": nuclear(accelerated=False),
     }
-
-
-def in_span(images: Tensor, span: Tensor) -> Tensor:
-    """The coefficients (K, y, x) of frames (T, y, x)."""
-    return (span.T.to(images.dtype) @ images.flatten(1)).view(-1, *images.shape[1:])
 
 
 def decibels(true: NDArray[np.float64], found: NDArray[np.float64]) -> float:
@@ -177,7 +172,7 @@ def compare(
     for column in ("method", "T1 / T2", "s", "paper"):
         table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
     costs: dict[str, list[float]] = {}
-    exact = match(truth, scan, in_span(truth.images, torch.from_numpy(scan.basis.weights)), threads)
+    exact = match(truth, scan, scan.coefficients.project(truth.images), threads)
     table.add_row("all samples", f"{exact['t1']:.2f} / {exact['t2']:.2f}", "", "")
     for name, restore in restores.items():
         task = progress.add_task(name, total=None)

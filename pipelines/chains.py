@@ -39,7 +39,9 @@ from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
-__all__ = ["PIPELINES", "Pipeline", "add_installed_pipelines", "pipeline", "shared_network", "warm_up"]
+__all__ = [
+    "ATOMS_PER_BASIS", "PIPELINES", "Pipeline", "add_installed_pipelines", "pipeline", "shared_network", "warm_up",
+]  # fmt: skip
 
 LOG = logging.getLogger("spokestream.pipelines")
 ENTRY_POINTS = "spokestream.pipelines"

@@ -60,7 +60,10 @@ class InBasis:
 
     def adjoint(self, samples: Tensor) -> Tensor:
         """The coefficients (K, y, x) of the adjoint's frames."""
-        frames = self._frames.adjoint(samples)
+        return self.project(self._frames.adjoint(samples))
+
+    def project(self, frames: Tensor) -> Tensor:
+        """The coefficients (K, y, x) of the nearest frames (T, y, x) in the span of the basis."""
         return (self._basis.mH.to(frames.dtype) @ frames.flatten(1)).view(self.shape)
 
     def expand(self, images: Tensor) -> Tensor:

@@ -31,8 +31,8 @@ class Truth:
     """The true maps of a simulated scan and its tissues, (slices, y, x) each.
 
     A map is the mean over a voxel, weighted by the proton density of the pool; NaN where a voxel has no such value. The
-    label is the tissue at the centre of
-    the voxel, and the purity is the fraction of the voxel that this tissue takes up.
+    label is the tissue at the centre of the voxel, and the purity is the fraction of the voxel that this tissue takes
+    up.
     """
 
     maps: dict[str, Volume]

@@ -3,16 +3,15 @@
 The flip angles are nominal everywhere, because the pipeline assumes that they are.
 """
 
-import json
 import logging
 import re
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 
 from spokestream.pipelines.api import reconstruct
+from spokestream.pipelines.files.truth import read_truth
 from spokestream.simulator.exam import Exam
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -27,16 +26,12 @@ def scanned(path, **settings):
     """Median T1 and T2 in ms of voxels of one tissue, in maps and truth: tissue -> ((T1, true T1), (T2, true T2))."""
     simulate_scan(path, SimulationSettings(seed=3, matrix=48, coils=4, noise=0.02, **settings))
     maps = reconstruct(path, "mrf_t1t2")
-    found = {}
-    with h5py.File(path.with_suffix(".truth.h5")) as truth:
-        label, pure = truth["label"][0], truth["purity"][0] == 1
-        for number, name in enumerate(json.loads(truth["label"].attrs["names"])):
-            inside = (label == number) & pure & np.isfinite(maps["t1"][0])
-            if not inside.any():
-                continue
+    truth, found = read_truth(path.with_suffix(".truth.h5")), {}
+    for number, name in enumerate(truth.names):
+        inside = (truth.label[0] == number) & (truth.purity[0] == 1) & np.isfinite(maps["t1"][0])
+        if inside.any():
             found[name] = tuple(
-                (np.median(maps[value][0][inside]), np.median(truth[true][0][inside]))
-                for value, true in (("t1", "t1h2o"), ("t2", "t2h2o"))
+                (np.median(maps[value][0][inside]), np.median(truth.maps[value][0][inside])) for value in ("t1", "t2")
             )
     return found
 
