@@ -1,16 +1,13 @@
 """The report of an evaluation: one HTML page with all tables and figures, and the same as files."""
 
-import base64
-import io
 import json
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from spokestream.models.evaluation.evaluating import TRUTH, Evaluation
+from spokestream.models.evaluation.html import figure, page, png, table
 from spokestream.models.evaluation.order import mean_ranks
 from spokestream.models.evaluation.reconstructors import MATCHING
 from spokestream.models.evaluation.report_figures import condition_figures
@@ -18,7 +15,6 @@ from spokestream.models.evaluation.results import results
 
 __all__ = ["error_text", "is_worse", "write_report"]
 
-DPI = 130
 METRICS = {"nrmse": ("NRMSE", ".3f"), "psnr": ("PSNR (dB)", ".1f"), "ssim": ("SSIM", ".3f")}
 AGREEMENT = {"r2": ("R²", ".3f"), "slope": ("slope", ".3f"), "bias": ("bias", ".3g"), "limits": ("limits", ".3g")}
 BUDGET = ("subjects", "slices", "epochs", "hours", "seed")
@@ -30,15 +26,6 @@ CAPTIONS = {
     "calibration": "Root mean square error against the standard deviation that the network expected. "
     "On the line, both are equal.",
 }
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #22222a; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2, h3 { line-height: 1.2; margin: 2rem 0 .6rem; } h2 { border-top: 2px solid #22222a; padding-top: .8rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .6rem 0 1.4rem; }
-th, td { padding: .2rem .9rem .2rem 0; text-align: right; border-bottom: 1px solid #e4e4ea; white-space: nowrap; }
-th:first-child, td:first-child, td.text { text-align: left; } caption { text-align: left; color: #66666e; }
-.worse { color: #b03024; } .paper, .note { color: #8a8a94; font-size: .85em; } figure { margin: 1rem 0 2rem; }
-img { max-width: 100%; } pre { background: #f5f5f8; padding: .8rem; overflow-x: auto; font-size: 12px; }
-"""
 
 
 def write_report(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
@@ -48,9 +35,9 @@ def write_report(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
     (folder / "results.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
     pictures: dict[str, dict[str, bytes]] = {}
     for condition in evaluation.conditions:
-        pictures[condition.name] = {name: _png(figure) for name, figure in condition_figures(condition).items()}
-        for name, png in pictures[condition.name].items():
-            (folder / f"{condition.name}-{name.replace(' ', '-')}.png").write_bytes(png)
+        pictures[condition.name] = {name: png(drawn) for name, drawn in condition_figures(condition).items()}
+        for name, picture in pictures[condition.name].items():
+            (folder / f"{condition.name}-{name.replace(' ', '-')}.png").write_bytes(picture)
     (folder / "report.html").write_text(_page(found, pictures), "utf-8")
     return found
 
@@ -73,11 +60,8 @@ def is_worse(found: Mapping[str, Any], condition: str, reconstructor: str, name:
 
 def _page(found: dict[str, Any], pictures: Mapping[str, Mapping[str, bytes]]) -> str:
     body = "".join(_condition(found, name, pictures[name]) for name in found["conditions"])
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>'
-        f"<style>{STYLE}</style></head><body><h1>Evaluation of {_names(found['reconstructors'])}</h1>"
-        f"{body}{_reconstructors(found)}</body></html>\n"
-    )
+    title = f"Evaluation of {', '.join(found['reconstructors'])}"
+    return page(title, body + _reconstructors(found))
 
 
 def _condition(found: dict[str, Any], condition: str, pictures: Mapping[str, bytes]) -> str:
@@ -90,7 +74,7 @@ def _condition(found: dict[str, Any], condition: str, pictures: Mapping[str, byt
         _strata(found, condition),
         _scores(found, condition, TRUTH),
         _scores(found, condition, MATCHING),
-        *(_figure(name, png) for name, png in pictures.items()),
+        *(figure(name, _caption(name), picture) for name, picture in pictures.items()),
     ]
     return "".join(parts)
 
@@ -110,7 +94,7 @@ def _ranking(found: dict[str, Any], condition: str) -> str:
         "Root mean square error against the truth. ▲: matching is better. "
         "Flagged: voxels whose maps do not explain the signal."
     )
-    return _table(note, heads, rows)
+    return table(note, heads, rows)
 
 
 def _strata(found: dict[str, Any], condition: str) -> str:
@@ -127,7 +111,7 @@ def _strata(found: dict[str, Any], condition: str) -> str:
             ]
             rows.append("".join(f"<td>{escape(text)}</td>" for text in (reconstructor, *texts)))
         heads = ["", *(_bounds(s, *limits) for s, limits in about["strata"].items())]
-        parts.append(_table(f"{_title(found, name)}: bias / RMSE by true {about['strata_by']}.", heads, rows))
+        parts.append(table(f"{_title(found, name)}: bias / RMSE by true {about['strata_by']}.", heads, rows))
     return f"<h3>Errors by {about['strata_by']}</h3>{''.join(parts)}"
 
 
@@ -150,7 +134,7 @@ def _scores(found: dict[str, Any], condition: str, reference: str) -> str:
     note = "Mean ± standard deviation over subjects; agreement of the means of regions."
     papers = {name: paper for name in scored if (paper := found["reconstructors"][name].get("published"))}
     source = f'<p class="paper">In grey: {escape(found["published_source"])}.</p>' if papers else ""
-    return f"<h3>Against {reference}</h3>{_table(note, heads, rows)}{source}{_order(found, scored, papers)}"
+    return f"<h3>Against {reference}</h3>{table(note, heads, rows)}{source}{_order(found, scored, papers)}"
 
 
 def _order(found: dict[str, Any], scored: Mapping[str, Any], papers: Mapping[str, Any]) -> str:
@@ -165,7 +149,7 @@ def _order(found: dict[str, Any], scored: Mapping[str, Any], papers: Mapping[str
         cells = [name, f"{rank:.1f}", f"{published[name]:.1f}", *trained]
         rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
     note = "Mean rank by NRMSE over the maps, among the published networks; 1 means the best in every map."
-    return _table(note, ("", "here", "paper", "epochs", "hours"), rows)
+    return table(note, ("", "here", "paper", "epochs", "hours"), rows)
 
 
 def _score_row(title: str, name: str, found: dict[str, Any], cells: Iterable[str], metric: str) -> str:
@@ -197,7 +181,7 @@ def _reconstructors(found: dict[str, Any]) -> str:
     software = ", ".join(f"{k} {v}" for k, v in (found["versions"] | found["machine"]).items())
     note = "The data and the duration of the training of every network."
     return (
-        f"<h2>Reconstructors</h2>{_table(note, heads, rows)}"
+        f"<h2>Reconstructors</h2>{table(note, heads, rows)}"
         f'{"".join(details)}<p class="note">{escape(software)}, {found["threads"]} threads.</p>'
     )
 
@@ -205,28 +189,6 @@ def _reconstructors(found: dict[str, Any]) -> str:
 def _trained(about: Mapping[str, Any], *what: str) -> list[str]:
     """Values of a reconstructor's training as text; dashes for values that it does not have."""
     return [str(about.get("training", {}).get(key, "–")) for key in what]
-
-
-def _table(caption: str, heads: Iterable[str], rows: Iterable[str]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"
-
-
-def _figure(name: str, png: bytes) -> str:
-    kind, _, whose = name.partition(" ")
-    caption = f"{whose}: {CAPTIONS[kind]}" if whose else CAPTIONS[kind]
-    data = base64.b64encode(png).decode()
-    return (
-        f'<figure><img alt="{escape(name)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
-    return file.getvalue()
 
 
 def _error(moments: Mapping[str, Any] | None, unit: str, what: str) -> str:
@@ -272,5 +234,6 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {text(value)}" for name, value in settings.items() if name != "slices")
 
 
-def _names(names: Iterable[str]) -> str:
-    return escape(", ".join(names))
+def _caption(name: str) -> str:
+    kind, _, whose = name.partition(" ")
+    return f"{whose}: {CAPTIONS[kind]}" if whose else CAPTIONS[kind]

@@ -18,6 +18,7 @@ from spokestream.pipelines.cli.commands import (
     send,
     serve,
     simulate,
+    study,
     train,
 )
 
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "train": train,
     "export": export,
     "evaluate": evaluate,
+    "study": study,
     "doctor": doctor,
     "demo": demo,
 }

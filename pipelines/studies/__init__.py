@@ -1,0 +1,1 @@
+"""The studies of the papers behind this project, repeated on simulated data; one file a paper."""
