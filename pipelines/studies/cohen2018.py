@@ -27,7 +27,7 @@ from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import frame_basis
 
-__all__ = ["COHEN2018"]
+__all__ = ["STUDY"]
 
 SEQUENCE = "epi-cohen-25"
 TEST_NOISE = 0.005
@@ -288,7 +288,7 @@ def _sphere_table(spheres: Numbers) -> tuple[list[Table], list[Claim]]:
     ], claims
 
 
-COHEN2018 = Study(
+STUDY = Study(
     "cohen2018",
     "Cohen, Zhu and Rosen, Magn Reson Med 2018;80:885 (DRONE)",
     "Images are computed from phase graphs voxel by voxel, with white noise and an arbitrary phase; the paper scanned "

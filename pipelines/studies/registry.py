@@ -1,8 +1,17 @@
-"""All studies by name."""
+"""All studies by name. The module of a study is imported only when it runs, because it imports training."""
 
-from spokestream.pipelines.studies.cohen2018 import COHEN2018
+from importlib import import_module
+
 from spokestream.pipelines.studies.study import Study
 
-__all__ = ["STUDIES"]
+__all__ = ["STUDIES", "load_study"]
 
-STUDIES: dict[str, Study] = {study.name: study for study in (COHEN2018,)}
+STUDIES = ("cohen2018",)
+"""The papers; the module of the same name holds the study as `STUDY`."""
+
+
+def load_study(name: str) -> Study:
+    """The study of one of `STUDIES`."""
+    study = import_module(f"spokestream.pipelines.studies.{name}").STUDY
+    assert isinstance(study, Study)
+    return study

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["SCALES", "Claim", "Numbers", "Report", "Results", "Step", "Study", "Table"]
 
@@ -54,7 +55,7 @@ class Report:
 
     tables: Sequence[Table]
     claims: Sequence[Claim]
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, "Figure"] = field(default_factory=dict)
     """Caption -> figure."""
 
 

@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from spokestream.pipelines.studies.registry import STUDIES
+    from spokestream.pipelines.studies.registry import load_study
     from spokestream.pipelines.studies.report import write_study
     from spokestream.pipelines.studies.running import run_study
 
     if arguments.threads < 1 or arguments.seed < 0:
         raise InputError("A study takes one thread or more, and a seed of 0 or more.")
-    study, console = STUDIES[arguments.study], Console()
+    study, console = load_study(arguments.study), Console()
     folder = arguments.output or Path("studies") / f"{study.name}-{arguments.scale}"
     with counting_progress(console, "steps", window_s=3600) as show:
         found = run_study(study, arguments.scale, folder, arguments.seed, arguments.threads, show)

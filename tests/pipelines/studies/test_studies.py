@@ -2,7 +2,7 @@
 
 import pytest
 
-from spokestream.pipelines.studies.registry import STUDIES
+from spokestream.pipelines.studies.registry import STUDIES, load_study
 from spokestream.pipelines.studies.report import markdown
 from spokestream.pipelines.studies.running import run_study
 from spokestream.pipelines.studies.study import SCALES
@@ -10,7 +10,7 @@ from spokestream.pipelines.studies.study import SCALES
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_runs_and_reports(name, tmp_path):
-    study = STUDIES[name]
+    study = load_study(name)
     assert set(study.scales) == set(SCALES)
     text = markdown(study, run_study(study, "smoke", tmp_path, threads=1))
     assert "paper" in text
