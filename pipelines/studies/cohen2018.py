@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from spokestream.models.datasets.atoms import add_noise
-from spokestream.models.evaluation.metrics import line, region_means
+from spokestream.models.evaluation.metrics import region_means
 from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
 from spokestream.models.training.exporting import export
 from spokestream.models.training.loop import train
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.pipelines.studies.study import Claim, Numbers, Report, Results, Step, Study, Table
-from spokestream.pipelines.studies.voxels import RelaxationMapper, bias, rmse
+from spokestream.pipelines.studies.voxels import RelaxationMapper, bias, r_squared, rmse
 from spokestream.simulator.phantoms import Phantom, draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
@@ -54,6 +54,8 @@ class Sizes:
     """Random choices of the atoms for each factor."""
     batch: int
     """Atoms in a batch."""
+    decay: str
+    """Decay of the learning rate; see `TrainingSettings`."""
     grid_step: int
     """Every how many values of T1 and of T2 of the paper's dictionary are used."""
 
@@ -93,7 +95,7 @@ class _Bench:
         true = {"t1": dictionary.grid.t1_ms[None], "t2": dictionary.grid.t2_ms[None]}
         found = self._maps(FULL, dictionary.signals(), true, TrainingSettings().noise)["network"]
         where = _judged(true)
-        r2 = {name: line(found[name][where], true[name][where]).r2 for name in true}
+        r2 = {name: r_squared(found[name][where], true[name][where]) for name in true}
         return {
             "atoms": len(dictionary.grid),
             "r2": r2,
@@ -136,7 +138,9 @@ class _Bench:
         dictionary = self._dictionary(name, T1T2Grid(name, full.t1_ms[chosen], full.t2_ms[chosen]))
         batch = min(self.sizes.batch, len(dictionary.grid) // 2)
         epochs = max(1, round(self.sizes.thinned_steps / (0.9 * len(dictionary.grid) // batch)))
-        self._train(name, TrainingSettings(network="drone", seed=self.seed, epochs=epochs, batch=batch))
+        self._train(
+            name, TrainingSettings(network="drone", seed=self.seed, epochs=epochs, batch=batch, decay=self.sizes.decay)
+        )
         return {"atoms": len(dictionary.grid)} | dict(self.brain(name))
 
     def _dictionary(self, name: str, grid: T1T2Grid) -> T1T2Dictionary:
@@ -269,18 +273,18 @@ def _sphere_table(spheres: Numbers) -> tuple[list[Table], list[Claim]]:
             for name in ("t1", "t2"):
                 found, true = (np.array(spheres[flip][whose][name]) for whose in (method, "truth"))
                 t2 = np.array(spheres[flip]["truth"]["t2"])
-                fit, easy = line(found, true), (t2 >= DIFFICULT[0]) & (t2 <= DIFFICULT[1])
+                r2, easy = r_squared(found, true), (t2 >= DIFFICULT[0]) & (t2 <= DIFFICULT[1])
                 error = found - true
                 rows.append(
                     (
-                        f"{name.upper()} {method}, B1 {title}", f"{fit.r2:.4f}", f"{error.mean():+.1f}",
+                        f"{name.upper()} {method}, B1 {title}", f"{r2:.4f}", f"{error.mean():+.1f}",
                         f"{np.sqrt(np.mean(error**2)):.1f}", f"{error[easy].mean():+.1f}",
                         f"{np.sqrt(np.mean(error[easy] ** 2)):.1f}", paper[name] if method == "network" else "",
                     )
                 )  # fmt: skip
                 if flip == "nominal":
                     text = f"R² of {name.upper()} of the spheres by {method} is .99 at nominal B1."
-                    claims.append(Claim(text, fit.r2 >= 0.99, f"{fit.r2:.4f}"))
+                    claims.append(Claim(text, r2 >= 0.99, f"{r2:.4f}"))
     heads = ("", "R²", "bias", "RMSE", "bias*", "RMSE*", "paper")
     n = len(spheres["nominal"]["truth"]["t1"])
     return [
@@ -296,9 +300,9 @@ STUDY = Study(
     "procedural, without fat. Errors are over voxels with T1 of 100 to 5,000 ms and T2 of 5 to 2,500 ms, the ranges of "
     "the network's output, which is logarithmic. Thinned dictionaries are trained for an equal number of steps.",
     {
-        "paper": Sizes(128, 1000, 18000, (2, 5, 10, 20, 30, 40, 50, 60), 10, 4000, 1),
-        "small": Sizes(128, 200, 2000, (2, 10, 30, 60), 3, 1000, 1),
-        "smoke": Sizes(32, 2, 10, (2, 4), 1, 100, 10),
+        "paper": Sizes(128, 1000, 18000, (2, 5, 10, 20, 30, 40, 50, 60), 10, 4000, "paper", 1),
+        "small": Sizes(128, 500, 10_000, (2, 10, 30, 60), 3, 1000, "cosine", 1),
+        "smoke": Sizes(32, 2, 10, (2, 4), 1, 100, "cosine", 10),
     },
     _steps,
     _report,

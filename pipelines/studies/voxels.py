@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.models.evaluation.metrics import line
 from spokestream.models.evaluation.reconstructors import Reconstructor
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 
-__all__ = ["RelaxationMapper", "bias", "rmse"]
+__all__ = ["RelaxationMapper", "bias", "r_squared", "rmse"]
 
 
 class RelaxationMapper:
@@ -56,3 +57,8 @@ def rmse(found: Mapping[str, Any], true: Mapping[str, Any], where: NDArray[np.bo
     """The root-mean-square error of every map over a mask, in its unit."""
     errors = {name: found[name][where].astype(float) - true[name][where] for name in RELAXATION.names}
     return {name: float(np.sqrt(np.mean(error**2))) for name, error in errors.items()}
+
+
+def r_squared(found: NDArray[Any], true: NDArray[Any]) -> float:
+    """The squared correlation of values (n,); 0 if all values that were found are equal."""
+    return line(found, true).r2 if np.ptp(found) else 0.0
