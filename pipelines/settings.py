@@ -117,7 +117,7 @@ class NetworkSettings(StreamSettings):
     )
     precision: str = setting(
         "auto",
-        meaning="Arithmetic of the network; auto is half precision on CUDA, bfloat16 on CPUs that multiply it.",
+        meaning="Arithmetic of the network; auto is half precision on CUDA, and on CPUs bfloat16 where it is faster.",
         choices=PRECISIONS,
     )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.archive import NetworkArchive
-from spokestream.gadgets.network.device import choose_device, choose_precision, repeat_exactly
+from spokestream.gadgets.network.device import choose_device, fastest, possible_precisions, repeat_exactly
 from spokestream.gadgets.network.network_input import Crop, crop_around, normalised_crop
 from spokestream.gadgets.network.tiles import Tiling, cover
 from spokestream.gadgets.scan.cancellation import Cancellation
@@ -24,6 +24,9 @@ Corner = tuple[int, int]
 
 STACKS = (64, 32, 16, 8, 4, 2, 1)
 """Numbers of tiles that a CUDA device may compute at once; larger numbers do not use any device better."""
+TIMED_TILE = 32
+"""Least side of the tile by which the faster precision is found. A whole tile of the network of Balsiger et al. would
+delay the start by 10 seconds."""
 OUT_OF_MEMORY = (
     "out of memory", "not enough memory", "can't allocate memory", "STATUS_ALLOC_FAILED", "unable to find an engine",
 )  # fmt: skip
@@ -41,7 +44,7 @@ class TiledNetwork:
     Args:
         archive: the archive, which is not changed.
         device: one of `DEVICES`.
-        precision: one of `PRECISIONS`.
+        precision: one of `PRECISIONS`; `precision` is then the number type that was chosen.
 
     Raises InputError for a device that the machine does not have or that has no memory for one tile, and for an unknown
     precision.
@@ -52,13 +55,14 @@ class TiledNetwork:
         self.contract = archive.contract
         self.digest = archive.digest
         self.device = choose_device(device)
-        self.precision = choose_precision(precision, self.device)
+        possible = possible_precisions(precision, self.device)
         no_room = InputError(f"The {self.device.type} device has no memory for the network.")
         with torch.no_grad(), _when_out_of_memory(no_room):
             # normalisation needs sums over the slice, for which a lower precision is not sufficient
             self._normalise = copy.deepcopy(archive.module).to(self.device).normalise
-            cast: Any = copy.deepcopy(archive.module).to(self.device, self.precision)
-            self._forward = torch.jit.freeze(cast.to(memory_format=torch.channels_last))
+            forwards = {p: _frozen(archive.module, self.device, p) for p in possible}
+            self.precision = fastest({p: self._tile_run(forward, p) for p, forward in forwards.items()})
+            self._forward = forwards[self.precision]
         self._stack = 0
         if self.device.type == "cuda":
             repeat_exactly()
@@ -134,6 +138,23 @@ class TiledNetwork:
             given: Tensor = self._forward(patches)
             return given.float().cpu()
 
+    def _tile_run(self, forward: Any, precision: torch.dtype) -> Callable[[], None]:
+        """A function that computes a small tile of noise on one thread, as for a slice."""
+        c = self.contract
+        side = min(c.tile, -(-TIMED_TILE // c.step) * c.step) + 2 * c.border
+
+        def run() -> None:
+            noise = torch.randn(1, c.channels, side, side, generator=torch.Generator().manual_seed(0))
+            patch = noise.to(self.device, precision).contiguous(memory_format=torch.channels_last)
+            with torch.inference_mode(), _unoptimised():
+                forward(patch)
+
+        def alone() -> None:
+            with workers(1) as pool:
+                pool.submit(run).result()
+
+        return alone
+
     def _most_at_once(self) -> int:
         """The number of tiles for which the device has memory; the first run also loads its libraries."""
         c = self.contract
@@ -147,6 +168,12 @@ class TiledNetwork:
                 )
                 return n
         raise InputError(f"The {self.device.type} device has no memory for a single tile of the network.")
+
+
+def _frozen(module: Any, device: torch.device, precision: torch.dtype) -> Any:
+    """The module's forward in a precision."""
+    cast: Any = copy.deepcopy(module).to(device, precision)
+    return torch.jit.freeze(cast.to(memory_format=torch.channels_last))
 
 
 def _in_batches(

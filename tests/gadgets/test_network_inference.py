@@ -11,7 +11,7 @@ from toy_network import OUTPUTS, toy_contract, toy_module
 from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry
 from spokestream.gadgets.network.archive import NetworkArchive
-from spokestream.gadgets.network.device import choose_precision, repeat_exactly
+from spokestream.gadgets.network.device import fastest, possible_precisions, repeat_exactly
 from spokestream.gadgets.network.tiled_network import TiledNetwork, out_of_memory
 from spokestream.gadgets.network_inference import NetworkInference, physical_maps
 from spokestream.gadgets.scan.cancellation import CancelledScanError
@@ -283,7 +283,40 @@ def test_devices_and_precisions_are_refused_by_name():
     with pytest.raises(InputError, match="one of auto, cpu, cuda"):
         TiledNetwork(toy_archive(), "tpu")
     with pytest.raises(InputError, match="one of auto, float32"):
-        choose_precision("int8", torch.device("cpu"))
+        possible_precisions("int8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"), [(0.5, torch.bfloat16), (0.9, torch.float32), (1.47, torch.float32)], ids=str
+)
+def test_the_precision_is_that_of_the_faster_run(seconds, chosen):
+    now = [0.0]
+
+    def takes(duration):
+        def run():
+            now[0] += duration
+
+        return run
+
+    runs = {torch.float32: takes(1.0), torch.bfloat16: takes(seconds)}
+    assert fastest(runs, clock=lambda: now[0]) == chosen
+
+
+def test_a_pause_of_one_run_does_not_change_the_choice():
+    now, calls = [0.0], []
+
+    def slow():
+        calls.append(1)
+        now[0] += 1.0
+
+    def fast():
+        now[0] += 30.0 if len(calls) == 2 else 0.5  # the processor was busy in one round
+
+    assert fastest({torch.float32: slow, torch.bfloat16: fast}, clock=lambda: now[0]) == torch.bfloat16
+
+
+def test_a_single_precision_is_not_timed():
+    assert fastest({torch.float16: lambda: pytest.fail("it was run")}) == torch.float16
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
