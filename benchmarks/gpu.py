@@ -1,0 +1,157 @@
+"""What a CUDA device gains over the CPU of its machine: python benchmarks/gpu.py [--quick].
+
+It runs all tests that need CUDA, compares the output of networks on CUDA with that on the CPU, and measures networks,
+phase graphs and a short training. It downloads nothing, and takes less than ten minutes.
+"""
+
+# isort: split
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from measure import alternately, print_machine, ratio
+from rich.console import Console
+from rich.table import Table
+
+from spokestream.gadgets.network.archive import load_archive
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.models.archives import archive_path
+from spokestream.models.datasets.data_settings import DataSettings
+from spokestream.models.datasets.making import make_training_set
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.simulator.physics.sequences.loading import load_sequence
+
+ROOT = Path(__file__).parents[1]
+NETWORKS = {"ours": "t1ff-2d-1400", "balsiger2020": "t1ff-2d-1400", "ours-fisp-576": "fisp-fang-576"}
+"""Name of an archive that comes with the software -> its sequence."""
+PRECISIONS = ("float32", "float16")
+SLICES = 5
+EPOCH = """
+import sys
+from pathlib import Path
+from time import perf_counter
+from spokestream.models.training.loop import train
+from spokestream.models.training.training_settings import TrainingSettings
+begin = perf_counter()
+settings = TrainingSettings(validation=1, epochs=int(sys.argv[3]), per_slice=8, batch=8)
+train(Path(sys.argv[1]), Path(sys.argv[2]), settings)
+print(perf_counter() - begin)
+"""
+"""A run of training in a process of its own, because a process chooses its device once."""
+
+
+def tests() -> str:
+    """The last line of what pytest says of the tests that need CUDA."""
+    files = [str(path) for path in (ROOT / "tests").rglob("test_*.py") if "cuda.is_available()" in path.read_text()]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cuda or gpu", *files]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return said.stdout.strip().splitlines()[-1]
+
+
+def training_set(folder: Path, sequence: str, matrix: int, subjects: int) -> TrainingSet:
+    """A few slices of thighs, or of brains for trains that map T1 and T2."""
+    brain = sequence.startswith("fisp")
+    make_training_set(
+        folder,
+        DataSettings(
+            subjects=subjects, slices=1, matrix=matrix, coils=(4, 4), sequence=sequence,
+            anatomies="brain" if brain else "thigh", demodulation_hz=0.0 if brain else 200.0,
+        ),
+        scheduler="synchronous",
+    )  # fmt: skip
+    return TrainingSet(folder)
+
+
+def inference(sets: dict[str, TrainingSet], device: str, rounds: int, threads: int) -> Iterator[tuple[str, ...]]:
+    """Rows: network and precision, seconds of the CPU and of the device for five slices, ratio, largest difference."""
+    for name, sequence in NETWORKS.items():
+        archive = load_archive(archive_path(name))
+        item = {key: value.numpy() for key, value in sets[sequence][0].items()}
+        given = item["fingerprints"], item["foreground"], threads
+        on_cpu = TiledNetwork(archive, "cpu", "auto")
+        exact = TiledNetwork(archive, "cpu", "float32").planes(*given)
+        for precision in PRECISIONS if device == "cuda" else ("float32",):
+            on_device = TiledNetwork(archive, device, precision)
+            runs = {
+                which: partial(several, network, *given) for which, network in (("cpu", on_cpu), ("device", on_device))
+            }
+            seconds = alternately(runs, rounds, threads)
+            difference = np.abs(on_device.planes(*given) - exact).max()
+            cpu = str(on_cpu.precision).removeprefix("torch.")
+            yield row(f"{name}, {precision} (CPU {cpu}), {SLICES} slices", seconds, f"{difference:.1e}")
+
+
+def several(network: TiledNetwork, *given: Any) -> None:
+    for _ in range(SLICES):
+        network.planes(*given)
+
+
+def phase_graphs(device: str, atoms: int, rounds: int, threads: int) -> tuple[str, ...]:
+    """The row of atoms of 1,000 points."""
+    sequence, rng = load_sequence("fisp-song-1000"), np.random.default_rng(0)
+    t1, t2 = rng.uniform(200, 3000, atoms), rng.uniform(20, 190, atoms)
+    runs = {
+        which: lambda device=where: fingerprint(sequence, t1, t2, dtype=torch.float32, device=device, threads=threads)
+        for which, where in (("cpu", "cpu"), ("device", device))
+    }
+    difference = np.abs(runs["device"]() - runs["cpu"]()).max()
+    return row(f"{atoms:,} phase graphs, 1,000 points", alternately(runs, rounds, threads), f"{difference:.1e}")
+
+
+def epoch(data: Path, device: str, epochs: int) -> tuple[str, ...]:
+    """The row of a short training of our network; the start of a process is in both times."""
+    seconds = {}
+    for which, visible in (("cpu", ""), ("device", None if device == "cuda" else "")):
+        environment = dict(os.environ) | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+        with TemporaryDirectory() as folder:
+            command = [sys.executable, "-c", EPOCH, f"{folder}/run", str(data), str(epochs)]
+            said = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        seconds[which] = [float(said.stdout.split()[-1])]
+    return row(f"training, {epochs} epochs", seconds, "")
+
+
+def row(what: str, seconds: dict[str, list[float]], difference: str) -> tuple[str, ...]:
+    cpu, device = (f"{np.median(seconds[which]):.3g}" for which in ("cpu", "device"))
+    return what, cpu, device, f"{ratio(seconds['cpu'], seconds['device']):.2f}", difference
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small size, and the CPU if there is no CUDA device")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+    arguments = parser.parse_args()
+    console, device = Console(), "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and not arguments.quick:
+        console.print("This machine has no CUDA device that torch can use.")
+        raise SystemExit(1)
+    matrix, subjects, atoms, rounds = (64, 2, 200, 1) if arguments.quick else (350, 4, 20_000, 5)
+    begin = perf_counter()
+    print_machine(console, arguments.threads, ["numpy", "torch", "finufft"])
+    name = torch.cuda.get_device_name() if device == "cuda" else "the CPU again, to test this script"
+    console.print(f"Device: {name}.", highlight=False)
+    console.print(f"Tests that need CUDA: {tests()}", highlight=False)
+    table = Table(title=f"Seconds of the CPU and of the device; {matrix} x {matrix} pixels, {rounds} rounds")
+    for column in ("", "CPU", "device", "CPU / device", "difference"):
+        table.add_column(column, justify="left" if not column else "right")
+    with TemporaryDirectory() as folder:
+        sets = {s: training_set(Path(folder) / s, s, matrix, subjects) for s in set(NETWORKS.values())}
+        for cells in inference(sets, device, rounds, arguments.threads):
+            table.add_row(*cells)
+        table.add_row(*phase_graphs(device, atoms, rounds, arguments.threads))
+        table.add_row(*epoch(Path(folder) / "t1ff-2d-1400", device, 1 if arguments.quick else 3))
+    console.print(table)
+    console.print(f"{perf_counter() - begin:.0f} s in all. Differences: of planes, whose range is 0 to 1; of signals.")
+
+
+if __name__ == "__main__":
+    main()
