@@ -11,6 +11,7 @@ from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration, frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
+from spokestream.gadgets.imaging.subspace_inversion import PointSpread, echo_times, inverted
 from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
 from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
@@ -42,6 +43,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         scan: the scan.
         basis: the temporal basis of the images.
         tolerance: relative accuracy of the gridding kernel.
+        inverted_noise: noise (frames,) of the frames of a compressed basis, see `frame_noise`. With it, the images are
+            those of low-rank inversion; without it, those of the adjoint.
 
     Raises ScanError if the basis and the sequence have different numbers of frames.
 
@@ -49,7 +52,13 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
 
     accepts = (SpokeBlock, SliceEnd)
 
-    def __init__(self, scan: ScanContext, basis: TemporalBasis, tolerance: float = 1e-3) -> None:
+    def __init__(
+        self,
+        scan: ScanContext,
+        basis: TemporalBasis,
+        tolerance: float = 1e-3,
+        inverted_noise: NDArray[np.float32] | None = None,
+    ) -> None:
         if len(basis.weights) != scan.sequence.n_frames:
             raise ScanError(
                 f"The temporal basis is made for {len(basis.weights)} frames, "
@@ -58,6 +67,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._scan = scan
         self._basis = basis
         self._tolerance = tolerance
+        self._groups = None if inverted_noise is None else echo_times(basis, inverted_noise)
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
@@ -72,20 +82,27 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             frames = self._spreader(len(message.data), message.slice)
             if self._slice is None:
                 window = 1 if _is_whole(message) else frames_of_window(self._basis.spokes_per_frame)
-                self._slice = (_FrameSlice if self._basis.is_frames else _CompressedSlice)(frames, self._basis, window)
+                self._slice = self._begin(frames, window)
                 self._straight = message.density is None  # all readouts of a scan have one shape
                 self._has_corners = not self._straight and self._reaches_corners(message.k)
             self._slice.add(message)
             self._present.add(message.frame)
         elif self._slice is not None:
-            images, self._slice = self._slice.images(), None
-            mask = foreground(images)
+            images, mask = self._slice.images()
+            self._slice = None
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice + 1)
             missing = sorted(set(range(len(self._basis.weights))) - self._present)
             self._present.clear()
-            basis = self._basis.without(missing) if missing else self._basis
+            # inversion finds the coefficients of all frames from those that are there
+            basis = self._basis.without(missing) if missing and self._groups is None else self._basis
             yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight)
+
+    def _begin(self, frames: "_FrameSpreader", window: int) -> "_FrameSlice | _CompressedSlice":
+        if self._basis.is_frames:
+            return _FrameSlice(frames, self._basis, window)
+        spread = PointSpread(self._matrix, self._groups, self._tolerance) if self._groups else None
+        return _CompressedSlice(frames, self._basis, window, spread)
 
     def close(self) -> None:
         """Release plans, grids and threads."""
@@ -150,8 +167,11 @@ class _FrameSpreader:
 class _CompressedSlice:
     """One slice in a compressed basis: the coefficient grids of all coils, to which batches of frames are added."""
 
-    def __init__(self, frames: _FrameSpreader, basis: TemporalBasis, window_frames: int) -> None:
+    def __init__(
+        self, frames: _FrameSpreader, basis: TemporalBasis, window_frames: int, spread: PointSpread | None
+    ) -> None:
         self._frames = frames
+        self._spread = spread
         self._weights = torch.from_numpy(basis.weights)
         self._calibration = CoilCalibration(frames.grid, window_frames)
         self._coefficients = frames.coefficients(basis.weights.shape[1])
@@ -162,15 +182,23 @@ class _CompressedSlice:
         if len(self._blocks) == BATCH_FRAMES:
             self._add_batch()
 
-    def images(self) -> NDArray[np.complex64]:
+    def images(self) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+        """The images (K, y, x), and the foreground (y, x)."""
         self._add_batch()
-        grid, weights = self._frames.grid, self._calibration.sensitivities().conj() * self._frames.grid.correction
+        sensitivities = self._calibration.sensitivities()
+        grid, weights = self._frames.grid, sensitivities.conj() * self._frames.grid.correction
 
         def image(coefficient: torch.Tensor) -> NDArray[np.complex64]:
             self._frames.cancellation.check()
             return np.asarray(grid.combined(coefficient, weights).numpy())
 
-        return np.stack(list(self._frames.pool.map(image, self._coefficients)))
+        adjoint = np.stack(list(self._frames.pool.map(image, self._coefficients)))
+        mask = foreground(adjoint)
+        if self._spread is None:
+            return adjoint, mask
+        check = self._frames.cancellation.check
+        pool = self._frames.pool
+        return inverted(adjoint, self._spread, sensitivities, mask, pool, lambda done: check()), mask
 
     def _add_batch(self) -> None:
         """Add the waiting frames to the coefficients of their echo times; their weights in all others are 0."""
@@ -180,6 +208,8 @@ class _CompressedSlice:
         batch = self._frames.spread(blocks)
         for block, grid in zip(blocks, batch, strict=True):
             self._calibration.add(block.frame, grid.numpy())
+        if self._spread is not None:
+            self._spread.add([b.frame for b in blocks], [b.k for b in blocks], [_area(b) for b in blocks])
         weights = self._weights[[block.frame for block in blocks]]
         used = weights.any(0).nonzero()[:, 0]
         first, last = int(used.min()), int(used.max()) + 1
@@ -208,11 +238,12 @@ class _FrameSlice:
         if self._weights is not None and len(self._blocks) >= BATCH_FRAMES:
             self._combine()
 
-    def images(self) -> NDArray[np.complex64]:
+    def images(self) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+        """The images (frames, y, x), and the foreground (y, x)."""
         if self._weights is None:
             self._calibrate()
         self._combine()
-        return self._images
+        return self._images, foreground(self._images)
 
     def _calibrate(self) -> None:
         for blocks in _batches(self._blocks):
@@ -232,7 +263,12 @@ class _FrameSlice:
 
 def _weighted(block: SpokeBlock) -> NDArray[np.complex64]:
     """The samples (coils, spokes, samples) times the area of k-space that each represents in its frame."""
-    return block.data * (ramp_density(block.k) if block.density is None else block.density)
+    return block.data * _area(block)
+
+
+def _area(block: SpokeBlock) -> NDArray[np.float32]:
+    """The area of k-space (spokes, samples) that each sample represents in its frame."""
+    return ramp_density(block.k) if block.density is None else block.density
 
 
 def _is_whole(block: SpokeBlock) -> bool:

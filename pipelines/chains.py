@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.errors import InputError
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.conjugation import Conjugation
 from spokestream.gadgets.conjugation_check import ConjugationCheck
@@ -26,6 +30,7 @@ from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import (
     AutoSettings,
+    MatchingSettings,
     NetworkSettings,
     StreamSettings,
     T1FFNetSettings,
@@ -107,10 +112,12 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     make_basis = frame_basis if settings.basis == "frames" else compressed_basis
     basis = make_basis(scan.sequence, dictionary.atoms)
     scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
+    if settings.images == "iterative" and basis.is_frames:
+        raise InputError("Iterative images need the compressed basis; leave out --basis frames.")
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     return Chain(
         [
-            *_imaging(scan, settings, basis, demodulation_hz),
+            *_imaging(scan, settings, basis, demodulation_hz, _inverted_noise(scan, settings, dictionary.atoms)),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
@@ -155,11 +162,12 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         check_dictionary(scan, RELAXATION, dictionary)
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
-    basis = compressed_basis(scan.sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
+    signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
+    basis = compressed_basis(scan.sequence, signals)
     scan.provenance["basis"] = f"compressed, {basis.weights.shape[1]} images"
     return Chain(
         [
-            *_imaging(scan, settings, basis, demodulation_hz=0.0),
+            *_imaging(scan, settings, basis, 0.0, _inverted_noise(scan, settings, signals)),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis), MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
@@ -191,8 +199,20 @@ def warm_up(settings: StreamSettings) -> None:
         shared_network(settings)
 
 
+def _inverted_noise(scan: ScanContext, settings: MatchingSettings, signals: NDArray[Any]) -> NDArray[np.float32] | None:
+    """The noise of the frames, if the images are inverted, of the basis that was made from the same signals."""
+    if settings.images != "iterative":
+        return None
+    scan.provenance["images"] = "iterative"
+    return frame_basis(scan.sequence, signals).noise
+
+
 def _imaging(
-    scan: ScanContext, settings: StreamSettings, basis: TemporalBasis, demodulation_hz: float
+    scan: ScanContext,
+    settings: StreamSettings,
+    basis: TemporalBasis,
+    demodulation_hz: float,
+    inverted_noise: NDArray[np.float32] | None = None,
 ) -> list[Gadget[Any, Any]]:
     """The gadgets from readouts to the fingerprints of a slice."""
     whitening = NoiseWhitening(scan)
@@ -204,7 +224,7 @@ def _imaging(
         SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
-        Gridding(scan, basis),
+        Gridding(scan, basis, inverted_noise=inverted_noise),
     ]
 
 

@@ -82,6 +82,12 @@ class MatchingSettings(StreamSettings):
         choices=MATCHERS,
         peer=True,
     )
+    images: str = setting(
+        "adjoint",
+        meaning="Images that are matched: of the adjoint, or of an iterative inversion, which takes longer.",
+        choices=("adjoint", "iterative"),
+        peer=True,
+    )
 
 
 @dataclass(frozen=True)

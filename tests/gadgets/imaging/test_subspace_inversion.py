@@ -1,0 +1,120 @@
+"""Low-rank inversion against the same equations as matrices, with exact sums instead of a NUFFT."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from small_scan import complex_normal
+
+from spokestream.gadgets.imaging.radial_grid import ramp_density
+from spokestream.gadgets.imaging.subspace_inversion import (
+    EchoTime,
+    PointSpread,
+    SubspaceOperator,
+    conjugate_gradients,
+    echo_times,
+)
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
+
+MATRIX = (9, 12)
+FRAMES, SPOKES, COILS = 8, 3, 2
+TOLERANCE = 1e-5
+
+
+def trajectory():
+    angles = golden_angles(np.arange(FRAMES * SPOKES)).reshape(FRAMES, SPOKES)
+    return np.stack([radial_spokes(a, 26, 12.0, 2.0) for a in angles]).astype(np.float32)
+
+
+def transform(k):
+    """The matrix (samples, pixels) of the exact forward transform of one frame."""
+    y, x = (np.arange(n) - n // 2 for n in MATRIX)
+    ky, kx = k.reshape(-1, 2)[:, 1], k.reshape(-1, 2)[:, 0]
+    along_y = np.exp(-2j * np.pi * np.outer(ky, y / MATRIX[0]))
+    along_x = np.exp(-2j * np.pi * np.outer(kx, x / MATRIX[1]))
+    return np.einsum("sy,sx->syx", along_y, along_x).reshape(len(ky), -1)
+
+
+@pytest.fixture
+def problem(rng):
+    """The groups, and the weighted encoding matrix (coils x frames x samples, images x pixels)."""
+    first, second = np.arange(FRAMES) < 5, np.arange(FRAMES) >= 5
+    vectors = np.zeros((FRAMES, 3), np.float32)
+    vectors[first, :2] = np.linalg.qr(rng.standard_normal((5, 2)))[0]
+    vectors[second, 2:] = np.linalg.qr(rng.standard_normal((3, 1)))[0]
+    noise = rng.uniform(0.5, 2, FRAMES).astype(np.float32)
+    basis = TemporalBasis(vectors / noise[:, None], np.array([2.0, 2.0, 3.0]), SPOKES, np.ones(3, np.float32))
+    k, sensitivities = trajectory(), complex_normal(rng, COILS, *MATRIX)
+    sensitivities /= np.linalg.norm(sensitivities, axis=0)
+    rows = []
+    for coil in sensitivities:
+        for f in range(FRAMES):
+            seen = np.sqrt(ramp_density(k[f]).reshape(-1, 1)) * transform(k[f]) * coil.ravel()
+            rows.append(np.kron(vectors[f], seen))
+    matrix = np.concatenate(rows) / np.sqrt(MATRIX[0] * MATRIX[1])
+    return basis, noise, k, sensitivities, matrix
+
+
+def operator(problem, box=(slice(None), slice(None)), support=None, threads=2, batch=3):
+    basis, noise, k, sensitivities, _ = problem
+    groups = echo_times(basis, noise)
+    spread = PointSpread(MATRIX, groups, TOLERANCE)
+    for start in range(0, FRAMES, batch):
+        frames = list(range(start, min(start + batch, FRAMES)))
+        spread.add(frames, k[frames], [ramp_density(k[f]) for f in frames])
+    sensitivities = torch.from_numpy(np.ascontiguousarray(sensitivities[:, *box]))
+    shape = tuple(sensitivities.shape[1:])
+    support = torch.ones(shape, dtype=torch.bool) if support is None else support
+    return SubspaceOperator(groups, spread.spectra(shape), sensitivities, support, ThreadPoolExecutor(threads))
+
+
+def test_the_operator_is_that_of_the_normal_equations(problem, rng):
+    matrix = problem[-1]
+    x = complex_normal(rng, 3, *MATRIX)
+    expected = (matrix.conj().T @ (matrix @ x.ravel())).reshape(x.shape)
+    found = operator(problem)(torch.from_numpy(x)).numpy()
+    assert np.linalg.norm(found - expected) < 10 * TOLERANCE * np.linalg.norm(expected)
+
+
+def test_in_a_box_the_operator_is_the_part_of_the_whole_one(problem, rng):
+    box = slice(2, 7), slice(3, 11)
+    x = np.zeros((3, *MATRIX), np.complex64)
+    x[:, *box] = complex_normal(rng, 3, 5, 8)
+    whole = operator(problem)(torch.from_numpy(x)).numpy()[:, *box]
+    part = operator(problem, box)(torch.from_numpy(np.ascontiguousarray(x[:, *box]))).numpy()
+    assert np.linalg.norm(part - whole) < 10 * TOLERANCE * np.linalg.norm(whole)
+
+
+def test_nothing_outside_the_support_is_seen(problem, rng):
+    support = torch.from_numpy(rng.uniform(size=MATRIX) < 0.5)
+    x = torch.from_numpy(complex_normal(rng, 3, *MATRIX))
+    found = operator(problem, support=support)(x)
+    assert not found[:, ~support].any()
+    assert torch.allclose(found, operator(problem, support=support)(x * support))
+
+
+def test_samples_of_images_in_the_basis_give_the_images_back(problem, rng):
+    """Three coefficients of eight frames of three spokes: more equations than unknowns, without noise."""
+    matrix = problem[-1]
+    true = complex_normal(rng, 3, *MATRIX)
+    right = (matrix.conj().T @ (matrix @ true.ravel())).reshape(true.shape).astype(np.complex64)
+    seen = []
+    found = conjugate_gradients(operator(problem), torch.from_numpy(right), 60, seen.append).numpy()
+    exact = np.linalg.lstsq(matrix.conj().T @ matrix, right.ravel(), rcond=1e-6)[0].reshape(true.shape)
+    assert np.linalg.norm(matrix @ (found - exact).ravel()) < 1e-3 * np.linalg.norm(matrix @ true.ravel())
+    assert seen == list(range(1, len(seen) + 1))
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(problem, rng):
+    x = torch.from_numpy(complex_normal(rng, 3, *MATRIX))
+    assert torch.equal(operator(problem, threads=1)(x), operator(problem, threads=3)(x))
+
+
+def test_the_vectors_are_orthonormal_and_belong_to_one_echo_time(problem):
+    groups = echo_times(problem[0], problem[1])
+    assert [group.images for group in groups] == [slice(0, 2), slice(2, 3)]
+    for group in groups:
+        np.testing.assert_allclose(group.vectors.T @ group.vectors, np.eye(group.vectors.shape[1]), atol=1e-6)
+    assert EchoTime(slice(0, 2), groups[0].vectors).pairs == [(0, 0), (0, 1), (1, 1)]
