@@ -131,6 +131,11 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                     f"{n_images} images of {n_coils} coils at {self._matrix} pixels need {n_bytes / 2**30:.0f} GB; "
                     "compress to fewer coils."
                 )
+            if self._groups and (n_bytes := PointSpread.bytes_needed(self._matrix, self._groups)) > MOST_BYTES:
+                raise ScanError(
+                    f"The inversion of {n_images} images of {self._matrix} pixels needs {n_bytes / 2**30:.0f} GB; use "
+                    "images = adjoint."
+                )
             self._frames = _FrameSpreader(self._matrix, n_coils, self._tolerance, self._scan)
         return self._frames
 
@@ -209,7 +214,8 @@ class _CompressedSlice:
         for block, grid in zip(blocks, batch, strict=True):
             self._calibration.add(block.frame, grid.numpy())
         if self._spread is not None:
-            self._spread.add([b.frame for b in blocks], [b.k for b in blocks], [_area(b) for b in blocks])
+            for block in blocks:
+                self._spread.add(block.frame, block.k, _area(block))
         weights = self._weights[[block.frame for block in blocks]]
         used = weights.any(0).nonzero()[:, 0]
         first, last = int(used.min()), int(used.max()) + 1

@@ -9,10 +9,10 @@ with the transform F_f at the samples of the frame, sensitivities S, and the are
 normal equations have the images of `Gridding` as their right side. Their operator is a convolution of every coil image
 with the point spread functions of all pairs of coefficients of one echo time, which FFTs compute without any further
 interpolation (Tamir et al., Magn Reson Med 2017;77:180, T2 shuffling; Zhao et al., 2018;79:933, for fingerprints). The
-number of iterations limits the amplification of noise.
+number of iterations limits the amplification of noise. Starting from the adjoint instead of zero changes nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import NamedTuple
 
@@ -29,7 +29,11 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 __all__ = ["EchoTime", "PointSpread", "SubspaceOperator", "conjugate_gradients", "echo_times", "inverted"]
 
 ITERATIONS = 12
-"""Number of iterations."""
+"""Number of iterations. In thighs of 350 pixels, 4 to 12 have nearly the same errors. In a brain of 256 pixels with 576
+spokes, where coefficients differ most in how well they are sampled, T1 and T2 of white matter still improve from 68 and
+38 ms to 48 and 30 (root mean square) with 24."""
+PENDING = 48
+"""Number of frames that are added to the point spread functions together, because each addition reads them all."""
 MARGIN = 1 / 60
 """Distance from the foreground within which tissue is expected, relative to the image."""
 
@@ -75,13 +79,25 @@ class PointSpread:
         # all lags between two pixels of the image: a field of view of twice the size
         self._grid = RadialGrid((2 * matrix[0], 2 * matrix[1]), 1, tolerance)
         self._sums = [torch.zeros((len(group.pairs), *self._grid.shape[1:]), dtype=torch.complex64) for group in groups]
+        self._spread = self._grid.empty(PENDING)
+        self._pending: list[int] = []
 
-    def add(self, frames: list[int], k: Sequence[NDArray[np.float32]], areas: Sequence[NDArray[np.float32]]) -> None:
-        """Add the samples of some frames at k (..., 2) in cycles per field of view, with the area of each (...)."""
-        spread = self._grid.empty(len(frames))
-        for out, positions, area in zip(spread, k, areas, strict=True):
-            self._grid.spread(np.ascontiguousarray(area.reshape(1, -1), np.complex64), 2 * positions, out)
-        rows = torch.view_as_real(torch.from_numpy(spread[:, 0])).flatten(1)
+    @staticmethod
+    def bytes_needed(matrix: tuple[int, int], groups: list[EchoTime]) -> int:
+        """The memory of all pairs at twice the field of view, whose grid is finer by a quarter along both axes."""
+        return 8 * 25 * matrix[0] * matrix[1] // 4 * (PENDING + sum(len(group.pairs) for group in groups))
+
+    def add(self, frame: int, k: NDArray[np.float32], area: NDArray[np.float32]) -> None:
+        """Add the samples of a frame at k (..., 2) in cycles per field of view, with the area of each (...)."""
+        weights = np.ascontiguousarray(area.reshape(1, -1), np.complex64)
+        self._grid.spread(weights, 2 * k, self._spread[len(self._pending)])
+        self._pending.append(frame)
+        if len(self._pending) == PENDING:
+            self._sum()
+
+    def _sum(self) -> None:
+        frames, self._pending = self._pending, []
+        rows = torch.view_as_real(torch.from_numpy(self._spread[: len(frames), 0])).flatten(1)
         for group, sums in zip(self.groups, self._sums, strict=True):
             vectors = group.vectors[frames]
             if not vectors.any():
@@ -91,6 +107,7 @@ class PointSpread:
 
     def spectra(self, box: tuple[int, int]) -> list[Tensor]:
         """The real spectra (pairs, y, x) of the point spread functions, for images of a box of pixels, by echo time."""
+        self._sum()
         shape = tuple(next_fast_len(2 * n) for n in box)
         spectra = []
         for sums in self._sums:

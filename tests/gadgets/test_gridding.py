@@ -179,3 +179,11 @@ def test_more_memory_than_a_slice_may_take_is_refused_before_it_is_taken(scan, s
     with pytest.raises(ScanError, match=r"need \d+ GB; compress to fewer coils"):
         list(gadget.feed(next(blocks(rng, sequence, coils))))
     gadget.close()
+
+
+def test_an_inversion_that_takes_more_memory_is_refused(scan, sequence, bases, rng):
+    large = replace(scan, header=replace(scan.header, recon_matrix=(2048, 2048, 1)))
+    gadget = Gridding(large, bases["compressed"], inverted_noise=np.ones(len(bases["compressed"].weights), np.float32))
+    with pytest.raises(ScanError, match=r"inversion of \d+ images .* needs \d+ GB; use images = adjoint"):
+        list(gadget.feed(next(blocks(rng, sequence, 1))))
+    gadget.close()

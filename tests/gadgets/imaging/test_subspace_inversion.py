@@ -57,13 +57,12 @@ def problem(rng):
     return basis, noise, k, sensitivities, matrix
 
 
-def operator(problem, box=(slice(None), slice(None)), support=None, threads=2, batch=3):
+def operator(problem, box=(slice(None), slice(None)), support=None, threads=2):
     basis, noise, k, sensitivities, _ = problem
     groups = echo_times(basis, noise)
     spread = PointSpread(MATRIX, groups, TOLERANCE)
-    for start in range(0, FRAMES, batch):
-        frames = list(range(start, min(start + batch, FRAMES)))
-        spread.add(frames, k[frames], [ramp_density(k[f]) for f in frames])
+    for frame in range(FRAMES):
+        spread.add(frame, k[frame], ramp_density(k[frame]))
     sensitivities = torch.from_numpy(np.ascontiguousarray(sensitivities[:, *box]))
     shape = tuple(sensitivities.shape[1:])
     support = torch.ones(shape, dtype=torch.bool) if support is None else support
@@ -76,6 +75,13 @@ def test_the_operator_is_that_of_the_normal_equations(problem, rng):
     expected = (matrix.conj().T @ (matrix @ x.ravel())).reshape(x.shape)
     found = operator(problem)(torch.from_numpy(x)).numpy()
     assert np.linalg.norm(found - expected) < 10 * TOLERANCE * np.linalg.norm(expected)
+
+
+def test_frames_are_added_in_any_number_of_parts(problem, rng, monkeypatch):
+    x = torch.from_numpy(complex_normal(rng, 3, *MATRIX))
+    together = operator(problem)(x)
+    monkeypatch.setattr("spokestream.gadgets.imaging.subspace_inversion.PENDING", 3)
+    assert torch.allclose(operator(problem)(x), together, atol=1e-5 * float(together.abs().max()))
 
 
 def test_in_a_box_the_operator_is_the_part_of_the_whole_one(problem, rng):
