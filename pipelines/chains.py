@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+from numpy.typing import NDArray
+
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.conjugation import Conjugation
 from spokestream.gadgets.conjugation_check import ConjugationCheck
@@ -26,6 +28,7 @@ from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
 from spokestream.pipelines.settings import (
     AutoSettings,
+    MatchingSettings,
     NetworkSettings,
     StreamSettings,
     T1FFNetSettings,
@@ -34,7 +37,7 @@ from spokestream.pipelines.settings import (
     T1T2Settings,
 )
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
-from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, window_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
@@ -104,9 +107,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     else:
         dictionary, source = WATER_FAT.dictionary(scan.sequence, scan.field_t), "closed form"
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
-    make_basis = frame_basis if settings.basis == "frames" else compressed_basis
-    basis = make_basis(scan.sequence, dictionary.atoms)
-    scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
+    basis = _basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     return Chain(
         [
@@ -155,8 +156,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         check_dictionary(scan, RELAXATION, dictionary)
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
-    basis = compressed_basis(scan.sequence, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
-    scan.provenance["basis"] = f"compressed, {basis.weights.shape[1]} images"
+    basis = _basis(scan, settings, dictionary.signals(slice(None, None, ATOMS_PER_BASIS)))
     return Chain(
         [
             *_imaging(scan, settings, basis, demodulation_hz=0.0),
@@ -189,6 +189,18 @@ def warm_up(settings: StreamSettings) -> None:
         return
     if settings.archive or settings.network or settings.default_network in shipped_networks():
         shared_network(settings)
+
+
+def _basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -> TemporalBasis:
+    """The temporal basis of the settings, for which atoms (atoms, spokes) represent the tissue."""
+    words = settings.basis
+    if settings.basis == "window":
+        basis = window_basis(scan.sequence, settings.window, settings.stride, atoms)
+        words = f"windows of {settings.window} readouts, {settings.stride} apart"
+    else:
+        basis = (frame_basis if settings.basis == "frames" else compressed_basis)(scan.sequence, atoms)
+    scan.provenance["basis"] = f"{words}, {basis.weights.shape[1]} images"
+    return basis
 
 
 def _imaging(
