@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import ScanError
@@ -16,6 +17,7 @@ from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evid
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, FitEvidence, verdict
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
 __all__ = ["FLAGGED_ABOVE", "PhysicsCheck"]
@@ -33,6 +35,8 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
     The counts `flagged` and `foreground` are recorded in the scan's ledger. If a slice cannot be trusted, the client
     gets a warning with the likely cause, and the cause becomes the `quality` of the maps. Maps that exist already are
     kept. Messages without fingerprints, or without the map of a parameter, are passed on unchanged.
+
+    Images with correlated noise are not compared: of windows that overlap, those that have no common spoke are taken.
 
     Args:
         scan: the scan.
@@ -53,6 +57,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
             raise ScanError(f"The maps cannot be checked for another sequence than this scan's: {difference}.")
         self._scan = scan
         self._closed_form = closed_form
+        self._independent = self._of_independent(closed_form.basis)
         self._most_flagged = most_flagged
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
@@ -61,9 +66,9 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         if fingerprints is None or not message.maps.keys() >= set(self._closed_form.model.names):
             yield message
             return
-        checked, flagged, unexplained = self._check(
-            message, fingerprints, self._closed_form.through(fingerprints.basis)
-        )
+        if fingerprints.basis is not self._independent[0]:  # a slice with missing frames has its own
+            self._independent = self._of_independent(fingerprints.basis)
+        checked, flagged, unexplained = self._check(message, fingerprints, *self._independent[1:])
         total = int(message.foreground.sum())
         self._scan.integrity.record(message.slice, "flagged", flagged)
         self._scan.integrity.record(message.slice, "foreground", total)
@@ -87,15 +92,23 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         self._scan.log.warning("Slice %d: %s", message.slice + 1, found.sentence)
         return found.reason
 
+    def _of_independent(self, basis: TemporalBasis) -> tuple[TemporalBasis, NDArray[np.intp], ClosedForm]:
+        """A basis, the numbers of its images with uncorrelated noise, and the closed form through these."""
+        images = basis.independent
+        every = len(images) == len(basis.te_ms)
+        return basis, images, self._closed_form.through(basis if every else basis.only(images))
+
     def _check(
-        self, message: ParameterMaps, fingerprints: Fingerprints, closed_form: ClosedForm
+        self, message: ParameterMaps, fingerprints: Fingerprints, images: NDArray[np.intp], closed_form: ClosedForm
     ) -> tuple[dict[str, Float], int, float]:
         """The maps of the check, the number of flagged voxels, and the amplitude that is unexplained in all voxels."""
         names = closed_form.model.names
         finite = np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
         mask = message.foreground & finite
         columns = [torch.split(column, CHUNK) for column in parameter_columns(closed_form.model, message.maps, mask)]
-        y = torch.from_numpy(np.ascontiguousarray(fingerprints.data[:, mask].T) / fingerprints.basis.noise)
+        y = torch.from_numpy(
+            np.stack([fingerprints.data[image][mask] for image in images], 1) / closed_form.basis.noise
+        )
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
 
         def one(y: Tensor, *parameters: Tensor) -> Explained:

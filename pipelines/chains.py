@@ -39,7 +39,7 @@ from spokestream.pipelines.settings import (
     T1T2Settings,
 )
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
-from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, window_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
@@ -109,11 +109,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     else:
         dictionary, source = WATER_FAT.dictionary(scan.sequence, scan.field_t), "closed form"
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
-    make_basis = frame_basis if settings.basis == "frames" else compressed_basis
-    basis = make_basis(scan.sequence, dictionary.atoms)
-    scan.provenance["basis"] = f"{settings.basis}, {basis.weights.shape[1]} images"
-    if settings.images == "iterative" and basis.is_frames:
-        raise InputError("Iterative images need the compressed basis; leave out --basis frames.")
+    basis = _basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     return Chain(
         [
@@ -163,8 +159,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
     signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
-    basis = compressed_basis(scan.sequence, signals)
-    scan.provenance["basis"] = f"compressed, {basis.weights.shape[1]} images"
+    basis = _basis(scan, settings, signals)
     return Chain(
         [
             *_imaging(scan, settings, basis, 0.0, _inverted_noise(scan, settings, signals)),
@@ -199,10 +194,24 @@ def warm_up(settings: StreamSettings) -> None:
         shared_network(settings)
 
 
+def _basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -> TemporalBasis:
+    """The temporal basis of the settings, for which atoms (atoms, spokes) represent the tissue."""
+    words = settings.basis
+    if settings.basis == "window":
+        basis = window_basis(scan.sequence, settings.window, settings.stride, atoms)
+        words = f"windows of {settings.window} readouts, {settings.stride} apart"
+    else:
+        basis = (frame_basis if settings.basis == "frames" else compressed_basis)(scan.sequence, atoms)
+    scan.provenance["basis"] = f"{words}, {basis.weights.shape[1]} images"
+    return basis
+
+
 def _inverted_noise(scan: ScanContext, settings: MatchingSettings, signals: NDArray[Any]) -> NDArray[np.float32] | None:
     """The noise of the frames, if the images are inverted, of the basis that was made from the same signals."""
     if settings.images != "iterative":
         return None
+    if settings.basis != "compressed":
+        raise InputError(f"Iterative images need the compressed basis, not basis={settings.basis}.")
     scan.provenance["images"] = "iterative"
     return frame_basis(scan.sequence, signals).noise
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from spokestream.errors import FileError, InputError
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
+from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
 from spokestream.settings import check_settings, declarations, setting
 
 __all__ = [
@@ -88,15 +89,29 @@ class MatchingSettings(StreamSettings):
         choices=("adjoint", "iterative"),
         peer=True,
     )
+    basis: str = setting(
+        "compressed",
+        meaning="Temporal images that are gridded: weighted sums, single frames, or means of a sliding window.",
+        choices=("compressed", "frames", "window"),
+        peer=True,
+    )
+    window: int = setting(
+        48, meaning="Readouts of a sliding window.", unit="readouts", low=1, high=LONGEST_TRAIN, peer=True
+    )
+    stride: int = setting(
+        24,
+        meaning="Readouts from one position of the sliding window to the next.",
+        unit="readouts",
+        low=1,
+        high=LONGEST_TRAIN,
+        peer=True,
+    )
 
 
 @dataclass(frozen=True)
 class T1FFSettings(MatchingSettings):
     """Settings of the pipeline `mrf_t1ff`: MRF T1-FF by dictionary matching."""
 
-    basis: str = setting(
-        "compressed", meaning="Temporal images that are gridded.", choices=("compressed", "frames"), peer=True
-    )
     demodulation_hz: float = setting(
         200.0,
         meaning="Receiver frequency during the readout below that of water, best midway to that of fat, at 2.89 T.",

@@ -16,7 +16,7 @@ from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.simulator.physics.signal import voxel_signal
-from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis, frame_means
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis, frame_means, window_basis
 from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
 SHAPE = (41, 53)
@@ -157,6 +157,19 @@ def test_wrong_maps_are_flagged_and_true_ones_are_not(scan, dictionary, basis, c
     assert rate(t1h2o=-300) > 0.75
     assert rate(deltaf=40) > 0.95
     assert rate(b1=0.2) > 0.75
+
+
+@pytest.mark.parametrize("stride", [8, 24, 48])
+def test_windows_that_overlap_are_not_taken_for_independent_measurements(scan, dictionary, stride):
+    """An image has the noise of six frames; with a stride of one frame, neighbours have five of them in common."""
+    rng = np.random.default_rng(4)
+    maps, foreground = thigh(rng)
+    basis = window_basis(dictionary.sequence, 48, stride, dictionary.atoms)
+    fingerprints = measured(dictionary, basis, maps, foreground, rng)
+    checked(scan, dictionary, maps, fingerprints, foreground)
+    assert scan.integrity.counts(2)["flagged"] < 0.01 * foreground.sum()
+    checked(scan, dictionary, maps | {"ff": maps["ff"] + np.float32(0.3)}, fingerprints, foreground)
+    assert scan.integrity.counts(2)["flagged"] > 0.99 * foreground.sum()
 
 
 def test_a_single_wrong_voxel_is_found(scan, dictionary, basis):

@@ -43,5 +43,5 @@ def test_bits_do_not_depend_on_the_number_of_threads(brain):
 def test_frames_cannot_be_inverted(tmp_path):
     path = tmp_path / "thigh.h5"
     simulate_scan(path, SimulationSettings(matrix=32, coils=2))
-    with pytest.raises(InputError, match="Iterative images need the compressed basis"):
+    with pytest.raises(InputError, match="Iterative images need the compressed basis, not basis=frames"):
         reconstruct(path, "mrf_t1ff", images="iterative", basis="frames")

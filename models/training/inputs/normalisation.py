@@ -30,17 +30,17 @@ and 0.35 in simulated brains of 128 pixels with 576 spokes."""
 def expansion(basis: TemporalBasis, trains: NDArray[np.float64]) -> NDArray[np.float32]:
     """The matrix (frames, K) that recovers frames from their coefficients, by least squares over the signals.
 
-    Networks that were published for all frames get the part of the frames that the basis keeps. The matrix is block
-    diagonal: off-resonance gives every echo time its own phase, so that echo times must not be mixed.
+    Networks that were published for all frames get the part of the frames that the basis keeps. Frames and windows of
+    frames are passed on unchanged, because networks were published for these. Otherwise the matrix is block diagonal:
+    off-resonance gives every echo time its own phase, so that echo times must not be mixed.
 
     Args:
-        basis: basis of the coefficients; for a basis of frames the matrix is the identity.
+        basis: basis of the coefficients; for a basis of frames or windows the matrix is the identity (K, K).
         trains: (signals, spokes) signals of tissue.
 
     """
-    frames = len(basis.weights)
-    if basis.is_frames:
-        return np.eye(frames, dtype=np.float32)
+    if basis.is_windows:
+        return np.eye(basis.weights.shape[1], dtype=np.float32)
     means = frame_means(trains, basis.spokes_per_frame)
     matrix = np.zeros(basis.weights.shape)
     for te in np.unique(basis.te_ms):

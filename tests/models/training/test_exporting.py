@@ -12,12 +12,14 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from small_scan import gradient_spoiled
 
 from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.models.datasets.data_settings import DataSettings
-from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.datasets.making import make_subject
+from spokestream.models.datasets.shards import TrainingSet, open_or_create
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.training import recipes
 from spokestream.models.training.checkpoint import read_best
@@ -28,6 +30,8 @@ from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.pipelines.cli.main import COMMANDS
 from spokestream.pipelines.cli.options import settings_from
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.temporal_basis import window_basis
 
 HALF = [("cpu", "bfloat16")] + [("cuda", p) for p in ("float16", "bfloat16") if torch.cuda.is_available()]
 
@@ -66,6 +70,26 @@ def test_every_network_leaves_as_an_archive_that_gives_the_same_maps(network, tr
     for device, precision in HALF:
         given = TiledNetwork(archive, device, precision).planes(*slice_)
         assert 0 < np.linalg.norm(given - exact) < 0.03 * np.linalg.norm(exact), (device, precision)
+
+
+def test_a_network_of_window_images_leaves_with_its_windows(tmp_path):
+    """As Balsiger et al. 2018 trained theirs; here 25 windows of 12 of 60 readouts."""
+    sequence_file = tmp_path / "fisp.toml"
+    sequence_file.write_text(gradient_spoiled(60))
+    settings = DataSettings(
+        subjects=2, slices=2, matrix=32, coils=(4, 4), virtual_coils=4, anatomies="brain", noise=(0, 0),
+        sequence=str(sequence_file), demodulation_hz=0.0, path="full",
+    )  # fmt: skip
+    windows = window_basis(load_sequence(str(sequence_file)), 12, 2)
+    basis = open_or_create(tmp_path / "set", settings.recipe, load_sequence(str(sequence_file)), lambda: windows)
+    for seed in settings.seeds:
+        make_subject(tmp_path / "set", settings, basis, seed)
+    run(tmp_path / "run", tmp_path / "set", "balsiger2018")
+    export(tmp_path / "run", tmp_path / "set", tmp_path / "archive.pt")
+    contract = load_archive(tmp_path / "archive.pt").contract
+    assert contract.channels == 2 * 25
+    np.testing.assert_array_equal(contract.basis.weights, windows.weights)
+    np.testing.assert_array_equal(contract.basis.noise, windows.noise)
 
 
 def test_an_archive_says_what_made_it(training_set, tmp_path):

@@ -1,5 +1,7 @@
 """What networks are fed, against what the papers say of it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.signal import frame_means
-from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis, window_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
@@ -106,6 +108,12 @@ def test_a_network_gets_frames_or_the_coefficients_themselves(basis, trains):
     frames = FrameZScore.of(basis, sequence)
     assert frames.n_images == 175
     assert np.array_equal(frames.expand, expansion(basis, trains))
+
+
+@pytest.mark.parametrize("kind", [frame_basis, partial(window_basis, window=48, stride=24)])
+def test_frames_and_windows_are_passed_on_unchanged(kind, trains):
+    basis = kind(load_sequence("t1ff-2d-1400"))
+    assert np.array_equal(expansion(basis, trains), np.eye(basis.weights.shape[1]))
 
 
 def test_coefficients_of_one_pool_have_even_sizes_down_to_the_noise():

@@ -1,0 +1,192 @@
+"""The frames of one slice on their way to images: spread onto grids, added up, and combined over coils."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
+from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
+from spokestream.gadgets.imaging.subspace_inversion import PointSpread, inverted
+from spokestream.gadgets.messages import SpokeBlock
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+__all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader"]
+
+BATCH_FRAMES = 8
+"""Number of frames that are spread, and added to the coefficients, together."""
+CALIBRATION_FRAMES = 48
+CALIBRATION_WINDOWS = 4
+"""Coil sensitivities are computed from that many frames, and at least as many windows, when every frame is combined as
+it comes. With frames of one spoke, 48 frames are less than one window, in which some tissue has no signal."""
+
+
+class FrameSpreader:
+    """Spreads a batch of frames onto grids; every frame is computed on one thread."""
+
+    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, scan: ScanContext) -> None:
+        self.pool = workers(scan.threads)
+        self.cancellation = scan.cancellation
+        self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(scan.threads)]
+        self.grid = self._grids[0]
+        self._batch = self.grid.empty(BATCH_FRAMES)
+        self._coefficients = torch.empty(0)
+
+    def coefficients(self, n: int) -> torch.Tensor:
+        """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
+        if len(self._coefficients) != n:
+            self._coefficients = torch.from_numpy(self.grid.empty(n))
+        return self._coefficients.zero_()
+
+    def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
+        """The grids (frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; the next call overwrites them."""
+
+        def spread_every_nth(thread: int) -> None:
+            for i in range(thread, len(blocks), len(self._grids)):
+                block = blocks[i]
+                self._grids[thread].spread(_weighted(block), block.k, out=self._batch[i])
+
+        list(self.pool.map(spread_every_nth, range(len(self._grids))))
+        return torch.from_numpy(self._batch[: len(blocks)])
+
+
+class CoilSlice:
+    """One slice as grids of the images of all coils, to which batches of frames are added."""
+
+    def __init__(
+        self, frames: FrameSpreader, basis: TemporalBasis, window_frames: int, spread: PointSpread | None
+    ) -> None:
+        self._frames = frames
+        self._spread = spread
+        self._weights = torch.from_numpy(basis.weights)
+        self._calibration = CoilCalibration(frames.grid, window_frames)
+        self._coefficients = frames.coefficients(basis.weights.shape[1])
+        self._blocks: list[SpokeBlock] = []
+
+    def add(self, block: SpokeBlock) -> None:
+        """Add a frame."""
+        self._blocks.append(block)
+        if len(self._blocks) == BATCH_FRAMES:
+            self._add_batch()
+
+    def images(self) -> NDArray[np.complex64]:
+        """The images of the adjoint (K, y, x)."""
+        self._add_batch()
+        self._sensitivities = self._calibration.sensitivities()
+        grid, weights = self._frames.grid, self._sensitivities.conj() * self._frames.grid.correction
+
+        def image(coefficient: torch.Tensor) -> NDArray[np.complex64]:
+            self._frames.cancellation.check()
+            return np.asarray(grid.combined(coefficient, weights).numpy())
+
+        return np.stack(list(self._frames.pool.map(image, self._coefficients)))
+
+    def inverted(self, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]) -> NDArray[np.complex64]:
+        """The images of low-rank inversion; those of the adjoint where there is no inversion."""
+        if self._spread is None:
+            return adjoint
+        frames = self._frames
+        return inverted(
+            adjoint, self._spread, self._sensitivities, mask, frames.pool, lambda done: frames.cancellation.check()
+        )
+
+    def _add_batch(self) -> None:
+        """Add the waiting frames to the images that they are part of."""
+        blocks, self._blocks = self._blocks, []
+        if not blocks:
+            return
+        batch = self._frames.spread(blocks)
+        for block, grid in zip(blocks, batch, strict=True):
+            self._calibration.add(block.frame, grid.numpy())
+        if self._spread is not None:
+            for block in blocks:
+                self._spread.add(block.frame, block.k, _area(block))
+        images, by_frame = _images_of(blocks, self._weights)
+
+        def add(coil: int) -> None:
+            _as_rows(self._coefficients[images, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
+
+        list(self._frames.pool.map(add, range(batch.shape[1])))
+
+
+class CombinedSlice:
+    """One slice as combined images, to which every frame is added as it comes.
+
+    The first frames wait until coil sensitivities can be computed.
+    """
+
+    def __init__(self, frames: FrameSpreader, basis: TemporalBasis, window_frames: int) -> None:
+        self._frames = frames
+        self._weights = torch.from_numpy(basis.weights)
+        self._calibration = CoilCalibration(frames.grid, window_frames)
+        self._calibration_frames = max(CALIBRATION_FRAMES, CALIBRATION_WINDOWS * window_frames)
+        self._images = torch.zeros((basis.weights.shape[1], *frames.grid.matrix), dtype=torch.complex64)
+        self._combination: torch.Tensor | None = None
+        self._blocks: list[SpokeBlock] = []
+
+    def add(self, block: SpokeBlock) -> None:
+        """Add a frame."""
+        self._blocks.append(block)
+        if self._combination is None and len(self._blocks) == self._calibration_frames:
+            self._calibrate()
+        if self._combination is not None and len(self._blocks) >= BATCH_FRAMES:
+            self._combine()
+
+    def images(self) -> NDArray[np.complex64]:
+        """The images (K, y, x)."""
+        if self._combination is None:
+            self._calibrate()
+        self._combine()
+        return np.asarray(self._images.numpy())
+
+    def _calibrate(self) -> None:
+        for blocks in _batches(self._blocks):
+            for block, grid in zip(blocks, self._frames.spread(blocks), strict=True):
+                self._calibration.add(block.frame, grid.numpy())
+        self._combination = self._calibration.sensitivities().conj() * self._frames.grid.correction
+
+    def _combine(self) -> None:
+        waiting, self._blocks = self._blocks, []
+        combination, grid = self._combination, self._frames.grid
+        assert combination is not None
+        for blocks in _batches(waiting):
+            self._frames.cancellation.check()
+            frames = self._frames.pool.map(lambda frame: grid.combined(frame, combination), self._frames.spread(blocks))
+            self._add(blocks, _as_rows(torch.stack(list(frames))))
+
+    def _add(self, blocks: list[SpokeBlock], frames: torch.Tensor) -> None:
+        """Add combined frames (frames, n) to the images that they are part of, some images on every thread."""
+        images, by_frame = _images_of(blocks, self._weights)
+        parts = torch.split(_as_rows(self._images[images]), BATCH_FRAMES), torch.split(by_frame, BATCH_FRAMES)
+        list(self._frames.pool.map(lambda image, weights: image.addmm_(weights, frames), *parts))
+
+
+def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, torch.Tensor]:
+    """The images that some frames are part of, and their weights (images, frames); the weights in others are 0."""
+    of_blocks = weights[[block.frame for block in blocks]]
+    used = of_blocks.any(0).nonzero()[:, 0]
+    images = slice(int(used.min()), int(used.max()) + 1)
+    return images, of_blocks[:, images].T.contiguous()
+
+
+def _weighted(block: SpokeBlock) -> NDArray[np.complex64]:
+    """The samples (coils, spokes, samples) times the area of k-space that each represents in its frame."""
+    return block.data * _area(block)
+
+
+def _area(block: SpokeBlock) -> NDArray[np.float32]:
+    """The area of k-space (spokes, samples) that each sample represents in its frame."""
+    return ramp_density(block.k) if block.density is None else block.density
+
+
+def _batches(blocks: list[SpokeBlock]) -> Iterator[list[SpokeBlock]]:
+    for first in range(0, len(blocks), BATCH_FRAMES):
+        yield blocks[first : first + BATCH_FRAMES]
+
+
+def _as_rows(grids: torch.Tensor) -> torch.Tensor:
+    """The grids (images, ...) as real numbers (images, n)."""
+    return torch.view_as_real(grids).flatten(1)
