@@ -13,8 +13,7 @@ number of iterations limits the amplification of noise. Starting from the adjoin
 """
 
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +24,9 @@ from torch import Tensor
 
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["EchoTime", "PointSpread", "SubspaceOperator", "conjugate_gradients", "echo_times", "inverted"]
 
@@ -132,7 +134,7 @@ class SubspaceOperator:
     """
 
     def __init__(
-        self, groups: list[EchoTime], spectra: list[Tensor], sensitivities: Tensor, support: Tensor, pool: Executor
+        self, groups: list[EchoTime], spectra: list[Tensor], sensitivities: Tensor, support: Tensor, pool: "Executor"
     ) -> None:
         self._groups, self._spectra, self._pool = groups, spectra, pool
         self._sensitivities = sensitivities * support
@@ -166,7 +168,7 @@ def inverted(
     spread: PointSpread,
     sensitivities: Tensor,
     tissue: NDArray[np.bool_],
-    pool: Executor,
+    pool: "Executor",
     on_iteration: Callable[[int], object] = lambda done: None,
 ) -> NDArray[np.complex64]:
     """The images (K, y, x) of low-rank inversion; they are 0 away from tissue.
