@@ -10,9 +10,12 @@ from spokestream.models.datasets.matched import match_training_set
 from spokestream.models.datasets.shards import TrainingSet, matched_path, tissue
 from spokestream.models.evaluation.evaluating import evaluate
 from spokestream.models.evaluation.reconstructors import reconstructor
+from spokestream.models.training.exporting import export
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.loop import split, train
+from spokestream.models.training.model_card import model_card
 from spokestream.models.training.training_settings import TrainingSettings
+from spokestream.pipelines.cli.main import main
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
@@ -67,6 +70,17 @@ def test_training_and_validation_have_the_targets_of_the_settings(matched, tmp_p
         for t in ("truth", "matching")
     ]
     assert errors[0] != errors[1]
+
+
+def test_the_command_matches_before_it_trains_and_the_card_says_on_what(training_set, tmp_path, capsys):
+    for seed in range(4):
+        matched_path(training_set, seed).unlink(missing_ok=True)
+    options = "--network cohen2018 --targets matching --validation 1 --epochs 1 --per-slice 8 --batch 8"
+    assert main(["train", str(tmp_path / "run"), str(training_set), *options.split()]) == 0
+    assert "best after epoch 1" in capsys.readouterr().out
+    contract, _ = export(tmp_path / "run", training_set, tmp_path / "a.pt")
+    assert "against the maps of matching over the range of each map" in model_card(contract)
+    assert "--targets matching" in contract.training["command"]
 
 
 def test_subjects_without_maps_of_matching_are_refused(matched):
