@@ -134,7 +134,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         if matched and (lacking := [n for n in self.seeds if not matched_path(self.folder, n).exists()]):
             raise FileError(
                 f"Subject {lacking[0]} of {self.folder} has no maps of matching; "
-                "'spokestream train --targets matching' computes them first."
+                "'spokestream train --targets matching' in a single process computes them first."
             )
         self._files: dict[int, Any] = {}
 

@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.models.training.training_settings import TrainingSettings
 
     settings, console = settings_from(arguments, TrainingSettings), Console()
-    if settings.targets == "matching" and arguments.data.is_dir():
-        with counting_progress(console, "subjects", hidden=not Processes().first) as bar:
+    if settings.targets == "matching" and arguments.data.is_dir() and Processes().size == 1:
+        with counting_progress(console, "subjects") as bar:
             match_training_set(arguments.data, progress=bar)
     with counting_progress(console, "batches", window_s=600, hidden=not Processes().first) as bar:
 
