@@ -23,7 +23,7 @@ from spokestream.simulator.physics.tissue_models.registry import model_of_sequen
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.whole_files import check_writable, whole_file, whole_hdf5
 
-__all__ = ["Slice", "TrainingSet", "open_or_create", "shard_path", "tissue", "write_shard"]
+__all__ = ["Slice", "TrainingSet", "matched_path", "open_or_create", "shard_path", "tissue", "write_shard"]
 
 INDEX = "training_set.json"
 BASIS = "basis.h5"
@@ -80,6 +80,11 @@ def shard_path(folder: Path, seed: int) -> Path:
     return folder / f"subject-{seed:06d}.h5"
 
 
+def matched_path(folder: Path, seed: int) -> Path:
+    """The file with matching's maps of a subject."""
+    return folder / f"matched-{seed:06d}.h5"
+
+
 def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices: list[Slice]) -> None:
     """Write the slices of a subject. The file appears when it is complete."""
     with whole_hdf5(path) as file:
@@ -107,12 +112,14 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
     Args:
         folder: the training set, filled by `make_training_set`.
         seeds: numbers of the subjects to use, so that none is used both for training and for testing; None uses all.
+        matched: whether the parameters of the tissue model are the maps that `match_training_set` stored; else they are
+            those of the phantom.
 
-    Raises FileError for a folder without a training set, and for a subject that is not in it.
+    Raises FileError for a folder without a training set, and for a subject that is not in it or was not matched.
 
     """
 
-    def __init__(self, folder: Path | str, seeds: Collection[int] | None = None) -> None:
+    def __init__(self, folder: Path | str, seeds: Collection[int] | None = None, matched: bool = False) -> None:
         self.folder = Path(folder)
         self.recipe = _read(self.folder / INDEX)
         self.sequence, self.basis = _read_basis(self.folder / BASIS)
@@ -123,6 +130,12 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         if missing:
             raise FileError(f"Subject {missing[0]} is not in the training set {self.folder}.")
         self.seeds = sorted(present if seeds is None else seeds)
+        self._matched = matched
+        if matched and (lacking := [n for n in self.seeds if not matched_path(self.folder, n).exists()]):
+            raise FileError(
+                f"Subject {lacking[0]} of {self.folder} has no maps of matching; "
+                "'spokestream train --targets matching' in a single process computes them first."
+            )
         self._files: dict[int, Any] = {}
 
     @property
@@ -161,13 +174,19 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         file, level = self._place(index)
         arrays = {"fingerprints": file["fingerprints"], "foreground": file["foreground"]} | dict(file["maps"])
         item = {name: torch.from_numpy(array[level]) for name, array in arrays.items()}
-        item |= self.tissue_model.truth(item)
+        item |= self._matching(index) if self._matched else self.tissue_model.truth(item)
         return item | {"inversion_efficiency": torch.tensor(file["exam"].attrs["inversion_efficiency"])}
 
     def labels(self, index: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         """The tissue label (y, x) of every pixel of a slice, and the names of the tissues."""
         file, level = self._place(index)
         return file["label"][level], tuple(json.loads(file["label"].attrs["names"]))
+
+    def _matching(self, index: int) -> dict[str, Tensor]:
+        """Matching's maps of a slice, by the parameters of the tissue model."""
+        subject, level = divmod(index, int(self.recipe["slices"]))
+        with h5py.File(matched_path(self.folder, self.seeds[subject]), "r") as file:
+            return {name: torch.from_numpy(file[name][level]) for name in self.tissue_model.names}
 
     def _place(self, index: int) -> tuple[Any, int]:
         """The open file of an item, and the number of its slice in that file."""

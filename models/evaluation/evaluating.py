@@ -1,6 +1,5 @@
 """Evaluation of reconstructors on subjects that no network was trained on; slices are reconstructed as by the node."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,8 @@ from numpy.typing import NDArray
 from spokestream.errors import InputError
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.physics_check import PhysicsCheck
-from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.models.datasets.shards import TrainingSet, tissue
+from spokestream.models.datasets.simulated_scan import simulated_scan
 from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
 from spokestream.models.evaluation.scores import Maps, Stratum, Verdict, strata_of, thirds
 from spokestream.simulator.physics.dictionaries.match import Dictionary
@@ -170,9 +168,7 @@ class _Bench:
         verdict: Verdict,
     ) -> None:
         self._verdict, self._names = verdict, closed_form.model.names
-        header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
-        quiet = logging.Logger("evaluation", logging.ERROR)  # no warnings, because flagged voxels are counted anyway
-        self._scan = ScanContext(header, dictionary.sequence, threads, quiet)
+        self._scan = simulated_scan(dictionary.sequence, threads)
         self._gadget = reconstructor.make(self._scan, closed_form.model, dictionary)
         self._check = PhysicsCheck(self._scan, closed_form)
 

@@ -81,12 +81,14 @@ def train(
 def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, TrainingSet] | tuple[AtomSet, AtomSet]:
     """The subjects for training, and the last subjects of the set for validation; or the two parts of a dictionary.
 
-    Raises InputError for too few subjects, a draw of an unknown number of them, and a choice of subjects where there
-    are none.
+    Raises InputError for too few subjects, a draw of an unknown number of them, a choice of subjects where there are
+    none, and matching as the target of atoms; FileError for subjects that were not matched.
     """
     if data.is_file():
         if settings.subjects or settings.draw is not None:
             raise InputError(f"{data} is a dictionary, which has no subjects; leave out --subjects and --draw.")
+        if settings.targets != "truth":
+            raise InputError(f"{data} is a dictionary, whose atoms are the truth; leave out --targets.")
         return AtomSet(data), AtomSet(data, held_out=True, noise=settings.noise)
     seeds = TrainingSet(data).seeds
     training, held_out = seeds[: -settings.validation], seeds[-settings.validation :]
@@ -100,7 +102,8 @@ def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, Training
         if settings.subjects is None:
             raise InputError("A draw takes a number of subjects, as in --subjects 40 --draw 3.")
         training = np.random.default_rng((settings.draw, DRAW)).permutation(training).tolist()
-    return TrainingSet(data, training[:wanted]), TrainingSet(data, held_out)
+    matched = settings.targets == "matching"
+    return TrainingSet(data, training[:wanted], matched), TrainingSet(data, held_out, matched)
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

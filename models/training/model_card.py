@@ -5,6 +5,7 @@ from typing import Any
 
 from spokestream.gadgets.network.contract import Contract
 from spokestream.models.datasets.atoms import HELD_OUT
+from spokestream.models.training.training_settings import TARGETS
 
 __all__ = ["model_card"]
 
@@ -15,6 +16,7 @@ def model_card(contract: Contract) -> str:
     nrmse = contract.metrics["validation NRMSE"]
     arithmetic = _arithmetic(training)
     versions = ", ".join(f"{k} {v}" for k, v in contract.versions.items())
+    targets = TARGETS[training["settings"].get("targets", "truth")]  # networks that were trained earlier had the truth
     commands, trained_on, held_out = _of_atoms(contract) if "grid" in training["data"] else _of_subjects(training)
     rows = "\n".join(
         f"| {o.map} | {o.unit} | {o.low:g} to {o.high:g}{', logarithmic' if o.logarithmic else ''} | "
@@ -38,7 +40,7 @@ with seed {training["seed"]}, {trained_on}, {training["epochs"]} epochs, {traini
 {versions}.
 
 {held_out}, by which the best epoch was chosen; root-mean-square error
-against the truth over the range of the true map, both on the scale of the output:
+against {targets} over the range of each map, both on the scale of the output:
 
 | map | unit | range | NRMSE |
 |---|---|---|---|

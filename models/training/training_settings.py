@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from spokestream.settings import check_settings, setting
 
-__all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
+__all__ = ["DECAYS", "NETWORKS", "TARGETS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
@@ -15,6 +15,9 @@ DECAYS = ("none", "cosine", "tenfold")
 """Decays of the learning rate: none; to zero along a cosine, after a rise over the first hundredth of the run; to a
 ten-thousandth in steps of a tenth."""
 
+TARGETS = {"truth": "the truth", "matching": "the maps of matching"}
+"""What a network is trained and validated on -> its name in words."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -23,6 +26,12 @@ class TrainingSettings:
     network: str = setting("ours", meaning="The network to train.", choices=NETWORKS)
     maps: str | None = setting(
         None, meaning="Maps that the network predicts, with commas; by default all of the set's tissue model."
+    )
+    targets: str = setting(
+        "truth",
+        meaning="Maps that the network is trained and validated on: the truth, or those that matching finds, as with "
+        "patients.",
+        choices=tuple(TARGETS),
     )
     seed: int = setting(0, meaning="Seed of the first weights and of all other random numbers.", low=0, high=2**31)
     validation: int = setting(

@@ -1,6 +1,5 @@
 """Maps of fingerprints that were made without a scan: by matching, or by the network of an archive, as in the node."""
 
-import logging
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
@@ -9,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
-from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.models.datasets.simulated_scan import simulated_scan
 from spokestream.models.evaluation.metrics import line
 from spokestream.models.evaluation.reconstructors import Reconstructor
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
@@ -31,11 +29,7 @@ class RelaxationMapper:
     """
 
     def __init__(self, reconstructor: Reconstructor, dictionary: OnePoolDictionary, threads: int) -> None:
-        header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
-        quiet = logging.Logger("study", logging.ERROR)
-        self._gadget = reconstructor.make(
-            ScanContext(header, dictionary.sequence, threads, quiet), RELAXATION, dictionary
-        )
+        self._gadget = reconstructor.make(simulated_scan(dictionary.sequence, threads), RELAXATION, dictionary)
         self.seconds = 0.0
         """Time of the last call."""
 

@@ -35,11 +35,15 @@ def run(arguments: argparse.Namespace) -> None:
     """Train and say how good the best weights are. Raises SpokestreamError for what cannot be trained."""
     from rich.console import Console
 
+    from spokestream.models.datasets.matched import match_training_set
     from spokestream.models.training.loop import train
     from spokestream.models.training.processes import Processes
     from spokestream.models.training.training_settings import TrainingSettings
 
     settings, console = settings_from(arguments, TrainingSettings), Console()
+    if settings.targets == "matching" and arguments.data.is_dir() and Processes().size == 1:
+        with counting_progress(console, "subjects") as bar:
+            match_training_set(arguments.data, progress=bar)
     with counting_progress(console, "batches", window_s=600, hidden=not Processes().first) as bar:
 
         def show(report: "BatchReport") -> None:
