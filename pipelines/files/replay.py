@@ -5,7 +5,6 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import ismrmrd
 
 from spokestream.errors import FileError, ScanError
+from spokestream.pipelines.files.formats import Formats
+from spokestream.pipelines.files.kept_warnings import kept_warnings
 from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
@@ -35,12 +36,11 @@ def replay(
     pipeline: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    *,
-    bids: bool = False,
+    formats: Formats | None = None,
 ) -> ReconstructionReport:
     """Reconstruct a scan from a file, and write maps, pictures and report into a directory.
 
-    The path of the results, the pipeline and the settings are checked before the work begins.
+    The path of the results, the formats, the pipeline and the settings are checked before the work begins.
 
     Args:
         path: the file: ISMRMRD in HDF5, a stream of messages, or the recording of a session.
@@ -50,12 +50,14 @@ def replay(
             for.
         parameters: settings of the pipeline.
         progress: called after every acquisition.
-        bids: name NIfTI files as BIDS does, in its units.
+        formats: which formats are wanted besides ISMRMRD, NIfTI and pictures; by default none.
 
     Raises InputError for an unknown pipeline or setting, ScanError when the scan cannot be read or reconstructed,
     FileError when the results cannot be written.
 
     """
+    formats = formats or Formats()
+    formats.check()
     source = open_scan(path)
     if isinstance(source, RecordedScan) and pipeline is None:
         asked = select(source.config).with_parameters(source.parameters)
@@ -67,7 +69,7 @@ def replay(
     values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
     report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     report.source = str(path)
-    return write_outputs(out_dir, images, source.xml, report, bids=bids)
+    return write_outputs(out_dir, images, source.xml, report, formats)
 
 
 def _check_output(scan: Path, folder: Path) -> None:
@@ -105,7 +107,8 @@ def reconstruct(
             if progress:
                 progress(done, source.n_acquisitions)
 
-    with _kept_warnings() as warnings:
+    warnings: list[str] = []
+    with kept_warnings(warnings):
         chain = start_scan(selection, source.xml, LOG)
         try:
             for item in run_chain(chain, readouts()):
@@ -141,23 +144,6 @@ def _whole_slices(images: list[ismrmrd.Image]) -> list[ismrmrd.Image]:
     n_maps = Counter(image.slice for image in images)
     complete = max(n_maps.values(), default=0)
     return [image for image in images if n_maps[image.slice] == complete]
-
-
-@contextmanager
-def _kept_warnings() -> Iterator[list[str]]:
-    """The list to which the warnings of the reconstruction are added while the context lasts."""
-    kept: list[str] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            kept.append(record.getMessage())
-
-    handler = Keeper(logging.WARNING)
-    LOG.addHandler(handler)
-    try:
-        yield kept
-    finally:
-        LOG.removeHandler(handler)
 
 
 def peak_memory_mb() -> float:

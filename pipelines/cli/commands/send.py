@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from spokestream.pipelines.client import scanner_pace, send_scan
-    from spokestream.pipelines.files.outputs import write_map_images
+    from spokestream.pipelines.files.map_file import write_map_images
     from spokestream.pipelines.files.scan_source import open_scan
     from spokestream.whole_files import check_writable
 
