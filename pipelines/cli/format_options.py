@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spokestream.errors import InputError
+
 if TYPE_CHECKING:
     from spokestream.pipelines.files.formats import Formats
 
-__all__ = ["add_dicom_source", "add_format_options", "given_formats"]
+__all__ = ["add_dicom_source", "add_format_options", "given_formats", "refuse_formats_in_a_stream"]
 
 
 def add_format_options(parser: argparse.ArgumentParser) -> None:
@@ -32,3 +34,11 @@ def given_formats(arguments: argparse.Namespace) -> "Formats":
 
     dicom_from = arguments.dicom_from
     return Formats(arguments.bids, arguments.dicom or dicom_from is not None, dicom_from)
+
+
+def refuse_formats_in_a_stream(formats: "Formats") -> None:
+    """Raises InputError if a stream of images is asked for, and files of other formats, too."""
+    if formats.bids or formats.dicom:
+        raise InputError(
+            "A stream or a file of images has no other formats; leave --bids and --dicom out, or name a folder."
+        )

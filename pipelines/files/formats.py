@@ -10,7 +10,10 @@ from spokestream.pipelines.files.dicom.identity import check_installed, read_sou
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["Formats"]
+__all__ = ["CONVERSIONS", "Formats"]
+
+CONVERSIONS = ("nifti", "bids", "dicom", "png", "report", "ismrmrd", "stream")
+"""The formats into which files are converted."""
 
 
 @dataclass(frozen=True)

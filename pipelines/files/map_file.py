@@ -8,6 +8,7 @@ import h5py
 import ismrmrd
 
 from spokestream.errors import FileError
+from spokestream.pipelines.files.hdf5_writing import write_header, write_images
 from spokestream.pipelines.wire.header_text import header_text
 from spokestream.whole_files import whole_file
 
@@ -26,10 +27,9 @@ def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: st
 def map_file_bytes(images: Sequence[ismrmrd.Image], header_xml: str) -> bytes:
     """The file that `write_map_images` writes. It is made in memory because HDF5 ends the process on a full disk."""
     buffer = io.BytesIO()
-    with ismrmrd.Dataset(buffer, mode="w") as file:
-        file.write_xml_header(header_xml.encode())
-        for image in images:
-            file.append_image(f"image_{image.image_series_index}", image)
+    with h5py.File(buffer, "w") as file:
+        write_header(file, header_xml)
+        write_images(file, images)
     return buffer.getvalue()
 
 

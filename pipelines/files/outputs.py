@@ -21,16 +21,19 @@ from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.dicom.writing import is_our_dicom, write_dicom
 from spokestream.pipelines.files.figures import maps_figure
 from spokestream.pipelines.files.formats import Formats
-from spokestream.pipelines.files.image_notes import image_counts, image_provenance
-from spokestream.pipelines.files.kept_warnings import kept_warnings
+from spokestream.pipelines.files.image_notes import image_provenance, integrity_rows
 from spokestream.pipelines.files.map_file import map_file_bytes
 from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.pipelines.files.plane import plane_of
+from spokestream.pipelines.files.stale_files import stale_files
 from spokestream.pipelines.files.validity import valid_voxels
+from spokestream.pipelines.files.warnings_to import warnings_to
 from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
 from spokestream.whole_files import whole_folder
 
-__all__ = ["DICOM", "ReconstructionReport", "ScanMaps", "map_volumes", "scan_maps", "write_outputs", "write_pictures"]
+__all__ = [
+    "ReconstructionReport", "ScanMaps", "is_our_nifti", "map_volumes", "scan_maps", "write_outputs", "write_picture",
+]  # fmt: skip
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
 LOG = logging.getLogger("spokestream")
@@ -112,58 +115,46 @@ def write_outputs(
     """
     directory, formats = Path(directory), formats or Formats()
     maps = scan_maps(images)
-    with whole_folder(directory) as draft, kept_warnings(report.warnings):
+    with whole_folder(directory) as draft, warnings_to(report.warnings.append):
         (draft / "maps.h5").write_bytes(map_file_bytes(images, header_xml))
         paths = [draft / "maps.h5"]
         for name, values in maps.values.items():
             paths += write_nifti(draft, QUANTITIES[name], maps.images[name], values, bids=formats.bids)
-        paths += write_pictures(draft, maps)
+        paths += [draft / name for name, checks in PICTURES if write_picture(draft / name, maps, checks=checks)]
         if formats.dicom:
             (draft / DICOM).mkdir()
             paths += write_dicom(draft / DICOM, maps.images, maps.values, header_xml, formats.dicom_source)
-        report.provenance, report.integrity = image_provenance(images), _integrity(images)
+        report.provenance, report.integrity = image_provenance(images), integrity_rows(images)
         report.pipeline = report.provenance.get("pipeline", report.pipeline)  # which one `auto` was
         report.versions, report.machine = _versions(), _machine()
         report.files = [path.relative_to(draft).as_posix() for path in paths]
-        stale = _stale(directory, {*report.files, "report.json"})
-        if stale:
-            names = ", ".join(old.relative_to(directory).as_posix() for old in stale)
-            LOG.warning(
-                "Deleted from %s what an earlier reconstruction wrote and this one does not: %s.", directory, names
-            )
+        stale = stale_files(directory, [*report.files, "report.json"], _is_ours)
         (draft / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
         for old in stale:
             old.unlink()
     return report
 
 
-def write_pictures(directory: Path, maps: ScanMaps) -> list[Path]:
-    """Write `overview.png`, and `checks.png` if there are maps for it; returns the paths."""
-    planes = [plane_of(image) for image in next(iter(maps.images.values()))]
-    paths = []
-    for picture, shows_checks in PICTURES:
-        shown = {
-            name: maps.volumes[name]
-            for name in QUANTITIES
-            if name in maps.volumes and QUANTITIES[name].is_check == shows_checks
-        }
-        if shown:
-            maps_figure(directory / picture, shown, {name: maps.valid[name] for name in shown}, planes)
-            paths.append(directory / picture)
-    return paths
-
-
-def _stale(directory: Path, written: set[str]) -> list[Path]:
-    """The files that a reconstruction may have written into the directory, except those that are written now."""
-    ours = [old for old in sorted(directory.iterdir()) if _is_ours(old.name)]
-    if (directory / DICOM).is_dir():
-        ours += [old for old in sorted((directory / DICOM).iterdir()) if is_our_dicom(old.name)]
-    return [old for old in ours if old.is_file() and old.relative_to(directory).as_posix() not in written]
+def write_picture(path: Path, maps: ScanMaps, *, checks: bool) -> bool:
+    """Write a figure of the maps, or of those that say how far others can be trusted; returns whether there are any."""
+    shown = {
+        name: maps.volumes[name] for name in QUANTITIES if name in maps.volumes and QUANTITIES[name].is_check == checks
+    }
+    if shown:
+        planes = [plane_of(image) for image in next(iter(maps.images.values()))]
+        maps_figure(path, shown, {name: maps.valid[name] for name in shown}, planes)
+    return bool(shown)
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a reconstruction may have written a file of this name."""
-    return name in FIXED_NAMES or any(_names(quantity).fullmatch(name) for quantity in QUANTITIES.values())
+    """Whether a reconstruction may have written a file of this name, relative to the folder of the results."""
+    folder, _, file = name.rpartition("/")
+    return is_our_dicom(file) if folder == DICOM else not folder and (file in FIXED_NAMES or is_our_nifti(file))
+
+
+def is_our_nifti(name: str) -> bool:
+    """Whether `write_nifti` may have written a file of this name."""
+    return any(_names(quantity).fullmatch(name) for quantity in QUANTITIES.values())
 
 
 def _names(quantity: Quantity) -> re.Pattern[str]:
@@ -190,13 +181,6 @@ def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     if unknown:
         raise FileError(f"Maps of unknown kind: {', '.join(sorted(unknown))}.")
     return by_name
-
-
-def _integrity(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:
-    return [
-        {"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **image_counts(image)}
-        for image in images
-    ]
 
 
 def _versions() -> dict[str, str]:
