@@ -99,9 +99,8 @@ def test_images_leave_before_the_scan_has_ended(scan, maps, monkeypatch):
         seen.append(pipes.out.getvalue().count(b"spokestream_map"))
         return pipe.read(20_000)
 
-    sys.stdin.buffer = type(
-        "Pipe", (), {"read": pipe.read, "read1": staticmethod(read1), "isatty": staticmethod(lambda: False)}
-    )()
+    methods = {"read": pipe.read, "read1": staticmethod(read1), "isatty": staticmethod(lambda: False)}
+    monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": type("Pipe", (), methods)()})())
     assert main(["replay", "-", "-o", "-"]) == 0
     assert 0 < seen[-2] < len(maps)
 
