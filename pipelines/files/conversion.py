@@ -74,11 +74,17 @@ def convert(source: Path, target: Path, form: str | None = None, options: Conver
     options, form = options or ConversionOptions(), form or _form_of(target)
     if form == "dicom":
         Formats(dicom=True, dicom_from=options.dicom_from).check()
+    elif options.dicom_from is not None:
+        raise InputError("Only DICOM files have a patient; leave --dicom-from out, or write --to dicom.")
     if form == "bids":
         check_label(options.subject)
     if str(source) != PIPE and target.exists() and source.exists() and target.samefile(source):
         raise FileError(f"The result would replace {source}; name another file.")
     xml, items = _contents(source)
+    first = next(items, None)
+    if first is None:
+        raise FileError(f"{source} holds neither readouts nor images.")
+    items = chain([first], items)
     if form == "stream":
         if str(target) == PIPE:
             write_stream(sys.stdout.buffer, xml, items)

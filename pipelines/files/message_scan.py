@@ -74,12 +74,24 @@ class MessageScan:
         self._warn_if_cut()
 
     def items(self) -> Iterator[Any]:
-        """All acquisitions, waveforms and images in the order of the file, with the same warning."""
+        """All acquisitions, waveforms and images in the order of the file, with the same warning.
+
+        Warnings in the stream are passed on to the log. Raises ScanError if a text in it reports a failure.
+        """
         _ = self.xml
         for event in self._events():
             if isinstance(event, wire.Data):
                 yield event.item
+            elif isinstance(event, wire.Text):
+                self._hear(event.text.strip())
         self._warn_if_cut()
+
+    def _hear(self, text: str) -> None:
+        """Pass on a warning of whoever made the stream. Raises ScanError if the text says that the work failed."""
+        if text.startswith("ERROR"):
+            raise ScanError(f"The maker of {self.path.name} reports a failure: {text.removeprefix('ERROR').strip()}")
+        if text.startswith("WARNING"):
+            logging.getLogger("spokestream").warning("%s", text.removeprefix("WARNING").strip())
 
     def _warn_if_cut(self) -> None:
         if self._cut:

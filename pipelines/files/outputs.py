@@ -85,8 +85,11 @@ class ScanMaps:
 
 
 def scan_maps(images: Sequence[ismrmrd.Image]) -> ScanMaps:
-    """The maps in the images of a scan. Raises FileError for images that are not maps."""
+    """The maps in the images of a scan. Raises FileError for images that are not maps, or if some lack slices."""
     volumes = map_volumes(images)
+    if len({volume.shape for volume in volumes.values()}) > 1:
+        slices = ", ".join(f"{name} {len(volume)}" for name, volume in volumes.items())
+        raise FileError(f"The maps are incomplete: they differ in their numbers of slices ({slices}) or pixels.")
     return ScanMaps(_by_map(images), volumes, valid_voxels(volumes))
 
 

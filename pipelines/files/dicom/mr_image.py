@@ -121,7 +121,6 @@ def _series(file: "Dataset", quantity: Quantity, series: str, provenance: dict[s
     file.RepetitionTime = file.EchoTime = file.EchoTrainLength = None  # those of the train vary
     file.BurnedInAnnotation = "NO"
     file.LossyImageCompression = "00"
-    file.PresentationLUTShape = "IDENTITY"
     file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
     file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, 16, 15, 0
 

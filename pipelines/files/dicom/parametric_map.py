@@ -110,6 +110,7 @@ def _made(**attributes: Any) -> "Dataset":
         file = ParametricMap(**attributes)
     del file.InstanceCreationDate, file.InstanceCreationTime
     file.ContributingEquipmentSequence = attributes["source_images"][0].ContributingEquipmentSequence
+    file.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_anatomy()]
     dimensions = uid(file.SOPInstanceUID, "dimensions")
     for item in (*file.DimensionOrganizationSequence, *file.DimensionIndexSequence):
         item.DimensionOrganizationUID = dimensions
@@ -119,6 +120,18 @@ def _made(**attributes: Any) -> "Dataset":
         if name in file:
             delattr(file, name)
     return file
+
+
+def _anatomy() -> "Dataset":
+    """The part of the body in a frame, which may not be left out; nothing says which part it is."""
+    from highdicom.sr import CodedConcept
+    from pydicom import Dataset
+    from pydicom.sr.codedict import codes
+
+    anatomy = Dataset()
+    anatomy.FrameLaterality = "U"
+    anatomy.AnatomicRegionSequence = [CodedConcept.from_code(codes.SCT.EntireBody)]
+    return anatomy
 
 
 def _quantity_code(quantity: Quantity) -> "Code | None":

@@ -16,7 +16,7 @@ from spokestream.pipelines.cli.main import main
 from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.files.hdf5_writing import write_items
 from spokestream.pipelines.files.map_file import read_map_file, write_map_images
-from spokestream.pipelines.files.message_stream import write_stream
+from spokestream.pipelines.files.message_stream import MessageStream, write_stream
 from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
 from spokestream.pipelines.files.scan_source import open_scan
 
@@ -233,12 +233,31 @@ def test_images_of_every_pixel_type_are_kept(tmp_path):
         (["scan.h5", "a.png"], "holds a scan and no maps; reconstruct it first"),
         (["maps.h5", "maps.h5"], "The result would replace maps.h5"),
         (["words.h5", "a.png"], "is not an HDF5 file but a text"),
+        (["empty.mrd", "a.h5"], "empty.mrd holds neither readouts nor images"),
+        (["failed.mrd", "a.png"], "The maker of failed.mrd reports a failure: The coil fell off."),
+        (["uneven.h5", "a.png"], "they differ in their numbers of slices (ff 2, t1h2o 1)"),
+        (["maps.h5", "a.png", "--dicom-from", "x"], "Only DICOM files have a patient"),
     ],
 )
 def test_what_cannot_be_converted_is_said_in_a_sentence(maps, scan, arguments, sentence, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "words.h5").write_text("words")
+    write_map_images(tmp_path / "uneven.h5", [example_images(2)[i] for i in (0, 3, 1)], XML)
+    with (tmp_path / "empty.mrd").open("wb") as file:
+        write_stream(file, XML, [])
+    with (tmp_path / "failed.mrd").open("wb") as file, MessageStream(file, XML) as stream:
+        stream.write(example_images()[0])
+        stream.text("ERROR The coil fell off.\n")
     before = names(tmp_path)
     assert main(["convert", *arguments]) == 1
     assert sentence in " ".join(capsys.readouterr().err.split())
     assert names(tmp_path) == before
+
+
+def test_warnings_in_a_stream_are_passed_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with (tmp_path / "maps.mrd").open("wb") as file, MessageStream(file, XML) as stream:
+        stream.write(example_images()[0])
+        stream.warning("Slice 1: the coil is loose.")
+    assert main(["convert", str(tmp_path / "maps.mrd"), str(tmp_path / "maps.h5")]) == 0
+    assert "Slice 1: the coil is loose." in capsys.readouterr().err
