@@ -16,8 +16,8 @@ __all__ = ["DESCRIPTION", "check_label", "write_bids_dataset"]
 DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
 FIELD_MAPS = {"fieldmap", "TB1map"}
 """Suffixes that BIDS keeps in the folder `fmap`; the others are in `anat`."""
-NOT_BIDS = ("FFmap",)
-"""Our suffixes that BIDS does not know."""
+IGNORED_SUFFIXES = ("FFmap", "fieldmap")
+"""Suffixes that validators refuse: BIDS does not know the first, and wants a magnitude image beside the second."""
 
 
 def check_label(subject: str) -> None:
@@ -29,7 +29,7 @@ def check_label(subject: str) -> None:
 def write_bids_dataset(folder: Path, maps: ScanMaps, subject: str) -> list[Path]:
     """Write `dataset_description.json` and `sub-<subject>/anat/...`, `sub-<subject>/fmap/...`; returns the paths.
 
-    Maps without a BIDS name keep ours and are listed in `.bidsignore`, which validators read.
+    Maps without a BIDS name keep ours. They, and other files that validators would refuse, are listed in `.bidsignore`.
 
     Args:
         folder: the dataset; it exists.
@@ -43,7 +43,7 @@ def write_bids_dataset(folder: Path, maps: ScanMaps, subject: str) -> list[Path]
     paths = [folder / DESCRIPTION, folder / IGNORED]
     paths[0].write_text(json.dumps(_description(), indent=2) + "\n", "utf-8")
     unknown = [name for name, quantity in QUANTITIES.items() if quantity.bids is None]
-    paths[1].write_text("".join(f"*_{suffix}.*\n" for suffix in (*NOT_BIDS, *unknown)), "utf-8")
+    paths[1].write_text("".join(f"*_{suffix}.*\n" for suffix in (*IGNORED_SUFFIXES, *unknown)), "utf-8")
     for name, values in maps.values.items():
         bids = QUANTITIES[name].bids
         place = folder / f"sub-{subject}" / ("fmap" if bids and bids.suffix in FIELD_MAPS else "anat")

@@ -90,6 +90,7 @@ def _bids_fields(quantity: Quantity, unit: str) -> dict[str, Any]:
     return {
         "Units": unit,
         "Description": f"{quantity.title}, valid where {quantity.validity}",
+        "SkullStripped": False,  # what is left out is air
         "GeneratedBy": [{"Name": "spokestream", "Version": __version__}],
     }
 

@@ -75,7 +75,8 @@ def test_a_bids_dataset_has_subjects_with_names_and_units_of_bids(maps, tmp_path
     t1 = np.asarray(Nifti1Image.from_filename(dataset / "sub-P2/anat/sub-P2_desc-water_T1map.nii.gz").dataobj)
     truth, inside = example_maps(1)
     np.testing.assert_allclose(t1[..., 1].T[inside], truth["t1h2o"][inside] / 1000, atol=0.0005)
-    assert "*_FFmap.*" in (dataset / ".bidsignore").read_text()
+    assert {"*_FFmap.*", "*_fieldmap.*", "*_t1h2o_std.*"} <= set((dataset / ".bidsignore").read_text().split())
+    assert json.loads((dataset / "sub-01/anat/sub-01_desc-water_T1map.json").read_text())["SkullStripped"] is False
 
 
 def test_a_dataset_keeps_its_description_and_other_subjects(maps, tmp_path, capsys):
