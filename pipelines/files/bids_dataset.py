@@ -11,9 +11,11 @@ from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.pipelines.files.outputs import ScanMaps
 from spokestream.simulator.physics.quantities import QUANTITIES
 
-__all__ = ["DESCRIPTION", "check_label", "write_bids_dataset"]
+__all__ = ["DESCRIPTION", "FOLDERS", "check_label", "write_bids_dataset"]
 
 DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
+FOLDERS = ("anat", "fmap")
+"""The folders of a subject."""
 FIELD_MAPS = {"fieldmap", "TB1map"}
 """Suffixes that BIDS keeps in the folder `fmap`; the others are in `anat`."""
 IGNORED_SUFFIXES = ("FFmap", "fieldmap")
@@ -46,7 +48,7 @@ def write_bids_dataset(folder: Path, maps: ScanMaps, subject: str) -> list[Path]
     paths[1].write_text("".join(f"*_{suffix}.*\n" for suffix in (*IGNORED_SUFFIXES, *unknown)), "utf-8")
     for name, values in maps.values.items():
         bids = QUANTITIES[name].bids
-        place = folder / f"sub-{subject}" / ("fmap" if bids and bids.suffix in FIELD_MAPS else "anat")
+        place = folder / f"sub-{subject}" / FOLDERS[bids is not None and bids.suffix in FIELD_MAPS]
         place.mkdir(parents=True, exist_ok=True)
         written = write_nifti(place, QUANTITIES[name], maps.images[name], values, bids=True)
         paths += [path.rename(place / f"sub-{subject}_{path.name}") for path in written]

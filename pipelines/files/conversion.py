@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ import h5py
 import ismrmrd
 
 from spokestream.errors import FileError, InputError
-from spokestream.pipelines.files.bids_dataset import DESCRIPTION, check_label, write_bids_dataset
+from spokestream.pipelines.files.bids_dataset import DESCRIPTION, FOLDERS, check_label, write_bids_dataset
 from spokestream.pipelines.files.dicom.writing import is_our_dicom, write_dicom
 from spokestream.pipelines.files.formats import CONVERSIONS, Formats
 from spokestream.pipelines.files.hdf5_writing import write_items
@@ -165,18 +165,22 @@ def _bids(maps: ScanMaps, target: _Target) -> None:
             (folder / DESCRIPTION).unlink()
         return paths
 
-    _write_folder(target.place, write, is_ours, f"sub-{target.options.subject}")
+    _write_folder(target.place, write, is_ours, f"sub-{target.options.subject}", FOLDERS)
 
 
 def _write_folder(
-    place: Path, write: Callable[[Path], list[Path]], is_ours: Callable[[str], bool], within: str = "."
+    place: Path,
+    write: Callable[[Path], list[Path]],
+    is_ours: Callable[[str], bool],
+    within: str = ".",
+    inner: Sequence[str] = (),
 ) -> None:
     """Write files into a folder; files of an earlier run are deleted, in a dataset those of the same subject."""
     with whole_folder(place) as draft:
         written = [
             path.relative_to(draft / within).as_posix() for path in write(draft) if path.is_relative_to(draft / within)
         ]
-        stale = stale_files(place / within, written, is_ours) if (place / within).is_dir() else []
+        stale = stale_files(place / within, written, is_ours, inner) if (place / within).is_dir() else []
         for old in stale:
             old.unlink()
 

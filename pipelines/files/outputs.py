@@ -131,7 +131,7 @@ def write_outputs(
         report.pipeline = report.provenance.get("pipeline", report.pipeline)  # which one `auto` was
         report.versions, report.machine = _versions(), _machine()
         report.files = [path.relative_to(draft).as_posix() for path in paths]
-        stale = stale_files(directory, [*report.files, "report.json"], _is_ours)
+        stale = stale_files(directory, [*report.files, "report.json"], _is_ours, [DICOM])
         (draft / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
         for old in stale:
             old.unlink()

@@ -1,7 +1,7 @@
 """Files that an earlier run left in a folder of results: they would be taken for results of the new one."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 __all__ = ["stale_files"]
@@ -10,18 +10,21 @@ LOG = logging.getLogger("spokestream")
 MOST_NAMED = 10
 
 
-def stale_files(folder: Path, written: Iterable[str], is_ours: Callable[[str], bool]) -> list[Path]:
-    """The files in a folder, and in its folders, that are ours and are not written now; the log says so.
+def stale_files(
+    folder: Path, written: Iterable[str], is_ours: Callable[[str], bool], inner: Sequence[str] = ()
+) -> list[Path]:
+    """The files in a folder, and in some of its folders, that are ours and are not written now; the log says so.
 
     Args:
         folder: the folder of the results.
         written: the files that are written now, relative to the folder.
         is_ours: whether this software may have written a file, given its path relative to the folder.
+        inner: names of folders in the folder that are searched, too.
 
     """
     new = set(written)
-    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    inside += [path for below in inside if below.is_dir() for path in below.iterdir()]
+    folders = [folder, *(folder / name for name in inner if (folder / name).is_dir())]
+    inside = [path for place in folders for path in place.iterdir()]
     names = {path.relative_to(folder).as_posix(): path for path in inside if path.is_file()}
     stale = sorted(name for name in names if name not in new and is_ours(name))
     if stale:

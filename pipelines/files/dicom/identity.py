@@ -102,7 +102,7 @@ def read_source(path: Path) -> "Dataset":
     if not path.exists():
         raise FileError(f"There is no file or folder {path}.")
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    placed = [image for image in filter(None, map(_attributes, files)) if "FrameOfReferenceUID" in image]
+    placed = [image for image in filter(None, map(_attributes, files)) if image.get("FrameOfReferenceUID")]
     placed = [image for image in placed if image.get("Modality") == "MR"] or placed
     if not placed:
         raise FileError(
@@ -121,7 +121,7 @@ def _attributes(file: Path) -> "Dataset | None":
 
     try:
         image = dcmread(file, stop_before_pixels=True)
-        return image if "StudyInstanceUID" in image else None
+        return image if image.get("StudyInstanceUID") else None
     except (InvalidDicomError, OSError, ValueError, LookupError, NotImplementedError, EOFError):
         return None
 

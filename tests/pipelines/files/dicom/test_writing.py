@@ -259,6 +259,18 @@ def test_a_folder_of_several_examinations_is_refused(examination, attribute):
         read_source(examination)
 
 
+def test_nothing_of_the_subject_gets_into_anonymous_files(tmp_path):
+    xml = """<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"><subjectInformation><patientName>Roentgen</patientName>
+    <patientID>Wuerzburg-1</patientID></subjectInformation><measurementInformation><patientPosition>FFP</patientPosition>
+    <frameOfReferenceUID>1.2.826.4711</frameOfReferenceUID></measurementInformation></ismrmrdHeader>"""
+    write_outputs(tmp_path, example_images(1), xml, report(), Formats(dicom=True))
+    for path in (tmp_path / "dicom").iterdir():
+        assert b"Roentgen" not in path.read_bytes()
+        assert b"Wuerzburg" not in path.read_bytes()
+        assert b"1.2.826.4711" not in path.read_bytes()
+    assert pydicom.dcmread(tmp_path / "dicom/ff-mr-0001.dcm").PatientPosition == "FFP"
+
+
 def test_a_source_that_is_none_is_refused_before_the_work(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("no DICOM")
     for path, sentence in ((tmp_path, "has no DICOM image"), (tmp_path / "none", "There is no file or folder")):
