@@ -54,6 +54,8 @@ def whole_hdf5(path: Path) -> Iterator[h5py.File]:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A draft folder inside `folder`, whose files are moved into `folder` at the end, and deleted after an error.
 
+    Files in folders of the draft get to folders of the same names.
+
     The folder is made if it does not exist, and removed after an error if it was made. The draft is inside because the
     parent of a folder may be read-only or another disk.
 
@@ -65,8 +67,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         draft = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
         try:
             yield draft
-            for file in sorted(draft.iterdir()):
-                file.replace(folder / file.name)
+            for file in sorted(path for path in draft.rglob("*") if path.is_file()):
+                place = folder / file.relative_to(draft)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             if not existed and not any(folder.iterdir()):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from spokestream.errors import SpokestreamError
 from spokestream.pipelines.cli.commands import (
+    convert,
     dataset,
     demo,
     dictionary,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Command] = {
     "replay": replay,
     "serve": serve,
     "send": send,
+    "convert": convert,
     "dictionary": dictionary,
     "dataset": dataset,
     "train": train,

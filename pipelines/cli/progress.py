@@ -14,8 +14,8 @@ __all__ = ["Show", "counting_progress", "warnings_on"]
 class Show(Protocol):
     """Shows how far the work is."""
 
-    def __call__(self, done: int, total: int, label: str = "") -> None:
-        """Show how many things are done, how many there are, and a label in front of the bar."""
+    def __call__(self, done: int, total: int | None, label: str = "") -> None:
+        """Show how many things are done, how many there are (None if unknown), and a label in front of the bar."""
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def counting_progress(console: "Console", things: str, window_s: float = 30, *, 
     with Progress(*columns, console=console, transient=True, disable=silent, speed_estimate_period=window_s) as bar:
         task = bar.add_task("", total=None)
 
-        def show(done: int, total: int, label: str = "") -> None:
+        def show(done: int, total: int | None, label: str = "") -> None:
             bar.update(task, completed=done, total=total, description=label)
 
         yield show

@@ -14,7 +14,10 @@ from spokestream.pipelines import wire
 from spokestream.pipelines.node.client_texts import read_parameters
 from spokestream.pipelines.node.recording import MAGIC, read_recording
 
-__all__ = ["MessageScan", "RecordedScan", "StreamedScan", "holds_messages", "is_recording", "is_stream"]
+__all__ = [
+    "PIECE_BYTES", "MessageScan", "RecordedScan", "StreamedScan", "holds_messages", "is_recording", "is_stream",
+    "opening_of",
+]  # fmt: skip
 
 PIECE_BYTES = 1 << 20
 CONFIG_FILE, CONFIG_TEXT, HEADER = 1, 2, 3
@@ -61,13 +64,36 @@ class MessageScan:
         raise ScanError(f"{self.path} holds no ISMRMRD header.")
 
     @cached_property
-    def n_acquisitions(self) -> int:
-        """The number of acquisitions that the iteration gives."""
+    def n_acquisitions(self) -> int | None:
+        """The number of acquisitions that the iteration gives; None if it is unknown before the end."""
         return sum(1 for _ in self._acquisitions())
 
     def __iter__(self) -> Iterator[ismrmrd.Acquisition]:
         """The acquisitions in the order of the file. A warning in the log says if the file ends before the scan."""
         yield from self._acquisitions()
+        self._warn_if_cut()
+
+    def items(self) -> Iterator[Any]:
+        """All acquisitions, waveforms and images in the order of the file, with the same warning.
+
+        Warnings in the stream are passed on to the log. Raises ScanError if a text in it reports a failure.
+        """
+        _ = self.xml
+        for event in self._events():
+            if isinstance(event, wire.Data):
+                yield event.item
+            elif isinstance(event, wire.Text):
+                self._hear(event.text.strip())
+        self._warn_if_cut()
+
+    def _hear(self, text: str) -> None:
+        """Pass on a warning of whoever made the stream. Raises ScanError if the text says that the work failed."""
+        if text.startswith("ERROR"):
+            raise ScanError(f"The maker of {self.path.name} reports a failure: {text.removeprefix('ERROR').strip()}")
+        if text.startswith("WARNING"):
+            logging.getLogger("spokestream").warning("%s", text.removeprefix("WARNING").strip())
+
+    def _warn_if_cut(self) -> None:
         if self._cut:
             logging.getLogger("spokestream").warning("%s ends before the scan does: %s", self.path.name, self._cut)
 
@@ -126,12 +152,16 @@ class StreamedScan(MessageScan):
 
     def _pieces(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            first = file.read(PIECE_BYTES)
-            if first[:2] == HEADER.to_bytes(2, "little"):  # the protocol wants a configuration before the header
-                yield CONFIG_FILE.to_bytes(2, "little") + bytes(1024)
-            while first:
-                yield first
-                first = file.read(PIECE_BYTES)
+            yield from opening_of(file.read(STREAM_HEAD.size))
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+
+def opening_of(first: bytes) -> Iterator[bytes]:
+    """The first bytes of a stream, after a configuration if they lack it: the protocol wants one before the header."""
+    if first[:2] == HEADER.to_bytes(2, "little"):
+        yield CONFIG_FILE.to_bytes(2, "little") + bytes(1024)
+    yield first
 
 
 def _first_bytes(path: Path, n: int) -> bytes:

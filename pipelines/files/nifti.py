@@ -14,7 +14,7 @@ from spokestream import __version__
 from spokestream.pipelines.files.image_notes import image_counts, image_provenance
 from spokestream.simulator.physics.quantities import Quantity
 
-__all__ = ["slice_affine", "split_into_volumes", "write_nifti"]
+__all__ = ["first_pixel_lps", "slice_affine", "split_into_volumes", "write_nifti"]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SCANNER = 1
@@ -90,6 +90,7 @@ def _bids_fields(quantity: Quantity, unit: str) -> dict[str, Any]:
     return {
         "Units": unit,
         "Description": f"{quantity.title}, valid where {quantity.validity}",
+        "SkullStripped": False,  # what is left out is air
         "GeneratedBy": [{"Name": "spokestream", "Version": __version__}],
     }
 
@@ -108,17 +109,26 @@ def split_into_volumes(images: Sequence[ismrmrd.Image]) -> list[list[int]]:
 
 
 def slice_affine(image: ismrmrd.Image) -> NDArray[np.float64]:
-    """The matrix (4, 4) from voxel indices (x, y, z) of one slice to the voxel's centre in RAS millimetres.
+    """The matrix (4, 4) from voxel indices (x, y, z) of one slice to the voxel's centre in RAS millimetres."""
+    affine = np.eye(4)
+    affine[:3, :3] = _axes(image)
+    affine[:3, 3] = first_pixel_lps(image)
+    return np.asarray(LPS_TO_RAS @ affine)
+
+
+def first_pixel_lps(image: ismrmrd.Image) -> NDArray[np.float64]:
+    """The centre (3,) of the first pixel of a slice in LPS millimetres.
 
     The origin of the Fourier transform is pixel n // 2, so that the centre of this pixel is at `position`.
     """
-    n = np.array(image.matrix_size, float)
-    size = np.array(image.field_of_view) / n
-    directions = np.array([image.read_dir, image.phase_dir, image.slice_dir]).T
-    affine = np.eye(4)
-    affine[:3, :3] = directions * size
-    affine[:3, 3] = np.array(image.position) - affine[:3, :3] @ (n // 2)
-    return np.asarray(LPS_TO_RAS @ affine)
+    middle = np.array(image.matrix_size, float) // 2
+    return np.asarray(np.array(image.position) - _axes(image) @ middle)
+
+
+def _axes(image: ismrmrd.Image) -> NDArray[np.float64]:
+    """The steps (3, 3) from one voxel to the next along x, y and z, as columns in LPS millimetres."""
+    size = np.array(image.field_of_view) / np.array(image.matrix_size, float)
+    return np.asarray(np.array([image.read_dir, image.phase_dir, image.slice_dir]).T * size)
 
 
 def _stack_affine(stack: Sequence[ismrmrd.Image]) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
-"""Output files of a reconstruction: the images themselves, NIfTI volumes, a figure and a report."""
+"""Output files of a reconstruction: the images themselves, NIfTI volumes, a figure, a report, and DICOM."""
 
-import io
 import json
 import logging
 import os
@@ -19,25 +18,30 @@ from numpy.typing import NDArray
 from spokestream import __version__
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
+from spokestream.pipelines.files.dicom.writing import is_our_dicom, write_dicom
 from spokestream.pipelines.files.figures import maps_figure
-from spokestream.pipelines.files.image_notes import image_counts, image_provenance
+from spokestream.pipelines.files.formats import Formats
+from spokestream.pipelines.files.image_notes import image_provenance, integrity_rows
+from spokestream.pipelines.files.map_file import map_file_bytes
 from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.pipelines.files.plane import plane_of
+from spokestream.pipelines.files.stale_files import stale_files
 from spokestream.pipelines.files.validity import valid_voxels
+from spokestream.pipelines.files.warnings_to import warnings_to
 from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
-from spokestream.whole_files import whole_file, whole_folder
+from spokestream.whole_files import whole_folder
 
 __all__ = [
-    "ReconstructionReport",
-    "map_volumes",
-    "read_map_images",
-    "write_map_images",
-    "write_outputs",
-]
+    "ReconstructionReport", "ScanMaps", "is_our_nifti", "map_volumes", "scan_maps", "write_outputs", "write_picture",
+]  # fmt: skip
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
 LOG = logging.getLogger("spokestream")
-FIXED_NAMES = ("maps.h5", "overview.png", "checks.png", "report.json")
+PICTURES = (("overview.png", False), ("checks.png", True))
+"""Name of a picture, and whether it shows the maps that say how far others can be trusted."""
+FIXED_NAMES = ("maps.h5", "report.json", *(name for name, _ in PICTURES))
+DICOM = "dicom"
+"""The folder of DICOM files in the folder of the results."""
 
 
 @dataclass
@@ -64,13 +68,37 @@ class ReconstructionReport:
     machine: dict[str, str | int | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class ScanMaps:
+    """The maps of a scan by name: images and values (slices, y, x), slices in the order of their numbers."""
+
+    images: dict[str, list[ismrmrd.Image]]
+    volumes: dict[str, NDArray[np.float32]]
+    """Values in the unit of the map; 0 where the map has no meaning."""
+    valid: dict[str, NDArray[np.bool_]]
+    """The voxels in which the map has a meaning."""
+
+    @property
+    def values(self) -> dict[str, NDArray[np.float32]]:
+        """The values, NaN where a map has no meaning."""
+        return {name: np.where(self.valid[name], self.volumes[name], np.float32(np.nan)) for name in self.volumes}
+
+
+def scan_maps(images: Sequence[ismrmrd.Image]) -> ScanMaps:
+    """The maps in the images of a scan. Raises FileError for images that are not maps, or if some lack slices."""
+    volumes = map_volumes(images)
+    if len({volume.shape for volume in volumes.values()}) > 1:
+        slices = ", ".join(f"{name} {len(volume)}" for name, volume in volumes.items())
+        raise FileError(f"The maps are incomplete: they differ in their numbers of slices ({slices}) or pixels.")
+    return ScanMaps(_by_map(images), volumes, valid_voxels(volumes))
+
+
 def write_outputs(
     directory: str | Path,
     images: Sequence[ismrmrd.Image],
     header_xml: str,
     report: ReconstructionReport,
-    *,
-    bids: bool = False,
+    formats: Formats | None = None,
 ) -> ReconstructionReport:
     """Write `maps.h5`, one NIfTI file per map, pictures and `report.json`; returns the completed report.
 
@@ -82,83 +110,59 @@ def write_outputs(
         images: the images of all maps and slices.
         header_xml: the ISMRMRD header of the scan.
         report: the report, which is completed.
-        bids: name NIfTI files as BIDS does, in its units; see `write_nifti`.
+        formats: which other formats are wanted; by default none.
 
-    Raises FileError for images that are not maps, or if the directory cannot be written.
+    Raises FileError for images that are not maps, or if the directory cannot be written, and InputError if a package
+    for DICOM is missing.
 
     """
-    directory = Path(directory)
-    by_map, volumes = _by_map(images), map_volumes(images)
-    valid = valid_voxels(volumes)
-    with whole_folder(directory) as draft:
-        (draft / "maps.h5").write_bytes(_map_images(images, header_xml))
+    directory, formats = Path(directory), formats or Formats()
+    maps = scan_maps(images)
+    with whole_folder(directory) as draft, warnings_to(report.warnings.append):
+        (draft / "maps.h5").write_bytes(map_file_bytes(images, header_xml))
         paths = [draft / "maps.h5"]
-        for name, of_one_map in by_map.items():
-            values = np.where(valid[name], volumes[name], np.float32(np.nan))
-            paths += write_nifti(draft, QUANTITIES[name], of_one_map, values, bids=bids)
-        planes = [plane_of(image) for image in next(iter(by_map.values()))]
-        for picture, shows_checks in (("overview.png", False), ("checks.png", True)):
-            shown = {
-                name: volumes[name]
-                for name in QUANTITIES
-                if name in volumes and QUANTITIES[name].is_check == shows_checks
-            }
-            if shown:
-                maps_figure(draft / picture, shown, {name: valid[name] for name in shown}, planes)
-                paths.append(draft / picture)
-        report.provenance, report.integrity = image_provenance(images), _integrity(images)
+        for name, values in maps.values.items():
+            paths += write_nifti(draft, QUANTITIES[name], maps.images[name], values, bids=formats.bids)
+        paths += [draft / name for name, checks in PICTURES if write_picture(draft / name, maps, checks=checks)]
+        if formats.dicom:
+            (draft / DICOM).mkdir()
+            paths += write_dicom(draft / DICOM, maps.images, maps.values, header_xml, formats.dicom_source)
+        report.provenance, report.integrity = image_provenance(images), integrity_rows(images)
         report.pipeline = report.provenance.get("pipeline", report.pipeline)  # which one `auto` was
         report.versions, report.machine = _versions(), _machine()
-        report.files = [path.name for path in paths]
-        stale = [
-            old for old in sorted(directory.iterdir())
-            if _is_ours(old.name) and old.name not in (*report.files, "report.json") and old.is_file()
-        ]  # fmt: skip
-        if stale:
-            names = ", ".join(old.name for old in stale)
-            sentence = f"Deleted from {directory} what an earlier reconstruction wrote and this one does not: {names}."
-            LOG.warning("%s", sentence)
-            report.warnings.append(sentence)
+        report.files = [path.relative_to(draft).as_posix() for path in paths]
+        stale = stale_files(directory, [*report.files, "report.json"], _is_ours, [DICOM])
         (draft / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
         for old in stale:
             old.unlink()
     return report
 
 
+def write_picture(path: Path, maps: ScanMaps, *, checks: bool) -> bool:
+    """Write a figure of the maps, or of those that say how far others can be trusted; returns whether there are any."""
+    shown = {
+        name: maps.volumes[name] for name in QUANTITIES if name in maps.volumes and QUANTITIES[name].is_check == checks
+    }
+    if shown:
+        planes = [plane_of(image) for image in next(iter(maps.images.values()))]
+        maps_figure(path, shown, {name: maps.valid[name] for name in shown}, planes)
+    return bool(shown)
+
+
 def _is_ours(name: str) -> bool:
-    """Whether a reconstruction may have written a file of this name."""
-    return name in FIXED_NAMES or any(_names(quantity).fullmatch(name) for quantity in QUANTITIES.values())
+    """Whether a reconstruction may have written a file of this name, relative to the folder of the results."""
+    folder, _, file = name.rpartition("/")
+    return is_our_dicom(file) if folder == DICOM else not folder and (file in FIXED_NAMES or is_our_nifti(file))
+
+
+def is_our_nifti(name: str) -> bool:
+    """Whether `write_nifti` may have written a file of this name."""
+    return any(_names(quantity).fullmatch(name) for quantity in QUANTITIES.values())
 
 
 def _names(quantity: Quantity) -> re.Pattern[str]:
     bids = rf"|(chunk-\d+_)?{quantity.bids.name}" if quantity.bids else ""
     return re.compile(rf"({quantity.name}(-\d+)?{bids})\.(nii\.gz|json)")
-
-
-def write_map_images(path: Path, images: Sequence[ismrmrd.Image], header_xml: str) -> None:
-    """Write the images unchanged as ISMRMRD groups `dataset/image_<series>`, with metadata and the scan's header.
-
-    Raises FileError if the file cannot be written.
-    """
-    with whole_file(path) as draft:
-        draft.write_bytes(_map_images(images, header_xml))
-
-
-def _map_images(images: Sequence[ismrmrd.Image], header_xml: str) -> bytes:
-    """The file `maps.h5`. It is made in memory because HDF5 ends the process when the disk is full."""
-    buffer = io.BytesIO()
-    with ismrmrd.Dataset(buffer, mode="w") as file:
-        file.write_xml_header(header_xml.encode())
-        for image in images:
-            file.append_image(f"image_{image.image_series_index}", image)
-    return buffer.getvalue()
-
-
-def read_map_images(path: Path) -> list[ismrmrd.Image]:
-    """The images of a file that `write_map_images` wrote, in the order of their series."""
-    with ismrmrd.Dataset(path, mode="r") as file:
-        groups = sorted(name for name in file.list() if name.startswith("image_"))
-        return [file.read_image(name, n) for name in groups for n in range(file.number_of_images(name))]
 
 
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:
@@ -180,13 +184,6 @@ def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     if unknown:
         raise FileError(f"Maps of unknown kind: {', '.join(sorted(unknown))}.")
     return by_name
-
-
-def _integrity(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:
-    return [
-        {"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **image_counts(image)}
-        for image in images
-    ]
 
 
 def _versions() -> dict[str, str]:

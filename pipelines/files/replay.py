@@ -5,28 +5,31 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, BinaryIO
 
 import ismrmrd
 
 from spokestream.errors import FileError, ScanError
+from spokestream.pipelines.files.formats import Formats
+from spokestream.pipelines.files.image_notes import integrity_rows
 from spokestream.pipelines.files.message_scan import RecordedScan
+from spokestream.pipelines.files.message_stream import MessageStream
 from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
+from spokestream.pipelines.files.warnings_to import warnings_to
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import Selection, select, start_scan
 from spokestream.pipelines.settings import AUTO
 from spokestream.whole_files import check_writable
 
-__all__ = ["peak_memory_mb", "reconstruct", "replay"]
+__all__ = ["check_output", "peak_memory_mb", "reconstruct", "replay", "replay_to_stream"]
 
 LOG = logging.getLogger("spokestream")
 
-Progress = Callable[[int, int], None]
-"""A function that is called with the number of acquisitions done and the number of all of them."""
+Progress = Callable[[int, int | None], None]
+"""A function that is called with the number of acquisitions done and the number of all, None if it is unknown."""
 
 
 def replay(
@@ -35,44 +38,70 @@ def replay(
     pipeline: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    *,
-    bids: bool = False,
+    formats: Formats | None = None,
 ) -> ReconstructionReport:
     """Reconstruct a scan from a file, and write maps, pictures and report into a directory.
 
-    The path of the results, the pipeline and the settings are checked before the work begins.
+    The path of the results, the formats, the pipeline and the settings are checked before the work begins.
 
     Args:
-        path: the file: ISMRMRD in HDF5, a stream of messages, or the recording of a session.
+        path: the file: ISMRMRD in HDF5, a stream of messages, or the recording of a session; `-` is a stream on
+            standard input.
         out_dir: where to write; made if it does not exist.
         pipeline: the name of the pipeline, or XML. By default it is the one that has the given settings and whose maps
             the sequence encodes; a recording is reconstructed with the pipeline and the settings that its client asked
             for.
         parameters: settings of the pipeline.
         progress: called after every acquisition.
-        bids: name NIfTI files as BIDS does, in its units.
+        formats: which formats are wanted besides ISMRMRD, NIfTI and pictures; by default none.
 
     Raises InputError for an unknown pipeline or setting, ScanError when the scan cannot be read or reconstructed,
     FileError when the results cannot be written.
 
     """
+    formats = formats or Formats()
+    formats.check()
+    source, chosen = _open(path, pipeline, parameters)
+    check_output(Path(path), Path(out_dir))
+    images, report = reconstruct(source, chosen, progress)
+    values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
+    report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    report.source = str(path)
+    return write_outputs(out_dir, images, source.xml, report, formats)
+
+
+def replay_to_stream(
+    path: str | Path,
+    pipe: BinaryIO,
+    pipeline: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> ReconstructionReport:
+    """Reconstruct a scan and write its images into a pipe as they come, as a stream of messages.
+
+    The stream is HEADER, the IMAGEs, warnings as TEXT `WARNING ...`, and CLOSE. After a failure it ends with TEXT
+    `ERROR ...` and CLOSE. The other arguments, and the errors, are those of `replay`.
+    """
+    source, chosen = _open(path, pipeline, parameters)
+    with MessageStream(pipe, source.xml) as stream, warnings_to(stream.warning):
+        images, report = reconstruct(source, chosen, progress, stream.write)
+    report.source, report.integrity = str(path), integrity_rows(images)
+    return report
+
+
+def _open(path: str | Path, pipeline: str | None, parameters: Mapping[str, Any] | None) -> tuple[ScanSource, Selection]:
+    """The scan, and the pipeline with its settings."""
     source = open_scan(path)
     if isinstance(source, RecordedScan) and pipeline is None:
         asked = select(source.config).with_parameters(source.parameters)
     else:
         asked = select(pipeline or AUTO)
-    chosen = asked.with_parameters(parameters or {}, trusted=True)
-    _check_output(Path(path), Path(out_dir))
-    images, report = reconstruct(source, chosen, progress)
-    values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
-    report.parameters = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-    report.source = str(path)
-    return write_outputs(out_dir, images, source.xml, report, bids=bids)
+    return source, asked.with_parameters(parameters or {}, trusted=True)
 
 
-def _check_output(scan: Path, folder: Path) -> None:
+def check_output(scan: Path, folder: Path) -> None:
     """Raises FileError if the results cannot be written, or would replace the scan. Leaves no folder behind."""
-    if (folder / "maps.h5").exists() and (folder / "maps.h5").samefile(scan):
+    if scan.exists() and (folder / "maps.h5").exists() and (folder / "maps.h5").samefile(scan):
         raise FileError(f"The maps would replace the scan {scan}; name another folder for the results.")
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
@@ -84,9 +113,18 @@ def _check_output(scan: Path, folder: Path) -> None:
 
 
 def reconstruct(
-    source: ScanSource, selection: Selection, progress: Progress | None = None
+    source: ScanSource,
+    selection: Selection,
+    progress: Progress | None = None,
+    on_image: Callable[[ismrmrd.Image], None] | None = None,
 ) -> tuple[list[ismrmrd.Image], ReconstructionReport]:
     """Reconstruct a scan; returns its images in the order in which they came from the chain, and the report.
+
+    Args:
+        source: the scan.
+        selection: the pipeline and its settings.
+        progress: called after every acquisition.
+        on_image: called with every image as soon as it is there.
 
     If the scan breaks off after some slices, these slices are returned, with a warning; unless its integrity is strict.
 
@@ -105,13 +143,16 @@ def reconstruct(
             if progress:
                 progress(done, source.n_acquisitions)
 
-    with _kept_warnings() as warnings:
+    warnings: list[str] = []
+    with warnings_to(warnings.append):
         chain = start_scan(selection, source.xml, LOG)
         try:
             for item in run_chain(chain, readouts()):
                 if isinstance(item, ismrmrd.Image):
                     images.append(item)
                     last_map = perf_counter()
+                    if on_image:
+                        on_image(item)
         except ScanError as error:
             images = _whole_slices(images)
             if not images or selection.settings.integrity == "strict":
@@ -141,23 +182,6 @@ def _whole_slices(images: list[ismrmrd.Image]) -> list[ismrmrd.Image]:
     n_maps = Counter(image.slice for image in images)
     complete = max(n_maps.values(), default=0)
     return [image for image in images if n_maps[image.slice] == complete]
-
-
-@contextmanager
-def _kept_warnings() -> Iterator[list[str]]:
-    """The list to which the warnings of the reconstruction are added while the context lasts."""
-    kept: list[str] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            kept.append(record.getMessage())
-
-    handler = Keeper(logging.WARNING)
-    LOG.addHandler(handler)
-    try:
-        yield kept
-    finally:
-        LOG.removeHandler(handler)
 
 
 def peak_memory_mb() -> float:

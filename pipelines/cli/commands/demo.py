@@ -1,21 +1,16 @@
 """`spokestream demo`: simulate a scan, play it into a server as a scanner would, compare the maps with the truth."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from spokestream.pipelines.cli.options import add_options, add_set_option, given_options, named_values
+from spokestream.pipelines.cli.sending import send_and_report
 from spokestream.pipelines.settings import AUTO
 
 if TYPE_CHECKING:
-    import ismrmrd
     from rich.console import Console
-    from rich.progress import Progress
 
-    from spokestream.pipelines.files.ismrmrd_file import Scan
-    from spokestream.pipelines.files.outputs import ReconstructionReport
     from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["HELP", "options", "run", "run_demo"]
@@ -93,6 +88,7 @@ def run_demo(
     from spokestream.pipelines.files.plane import plane_of
     from spokestream.pipelines.files.tissue_errors import error_tables
     from spokestream.pipelines.files.truth import read_truth, write_comparison
+    from spokestream.pipelines.node.server import local_server
     from spokestream.pipelines.selection import select
     from spokestream.simulator.scan_files.scan_file import truth_path
     from spokestream.simulator.simulate import simulate_scan
@@ -104,9 +100,16 @@ def run_demo(
     columns = TextColumn("{task.description:<14}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
         simulate_scan(path, settings, progress)
-        images, report = _scan(read_scan(path), pipeline, parameters, speed, progress)
+        task, source = progress.add_task("Scanning"), read_scan(path)
+
+        def show(done: int, total: int | None, label: str = "") -> None:
+            progress.update(task, completed=done, total=total)
+
+        with local_server() as port:
+            reply, report = send_and_report(source, "localhost", port, pipeline, parameters, speed, show)
+    images = reply.images
     report.source = str(path)
-    write_outputs(directory, images, read_scan(path).xml, report)
+    write_outputs(directory, images, source.xml, report)
     maps, truth = map_volumes(images), read_truth(truth_path(path))
     middle = next(image for image in images if image.slice == len(truth.tissue) // 2)
     write_comparison(directory / "demo.png", maps, truth, plane_of(middle))
@@ -118,37 +121,4 @@ def run_demo(
         f"{report.acquisitions} readouts in {report.total_s:.1f} s; last readout to last map {report.latency_s:.2f} s; "
         f"peak memory {report.peak_memory_mb:.0f} MB with simulation and client. See {directory / 'demo.png'}.",
         highlight=False,
-    )
-
-
-def _scan(
-    source: "Scan", pipeline: str, parameters: dict[str, str], speed: float, progress: "Progress"
-) -> "tuple[list[ismrmrd.Image], ReconstructionReport]":
-    from spokestream.pipelines.client import scanner_pace, send_scan
-    from spokestream.pipelines.files.outputs import ReconstructionReport
-    from spokestream.pipelines.files.replay import peak_memory_mb
-    from spokestream.pipelines.node.server import local_server
-
-    task = progress.add_task("Scanning", total=source.n_acquisitions)
-
-    def shown() -> "Iterator[ismrmrd.Acquisition]":
-        for acquisition in source:
-            yield acquisition
-            progress.advance(task)
-
-    pace = scanner_pace(source, speed)
-    with local_server() as port:
-        begin = perf_counter()
-        reply = send_scan(source.xml, shown(), port=port, config=pipeline, parameters=parameters, pace=pace)
-        total = perf_counter() - begin
-    return reply.images, ReconstructionReport(
-        source="",
-        pipeline=pipeline,
-        parameters=dict(parameters),
-        acquisitions=source.n_acquisitions,
-        images=len(reply.images),
-        total_s=total,
-        latency_s=reply.seconds_from_last_spoke_to_last_image,
-        peak_memory_mb=peak_memory_mb(),
-        warnings=[text.removeprefix("WARNING ").strip() for text in reply.texts if text.startswith("WARNING")],
     )

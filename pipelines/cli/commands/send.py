@@ -1,10 +1,15 @@
 """`spokestream send`: send a recorded scan to a server, as a scanner would."""
 
 import argparse
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from spokestream.errors import FileError
+from spokestream.pipelines.cli.format_options import add_format_options, given_formats, refuse_formats_in_a_stream
 from spokestream.pipelines.cli.options import add_set_option, named_values
+from spokestream.pipelines.cli.progress import counting_progress
+from spokestream.pipelines.cli.results import show_results
+from spokestream.pipelines.cli.sending import send_and_report
 from spokestream.pipelines.settings import AUTO
 
 __all__ = ["HELP", "options", "run"]
@@ -13,8 +18,8 @@ HELP = "send a recorded scan to a server, as a scanner would"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: the scan, the server, what to ask it for, the pace, and the file of the images."""
-    parser.add_argument("scan", type=Path, help="ISMRMRD file of the scan")
+    """Declare the arguments: the scan, the server, what to ask it for, the pace, and where the maps go."""
+    parser.add_argument("scan", type=Path, help="ISMRMRD file or stream of the scan, or - for standard input")
     parser.add_argument("--host", default="localhost", help="name or address of the server [localhost]")
     parser.add_argument("--port", type=int, default=9002, metavar="N", help="TCP port of the server [9002]")
     parser.add_argument(
@@ -25,28 +30,52 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=float, metavar="X", help="how many times faster than the scanner; by default as fast as it goes"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("maps.h5"), metavar="FILE", help="images [maps.h5]")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("maps.h5"), metavar="PATH",
+        help="a file for the images alone [maps.h5], a folder for all that replay writes (a name without ending), or - "
+        "for a stream of messages on standard output",
+    )  # fmt: skip
+    add_format_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Send, write the images and say what came back. Raises SpokestreamError when nothing does, and OSError."""
     from rich.console import Console
 
-    from spokestream.pipelines.client import scanner_pace, send_scan
-    from spokestream.pipelines.files.outputs import write_map_images
+    from spokestream.pipelines.files.map_file import write_map_images
+    from spokestream.pipelines.files.message_stream import MessageStream
+    from spokestream.pipelines.files.outputs import write_outputs
+    from spokestream.pipelines.files.piped_scan import PIPE
+    from spokestream.pipelines.files.replay import check_output
     from spokestream.pipelines.files.scan_source import open_scan
     from spokestream.whole_files import check_writable
 
-    a = arguments
-    if a.output.is_dir():
-        raise FileError(f"{a.output} is a folder; name a file for the images.")
-    check_writable(a.output.parent)
-    parameters, source = named_values(a.parameters), open_scan(a.scan)
-    pace = None if a.speed is None else scanner_pace(source, a.speed)
-    reply = send_scan(source.xml, source, a.host, a.port, a.pipeline, parameters, pace)
-    write_map_images(a.output, reply.images, source.xml)
-    console = Console()
+    a, console = arguments, Console(stderr=True)
+    formats, parameters, to_pipe = given_formats(a), named_values(a.parameters), str(a.output) == PIPE
+    in_folder = not to_pipe and (a.output.is_dir() or not a.output.suffix)
+    if in_folder:
+        formats.check()
+    else:
+        refuse_formats_in_a_stream(formats)
+    source = open_scan(a.scan)
+    if in_folder:
+        check_output(a.scan, a.output)
+    elif not to_pipe:
+        check_writable(a.output.parent)
+    with ExitStack() as stack:
+        show = stack.enter_context(counting_progress(console, "readouts"))
+        pass_on = stack.enter_context(MessageStream(sys.stdout.buffer, source.xml)).pass_on if to_pipe else None
+        reply, report = send_and_report(source, a.host, a.port, a.pipeline, parameters, a.speed, show, pass_on)
     for text in reply.texts:
         console.print(text.strip(), highlight=False, markup=False)
-    seconds = reply.seconds_from_last_spoke_to_last_image
-    console.print(f"{len(reply.images)} images, the last {seconds:.2f} s after the last readout: {a.output}.")
+    if in_folder:
+        report.source = str(a.scan)
+        show_results(write_outputs(a.output, reply.images, source.xml, report, formats), a.output, a.scan, console)
+        return
+    if not to_pipe:
+        write_map_images(a.output, reply.images, source.xml)
+    console.print(
+        f"{report.images} images, the last {report.latency_s:.2f} s after the last readout: "
+        f"{'standard output' if to_pipe else a.output}.",
+        highlight=False,
+    )

@@ -11,6 +11,7 @@ from spokestream.errors import FileError, InputError, ScanError
 from spokestream.pipelines.cli.main import COMMANDS, main
 from spokestream.pipelines.cli.options import named_values
 from spokestream.pipelines.client import ClientError
+from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.node.server import ServerSettings
 from spokestream.pipelines.settings import (
     SETTINGS,
@@ -65,8 +66,8 @@ def replayed(monkeypatch):
     """What reaches the replay."""
     got = {}
 
-    def replay(scan, output, pipeline, parameters, show, *, bids):
-        got.update(scan=scan, pipeline=pipeline, parameters=parameters, bids=bids)
+    def replay(scan, output, pipeline, parameters, show, formats):
+        got.update(scan=scan, pipeline=pipeline, parameters=parameters, formats=formats)
         raise ScanError("Enough.")
 
     monkeypatch.setattr("spokestream.pipelines.files.replay.replay", replay)
@@ -89,7 +90,7 @@ def test_replay_and_send_speak_the_same_words(replayed, monkeypatch, tmp_path):
     assert (replayed["pipeline"], replayed["parameters"]) == wanted
     sent = []
 
-    def send_scan(xml, items, host, port, config, parameters, pace):
+    def send_scan(xml, items, host, port, config, parameters, pace, on_event):
         sent.append((config, parameters))
         raise ScanError("Enough.")
 
@@ -101,9 +102,11 @@ def test_replay_and_send_speak_the_same_words(replayed, monkeypatch, tmp_path):
 def test_a_setting_s_own_option_takes_precedence_over_set(replayed):
     main(["replay", "x.h5", "--virtual-coils", "4", "--set", "virtual_coils=5"])
     assert replayed["parameters"] == {"virtual_coils": 4}
-    assert replayed["bids"] is False
+    assert replayed["formats"] == Formats()
     main(["replay", "x.h5", "--bids"])
-    assert replayed["bids"] is True
+    assert replayed["formats"] == Formats(bids=True)
+    main(["replay", "x.h5", "--dicom-from", "a"])
+    assert replayed["formats"] == Formats(dicom=True, dicom_from=Path("a"))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
+from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.files.image_notes import counts_of_scan
 from spokestream.pipelines.files.nifti import slice_affine
 from spokestream.pipelines.files.outputs import ReconstructionReport, map_volumes, write_outputs
@@ -170,7 +171,7 @@ def test_what_has_no_meaning_is_nan_and_zero_hertz_is_a_value(tmp_path):
 
 def test_bids_names_and_units(tmp_path):
     for folder, positions in (("stack", None), ("single", [(0, 0, 0), (6, -8, 0), (18, -24, 0)])):
-        write_outputs(tmp_path / folder, example_images(3, positions=positions), "<x/>", report(), bids=True)
+        write_outputs(tmp_path / folder, example_images(3, positions=positions), "<x/>", report(), Formats(bids=True))
     names = {p.name for p in (tmp_path / "stack").glob("*.nii.gz")}
     assert names == {"FFmap.nii.gz", "desc-water_T1map.nii.gz", "fieldmap.nii.gz"}
     assert (tmp_path / "single/chunk-2_desc-water_T1map.nii.gz").exists()
@@ -190,7 +191,7 @@ def test_quantities_of_one_suffix_have_different_names_in_bids():
 def test_results_of_an_earlier_run_do_not_stay_and_other_files_do(tmp_path, caplog):
     positions = [(0, 0, 0), (6, -8, 0), (18, -24, 0)]
     write_outputs(tmp_path, example_images(3, positions=positions), "<x/>", report())
-    write_outputs(tmp_path, example_images(), "<x/>", report(), bids=True)
+    write_outputs(tmp_path, example_images(), "<x/>", report(), Formats(bids=True))
     assert not list(tmp_path.glob("ff*"))
     assert "an earlier reconstruction wrote and this one does not: deltaf-1.json" in caplog.text
     mine = ("notes.txt", "ff-mask.nii.gz", "t1h2o-1.nii", "my-ff-1.nii.gz", "FFmap_old.json")
