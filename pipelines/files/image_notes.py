@@ -6,7 +6,7 @@ import ismrmrd
 
 from spokestream.gadgets.map_images import PIXEL_COUNTS
 
-__all__ = ["counts_of_scan", "image_counts", "image_provenance"]
+__all__ = ["counts_of_scan", "image_counts", "image_provenance", "integrity_rows"]
 
 PREFIX = "spokestream_"
 COUNT = PREFIX + "count_"
@@ -26,6 +26,14 @@ def image_provenance(images: Sequence[ismrmrd.Image]) -> dict[str, str]:
 def image_counts(image: ismrmrd.Image) -> dict[str, int]:
     """The counts of what was wrong with the slice of a map image, and with its values."""
     return {k.removeprefix(COUNT): int(v) for k, v in image.meta.items() if k.startswith(COUNT)}
+
+
+def integrity_rows(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:
+    """Map, slice and counts of irregularities, one row for each image."""
+    return [
+        {"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **image_counts(image)}
+        for image in images
+    ]
 
 
 def counts_of_scan(rows: Sequence[dict[str, int | str]]) -> dict[str, int]:

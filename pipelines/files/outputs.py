@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,7 @@ from spokestream import __version__
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.figures import maps_figure
-from spokestream.pipelines.files.image_notes import image_counts, image_provenance
+from spokestream.pipelines.files.image_notes import image_provenance, integrity_rows
 from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.pipelines.files.plane import plane_of
 from spokestream.pipelines.files.validity import valid_voxels
@@ -31,7 +32,9 @@ __all__ = [
     "ReconstructionReport",
     "map_volumes",
     "read_map_images",
+    "whole_slices",
     "write_map_images",
+    "write_nifti_maps",
     "write_outputs",
 ]
 
@@ -88,15 +91,12 @@ def write_outputs(
 
     """
     directory = Path(directory)
-    by_map, volumes = _by_map(images), map_volumes(images)
+    volumes = map_volumes(images)
     valid = valid_voxels(volumes)
     with whole_folder(directory) as draft:
         (draft / "maps.h5").write_bytes(_map_images(images, header_xml))
-        paths = [draft / "maps.h5"]
-        for name, of_one_map in by_map.items():
-            values = np.where(valid[name], volumes[name], np.float32(np.nan))
-            paths += write_nifti(draft, QUANTITIES[name], of_one_map, values, bids=bids)
-        planes = [plane_of(image) for image in next(iter(by_map.values()))]
+        paths = [draft / "maps.h5", *write_nifti_maps(draft, images, bids=bids)]
+        planes = [plane_of(image) for image in next(iter(_by_map(images).values()))]
         for picture, shows_checks in (("overview.png", False), ("checks.png", True)):
             shown = {
                 name: volumes[name]
@@ -106,7 +106,7 @@ def write_outputs(
             if shown:
                 maps_figure(draft / picture, shown, {name: valid[name] for name in shown}, planes)
                 paths.append(draft / picture)
-        report.provenance, report.integrity = image_provenance(images), _integrity(images)
+        report.provenance, report.integrity = image_provenance(images), integrity_rows(images)
         report.pipeline = report.provenance.get("pipeline", report.pipeline)  # which one `auto` was
         report.versions, report.machine = _versions(), _machine()
         report.files = [path.name for path in paths]
@@ -154,6 +154,20 @@ def _map_images(images: Sequence[ismrmrd.Image], header_xml: str) -> bytes:
     return buffer.getvalue()
 
 
+def write_nifti_maps(directory: Path, images: Sequence[ismrmrd.Image], *, bids: bool = False) -> list[Path]:
+    """Write one NIfTI file with its JSON file for each map; returns their paths. See `write_nifti`.
+
+    Raises FileError for images that are not maps.
+    """
+    volumes = map_volumes(images)
+    valid = valid_voxels(volumes)
+    paths = []
+    for name, of_one_map in _by_map(images).items():
+        values = np.where(valid[name], volumes[name], np.float32(np.nan))
+        paths += write_nifti(directory, QUANTITIES[name], of_one_map, values, bids=bids)
+    return paths
+
+
 def read_map_images(path: Path) -> list[ismrmrd.Image]:
     """The images of a file that `write_map_images` wrote, in the order of their series."""
     with ismrmrd.Dataset(path, mode="r") as file:
@@ -172,6 +186,13 @@ def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32
     }
 
 
+def whole_slices(images: Sequence[ismrmrd.Image]) -> list[ismrmrd.Image]:
+    """The images of those slices that have all maps."""
+    n_maps = Counter(image.slice for image in images)
+    complete = max(n_maps.values(), default=0)
+    return [image for image in images if n_maps[image.slice] == complete]
+
+
 def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     by_name: dict[str, list[ismrmrd.Image]] = {}
     for image in sorted(images, key=lambda image: (image.image_series_index, image.slice)):
@@ -180,13 +201,6 @@ def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     if unknown:
         raise FileError(f"Maps of unknown kind: {', '.join(sorted(unknown))}.")
     return by_name
-
-
-def _integrity(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:
-    return [
-        {"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **image_counts(image)}
-        for image in images
-    ]
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import logging
 import resource
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import ismrmrd
 
 from spokestream.errors import FileError, ScanError
 from spokestream.pipelines.files.message_scan import RecordedScan
-from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
+from spokestream.pipelines.files.outputs import ReconstructionReport, whole_slices, write_outputs
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import Selection, select, start_scan
@@ -113,7 +112,7 @@ def reconstruct(
                     images.append(item)
                     last_map = perf_counter()
         except ScanError as error:
-            images = _whole_slices(images)
+            images = whole_slices(images)
             if not images or selection.settings.integrity == "strict":
                 raise
             slices = sorted({image.slice + 1 for image in images})
@@ -134,13 +133,6 @@ def reconstruct(
         peak_memory_mb=peak_memory_mb(),
         warnings=warnings,
     )
-
-
-def _whole_slices(images: list[ismrmrd.Image]) -> list[ismrmrd.Image]:
-    """The images of those slices that have all maps."""
-    n_maps = Counter(image.slice for image in images)
-    complete = max(n_maps.values(), default=0)
-    return [image for image in images if n_maps[image.slice] == complete]
 
 
 @contextmanager
