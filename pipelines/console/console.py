@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -63,6 +64,7 @@ class Console:
         self.port = settings.http or 0
         """The port of the page. If the setting is 0, it is known after `start`."""
         self.models_loaded = False
+        self._began = time.time()
         self._recordings = recordings
         self._temporary = None if settings.history else TemporaryDirectory(prefix="spokestream-history-")
         folder = settings.history or Path(self._temporary.name if self._temporary else "")
@@ -109,13 +111,11 @@ class Console:
             await asyncio.to_thread(self._temporary.cleanup)
 
     def _state(self) -> dict[str, Any]:
-        """What open pages are told: running scans, and the identity of the newest scan in the history."""
-        newest = next(iter(self._history.records), None)
+        """What open pages are told: running scans, and whether the history has changed."""
         return {
             "version": __version__,
             "running": [record.as_json() for record in self._scans.records],
-            "newest": newest.id if newest else None,
-            "kept": len(self._history.records),
+            "history": f"{self._began} {self._history.revision}",
             "trouble": self._scans.trouble,
         }
 

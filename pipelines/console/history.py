@@ -52,6 +52,8 @@ class History:
         check_writable(folder)
         self.folder = folder
         self._most_scans, self._most_bytes = most_scans, most_bytes
+        self.revision = 0
+        """Number of scans that were added; whoever has seen this revision has seen them all."""
         self._lock = _lock(folder / ".lock")
         self._kept: dict[str, tuple[ScanRecord, int]] = {}
         """Record and bytes of every scan, oldest first; replaced as a whole, so that other threads can read it."""
@@ -87,6 +89,7 @@ class History:
                 shutil.rmtree(draft, ignore_errors=True)
         self._kept = dict(sorted({**self._kept, record.id: (record, _bytes(self.folder / record.id))}.items()))
         self._delete_oldest()
+        self.revision += 1
 
     def _write_maps(
         self, draft: Path, record: ScanRecord, images: Sequence[ismrmrd.Image], header_xml: str

@@ -1,0 +1,64 @@
+// The lists on the left: running scans with their progress, and the last scans with outcome and warnings.
+
+import { byId, element, plural, time } from "/words.js";
+
+const OUTCOMES = { finished: "✓ finished", failed: "✗ failed", refused: "✗ refused", stopped: "■ node stopped" };
+
+export const title = (scan) => scan.protocol || scan.pipeline || "scan";
+
+export function showRunning(scans) {
+  byId("idle").hidden = scans.length > 0;
+  const list = byId("running");
+  const items = new Map([...list.children].map((item) => [item.dataset.scan, item]));
+  for (const scan of scans) {
+    const item = items.get(scan.id) ?? newItem(scan);
+    items.delete(scan.id);
+    const total = scan.expected_readouts;
+    const [name, bar, text] = item.children;
+    name.textContent = title(scan);
+    if (total) {
+      bar.max = total;
+      bar.value = Math.min(scan.readouts, total);
+    }
+    text.textContent =
+      `${scan.readouts}${total ? ` of ${total}` : ""} readouts, ${plural(scan.images, "image")}` +
+      (scan.n_warnings ? `, ${plural(scan.n_warnings, "warning")}` : "");
+    list.append(item);
+  }
+  for (const gone of items.values()) gone.remove();
+}
+
+function newItem(scan) {
+  return element(
+    "li", { "data-scan": scan.id },
+    element("strong"), element("progress", { "aria-label": "Readouts received" }), element("span", { class: "quiet" }),
+  );
+}
+
+/** Fill the table; `show` is called with the scan that the reader chooses. */
+export function showScans(scans, shown, show) {
+  byId("none").hidden = scans.length > 0;
+  byId("scans").hidden = scans.length === 0;
+  const focused = document.activeElement?.closest("#scans tr")?.dataset.scan;
+  byId("scans").tBodies[0].replaceChildren(...scans.map((scan) => row(scan, scan.id === shown, show)));
+  if (focused) document.querySelector(`#scans tr[data-scan="${focused}"] button`)?.focus();
+}
+
+function row(scan, isShown, show) {
+  const name = element("button", { type: "button", "aria-pressed": String(isShown), onclick: () => show(scan.id) });
+  name.append(title(scan));
+  const wait = scan.latency_s === null ? "" : `, ${scan.latency_s.toFixed(1)} s after the last readout`;
+  const outcome = element("td", {}, element("span", { class: scan.outcome }, OUTCOMES[scan.outcome] ?? scan.outcome));
+  if (scan.sentence) outcome.append(element("span", { class: "quiet" }, scan.sentence));
+  if (scan.n_warnings) {
+    outcome.append(element("span", { class: "quiet warned" }, `⚠ ${plural(scan.n_warnings, "warning")}`));
+  }
+  return element(
+    "tr", { "data-scan": scan.id, class: isShown ? "shown" : null },
+    element(
+      "td", {}, name, element("span", { class: "quiet" }, time(scan.started)),
+      element("span", { class: "quiet" }, `${scan.pipeline}, ${plural(scan.images, "image")}${wait}`),
+    ),
+    outcome,
+  );
+}
