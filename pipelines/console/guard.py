@@ -57,7 +57,7 @@ def guard(token: str | None) -> Middleware:
                 raise web.HTTPUnauthorized(text="The token is wrong.")
             answer = web.HTTPSeeOther("/")  # so that the token does not stay in the address
             answer.set_cookie(COOKIE, _proof(token), httponly=True, samesite="Strict", path="/")
-            return answer
+            raise answer
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         bearer = scheme.lower() == "bearer" and _same(given.strip(), token)
         if not bearer and not _same(request.cookies.get(COOKIE, ""), _proof(token)):

@@ -43,7 +43,7 @@ class ShownScan:
     """The maps of a scan."""
 
     volumes: dict[str, NDArray[np.float32]]
-    """Name -> (slices, y, x) in the map's unit; NaN where the map has no meaning."""
+    """Name -> (slices, y, x) in the map's unit, in the order of `QUANTITIES`; NaN where the map has no meaning."""
     maps: list[ShownMap]
     slices: list[dict[str, Any]]
     """The number, from 0, and the fields of the `Plane` of every slice."""
@@ -58,7 +58,8 @@ class ShownScan:
     @classmethod
     def from_images(cls, images: Sequence[ismrmrd.Image]) -> "ShownScan":
         """The maps of whole slices. Raises FileError for images that are not maps."""
-        volumes = map_volumes(images)
+        found = map_volumes(images)
+        volumes = {name: found[name] for name in QUANTITIES if name in found}
         valid = valid_voxels(volumes)
         shown = []
         for name, volume in volumes.items():

@@ -51,7 +51,7 @@ export class Panel {
       "figure", { "data-map": about.name, "data-scan": scan.id },
       element("figcaption", {}, about.title + (about.unit === "1" ? "" : ` (${about.unit})`), this.scanName),
       element("div", { class: "picture" }, this.map, element("div", { class: "bar" }, this.bar, this.ticks)),
-      this.value, this.summary, element("span", { class: "quiet" }, `Valid where ${about.valid}`),
+      this.value, this.summary, element("span", { class: "quiet" }, about.valid === "tissue" ? "" : `Valid where ${about.valid}`),
     );
     this.listen(heard);
   }

@@ -2,7 +2,7 @@
 
 import { byId, element, plural, time } from "/words.js";
 
-const OUTCOMES = { finished: "✓ finished", failed: "✗ failed", refused: "✗ refused", stopped: "■ node stopped" };
+const OUTCOMES = { finished: "✓ finished", failed: "✗ failed", refused: "✗ refused", stopped: "■ stopped" };
 
 export const title = (scan) => scan.protocol || scan.pipeline || "scan";
 
@@ -35,30 +35,26 @@ function newItem(scan) {
   );
 }
 
-/** Fill the table; `show` is called with the scan that the reader chooses. */
+/** Fill the list; `show` is called with the scan that the reader chooses. */
 export function showScans(scans, shown, show) {
   byId("none").hidden = scans.length > 0;
-  byId("scans").hidden = scans.length === 0;
-  const focused = document.activeElement?.closest("#scans tr")?.dataset.scan;
-  byId("scans").tBodies[0].replaceChildren(...scans.map((scan) => row(scan, scan.id === shown, show)));
-  if (focused) document.querySelector(`#scans tr[data-scan="${focused}"] button`)?.focus();
+  const focused = document.activeElement?.closest("#scans li")?.dataset.scan;
+  byId("scans").replaceChildren(...scans.map((scan) => entry(scan, scan.id === shown, show)));
+  if (focused) document.querySelector(`#scans li[data-scan="${focused}"] button`)?.focus();
 }
 
-function row(scan, isShown, show) {
-  const name = element("button", { type: "button", "aria-pressed": String(isShown), onclick: () => show(scan.id) });
-  name.append(title(scan));
-  const wait = scan.latency_s === null ? "" : `, ${scan.latency_s.toFixed(1)} s after the last readout`;
-  const outcome = element("td", {}, element("span", { class: scan.outcome }, OUTCOMES[scan.outcome] ?? scan.outcome));
-  if (scan.sentence) outcome.append(element("span", { class: "quiet" }, scan.sentence));
-  if (scan.n_warnings) {
-    outcome.append(element("span", { class: "quiet warned" }, `⚠ ${plural(scan.n_warnings, "warning")}`));
-  }
-  return element(
-    "tr", { "data-scan": scan.id, class: isShown ? "shown" : null },
-    element(
-      "td", {}, name, element("span", { class: "quiet" }, time(scan.started)),
-      element("span", { class: "quiet" }, `${scan.pipeline}, ${plural(scan.images, "image")}${wait}`),
-    ),
-    outcome,
+function entry(scan, isShown, show) {
+  const made = element(
+    "li", { "data-scan": scan.id, class: isShown ? "shown" : null },
+    element("button", { type: "button", "aria-pressed": String(isShown), onclick: () => show(scan.id) }, title(scan)),
+    element("span", { class: `outcome ${scan.outcome}` }, OUTCOMES[scan.outcome]),
   );
+  const line = (text, kind = "") => made.append(element("span", { class: `quiet ${kind}` }, text));
+  line(`${time(scan.started)}, ${scan.pipeline}`);
+  if (scan.latency_s !== null) {
+    line(`${plural(scan.images, "image")}, ${scan.latency_s.toFixed(1)} s after the last readout`);
+  }
+  if (scan.sentence) line(scan.sentence);
+  if (scan.n_warnings) line(`⚠ ${plural(scan.n_warnings, "warning")}`, "warned");
+  return made;
 }

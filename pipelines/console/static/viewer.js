@@ -164,6 +164,9 @@ export class Viewer {
 
   setRegion(region) {
     this.region = region;
+    for (const part of ["x", "y", "radius"]) {
+      byId(`region-${part}`).value = region ? number(region[part], "mm") : "";
+    }
     this.mark();
   }
 
@@ -176,10 +179,6 @@ export class Viewer {
 
   mark() {
     for (const panel of this.panels) panel.mark(this.cursor, this.region);
-    for (const part of ["x", "y", "radius"]) {
-      const input = byId(`region-${part}`);
-      if (input !== document.activeElement) input.value = this.region ? number(this.region[part], "mm") : "";
-    }
   }
 
   key(event) {

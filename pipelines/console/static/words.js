@@ -9,7 +9,8 @@ export function number(value, unit) {
 /** A value with its unit; dimensionless numbers have none. */
 export const quantity = (value, unit) => number(value, unit) + (unit === "1" ? "" : ` ${unit}`);
 
-export const time = (iso) => new Date(iso).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
+/** The local time as 2026-11-26 09:14:04, which Sweden writes so. */
+export const time = (iso) => new Date(iso).toLocaleString("sv-SE");
 
 export const plural = (n, thing) => `${n} ${thing}${n === 1 ? "" : "s"}`;
 
