@@ -9,6 +9,8 @@ import { announce, byId, element, number, time } from "/words.js";
 const FIRST_RADIUS_MM = 10;
 const GROWTH = 1.15;
 
+const nameOf = (scan) => `${title(scan)}, ${time(scan.started)}, ${scan.pipeline}`;
+
 export class Viewer {
   /** changed: called when the reader has chosen another scan, map or slice. */
   constructor(changed) {
@@ -39,7 +41,7 @@ export class Viewer {
     byId("hint").hidden = Boolean(found.shown);
     byId("hint").textContent = "This scan has no maps.";
     byId("controls").hidden = byId("keys").hidden = !found.shown;
-    byId("viewer-title").textContent = `${title(found)}, ${time(found.started)}`;
+    byId("viewer-title").textContent = nameOf(found);
     if (found.shown) {
       const maps = found.shown.maps;
       this.map = maps.some((one) => one.name === map) ? map : maps[0].name;
@@ -61,7 +63,7 @@ export class Viewer {
   /** Offer these scans for comparison. */
   offer(scans) {
     const comparable = scans.filter((one) => one.maps.length && one.id !== this.scan?.id);
-    const options = comparable.map((one) => element("option", { value: one.id }, `${title(one)}, ${time(one.started)}`));
+    const options = comparable.map((one) => element("option", { value: one.id }, nameOf(one)));
     byId("other").replaceChildren(element("option", { value: "" }, "no other scan"), ...options);
     byId("other").value = this.other?.id ?? "";
   }
@@ -85,14 +87,12 @@ export class Viewer {
   /** Load what is shown now, and draw it; a later call takes the place of an earlier one. */
   async draw() {
     const turn = ++this.drawing;
-    const wanted = [];
-    for (const scan of [this.scan, this.other]) {
-      const about = this.about(this.map, scan);
-      if (!about || this.slice >= scan.shown.shape[0]) continue;
-      wanted.push([scan, about]);
-      const beside = byId("beside").checked && this.about(about.standard_deviation, scan);
-      if (beside) wanted.push([scan, beside]);
-    }
+    const scans = [this.scan, this.other].filter(Boolean);
+    const deviation = scans.map((scan) => this.about(this.map, scan)?.standard_deviation).find(Boolean);
+    const names = byId("beside").checked && deviation ? [this.map, deviation] : [this.map];
+    const wanted = names
+      .flatMap((name) => scans.map((scan) => [scan, this.about(name, scan)]))
+      .filter(([scan, about]) => about && this.slice < scan.shown.shape[0]);
     const arrays = await Promise.all(wanted.map(([scan, about]) => node.values(scan.id, about.name, this.slice)));
     if (turn !== this.drawing) return;
     const focused = this.panels.findIndex((panel) => panel.map === document.activeElement);
@@ -102,7 +102,7 @@ export class Viewer {
         drag: (region) => this.setRegion(region),
         key: (event) => this.key(event),
       });
-      panel.scanName.textContent = this.other ? `${title(scan)}, ${time(scan.started)}` : "";
+      panel.scanName.textContent = this.other ? nameOf(scan) : "";
       return panel;
     });
     byId("panels").replaceChildren(...this.panels.map((panel) => panel.figure));
@@ -110,7 +110,6 @@ export class Viewer {
       byId("panels").append(element("p", {}, `${title(this.other)} has no such map.`));
     }
     this.panels[focused]?.map.focus();
-    const scans = [this.scan, this.other].filter(Boolean);
     byId("details").replaceChildren(...scans.map((scan) => section(scan, this.map)));
     this.showControls();
     await this.paint();

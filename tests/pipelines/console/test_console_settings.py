@@ -2,10 +2,13 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from spokestream.errors import InputError
+from spokestream.pipelines.console.metrics import Metrics
 from spokestream.pipelines.console.settings import ConsoleSettings
-from spokestream.settings import declarations
+from spokestream.pipelines.settings import read_site_file
+from spokestream.settings import declarations, layered
 
 PAGE = Path(__file__).parents[3] / "docs/console.md"
 
@@ -41,3 +44,18 @@ def test_the_table_of_settings_is_the_one_in_the_code():
     for (_, unit, default, choices, meaning), setting in zip(rows, declared.values(), strict=True):
         assert (unit, choices, meaning) == (setting.unit, ", ".join(setting.choices), setting.meaning)
         assert (setting.read(default) if default else None) == setting.default
+
+
+def test_the_site_s_file_that_the_page_shows_is_accepted(tmp_path):
+    (site,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    (tmp_path / "site.toml").write_text(site)
+    values = read_site_file(tmp_path / "site.toml", ConsoleSettings)
+    settings = layered(ConsoleSettings(), values)
+    assert (settings.http, settings.http_host, settings.history) == (9003, "0.0.0.0", Path("/data/history"))
+
+
+def test_the_metrics_of_the_table_are_those_of_the_code():
+    shown = set(re.findall(r"`(spokestream_\w+)[`{]", PAGE.read_text()))
+    families = text_string_to_metric_families(Metrics().render(0, 0, 0).decode())
+    told = {family.name + "_total" * (family.type == "counter") for family in families}
+    assert shown == {name for name in told if name.startswith("spokestream_") and not name.endswith("_created")}

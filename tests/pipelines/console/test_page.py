@@ -227,8 +227,14 @@ def test_two_scans_are_compared_side_by_side(browse):
         assert [float(value) for value in found] == expected
         assert expected[0] != expected[1]
         assert await tab.value("document.querySelectorAll('#details section').length") == 2
+        await tab.value(
+            "const m = document.getElementById('map'); m.value = 'ff'; m.dispatchEvent(new Event('change'))"
+        )
+        await tab.until("document.querySelectorAll('figure').length === 4")
+        shown = await tab.value("[...document.querySelectorAll('figure')].map((one) => one.dataset.map)")
+        assert shown == ["ff", "ff", "ff_std", "ff_std"]  # the scans are columns
 
-    browse(scenario, first, second, address="#map=t1h2o")
+    browse(scenario, with_spread(first), with_spread(second), address="#map=t1h2o")
 
 
 @needs_browser
