@@ -29,6 +29,8 @@ __all__ = ["Console", "Node", "serve_with_console"]
 LOG = logging.getLogger("spokestream.console")
 LARGEST_REQUEST = 4096
 """Limit for each of: body, line and header field of a request, in bytes. All requests are short questions."""
+TEMPORARY_BYTES = 512 << 20
+"""Largest size of a history without a folder of its own: some systems keep temporary files in memory."""
 GOODBYE_S = 2.0
 """Time in which answers that are under way are sent before the console stops."""
 
@@ -68,7 +70,8 @@ class Console:
         self._recordings = recordings
         self._temporary = None if settings.history else TemporaryDirectory(prefix="spokestream-history-")
         folder = settings.history or Path(self._temporary.name if self._temporary else "")
-        self._history = History(folder, settings.history_scans, settings.history_bytes)
+        most_bytes = settings.history_bytes if settings.history else min(settings.history_bytes, TEMPORARY_BYTES)
+        self._history = History(folder, settings.history_scans, most_bytes)
         self._live = Live(self._state)
         self._scans = RunningScans(self._history, self._live.changed)
         self._metrics = Metrics()
@@ -98,7 +101,8 @@ class Console:
         site = web.TCPSite(self._runner, self.settings.http_host, self.settings.http)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        LOG.info("The page is on http://%s port %d.", self.settings.http_host, self.port)
+        host = f"[{self.settings.http_host}]" if ":" in self.settings.http_host else self.settings.http_host
+        LOG.info("The page is on http://%s:%d.", host, self.port)
 
     async def stop(self) -> None:
         """Finish what is being written, and answer no more."""
@@ -114,7 +118,7 @@ class Console:
         """What open pages are told: running scans, and whether the history has changed."""
         return {
             "version": __version__,
-            "running": [record.as_json() for record in self._scans.records],
+            "running": [record.summary() for record in self._scans.records],
             "history": f"{self._began} {self._history.revision}",
             "trouble": self._scans.trouble,
         }

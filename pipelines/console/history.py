@@ -110,13 +110,12 @@ class History:
         record.pipeline = shown.provenance.get("pipeline", record.pipeline)  # which one `auto` was
         return about
 
-    def details(self, scan: str) -> dict[str, Any]:
-        """The content of `scan.json`: the record, and under `shown` what `ShownScan.as_json` gives, or None.
+    def details(self, scan: str) -> bytes:
+        """The content of `scan.json`: the record, and under `shown` what `ShownScan.as_json` gives, or null.
 
         Raises KeyError for a scan that is not kept.
         """
-        details: dict[str, Any] = json.loads(self._file(scan, "scan.json").read_text("utf-8"))
-        return details
+        return self._file(scan, "scan.json").read_bytes()
 
     def slice_of(self, scan: str, name: str, index: int) -> NDArray[np.float32]:
         """One slice (y, x) of a map in its unit, with NaN where it has no meaning.

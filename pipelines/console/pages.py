@@ -44,10 +44,11 @@ def pages_of_history(history: History) -> dict[str, Handler]:
     """Address -> page, for records, maps, colours and files of the scans in the history. Files are read in threads."""
 
     async def scans(request: web.Request) -> web.Response:
-        return web.json_response([record.as_json() for record in history.records])
+        return web.json_response([record.summary() for record in history.records])
 
     async def details(request: web.Request) -> web.Response:
-        return web.json_response(await _found(history.details, request.match_info["scan"]))
+        body = await _found(history.details, request.match_info["scan"])
+        return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     async def values(request: web.Request) -> web.Response:
         of = request.match_info

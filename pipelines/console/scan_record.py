@@ -1,6 +1,6 @@
 """The record of a scan: what the page shows of it beside its maps."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from spokestream.errors import ScanError
@@ -74,5 +74,9 @@ class ScanRecord:
         self.expected_readouts = spokes * header.n_slices if spokes > 1 else None
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, for a JSON file or the page."""
-        return asdict(self)
+        """All fields, for the file of the scan."""
+        return dict(vars(self))
+
+    def summary(self) -> dict[str, Any]:
+        """All fields but the warnings, for lists on the page."""
+        return {name: value for name, value in vars(self).items() if name != "warnings"}

@@ -31,7 +31,7 @@ class ConsoleSettings:
         None, meaning="Folder that keeps the maps of the last scans; by default they are lost when the node stops."
     )
     history_scans: int = setting(
-        200, meaning="Most scans in the history; the oldest are deleted first.", low=1, high=10000
+        200, meaning="Most scans in the history; the oldest are deleted first.", low=1, high=1000
     )
     history_bytes: int = setting(
         4 << 30,

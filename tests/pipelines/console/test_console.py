@@ -86,12 +86,13 @@ def test_a_scan_is_listed_with_what_was_told_of_it(tools):
             expected = {
                 "protocol": "thigh <left>", "pipeline": "auto", "outcome": "finished", "sentence": "", "readouts": 30,
                 "expected_readouts": 2 * 15, "images": 6, "latency_s": 1.5, "seconds": 12.0, "n_warnings": 2,
-                "warnings": ["Careful.", "Very careful."], "maps": ["ff", "t1h2o", "deltaf"],
+                "maps": ["ff", "t1h2o", "deltaf"],
             }  # fmt: skip
             assert {key: record[key] for key in expected} == expected
             _, body, _ = await tools.got(client, f"/api/scans/{record['id']}")
             details = json.loads(body)
             assert {key: details[key] for key in record} == record
+            assert details["warnings"] == ["Careful.", "Very careful."]
             assert details["shown"]["shape"] == [2, 9, 14]
 
     asyncio.run(scenario())
@@ -309,7 +310,8 @@ def test_the_maps_of_a_monstrous_scan_are_given_up_with_a_warning(tools, monkeyp
             tools.tell(console, tools.events())  # 6 images of 252 bytes
             (record,) = await tools.kept(client)
             assert record["maps"] == []
-            assert [text.partition(":")[0] for text in record["warnings"]] == ["The maps are not in the history"]
+            details = json.loads((await tools.got(client, f"/api/scans/{record['id']}"))[1])
+            assert [text.partition(":")[0] for text in details["warnings"]] == ["The maps are not in the history"]
 
     asyncio.run(scenario())
 

@@ -77,7 +77,7 @@ def test_the_images_themselves_are_kept_unchanged(open_history):
 def test_the_details_say_how_maps_are_shown(open_history):
     history = open_history()
     history.add(record(), example_images(2), "<header/>")
-    shown = history.details(history.records[0].id)["shown"]
+    shown = json.loads(history.details(history.records[0].id))["shown"]
     assert shown["shape"] == [2, 9, 14]
     assert shown["pixel_mm"] == [20, 30]
     assert [one["name"] for one in shown["maps"]] == ["ff", "t1h2o", "deltaf"]
@@ -107,7 +107,7 @@ def test_a_restart_keeps_the_history(open_history):
 def test_a_scan_without_maps_is_kept_without_them(open_history):
     history = open_history()
     history.add(record(outcome="failed", sentence="A readout holds NaN."), [], "<header/>")
-    assert history.details(record().id)["shown"] is None
+    assert json.loads(history.details(record().id))["shown"] is None
     with pytest.raises(KeyError):
         history.map_images(record().id)
     with pytest.raises(KeyError):
@@ -117,7 +117,7 @@ def test_a_scan_without_maps_is_kept_without_them(open_history):
 def test_slices_that_lack_a_map_are_left_out(open_history):
     history = open_history()
     history.add(record(), example_images(3)[:-1], "")
-    assert history.details(record().id)["shown"]["shape"] == [2, 9, 14]
+    assert json.loads(history.details(record().id))["shown"]["shape"] == [2, 9, 14]
 
 
 def test_images_that_are_no_maps_are_left_out_with_a_warning(open_history):

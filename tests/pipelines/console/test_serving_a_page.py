@@ -35,7 +35,7 @@ def node(*options):
         try:
             for line in process.stderr:
                 lines.append(line)
-                if found := re.search(r"The page is on .* port (\d+)", line):
+                if found := re.search(r"The page is on .*:(\d+)", line):
                     ports["page"] = int(found[1])
                 if found := re.search(r"Listening on .* port (\d+)", line):
                     ports["scans"] = int(found[1])
