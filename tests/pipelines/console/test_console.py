@@ -17,6 +17,7 @@ from spokestream.pipelines.console.console import Console
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.console.settings import ConsoleSettings
 from spokestream.pipelines.files.outputs import read_map_images
+from spokestream.pipelines.node.events import ReadoutsReceived, ScanAdmitted
 from spokestream.simulator.physics.colour_scales import colour_map
 
 
@@ -184,6 +185,19 @@ def test_without_a_folder_the_history_ends_with_the_node(tools):
     assert not asyncio.run(scenario()).exists()
 
 
+def test_without_a_folder_the_history_is_smaller_because_it_may_lie_in_memory(tools, monkeypatch, tmp_path):
+    monkeypatch.setattr("spokestream.pipelines.console.console.TEMPORARY_BYTES", 1000)
+
+    async def number_kept(history):
+        async with tools.open(history) as (console, client):
+            tools.tell(console, tools.events())
+            await console._scans.finish()
+            return len(await tools.kept(client, 0))
+
+    assert asyncio.run(number_kept(None)) == 0
+    assert asyncio.run(number_kept(tmp_path / "history")) == 1
+
+
 def test_a_node_that_stops_writes_the_scans_that_have_just_ended(tools, tmp_path):
     async def scenario():
         async with tools.open(tmp_path / "history") as (console, _):
@@ -287,6 +301,64 @@ def test_pages_are_told_that_the_history_cannot_be_written(tools, tmp_path):
             (*_, state) = await news_until(client, lambda now: now["trouble"])
             assert "is not in the history: " in state["trouble"]
             assert "cannot be written" in state["trouble"]
+
+    asyncio.run(scenario())
+
+
+def test_pages_are_told_of_a_defect_in_keeping_a_scan(tools, monkeypatch, caplog):
+    def broken(*_):
+        raise KeyError("beast")
+
+    async def scenario():
+        monkeypatch.setattr(History, "add", broken)
+        async with tools.open() as (console, client):
+            tools.tell(console, tools.events())
+            (*_, state) = await news_until(client, lambda now: now["trouble"])
+            assert "by a defect: 'beast'" in state["trouble"]
+
+    asyncio.run(scenario())
+    assert "KeyError" in caplog.text
+
+
+def test_a_scan_with_a_broken_header_runs_without_a_goal(tools):
+    async def scenario():
+        async with tools.open() as (console, client):
+            tools.tell(console, [ScanAdmitted("0123abcd", "auto", "<broken"), ReadoutsReceived("0123abcd", 5)])
+            (*_, state) = await news_until(client, lambda now: now["running"])
+            (running,) = state["running"]
+            assert (running["protocol"], running["readouts"], running["expected_readouts"]) == ("", 5, None)
+
+    asyncio.run(scenario())
+
+
+def test_a_silent_node_is_heard_from_time_to_time(tools, monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.console.live.SILENCE_S", 0.01)
+    monkeypatch.setattr("spokestream.pipelines.console.live.PAUSE_S", 0)
+
+    async def scenario():
+        async with tools.open() as (_, client):
+            again = iter([False, False, True])
+            first, second, third = await news_until(client, lambda _: next(again))
+            assert first == second == third
+
+    asyncio.run(scenario())
+
+
+def test_there_is_a_limit_to_open_pages_and_closed_ones_make_room(tools, monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.console.live.MOST_PAGES", 1)
+    monkeypatch.setattr("spokestream.pipelines.console.live.SILENCE_S", 0.01)
+    monkeypatch.setattr("spokestream.pipelines.console.live.PAUSE_S", 0)
+
+    async def scenario():
+        async with tools.open() as (_, client):
+            async with client.get("/api/live") as first:
+                await first.content.readline()
+                assert (await tools.got(client, "/api/live"))[0] == 503
+            status = 503
+            while status == 503:
+                async with client.get("/api/live") as second:
+                    status = second.status
+            assert status == 200
 
     asyncio.run(scenario())
 
