@@ -163,9 +163,8 @@ export class Viewer {
 
   setRegion(region) {
     this.region = region;
-    for (const part of ["x", "y", "radius"]) {
-      byId(`region-${part}`).value = region ? number(region[part], "mm") : "";
-    }
+    for (const part of ["x", "y"]) byId(`region-${part}`).value = region ? region[part] : "";
+    byId("region-radius").value = region ? number(region.radius, "mm") : "";
     this.mark();
   }
 
