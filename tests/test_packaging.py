@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("simulator", "gadgets", "models", "pipelines")
-KINDS = {".py", ".toml", ".pt", ".md"}
+KINDS = {".py", ".toml", ".pt", ".md", ".html", ".css", ".js"}
 OFFLINE = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -82,7 +82,16 @@ def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_tra
     assert "spokestream.pipelines.node.server" in modules
     assert beside_physics(modules) == []
     assert below(modules, "spokestream.models") == ["spokestream.models", "spokestream.models.archives"]
-    unneeded = {"matplotlib", "nibabel", "pypulseq", "dask", "distributed", "tensorboard"}
+    unneeded = {
+        "aiohttp",
+        "prometheus_client",
+        "matplotlib",
+        "nibabel",
+        "pypulseq",
+        "dask",
+        "distributed",
+        "tensorboard",
+    }
     assert unneeded & set(modules) == set()
 
 

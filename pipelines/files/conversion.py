@@ -22,12 +22,10 @@ from spokestream.pipelines.files.ismrmrd_file import Scan
 from spokestream.pipelines.files.map_file import holds_images, read_map_file
 from spokestream.pipelines.files.message_scan import MessageScan
 from spokestream.pipelines.files.message_stream import write_stream
-from spokestream.pipelines.files.nifti import write_nifti
-from spokestream.pipelines.files.outputs import ScanMaps, is_our_nifti, scan_maps, write_picture
+from spokestream.pipelines.files.outputs import ScanMaps, is_our_nifti, scan_maps, write_nifti_maps, write_picture
 from spokestream.pipelines.files.piped_scan import PIPE
 from spokestream.pipelines.files.scan_source import open_scan
 from spokestream.pipelines.files.stale_files import stale_files
-from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.whole_files import whole_file, whole_folder
 
 __all__ = ["ConversionOptions", "convert"]
@@ -133,14 +131,7 @@ def _waveforms(scan: Scan) -> Iterator[ismrmrd.Waveform]:
 
 
 def _nifti(maps: ScanMaps, target: _Target) -> None:
-    def write(folder: Path) -> list[Path]:
-        return [
-            path
-            for name, values in maps.values.items()
-            for path in write_nifti(folder, QUANTITIES[name], maps.images[name], values)
-        ]
-
-    _write_folder(target.place, write, is_our_nifti)
+    _write_folder(target.place, lambda folder: write_nifti_maps(folder, maps), is_our_nifti)
 
 
 def _dicom(maps: ScanMaps, target: _Target) -> None:

@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from spokestream.pipelines.files.plane import UNKNOWN_PLANE, Plane
-from spokestream.simulator.physics.colour_scales import INVALID, colour_map, colour_scale, scale_ticks
+from spokestream.simulator.physics.colour_scales import INVALID, colour_map, colour_scale, scale_ticks, shown_range
 from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
 
 __all__ = ["comparison_figure", "maps_figure"]
@@ -185,12 +185,7 @@ def _draw_panel(
 
 
 def _scale(quantity: Quantity, values: NDArray[np.float32]) -> Normalize:
-    """The scale of a quantity's window; where the declaration gives no upper end, the values determine it."""
-    low, high = quantity.low, quantity.high
-    if high is None:
-        high = float(np.percentile(values, 99.5)) if values.size else 1.0
-        high = high if high > low else low + 1
-    return colour_scale(quantity, low, high)
+    return colour_scale(quantity, *shown_range(quantity, values))
 
 
 def _crop(foreground: Mask) -> tuple[slice, slice]:

@@ -29,7 +29,7 @@ def image_counts(image: ismrmrd.Image) -> dict[str, int]:
 
 
 def integrity_rows(images: Sequence[ismrmrd.Image]) -> list[dict[str, int | str]]:
-    """Map, slice and counts of what was wrong, one row per image."""
+    """Map, slice and counts of irregularities, one row for each image."""
     return [
         {"map": str(image.meta["spokestream_map"]), "slice": int(image.slice), **image_counts(image)}
         for image in images

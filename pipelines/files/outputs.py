@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +33,8 @@ from spokestream.simulator.physics.quantities import QUANTITIES, Quantity
 from spokestream.whole_files import whole_folder
 
 __all__ = [
-    "ReconstructionReport", "ScanMaps", "is_our_nifti", "map_volumes", "scan_maps", "write_outputs", "write_picture",
+    "ReconstructionReport", "ScanMaps", "is_our_nifti", "map_volumes", "scan_maps", "whole_slices", "write_nifti_maps",
+    "write_outputs", "write_picture",
 ]  # fmt: skip
 
 PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
@@ -121,8 +123,7 @@ def write_outputs(
     with whole_folder(directory) as draft, warnings_to(report.warnings.append):
         (draft / "maps.h5").write_bytes(map_file_bytes(images, header_xml))
         paths = [draft / "maps.h5"]
-        for name, values in maps.values.items():
-            paths += write_nifti(draft, QUANTITIES[name], maps.images[name], values, bids=formats.bids)
+        paths += write_nifti_maps(draft, maps, bids=formats.bids)
         paths += [draft / name for name, checks in PICTURES if write_picture(draft / name, maps, checks=checks)]
         if formats.dicom:
             (draft / DICOM).mkdir()
@@ -136,6 +137,14 @@ def write_outputs(
         for old in stale:
             old.unlink()
     return report
+
+
+def write_nifti_maps(directory: Path, maps: ScanMaps, *, bids: bool = False) -> list[Path]:
+    """Write one NIfTI file with its JSON file for each map; returns their paths. See `write_nifti`."""
+    paths = []
+    for name, values in maps.values.items():
+        paths += write_nifti(directory, QUANTITIES[name], maps.images[name], values, bids=bids)
+    return paths
 
 
 def write_picture(path: Path, maps: ScanMaps, *, checks: bool) -> bool:
@@ -174,6 +183,13 @@ def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32
         name: np.stack([stored_to_physical(image)[2] for image in of_one_map])
         for name, of_one_map in _by_map(images).items()
     }
+
+
+def whole_slices(images: Sequence[ismrmrd.Image]) -> list[ismrmrd.Image]:
+    """The images of those slices that have all maps."""
+    n_maps = Counter(image.slice for image in images)
+    complete = max(n_maps.values(), default=0)
+    return [image for image in images if n_maps[image.slice] == complete]
 
 
 def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:

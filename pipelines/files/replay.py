@@ -3,7 +3,6 @@
 import logging
 import resource
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +15,7 @@ from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.files.image_notes import integrity_rows
 from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.message_stream import MessageStream
-from spokestream.pipelines.files.outputs import ReconstructionReport, write_outputs
+from spokestream.pipelines.files.outputs import ReconstructionReport, whole_slices, write_outputs
 from spokestream.pipelines.files.scan_source import ScanSource, open_scan
 from spokestream.pipelines.files.warnings_to import warnings_to
 from spokestream.pipelines.run_chain import run_chain
@@ -154,7 +153,7 @@ def reconstruct(
                     if on_image:
                         on_image(item)
         except ScanError as error:
-            images = _whole_slices(images)
+            images = whole_slices(images)
             if not images or selection.settings.integrity == "strict":
                 raise
             slices = sorted({image.slice + 1 for image in images})
@@ -175,13 +174,6 @@ def reconstruct(
         peak_memory_mb=peak_memory_mb(),
         warnings=warnings,
     )
-
-
-def _whole_slices(images: list[ismrmrd.Image]) -> list[ismrmrd.Image]:
-    """The images of those slices that have all maps."""
-    n_maps = Counter(image.slice for image in images)
-    complete = max(n_maps.values(), default=0)
-    return [image for image in images if n_maps[image.slice] == complete]
 
 
 def peak_memory_mb() -> float:

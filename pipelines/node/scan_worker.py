@@ -76,11 +76,11 @@ class ScanWorker:
 class WarningsToClient(logging.Handler):
     """Sends the warnings of a chain to its client."""
 
-    def __init__(self, send_text: Callable[[str], None]) -> None:
+    def __init__(self, warn: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._send_text = send_text
+        self._warn = warn
         self._loop = asyncio.get_running_loop()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one warning. The chain may run in any thread."""
-        self._loop.call_soon_threadsafe(self._send_text, f"WARNING {record.getMessage()}\n")
+        self._loop.call_soon_threadsafe(self._warn, record.getMessage())

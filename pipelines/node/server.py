@@ -6,12 +6,13 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spokestream.pipelines.node.events import Observer, all_of
 from spokestream.pipelines.node.session import PipelineSelection, Session, SessionRules
 from spokestream.pipelines.run_chain import RunningChain
 from spokestream.settings import check_settings, setting
@@ -61,7 +62,8 @@ class ServerSettings:
 class Server:
     """Serves scans until it is stopped.
 
-    `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given.
+    `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given. The observers are
+    told the events of all scans.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Server:
         settings: ServerSettings,
         select: Callable[[str], PipelineSelection] | None = None,
         start_scan: Callable[[Any, str, logging.Logger], RunningChain] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         if select is None or start_scan is None:
             from spokestream.pipelines import selection
@@ -78,9 +81,20 @@ class Server:
         self.port = settings.port
         """The port of the server. If the setting is 0, it is known after `start`."""
         self._select, self._start_scan = select, start_scan
+        self._tell = all_of(*observers)
         self._listeners: list[socket.socket] = []
         self._sessions: dict[asyncio.Task[None], Session | None] = {}
         """The session of every task; None until the session exists."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether clients are accepted."""
+        return bool(self._listeners)
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of readouts of all scans that wait to be reconstructed."""
+        return sum(session.queued_bytes for session in self._sessions.values() if session)
 
     async def start(self) -> None:
         """Accept clients from now on. Raises OSError if the port is not free."""
@@ -94,6 +108,7 @@ class Server:
             queue_bytes=s.queue_bytes,
             drain_s=s.drain_s,
             record_dir=s.record,
+            tell=self._tell,
         )
         self._listeners = _listen(s.host, s.port)
         self.port = self._listeners[0].getsockname()[1]

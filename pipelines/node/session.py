@@ -16,6 +16,15 @@ from spokestream.errors import ScanError, SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import answer, read_parameters
+from spokestream.pipelines.node.events import (
+    ImageSent,
+    Observer,
+    Outcome,
+    ReadoutsReceived,
+    ScanAdmitted,
+    ScanEnded,
+    ScanWarned,
+)
 from spokestream.pipelines.node.inbox import Inbox
 from spokestream.pipelines.node.recording import Recorder, recording_path
 from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient
@@ -25,6 +34,7 @@ __all__ = ["PipelineSelection", "Session", "SessionRules"]
 
 LOG = logging.getLogger("spokestream.server")
 LONGEST_SENTENCE = 1000
+LONGEST_NAME = 64
 
 
 class PipelineSelection(Protocol):
@@ -51,6 +61,7 @@ class SessionRules:
     queue_bytes: int
     drain_s: float
     record_dir: Path | None
+    tell: Observer
 
 
 class Session:
@@ -65,6 +76,8 @@ class Session:
         writer.transport.set_write_buffer_limits(high=rules.queue_bytes)
         self._channel = Channel(reader, writer, self._recorder(rules.record_dir), rules.idle_timeout_s, self.log)
         self._rules = rules
+        self._asked = ""
+        """The configuration that the client asked for; empty if it asks for no scan."""
         self._selection: PipelineSelection | None = None
         self._parameters: dict[str, Any] = {}
         self._header: str | None = None
@@ -73,12 +86,18 @@ class Session:
         self._mute = False
         """Whether the client fails if it receives any text, so that none may be sent."""
         self._images = 0
+        self._begin = asyncio.get_running_loop().time()
         self._last_readout = self._last_image = 0.0
 
     @property
     def scanning(self) -> bool:
         """Whether a scan is being reconstructed. Queries need no scan."""
         return self._holds_slot
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of readouts that wait to be reconstructed."""
+        return self._worker.inbox.held if self._worker else 0
 
     async def run(self) -> None:
         """Serve the client to the end. The only error that it may raise is CancelledError, at the very end."""
@@ -88,9 +107,10 @@ class Session:
             await self._fail(str(error))
         except ConnectionError as error:
             self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
+            self._ended("failed", f"The client vanished after {self.readouts} readouts.")
         except asyncio.CancelledError:
             if self._channel.wire.our_state is not wire.State.CLOSED:
-                await self._fail("The node was stopped before the scan was finished.", drain_s=0)
+                await self._fail("The node was stopped before the scan was finished.", "stopped", drain_s=0)
         except Exception as error:
             self.log.exception("Session %s: a defect.", self.id)
             await self._fail(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
@@ -112,11 +132,13 @@ class Session:
             self.log.info(
                 "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
                 self.id,
-                self._selection.name if self._selection else "",
+                self._pipeline,
                 self.readouts,
                 self._images,
                 self._last_image - self._last_readout if self._images else 0,
             )
+        if self._header is not None:
+            self._ended("finished")
         await self._release()  # before CLOSE, so that a client that waited for it can start a scan at once
         await self._channel.send(wire.Close())
         if self._header is None:
@@ -131,6 +153,7 @@ class Session:
                 case wire.Header(xml):
                     await self._admit()
                     self._header = xml
+                    self._rules.tell(ScanAdmitted(self.id, self._pipeline, xml))
                 case wire.Text(text):
                     self._read_text(text)
                 case wire.Query(correlation_id, text):
@@ -144,6 +167,8 @@ class Session:
                     if self._header is not None:
                         (self._worker or self._start(tasks)).inbox.end()
                     return True
+        if self.readouts:
+            self._rules.tell(ReadoutsReceived(self.id, self.readouts))
         return False
 
     def _configure(self, config: str) -> None:
@@ -151,6 +176,7 @@ class Session:
         # its program gt_alive sends a configuration for which nothing has to be done
         self._mute = "NoiseSummaryGadget" in config
         if not self._mute and config != "isalive.xml":
+            self._asked = config
             self._selection = self._rules.select(config)
 
     async def _admit(self) -> None:
@@ -166,7 +192,7 @@ class Session:
         if parameters is None:
             self.log.debug("Session %s: text from the client: %s", self.id, text)
         elif self._worker:
-            self._send_text("WARNING Parameters came after the first readout and were ignored.\n")
+            self._warn("Parameters came after the first readout and were ignored.")
         else:
             self._parameters |= parameters
 
@@ -187,15 +213,35 @@ class Session:
         await self._channel.send(wire.Data(image))
         self._images += 1
         self._last_image = asyncio.get_running_loop().time()
+        self._rules.tell(ImageSent(self.id, image))
+
+    def _warn(self, sentence: str) -> None:
+        self._rules.tell(ScanWarned(self.id, sentence))
+        self._send_text(f"WARNING {sentence}\n")
+
+    @property
+    def _pipeline(self) -> str:
+        return self._selection.name if self._selection else shorten(self._asked, LONGEST_NAME, placeholder=" ...")
+
+    def _ended(self, outcome: Outcome, sentence: str = "") -> None:
+        """Tell the observers once how the scan has ended, unless the client asked for none."""
+        if self._asked:
+            latency = self._last_image - self._last_readout if self._images else None
+            seconds = asyncio.get_running_loop().time() - self._begin
+            self._rules.tell(
+                ScanEnded(self.id, self._pipeline, outcome, sentence, self.readouts, self._images, seconds, latency)
+            )
+            self._asked = ""
 
     def _send_text(self, text: str) -> None:
         if not self._mute:
             self._channel.write(wire.Text(text))
 
-    async def _fail(self, sentence: str, drain_s: float | None = None) -> None:
+    async def _fail(self, sentence: str, outcome: Outcome = "failed", drain_s: float | None = None) -> None:
         """Send the error to log and client, stop the worker, and read until the client closes the connection."""
         sentence = shorten(sentence, LONGEST_SENTENCE, placeholder=" ...")
         self.log.error("Session %s failed after %d readouts: %s", self.id, self.readouts, sentence)
+        self._ended(outcome if self._header is not None else "refused", sentence)
         if self._worker:
             self._worker.abandon()
         self._send_text(f"ERROR {sentence}\n")
@@ -216,7 +262,7 @@ class Session:
     def _chain_log(self) -> logging.Logger:
         log = logging.Logger(f"{self.log.name}.chain")
         log.parent = self.log
-        log.addHandler(WarningsToClient(self._send_text))
+        log.addHandler(WarningsToClient(self._warn))
         return log
 
     def _recorder(self, folder: Path | None) -> Recorder | None:

@@ -6,14 +6,16 @@ of matplotlib.
 """
 
 import matplotlib
+import numpy as np
 from cmap import Colormap
 from matplotlib.colors import Colormap as Colours
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from spokestream.simulator.physics.quantities import Quantity
 
-__all__ = ["INVALID", "colour_map", "colour_scale", "scale_ticks"]
+__all__ = ["INVALID", "colour_map", "colour_scale", "scale_ticks", "shown_range"]
 
 INVALID = "black"
 NICE = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
@@ -30,6 +32,21 @@ def colour_map(name: str) -> Colours:
 def colour_scale(quantity: Quantity, low: float, high: float) -> Normalize:
     """The scale from the values low..high of a quantity to its colours."""
     return (LogNorm if quantity.logarithmic else Normalize)(low, high)
+
+
+def shown_range(quantity: Quantity, values: NDArray[np.float32]) -> tuple[float, float]:
+    """The window in which a quantity is shown; where the declaration gives no upper end, the values determine it.
+
+    Args:
+        quantity: the quantity.
+        values: its values in valid voxels, of any shape.
+
+    """
+    low, high = quantity.low, quantity.high
+    if high is None:
+        high = float(np.percentile(values, 99.5)) if values.size else 1.0
+        high = high if high > low else low + 1
+    return low, high
 
 
 def scale_ticks(scale: Normalize) -> list[float]:

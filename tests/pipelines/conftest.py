@@ -101,7 +101,7 @@ class Running:
 
 
 @contextmanager
-def running_server(**settings):
+def running_server(observers=(), **settings):
     chains, gate = [], threading.Event()
     gate.set()
 
@@ -110,7 +110,7 @@ def running_server(**settings):
         return chains[-1]
 
     settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
-    server = Server(settings, toy_select, start_scan)
+    server = Server(settings, toy_select, start_scan, observers)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

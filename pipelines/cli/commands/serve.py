@@ -2,27 +2,34 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from spokestream.errors import InputError
 from spokestream.pipelines.cli.options import add_options, given_options
 from spokestream.pipelines.settings import SETTINGS, read_site_file
 from spokestream.settings import layered
 
+if TYPE_CHECKING:
+    from spokestream.pipelines.node.events import Observer
+
 __all__ = ["HELP", "options", "run"]
 
 HELP = "reconstruct scans as they come over the network"
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: the site's file, the settings of the server and those of the pipelines."""
+    """Declare the arguments: the site's file, the settings of the server, of its page and of the pipelines."""
+    from spokestream.pipelines.console.settings import ConsoleSettings
     from spokestream.pipelines.node.server import ServerSettings
 
     parser.add_argument(
         "--config", type=Path, metavar="SITE.toml",
         help="file with any of the settings below, as in 'max_sessions = 2'; options take precedence over it",
     )  # fmt: skip
-    add_options(parser, ServerSettings, *SETTINGS.values())
+    add_options(parser, ServerSettings, ConsoleSettings, *SETTINGS.values())
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -31,14 +38,37 @@ def run(arguments: argparse.Namespace) -> None:
     from functools import partial
 
     from spokestream.pipelines.chains import warm_up
+    from spokestream.pipelines.console.json_log import JsonLines, log_event
+    from spokestream.pipelines.console.settings import ConsoleSettings
     from spokestream.pipelines.node.server import Server, ServerSettings
     from spokestream.pipelines.selection import configure, select
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on stderr
-    classes: tuple[type[Any], ...] = (ServerSettings, *SETTINGS.values())
+    classes: tuple[type[Any], ...] = (ServerSettings, ConsoleSettings, *SETTINGS.values())
     site = {} if arguments.config is None else read_site_file(arguments.config, *classes)
     layers = site, given_options(arguments, *classes)
-    server, pipelines = layered(ServerSettings(), *layers), configure(*layers)
-    for chosen in pipelines.values():
-        warm_up(chosen)
-    asyncio.run(Server(server, select=partial(select, settings=pipelines)).serve())
+    server, page, pipelines = (
+        layered(ServerSettings(), *layers), layered(ConsoleSettings(), *layers), configure(*layers)
+    )  # fmt: skip
+    log = logging.StreamHandler()  # on stderr
+    log.setFormatter(JsonLines() if page.log == "json" else logging.Formatter(LINE))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
+
+    def load_networks() -> None:
+        for chosen in pipelines.values():
+            warm_up(chosen)
+
+    def node(observers: "Sequence[Observer]" = ()) -> "Server":
+        logged = [log_event] if page.log == "json" else []
+        return Server(server, partial(select, settings=pipelines), observers=[*logged, *observers])
+
+    if page.http is None:
+        load_networks()
+        asyncio.run(node().serve())
+        return
+    try:
+        from spokestream.pipelines.console.console import Console, serve_with_console
+    except ImportError:
+        raise InputError(
+            "The page needs aiohttp and prometheus-client; install them with 'pip install spokestream[http]'."
+        ) from None
+    asyncio.run(serve_with_console(Console(page, server.record), node, load_networks))

@@ -1,0 +1,67 @@
+"""Write `docs/console.jpg`: the page of a node that has reconstructed a simulated thigh by two pipelines.
+
+    python docs/console.py
+
+Chromium must be installed. It takes about two minutes.
+"""
+
+import asyncio
+import io
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from spokestream.pipelines.client import send_scan
+from spokestream.pipelines.console.console import Console
+from spokestream.pipelines.console.settings import ConsoleSettings
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.node.server import Server, ServerSettings
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
+from browser import browser_tab
+
+PICTURE = Path(__file__).with_suffix(".jpg")
+WIDTH, HEIGHT = 1360, 1420
+QUALITY = 85
+PIPELINES = ("mrf_t1ff", "mrf_t1ff_net")
+SHOW = """
+document.getElementById('other').selectedIndex = 1;
+document.getElementById('other').dispatchEvent(new Event('change'));
+"""
+REGION = """
+for (const [part, value] of [['x', 105], ['y', 160], ['radius', 12]])
+  document.getElementById(`region-${part}`).value = value;
+document.getElementById('region-radius').dispatchEvent(new Event('change'));
+"""
+
+
+async def take_picture() -> None:
+    """Simulate, reconstruct twice, and photograph the page."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "scan.h5"
+        simulate_scan(path, SimulationSettings(seed=2000))
+        scan = read_scan(path)
+        console = Console(ConsoleSettings(http=0), None)
+        server = Server(ServerSettings(port=0), observers=console.observers)
+        await console.start(server)
+        await server.start()
+        for name in PIPELINES:
+            await asyncio.to_thread(send_scan, scan.xml, scan, port=server.port, config=name)
+        async with browser_tab() as tab:
+            await tab.open(f"http://127.0.0.1:{console.port}/#map=t1h2o", WIDTH, HEIGHT)
+            await tab.until("location.hash.includes('scan=')")
+            await tab.value(SHOW)
+            await tab.until("document.querySelectorAll('figure').length === 3")
+            await tab.value(REGION)
+            await asyncio.sleep(1)  # the browser draws
+            png = await tab.picture()
+        await server.stop()
+        await console.stop()
+    Image.open(io.BytesIO(png)).convert("RGB").save(PICTURE, quality=QUALITY, optimize=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(take_picture())

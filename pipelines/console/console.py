@@ -1,0 +1,182 @@
+"""The console: an HTTP server beside the node, in the same event loop, that follows the node's scans."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from spokestream import __version__
+from spokestream.errors import FileError
+from spokestream.pipelines.console.guard import add_security_headers, guard
+from spokestream.pipelines.console.history import History
+from spokestream.pipelines.console.live import Live
+from spokestream.pipelines.console.metrics import CONTENT_TYPE, Metrics
+from spokestream.pipelines.console.pages import pages_of_history, static_pages
+from spokestream.pipelines.console.running_scans import RunningScans
+from spokestream.pipelines.console.settings import ConsoleSettings
+from spokestream.pipelines.node.events import Observer
+from spokestream.whole_files import check_writable
+
+__all__ = ["Console", "Node", "serve_with_console"]
+
+LOG = logging.getLogger("spokestream.console")
+LARGEST_REQUEST = 4096
+"""Limit for each of: body, line and header field of a request, in bytes. All requests are short questions."""
+TEMPORARY_BYTES = 512 << 20
+"""Largest size of a history without a folder of its own: some systems keep temporary files in memory."""
+GOODBYE_S = 2.0
+"""Time in which answers that are under way are sent before the console stops."""
+
+
+class Node(Protocol):
+    """What the console asks the server, see `spokestream.pipelines.node.server.Server`."""
+
+    @property
+    def listening(self) -> bool:
+        """Whether clients are accepted."""
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of readouts that wait."""
+
+    async def serve(self) -> None:
+        """Serve scans until the node is stopped."""
+
+
+class Console:
+    """Health, metrics, live state, history and the page of one node.
+
+    Args:
+        settings: the settings; without a folder for the history, a temporary one is used.
+        recordings: the folder of recordings, if sessions are recorded.
+
+    Raises FileError if the folder of the history cannot be used.
+
+    """
+
+    def __init__(self, settings: ConsoleSettings, recordings: Path | None) -> None:
+        self.settings = settings
+        self.port = settings.http or 0
+        """The port of the page. If the setting is 0, it is known after `start`."""
+        self.models_loaded = False
+        self._began = time.time()
+        self._recordings = recordings
+        self._temporary = None if settings.history else TemporaryDirectory(prefix="spokestream-history-")
+        folder = settings.history or Path(self._temporary.name if self._temporary else "")
+        most_bytes = settings.history_bytes if settings.history else min(settings.history_bytes, TEMPORARY_BYTES)
+        self._history = History(folder, settings.history_scans, most_bytes)
+        self._live = Live(self._state)
+        self._scans = RunningScans(self._history, self._live.changed)
+        self._metrics = Metrics()
+        self._node: Node | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def observers(self) -> Sequence[Observer]:
+        """The observers of the node's scans."""
+        return self._metrics.tell, self._scans.tell
+
+    async def start(self, node: Node) -> None:
+        """Answer requests from now on. Raises OSError if the port is not free."""
+        self._node = node
+        application = web.Application(middlewares=[guard(self.settings.http_token)], client_max_size=LARGEST_REQUEST)
+        application.on_response_prepare.append(add_security_headers)
+        pages = {
+            **static_pages(), **pages_of_history(self._history), "/healthz": self._health, "/readyz": self._ready,
+            "/metrics": self._count, "/api/live": self._live.stream,
+        }  # fmt: skip
+        application.add_routes([web.get(address, page) for address, page in pages.items()])
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_S,
+            max_line_size=LARGEST_REQUEST, max_field_size=LARGEST_REQUEST,
+        )  # fmt: skip
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.settings.http_host, self.settings.http)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        host = f"[{self.settings.http_host}]" if ":" in self.settings.http_host else self.settings.http_host
+        LOG.info("The page is on http://%s:%d.", host, self.port)
+
+    async def stop(self) -> None:
+        """Finish what is being written, and answer no more."""
+        await self._scans.finish()
+        self._live.stop()
+        if self._runner:
+            await self._runner.cleanup()
+        self._history.close()
+        if self._temporary:
+            await asyncio.to_thread(self._temporary.cleanup)
+
+    def _state(self) -> dict[str, Any]:
+        """What open pages are told: running scans, and whether the history has changed."""
+        return {
+            "version": __version__,
+            "running": [record.summary() for record in self._scans.records],
+            "history": f"{self._began} {self._history.revision}",
+            "trouble": self._scans.trouble,
+        }
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        ready = {
+            "listening": self._node is not None and self._node.listening,
+            "models": self.models_loaded,
+            "recordings": self._recordings is None or await asyncio.to_thread(_writable, self._recordings),
+        }
+        return web.json_response(ready, status=200 if all(ready.values()) else 503)
+
+    async def _count(self, request: web.Request) -> web.Response:
+        recordings, n_bytes = await asyncio.to_thread(_content, self._recordings)
+        text = self._metrics.render(self._node.queued_bytes if self._node else 0, recordings, n_bytes)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+
+async def serve_with_console(
+    console: Console, make_node: Callable[[Sequence[Observer]], Node], prepare: Callable[[], None]
+) -> None:
+    """Serve scans and the page until the node is stopped.
+
+    Args:
+        console: the console, which answers before the node does.
+        make_node: makes the node with the console's observers.
+        prepare: what must be done before the node is ready, such as loading networks; it is called in a thread.
+
+    """
+    node = make_node(console.observers)
+    try:
+        await console.start(node)
+        await asyncio.to_thread(prepare)
+        console.models_loaded = True
+        await node.serve()
+    finally:
+        await console.stop()
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        check_writable(folder)
+    except FileError:
+        return False
+    return True
+
+
+def _content(folder: Path | None) -> tuple[int, int]:
+    """Number and bytes of the recordings in a folder."""
+    if folder is None or not folder.is_dir():
+        return 0, 0
+    sizes = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # a recording may be deleted at any time
+                if entry.name.endswith(".spokes"):
+                    sizes.append(entry.stat().st_size)
+    return len(sizes), sum(sizes)
