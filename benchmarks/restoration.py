@@ -27,6 +27,7 @@ from spokestream.gadgets.restoration.blip import nearest_fingerprints, restore_f
 from spokestream.gadgets.restoration.cartesian import CartesianSampling
 from spokestream.gadgets.restoration.flor import low_rank_in_span
 from spokestream.gadgets.restoration.measurement import InBasis, OnIteration
+from spokestream.gadgets.restoration.multiscale import SCALES, restore_from_coarse_to_fine
 from spokestream.gadgets.restoration.nuclear_norm import least_nuclear_norm
 from spokestream.simulator.phantoms import draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
@@ -124,7 +125,10 @@ def simulate(truth: Brain, sequence: PulseSequence, mask: Tensor, thin: int) -> 
 
 
 def methods(scan: Scan, weight: float, iterations: int, projections: int, threads: int) -> dict[str, Restore]:
-    """The methods of the paper, and BLIP; plain is without acceleration. All return coefficients in the basis."""
+    """The methods of the paper, BLIP, and the same from coarse to fine; plain is without acceleration.
+
+    All return coefficients in the basis.
+    """
     span = torch.from_numpy(scan.basis.weights)
 
     def nuclear(accelerated: bool) -> Restore:
@@ -134,16 +138,14 @@ def methods(scan: Scan, weight: float, iterations: int, projections: int, thread
 
         return restore
 
+    def project(method: Callable[..., Tensor], iterations: int) -> Restore:
+        nearest = nearest_fingerprints(scan.atoms, scan.basis, threads)
+        return partial(method, scan.coefficients, scan.samples, nearest, scan.frames.undersampling, iterations)
+
     return {
         "Ma 2013": lambda on_iteration: scan.coefficients.adjoint(scan.samples),
-        "BLIP": lambda on_iteration: restore_fingerprints(
-            scan.coefficients,
-            scan.samples,
-            nearest_fingerprints(scan.atoms, scan.basis, threads),
-            scan.frames.undersampling,
-            projections,
-            on_iteration,
-        ),
+        "BLIP": project(restore_fingerprints, projections),
+        "coarse to fine": project(restore_from_coarse_to_fine, -(-projections // len(SCALES))),
         "FLOR": lambda on_iteration: low_rank_in_span(
             scan.frames, scan.samples, span, weight, iterations, on_iteration
         ),
@@ -218,7 +220,7 @@ def main() -> None:
         "--weight", type=float, default=1e-3, help="of the nuclear norm, relative to the largest singular value"
     )
     parser.add_argument("--iterations", type=int, default=100, help="of the nuclear norm and of FLOR")
-    parser.add_argument("--projections", type=int, default=20, help="iterations of BLIP")
+    parser.add_argument("--projections", type=int, default=20, help="iterations of BLIP; a third at every scale")
     parser.add_argument("--sweep", action="store_true", help="compare weights of the nuclear norm")
     parser.add_argument("--plot", type=Path, help="PNG file of the convergence")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; on a busy machine, more are slower")

@@ -52,8 +52,9 @@ def restore_fingerprints(
     first_step: float,
     iterations: int,
     on_iteration: OnIteration = ignore,
+    start: Tensor | None = None,
 ) -> Tensor:
-    """The images (images, y, x) after some iterations from zero; half the energy of the residual falls in each of them.
+    """The images (images, y, x) after some iterations; half the energy of the residual falls in each of them.
 
     With a step below |d|² / |A d|², where d is the change of the images and A d that of their samples, the new images
     minimise an upper bound of the cost that equals it at the old ones. Longer steps are halved until that is so. The
@@ -66,9 +67,13 @@ def restore_fingerprints(
         first_step: the step that every iteration tries first; in the paper, the number of unknowns for each sample.
         iterations: 1 or more.
         on_iteration: receives the cost.
+        start: the images to begin with; None is zero.
 
     """
-    images, residual = 0 * measurement.adjoint(samples), -samples
+    if start is None:
+        images, residual = 0 * measurement.adjoint(samples), -samples
+    else:
+        images, residual = start, measurement.forward(start) - samples
     for iteration in range(1, iterations + 1):
         gradient, step = measurement.adjoint(residual), first_step
         while True:

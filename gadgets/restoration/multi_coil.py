@@ -3,6 +3,8 @@
 Coil sensitivities are part of the map. The transform is finufft's of type 2, its adjoint of type 1.
 """
 
+from typing import Any
+
 import finufft
 import numpy as np
 import torch
@@ -26,11 +28,16 @@ class MultiCoilSampling:
     It is divided by the square root of the number of pixels. It is orthonormal, then, for the positions of a grid and
     coils whose root sum of squares is 1.
 
+    With the root of the area of k-space that each sample represents as weights, the adjoint is that of gridding, and
+    gradient steps reach all of k-space at the same rate; otherwise they reach the rim, where samples are few, late.
+    What was measured must be multiplied by the same weights.
+
     Args:
         k: (frames, samples, 2) kx and ky in cycles per field of view.
         sensitivities: (coils, y, x); the centre is in pixel y // 2, x // 2.
         dtype: precision of images and samples.
         threads: CPU threads of the transform.
+        weights: (frames, samples) factors of all samples; None is 1.
 
     """
 
@@ -40,11 +47,14 @@ class MultiCoilSampling:
         sensitivities: NDArray[np.complex64],
         dtype: torch.dtype = torch.complex64,
         threads: int = 1,
+        weights: NDArray[np.floating[Any]] | None = None,
     ) -> None:
         n_coils, ny, nx = sensitivities.shape
         self.shape = (len(k), ny, nx)
         self._sensitivities = torch.from_numpy(sensitivities).to(dtype) / np.sqrt(ny * nx)
         real = torch.empty(0, dtype=dtype).real.dtype
+        of_samples = np.ones((1, 1)) if weights is None else weights
+        self._weights = torch.from_numpy(of_samples).to(real)[:, None]
         positions = 2 * np.pi * k[..., ::-1] / np.array([ny, nx])
         self._positions = torch.from_numpy(np.ascontiguousarray(np.moveaxis(positions, -1, 1))).to(real).numpy()
         options = {"dtype": str(dtype).removeprefix("torch."), "nthreads": threads}
@@ -59,12 +69,12 @@ class MultiCoilSampling:
             self._to_samples.setpts(*positions)
             result = self._to_samples.execute((self._sensitivities * image).numpy())
             samples.append(torch.from_numpy(result).view(n_coils, -1))  # finufft leaves out the axis of a single coil
-        return torch.stack(samples)
+        return torch.stack(samples) * self._weights
 
     def adjoint(self, samples: Tensor) -> Tensor:
-        """The images (frames, y, x) of samples (frames, coils, samples), without density compensation."""
+        """The images (frames, y, x) of samples (frames, coils, samples), without other weights than the given ones."""
         images = []
-        for positions, of_coils in zip(self._positions, samples, strict=True):
+        for positions, of_coils in zip(self._positions, samples * self._weights, strict=True):
             self._to_images.setpts(*positions)
             coil_images = torch.from_numpy(self._to_images.execute(of_coils.contiguous().numpy()))
             images.append((self._sensitivities.conj() * coil_images).sum(0))

@@ -38,6 +38,9 @@ def measurements(rng):
         "cartesian": CartesianSampling(mask),
         "coils": coils,
         "one coil": MultiCoilSampling(any_positions(rng, 5), random_coils(rng, 1), torch.complex128),
+        "weighted": MultiCoilSampling(
+            any_positions(rng, 5), random_coils(rng), torch.complex128, weights=rng.uniform(0.1, 2, (5, 40))
+        ),
         "coefficients": InBasis(coils, basis),
     }
 
@@ -56,6 +59,16 @@ def test_samples_of_all_coils_are_the_direct_sum(dtype, tolerance, n_coils, rng)
     assert np.linalg.norm(adjoint - expected) < tolerance * np.linalg.norm(expected)
 
 
+def test_weights_are_factors_of_the_samples(rng, draw):
+    k, sensitivities, weights = any_positions(rng), random_coils(rng), rng.uniform(0.1, 2, (3, 40))
+    plain = MultiCoilSampling(k, sensitivities, torch.complex128)
+    weighted = MultiCoilSampling(k, sensitivities, torch.complex128, weights=weights)
+    images = draw(3, *SHAPE)
+    torch.testing.assert_close(
+        weighted.forward(images), plain.forward(images) * torch.from_numpy(weights)[:, None], rtol=0, atol=1e-11
+    )
+
+
 def test_on_the_points_of_a_grid_one_even_coil_is_cartesian(draw):
     ny, nx = SHAPE
     ky, kx = np.meshgrid(np.arange(ny) - ny // 2, np.arange(nx) - nx // 2, indexing="ij")
@@ -67,7 +80,7 @@ def test_on_the_points_of_a_grid_one_even_coil_is_cartesian(draw):
     torch.testing.assert_close(cartesian.forward(images), grid.flatten(), rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["cartesian", "coils", "one coil", "coefficients"])
+@pytest.mark.parametrize("name", ["cartesian", "coils", "one coil", "weighted", "coefficients"])
 def test_inner_products_are_those_of_the_adjoint(name, rng, draw):
     measurement = measurements(rng)[name]
     images = draw(*measurement.shape)
