@@ -7,7 +7,6 @@ The setting of Song et al. (IEEE ICASSP 2019:1040): one coil, 200 frames, few po
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,38 +15,25 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from measure import print_machine
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
-from spokestream.gadgets.matching.one_pool import OnePoolAtoms
-from spokestream.gadgets.restoration.blip import nearest_fingerprints, restore_fingerprints
-from spokestream.gadgets.restoration.cartesian import CartesianSampling
-from spokestream.gadgets.restoration.flor import low_rank_in_span
-from spokestream.gadgets.restoration.measurement import InBasis, OnIteration
-from spokestream.gadgets.restoration.multiscale import SCALES, restore_from_coarse_to_fine
-from spokestream.gadgets.restoration.nuclear_norm import least_nuclear_norm
-from spokestream.simulator.phantoms import draw_subject, render
-from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
-from spokestream.simulator.physics.dictionaries.singular_vectors import leading_vectors, normalised_gram
-from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, t1t2_grid
-from spokestream.simulator.physics.fingerprint import fingerprint
+from spokestream.pipelines.studies.sampled_brain import (
+    Brain,
+    Restore,
+    SampledBrain,
+    brain,
+    decibels,
+    methods,
+    sample,
+    sampling_mask,
+)
 from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.temporal_basis import TemporalBasis
-from spokestream.simulator.physics.trajectory import golden_angles, spiral_arms
 
-TISSUES = ("spinal fluid", "grey matter", "white matter", "deep grey matter", "lesion")
-"""What remains of the head when its outer layers are removed, as in the paper's phantom."""
-ENERGY = 1 - 1e-7
-"""Fraction of the energy of the dictionary in the basis of its signals: 19 vectors for 200 frames."""
 WEIGHTS = (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4)
 """Weights of the nuclear norm that are compared, relative to the largest singular value of the adjoint's images."""
-GAUSSIAN_WIDTH = 0.2
-"""Standard deviation of the density of points along ky and kx, relative to the matrix. The paper does not print it."""
 PUBLISHED = {
     "Ma 2013": "13.50 / 8.61, 106.0 s",
     "FLOR": "30.51 / 21.89, 121.7 s",
@@ -55,111 +41,8 @@ PUBLISHED = {
 }
 """Method -> SNR of T1 and T2, and time, in figure 5 of Song 2019; there, a network follows the nuclear norm."""
 
-Restore = Callable[[OnIteration], Tensor]
-"""From what receives the cost, to coefficients in the basis of the dictionary."""
 
-
-@dataclass
-class Brain:
-    """The truth in the pixels of the brain."""
-
-    inside: NDArray[np.bool_]
-    """(y, x)"""
-    maps: dict[str, NDArray[np.float64]]
-    """Name of the map -> (voxels,) ms."""
-    images: Tensor
-    """(frames, y, x) complex64"""
-
-
-@dataclass
-class Scan:
-    """What was measured, and the dictionary."""
-
-    frames: CartesianSampling
-    coefficients: InBasis
-    samples: Tensor
-    basis: TemporalBasis
-    atoms: OnePoolAtoms
-
-
-def brain(sequence: PulseSequence, matrix: int) -> Brain:
-    """One slice, every pixel with the signal of its own T1 and T2 and its proton density."""
-    phantom = render("brain", draw_subject("volunteers", 0), matrix=matrix)
-    inside = np.isin(phantom.label, [phantom.label_names.index(name) for name in TISSUES]) & (phantom.t2h2o > 0)
-    maps = {"t1": phantom.t1h2o[inside].astype(np.float64), "t2": phantom.t2h2o[inside].astype(np.float64)}
-    images = np.zeros((len(sequence), matrix, matrix), np.complex64)
-    images[:, inside] = (phantom.pd[inside][:, None] * np.asarray(fingerprint(sequence, *maps.values()))).T
-    return Brain(inside, maps, torch.from_numpy(images))
-
-
-def sampling_mask(pattern: str, frames: int, matrix: int, fraction: float) -> Tensor:
-    """(frames, y, x) bool: in every frame other points, or a spiral of the next golden angle on the nearest points."""
-    n, rng = round(fraction * matrix**2), np.random.default_rng(1)
-    mask = np.zeros((frames, matrix, matrix), bool)
-    if pattern == "spiral":
-        for frame, arm in zip(mask, spiral_arms(golden_angles(np.arange(frames)), n, matrix, 1.0), strict=True):
-            column, row = np.clip(np.rint(arm).astype(int) + matrix // 2, 0, matrix - 1).T
-            frame[row, column] = True
-        return torch.from_numpy(mask)
-    k = (np.arange(matrix) - matrix // 2) / matrix
-    density = np.exp(-(k[:, None] ** 2 + k**2).ravel() / (2 * GAUSSIAN_WIDTH**2))
-    density = density if pattern == "gaussian" else np.ones_like(density)
-    for frame in mask.reshape(frames, -1):
-        frame[rng.choice(frame.size, n, replace=False, p=density / density.sum())] = True
-    return torch.from_numpy(mask)
-
-
-def simulate(truth: Brain, sequence: PulseSequence, mask: Tensor, thin: int) -> Scan:
-    """Sample the images; the dictionary is that of the paper, of which every axis is thinned by a factor."""
-    grid = GRIDS["song"]()
-    if thin > 1:
-        grid = t1t2_grid("thin", np.unique(grid.t1_ms)[::thin], np.unique(grid.t2_ms)[::thin], equal=True)
-    with tempfile.TemporaryDirectory() as folder:
-        built = build_t1t2_dictionary(Path(folder) / "dictionary.h5", sequence, grid)
-    span = leading_vectors(normalised_gram([built.atoms]), ENERGY)[0].astype(np.float32)
-    basis = TemporalBasis(span, np.full(span.shape[1], 2.0), 1, np.ones(span.shape[1], np.float32))
-    dictionary = OnePoolDictionary(sequence, {"t1": grid.t1_ms, "t2": grid.t2_ms}, built.atoms)
-    frames = CartesianSampling(mask)
-    coefficients = InBasis(frames, torch.from_numpy(span))
-    return Scan(frames, coefficients, frames.forward(truth.images), basis, OnePoolAtoms(dictionary, basis))
-
-
-def methods(scan: Scan, weight: float, iterations: int, projections: int, threads: int) -> dict[str, Restore]:
-    """The methods of the paper, BLIP, and the same from coarse to fine; plain is without acceleration.
-
-    All return coefficients in the basis.
-    """
-    span = torch.from_numpy(scan.basis.weights)
-
-    def nuclear(accelerated: bool) -> Restore:
-        def restore(on_iteration: OnIteration) -> Tensor:
-            images = least_nuclear_norm(scan.frames, scan.samples, weight, iterations, on_iteration, accelerated)
-            return scan.coefficients.project(images)
-
-        return restore
-
-    def project(method: Callable[..., Tensor], iterations: int) -> Restore:
-        nearest = nearest_fingerprints(scan.atoms, scan.basis, threads)
-        return partial(method, scan.coefficients, scan.samples, nearest, scan.frames.undersampling, iterations)
-
-    return {
-        "Ma 2013": lambda on_iteration: scan.coefficients.adjoint(scan.samples),
-        "BLIP": project(restore_fingerprints, projections),
-        "coarse to fine": project(restore_from_coarse_to_fine, -(-projections // len(SCALES))),
-        "FLOR": lambda on_iteration: low_rank_in_span(
-            scan.frames, scan.samples, span, weight, iterations, on_iteration
-        ),
-        "nuclear norm": nuclear(accelerated=True),
-        "nuclear norm, plain": nuclear(accelerated=False),
-    }
-
-
-def decibels(true: NDArray[np.float64], found: NDArray[np.float64]) -> float:
-    """The SNR of a map as the paper defines it."""
-    return float(20 * np.log10(np.linalg.norm(true) / np.linalg.norm(true - found)))
-
-
-def match(truth: Brain, scan: Scan, coefficients: Tensor, threads: int) -> dict[str, float]:
+def match(truth: Brain, scan: SampledBrain, coefficients: Tensor, threads: int) -> dict[str, float]:
     """The SNR of the maps of the best atoms, in dB."""
     inside = torch.from_numpy(truth.inside)
     found = scan.atoms.dictionary.values(scan.atoms.match(coefficients[:, inside].T, threads))
@@ -167,7 +50,7 @@ def match(truth: Brain, scan: Scan, coefficients: Tensor, threads: int) -> dict[
 
 
 def compare(
-    truth: Brain, scan: Scan, restores: dict[str, Restore], threads: int, progress: Progress
+    truth: Brain, scan: SampledBrain, restores: dict[str, Restore], threads: int, progress: Progress
 ) -> tuple[Table, dict[str, list[float]]]:
     """The table of all methods, and the costs of their iterations."""
     table = Table(title="SNR of the maps in dB; time of restoration + matching")
@@ -233,7 +116,8 @@ def main() -> None:
     sequence = load_sequence(arguments.sequence)
     truth = brain(sequence, arguments.matrix)
     mask = sampling_mask(arguments.pattern, len(sequence), arguments.matrix, arguments.fraction)
-    scan = simulate(truth, sequence, mask, thin=10 if arguments.quick else 1)
+    with tempfile.TemporaryDirectory() as folder:
+        scan = sample(truth, sequence, mask, Path(folder) / "dictionary.h5", thin=10 if arguments.quick else 1)
     largest = float(torch.linalg.matrix_norm(scan.coefficients.adjoint(scan.samples).flatten(1), 2))
     console.print(
         f"{arguments.matrix} x {arguments.matrix}, {truth.inside.sum():,} voxels, {len(sequence)} frames, "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from spokestream.gadgets.restoration.blip import nearest_fingerprints, restore_f
 from spokestream.gadgets.restoration.cartesian import CartesianSampling
 from spokestream.gadgets.restoration.flor import low_rank_in_span
 from spokestream.gadgets.restoration.measurement import InBasis, OnIteration
+from spokestream.gadgets.restoration.multiscale import SCALES, restore_from_coarse_to_fine
 from spokestream.gadgets.restoration.nuclear_norm import least_nuclear_norm
 from spokestream.simulator.phantoms import draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
@@ -117,13 +119,15 @@ def sample(truth: Brain, sequence: PulseSequence, mask: Tensor, dictionary: Path
 
 
 def methods(scan: SampledBrain, weight: float, iterations: int, projections: int, threads: int) -> dict[str, Restore]:
-    """The methods of the paper, and BLIP; plain is without acceleration. All return coefficients in the basis.
+    """The methods of the paper, BLIP, and the same from coarse to fine; plain is without acceleration.
+
+    All return coefficients in the basis.
 
     Args:
         scan: what was measured.
         weight: weight of the nuclear norm, in units of the singular values.
         iterations: iterations of FLOR and of the nuclear norm.
-        projections: iterations of BLIP.
+        projections: iterations of BLIP; a third of them at every scale.
         threads: CPU threads of BLIP's matching.
 
     """
@@ -136,16 +140,14 @@ def methods(scan: SampledBrain, weight: float, iterations: int, projections: int
 
         return restore
 
+    def project(method: Callable[..., Tensor], iterations: int) -> Restore:
+        nearest = nearest_fingerprints(scan.atoms, scan.basis, threads)
+        return partial(method, scan.coefficients, scan.samples, nearest, scan.frames.undersampling, iterations)
+
     return {
         "Ma 2013": lambda on_iteration: scan.coefficients.adjoint(scan.samples),
-        "BLIP": lambda on_iteration: restore_fingerprints(
-            scan.coefficients,
-            scan.samples,
-            nearest_fingerprints(scan.atoms, scan.basis, threads),
-            scan.frames.undersampling,
-            projections,
-            on_iteration,
-        ),
+        "BLIP": project(restore_fingerprints, projections),
+        "coarse to fine": project(restore_from_coarse_to_fine, -(-projections // len(SCALES))),
         "FLOR": lambda on_iteration: low_rank_in_span(
             scan.frames, scan.samples, span, weight, iterations, on_iteration
         ),
