@@ -115,7 +115,7 @@ def served(monkeypatch):
     got = {}
 
     class Server:
-        def __init__(self, settings, select):
+        def __init__(self, settings, select, observers):
             got.update(server=settings, pipelines={name: select(name).settings for name in SETTINGS})
 
         async def serve(self):
