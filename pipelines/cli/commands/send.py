@@ -66,15 +66,16 @@ def run(arguments: argparse.Namespace) -> None:
         show = stack.enter_context(counting_progress(console, "readouts"))
         pass_on = stack.enter_context(MessageStream(sys.stdout.buffer, source.xml)).pass_on if to_pipe else None
         reply, report = send_and_report(source, a.host, a.port, a.pipeline, parameters, a.speed, show, pass_on)
+    said = console if to_pipe else Console()
     for text in reply.texts:
-        console.print(text.strip(), highlight=False, markup=False)
+        said.print(text.strip(), highlight=False, markup=False)
     if in_folder:
         report.source = str(a.scan)
         show_results(write_outputs(a.output, reply.images, source.xml, report, formats), a.output, a.scan, console)
         return
     if not to_pipe:
         write_map_images(a.output, reply.images, source.xml)
-    console.print(
+    said.print(
         f"{report.images} images, the last {report.latency_s:.2f} s after the last readout: "
         f"{'standard output' if to_pipe else a.output}.",
         highlight=False,
