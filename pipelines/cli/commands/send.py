@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spokestream.pipelines.cli.format_options import add_format_options, given_formats, refuse_formats_in_a_stream
 from spokestream.pipelines.cli.options import add_set_option, named_values
-from spokestream.pipelines.cli.progress import counting_progress
+from spokestream.pipelines.cli.progress import counting_progress, warnings_on
 from spokestream.pipelines.cli.results import show_results
 from spokestream.pipelines.cli.sending import send_and_report
 from spokestream.pipelines.settings import AUTO
@@ -63,18 +63,22 @@ def run(arguments: argparse.Namespace) -> None:
     elif not to_pipe:
         check_writable(a.output.parent)
     with ExitStack() as stack:
+        stack.enter_context(warnings_on(console))
         show = stack.enter_context(counting_progress(console, "readouts"))
         pass_on = stack.enter_context(MessageStream(sys.stdout.buffer, source.xml)).pass_on if to_pipe else None
         reply, report = send_and_report(source, a.host, a.port, a.pipeline, parameters, a.speed, show, pass_on)
+    said = console if to_pipe else Console()
     for text in reply.texts:
-        console.print(text.strip(), highlight=False, markup=False)
+        said.print(text.strip(), highlight=False, markup=False)
     if in_folder:
         report.source = str(a.scan)
-        show_results(write_outputs(a.output, reply.images, source.xml, report, formats), a.output, a.scan, console)
+        with warnings_on(console):
+            report = write_outputs(a.output, reply.images, source.xml, report, formats)
+        show_results(report, a.output, a.scan, console)
         return
     if not to_pipe:
         write_map_images(a.output, reply.images, source.xml)
-    console.print(
+    said.print(
         f"{report.images} images, the last {report.latency_s:.2f} s after the last readout: "
         f"{'standard output' if to_pipe else a.output}.",
         highlight=False,

@@ -43,14 +43,21 @@ def test_a_folder_gets_what_a_replay_writes(send, head, tmp_path, capsys):
     assert [image.to_bytes() for image in ours] == [image.to_bytes() for image in theirs]
     said = capsys.readouterr()
     assert "white matter" in said.out  # compared with the truth
-    assert "WARNING" in said.err
+    assert "WARNING" in said.out
+
+
+def test_old_results_in_the_folder_are_named(send, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "ff.nii.gz").write_text("old")
+    assert send("-o", tmp_path) == 0
+    assert "what an earlier reconstruction wrote and this one does not: ff.nii.gz." in capsys.readouterr().err
 
 
 def test_a_file_gets_the_images_alone(send, head, tmp_path, capsys):
     assert send("-o", tmp_path / "images.h5") == 0
     ours, theirs = read_map_file(head / "maps/maps.h5")[0], read_map_file(tmp_path / "images.h5")[0]
     assert [image.to_bytes() for image in ours] == [image.to_bytes() for image in theirs]
-    assert "7 images, the last" in capsys.readouterr().err
+    assert "7 images, the last" in capsys.readouterr().out
     assert send("-o", tmp_path / "other.h5", "--dicom") == 1
     assert "name a folder" in capsys.readouterr().err
     assert names(tmp_path) == {"images.h5"}
