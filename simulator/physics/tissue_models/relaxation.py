@@ -124,7 +124,10 @@ class RelaxationSignal:
         self.model: TissueModel = RELAXATION
         self.sequence, self.basis = sequence, basis
         if 2 * len(basis.te_ms) <= len(self.model.parameters) + FREE:
-            raise ScanError(f"{len(basis.te_ms)} temporal images leave nothing to check the maps with.")
+            raise ScanError(
+                f"{len(basis.te_ms)} temporal images leave nothing to check the maps with; choose a basis of more "
+                "images, or a shorter window."
+            )
         perfect, poor = (
             _coefficients(basis.project(_node_signals(sequence, efficiency)) / basis.noise)
             for efficiency in (1.0, POOR_INVERSION)

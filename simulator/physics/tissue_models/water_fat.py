@@ -110,7 +110,10 @@ class WaterFatSignal:
         if sequence.spoiling != "ideal":
             raise ScanError(f"Maps explain the signal of ideally spoiled trains; this one's is {sequence.spoiling}.")
         if 2 * len(basis.te_ms) <= len(self.model.parameters) + FREE:
-            raise ScanError(f"{len(basis.te_ms)} temporal images leave nothing to check the maps with.")
+            raise ScanError(
+                f"{len(basis.te_ms)} temporal images leave nothing to check the maps with; choose a basis of more "
+                "images, or a shorter window."
+            )
         self._water = PoolPolynomials(sequence, basis, WATER_T2_MS)
         self._fat = PoolPolynomials(sequence, basis, FAT_T2_MS)
         self._phasor = torch.tensor(self.spectrum.phasor(basis.te_ms), dtype=torch.complex64)
