@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from spokestream.settings import check_settings, setting
 
-__all__ = ["DECAYS", "NETWORKS", "TrainingSettings"]
+__all__ = ["DECAYS", "NETWORKS", "VARIANTS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
@@ -14,6 +14,10 @@ NETWORKS = (
 DECAYS = ("none", "cosine", "tenfold")
 """Decays of the learning rate: none; to zero along a cosine, after a rise over the first hundredth of the run; to a
 ten-thousandth in steps of a tenth."""
+
+VARIANTS = ("paper", "features", "unet", "magnitude", "vectors")
+"""Variants of fang2019 (tables III and IV, and Fig. 6 of its paper): as published; its feature extraction alone; its
+U-Net alone; with magnitudes; and with coefficients of singular vectors as its features."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,15 @@ class TrainingSettings:
     )
     parameters: int | None = setting(
         None, meaning="Number of parameters of balsiger2020; by default 5,000,000.", low=1, high=1_000_000_000
+    )
+    variant: str = setting(
+        "paper",
+        meaning="Variant of fang2019: its features alone, its U-Net alone, or with magnitudes, or with coefficients of "
+        "singular vectors as its features.",
+        choices=VARIANTS,
+    )
+    features: int | None = setting(
+        None, meaning="Features that fang2019 computes of a fingerprint; by default 46.", low=1, high=4096
     )
     epochs: int | None = setting(
         None, meaning="How often every slice is used; by default as in the paper.", low=1, high=100_000
