@@ -6,7 +6,7 @@ from spokestream.pipelines.studies.study import Study
 
 __all__ = ["STUDIES", "load_study"]
 
-STUDIES = ("cohen2018",)
+STUDIES = ("cohen2018", "fang2019")
 """The papers; the module of the same name holds the study as `STUDY`."""
 
 
