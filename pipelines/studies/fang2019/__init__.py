@@ -14,7 +14,7 @@ __all__ = ["STUDY"]
 def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     bench = partial(Bench, sizes, seed, threads)
     steps = []
-    for a in (ALL_POINTS, *sizes.accelerations):
+    for a in (ALL_POINTS, sizes.compared, *(a for a in sizes.accelerations if a != sizes.compared)):
         steps.append(Step(f"scans-{a}", lambda folder, a=a: bench(folder).scan(a)))  # type: ignore[misc]
         steps.append(Step(f"matching-{a}", lambda folder, a=a: bench(folder).matching(a)))  # type: ignore[misc]
     steps += [
@@ -37,8 +37,8 @@ STUDY = Study(
     "trained for an equal number of epochs.",
     {
         "paper": Sizes(2304, (2, 4, 8), 4, tuple(PAPER_FEATURES), 256, 8, 6, 12, 6, 75, 5, 64, 4, 16, 2000),
-        "small": Sizes(2304, (2, 4, 8), 4, (90.0, 99.9, 99.999), 96, 4, 6, 4, 1, 20, 3, 64, 2, 2, 1000),
-        "smoke": Sizes(384, (2, 4, 8), 4, (90.0,), 16, 2, 3, 1, 1, 2, 1, 8, 1, 1, 50),
+        "small": Sizes(2304, (2, 4, 8), 4, (90.0, 99.9, 99.999), 64, 4, 6, 4, 1, 34, 4, 32, 1, 2, 500),
+        "smoke": Sizes(192, (2, 4), 2, (99.9,), 16, 2, 3, 1, 1, 2, 1, 8, 1, 1, 50),
     },
     _steps,
     report,

@@ -26,7 +26,7 @@ from spokestream.pipelines.studies.study import Numbers
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.whole_files import whole_file
 
-__all__ = ["MATCHERS", "Bench"]
+__all__ = ["MATCHERS", "Bench", "detail", "relative_error"]
 
 MATCHERS = {"DM": "inner-product", "SDM": "svd"}
 """Method of the paper -> the matcher that it is here."""
@@ -149,10 +149,10 @@ class Bench:
         maps = _stacked(slices)
         return {
             name: {
-                "truth": _relative(maps[name], true[name], where),
-                "fluid": _relative(maps[name], true[name], fluid),
-                "matched": _relative(maps[name], matched[name], known),
-                "detail": float(np.mean([_detail(*of) for of in zip(maps[name], true[name], where, strict=True)])),
+                "truth": relative_error(maps[name], true[name], where),
+                "fluid": relative_error(maps[name], true[name], fluid),
+                "matched": relative_error(maps[name], matched[name], known),
+                "detail": float(np.mean([detail(*of) for of in zip(maps[name], true[name], where, strict=True)])),
             }
             for name in names
         }
@@ -165,7 +165,7 @@ def _stacked(slices: Sequence[Mapping[str, NDArray[Any]]]) -> Maps:
     return {name: np.stack([maps[name] for maps in slices]) for name in slices[0]}
 
 
-def _relative(found: NDArray[Any], true: NDArray[Any], where: NDArray[np.bool_]) -> float:
+def relative_error(found: NDArray[Any], true: NDArray[Any], where: NDArray[np.bool_]) -> float:
     """The mean relative error in % over a mask; 0 where the mask is empty."""
     if not where.any():
         return 0.0
@@ -173,7 +173,7 @@ def _relative(found: NDArray[Any], true: NDArray[Any], where: NDArray[np.bool_])
     return float(100 * np.mean(np.abs(found[where] - values) / values))
 
 
-def _detail(found: NDArray[Any], true: NDArray[Any], where: NDArray[np.bool_]) -> float:
+def detail(found: NDArray[Any], true: NDArray[Any], where: NDArray[np.bool_]) -> float:
     """The energy of a map at high spatial frequencies over that of the truth; 1 in an empty slice."""
     if not where.any():
         return 1.0

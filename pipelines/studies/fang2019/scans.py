@@ -13,7 +13,7 @@ from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.whole_files import whole_file
 
-__all__ = ["Scans"]
+__all__ = ["SEQUENCE", "Scans", "vectors_for"]
 
 SEQUENCE = "fisp-fang-2304"
 NOISE = 0.05
