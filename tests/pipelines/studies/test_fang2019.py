@@ -105,6 +105,6 @@ def test_every_map_has_its_network():
     for run in runs(SMALL):
         assert run.maps == (MAPS if run.method == "DL" else run.maps[:1])
     names = [run.name for run in runs(SMALL)]
-    # a map has SCQ with 46 features at three accelerations and with 8 and 124 at one, three without a part or phase, and
-    # three with singular vectors
+    # a map: SCQ with 46 features at three accelerations and with 8 and 124 at one; three without a part or without
+    # phases; and three with singular vectors
     assert len(set(names)) == len(names) == 1 + 2 * (3 + 2 + 3 + 3)
