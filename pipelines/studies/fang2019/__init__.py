@@ -13,15 +13,19 @@ __all__ = ["STUDY"]
 
 def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     bench = partial(Bench, sizes, seed, threads)
-    steps = []
-    for a in (ALL_POINTS, sizes.compared, *(a for a in sizes.accelerations if a != sizes.compared)):
+    steps = [
+        Step(f"scans-{ALL_POINTS}", lambda folder: bench(folder).scan(ALL_POINTS)),
+        Step(f"matching-{ALL_POINTS}", lambda folder: bench(folder).matching(ALL_POINTS)),
+    ]
+    for a in sorted(sizes.accelerations, key=lambda a: (a != sizes.compared, a)):
         steps.append(Step(f"scans-{a}", lambda folder, a=a: bench(folder).scan(a)))  # type: ignore[misc]
         steps.append(Step(f"matching-{a}", lambda folder, a=a: bench(folder).matching(a)))  # type: ignore[misc]
-    steps += [
-        Step(step_name(run, fold), lambda folder, r=run, f=fold: bench(folder).network(r, f))  # type: ignore[misc]
-        for run in runs(sizes)
-        for fold in range(sizes.folds)
-    ]
+        steps += [
+            Step(step_name(run, fold), lambda folder, r=run, f=fold: bench(folder).network(r, f))  # type: ignore[misc]
+            for run in runs(sizes)
+            for fold in range(sizes.folds)
+            if run.acceleration == a
+        ]
     return steps
 
 
@@ -36,9 +40,9 @@ STUDY = Study(
     "than the dictionary's singular vectors that keep all but a millionth of its energy. All networks of a scale are "
     "trained for an equal number of epochs.",
     {
-        "paper": Sizes(2304, (2, 4, 8), 4, tuple(PAPER_FEATURES), 256, 8, 6, 12, 6, 75, 5, 64, 4, 16, 2000),
-        "small": Sizes(2304, (2, 4, 8), 4, (90.0, 99.9, 99.999), 64, 4, 6, 4, 1, 34, 4, 32, 1, 2, 500),
-        "smoke": Sizes(192, (2, 4), 2, (99.9,), 16, 2, 3, 1, 1, 2, 1, 8, 1, 1, 50),
+        "paper": Sizes(2304, (2, 4, 8), 1, 4, tuple(PAPER_FEATURES), 256, 8, 6, 12, 6, 75, 5, 64, 4, 16, 2000),
+        "small": Sizes(2304, (4, 8), 4, 4, (90.0, 99.999), 64, 4, 6, 4, 1, 20, 3, 32, 2, 2, 1000),
+        "smoke": Sizes(192, (2, 4), 1, 2, (99.9,), 16, 2, 3, 1, 1, 2, 1, 8, 1, 1, 50),
     },
     _steps,
     report,

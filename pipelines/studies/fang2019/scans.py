@@ -7,7 +7,7 @@ import numpy as np
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.datasets.shards import TrainingSet, shard_path
-from spokestream.pipelines.studies.fang2019.sizes import Sizes
+from spokestream.pipelines.studies.fang2019.sizes import ALL_POINTS, Sizes
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -46,7 +46,8 @@ class Scans:
         path = folder / "sequence.toml"
         if not path.exists():
             with whole_file(path) as draft:
-                draft.write_text(_shortened(self.sizes.points // acceleration), "utf-8")
+                frame = 1 if acceleration == ALL_POINTS else self.sizes.frame
+                draft.write_text(_shortened(self.sizes.points // acceleration, frame), "utf-8")
         for subject in subjects:
             make_training_set(folder, self._settings(subject, path), "synchronous")
         return TrainingSet(folder, subjects)
@@ -77,11 +78,11 @@ class Scans:
         )  # fmt: skip
 
 
-def _shortened(points: int) -> str:
+def _shortened(points: int, frame: int) -> str:
     """The sequence of the paper with its first time points only, as TOML."""
     whole = load_sequence(SEQUENCE)
     scalars = {"ti_ms": whole.ti_ms, "recovery_ms": whole.recovery_ms, "repetitions": whole.repetitions}
-    lines = [f"{name} = {value}" for name, value in (scalars | {"spokes_per_frame": 1}).items()]
+    lines = [f"{name} = {value}" for name, value in (scalars | {"spokes_per_frame": frame}).items()]
     lines += [f'spoiling = "{whole.spoiling}"', f"flip_angle_deg = {whole.flip_angle_deg[:points].tolist()}"]
     lines += [f"te_ms = {whole.te_ms[0]}", f"tr_ms = {whole.tr_ms[0]}", "[[train]]", f"spokes = {points}"]
     return "\n".join(lines) + "\n"

@@ -21,6 +21,8 @@ class Sizes:
     """Time points of the whole scan."""
     accelerations: tuple[int, ...]
     """The scan is shortened by these factors."""
+    frame: int
+    """Time points that make a frame of the shortened scans."""
     compared: int
     """The acceleration of tables I to IV and of Fig. 6."""
     energies: tuple[float, ...]
