@@ -152,9 +152,11 @@ def _course(found: Found) -> Figure:
     at = sorted(found.sizes.accelerations)
     for axes, name in zip(panels[:2], MAPS, strict=True):
         for method in (*MATCHERS, "SCQ"):
-            axes.plot(at, [found.error(method, name, a) for a in at], marker="o", label=method)
+            of = [ALL_POINTS, *at] if method == "DM" else at
+            axes.plot(of, [found.error(method, name, a) for a in of], marker="o", label=method)
         axes.plot(found.sizes.compared, found.error("DL", name), "s", label="DL")
-        axes.set(xlabel="acceleration", ylabel=f"relative error of {name.upper()} (%)", ylim=(0, None), xticks=at)
+        axes.set(xlabel="acceleration", ylabel=f"relative error of {name.upper()} (%)", ylim=(0, None))
+        axes.set_xticks([ALL_POINTS, *at])
     for name, mark in zip(MAPS, ("o", "s"), strict=True):
         detail = [found.error("SCQ", name, a, "detail") for a in at]
         panels[2].plot(at, detail, marker=mark, color="C2", label=f"{name.upper()}, SCQ")
