@@ -6,15 +6,19 @@ inputs have unit energy, the loss is the relative difference, and the features a
 does not give the widths. Ours give the 3,838,573 parameters (five maps, 46 features), 11 non-linearities and 54 pixels
 of receptive field that Balsiger et al. (Med Image Anal 2020, table 3) count: one convolution for each level, and no
 normalisation.
+
+Tables III and IV and Fig. 6 of the paper compare this network with others that lack one of its parts: `FeaturesOnly`
+sees single pixels, and `SpatialOnly` gives images, or coefficients of singular vectors, to the U-Net.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
+from spokestream.errors import InputError
 from spokestream.models.networks.layers import Network, initialise_rectified
 
-__all__ = ["Fang2019", "Pretraining"]
+__all__ = ["Fang2019", "FeaturesOnly", "Pretraining", "SpatialOnly"]
 
 BORDER = 32
 """A multiple of `STEP`. A pixel depends on pixels up to 30 away, according to its place in the pooling windows."""
@@ -24,18 +28,22 @@ WIDTHS = (64, 128, 256, 512)
 
 
 class Fang2019(Network):
-    """(2 · images, h + 64, w + 64) to (maps, h, w), where h and w are multiples of 8.
+    """(parts · images, h + 64, w + 64) to (maps, h, w), where h and w are multiples of 8.
+
+    Args:
+        n_images: number of images.
+        n_maps: number of maps.
+        n_features: number of features of every fingerprint.
+        parts: channels of every image: 2, its real and imaginary part; or 1, its magnitude.
 
     Raises ValueError, a programming error, for less than one feature.
+
     """
 
-    def __init__(self, n_images: int, n_maps: int = 1, n_features: int = 46) -> None:
+    def __init__(self, n_images: int, n_maps: int = 1, n_features: int = 46, parts: int = 2) -> None:
         super().__init__(n_images, n_maps, BORDER, STEP)
-        if n_features < 1:
-            raise ValueError(f"A fingerprint needs at least one feature, not {n_features}.")
-        self.features = nn.Sequential()
-        for channels in (self.channels, *[n_features] * (FEATURE_LAYERS - 1)):
-            self.features.extend([nn.Conv2d(channels, n_features, 1), nn.ReLU()])
+        self.channels = parts * n_images
+        self.features = feature_layers(self.channels, n_features)
         self.unet = UNet(n_features, n_maps)
         initialise_rectified(self)
 
@@ -52,17 +60,78 @@ class Pretraining(Network):
     """
 
     def __init__(self, network: Fang2019) -> None:
-        super().__init__(network.channels // 2, network.outputs, network.border)
+        super().__init__(1, network.outputs, network.border)
+        self.channels = network.channels
         self.features = network.features
-        (*_, last, _) = network.features
-        assert isinstance(last, nn.Conv2d)
-        self.last = nn.Conv2d(last.out_channels, network.outputs, 1)
+        self.last = output_layer(self.features, network.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """The maps of the images, from single fingerprints; see `Network`."""
         x = x[:, :, self.border : -self.border, self.border : -self.border]
         x = self.last(self.features(x))
         return x
+
+
+class FeaturesOnly(Network):
+    """(2 · images, h, w) to (maps, h, w): an output layer on the features of single pixels, without a U-Net."""
+
+    def __init__(self, n_images: int, n_maps: int = 1, n_features: int = 46) -> None:
+        super().__init__(n_images, n_maps)
+        self.features = feature_layers(self.channels, n_features)
+        self.last = output_layer(self.features, n_maps)
+        initialise_rectified(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The maps of the images; see `Network`."""
+        x = self.last(self.features(x))
+        return x
+
+
+class SpatialOnly(Network):
+    """(2 · images, h + 64, w + 64) to (maps, h, w): the U-Net sees images, without feature extraction.
+
+    Args:
+        n_images: number of images.
+        n_maps: number of maps.
+        n_seen: number of leading images that the U-Net sees; None gives it all.
+
+    Raises InputError if there are fewer images.
+
+    """
+
+    def __init__(self, n_images: int, n_maps: int = 1, n_seen: int | None = None) -> None:
+        super().__init__(n_images, n_maps, BORDER, STEP)
+        seen = n_images if n_seen is None else n_seen
+        if not 1 <= seen <= n_images:
+            raise InputError(f"The U-Net cannot see {seen} images of {n_images}; choose 1 to {n_images}.")
+        self.seen = 2 * seen
+        self.unet = UNet(self.seen, n_maps)
+        initialise_rectified(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The maps of the images; see `Network`."""
+        x = self.unet(x[:, : self.seen])
+        return x[:, :, self.border : -self.border, self.border : -self.border]
+
+
+def feature_layers(channels: int, n_features: int) -> nn.Sequential:
+    """The layers (n, channels, h, w) to (n, features, h, w) that see single pixels.
+
+    Raises ValueError, a programming error, for less than one feature.
+    """
+    if n_features < 1:
+        raise ValueError(f"A fingerprint needs at least one feature, not {n_features}.")
+    layers = nn.Sequential()
+    for given in (channels, *[n_features] * (FEATURE_LAYERS - 1)):
+        layers.extend([nn.Conv2d(given, n_features, 1), nn.ReLU()])
+    return layers
+
+
+def output_layer(features: nn.Sequential, n_maps: int) -> nn.Conv2d:
+    """The layer (n, features, h, w) to (n, maps, h, w) on these features."""
+    (*_, last, _) = features
+    assert isinstance(last, nn.Conv2d)
+    return nn.Conv2d(last.out_channels, n_maps, 1)
 
 
 class UNet(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor
 __all__ = [
     "Loss",
     "Total",
+    "absolute_difference",
     "gaussian_likelihood",
     "mean_squared",
     "relative_difference",
@@ -49,6 +50,15 @@ def relative_difference(prediction: Tensor, target: Tensor, weight: Tensor, tota
     """Weighted mean of |prediction - target| / |target| (Fang et al. 2019), with a floor because maps can be zero."""
     relative = (prediction - target).abs() / target.abs().clamp_min(SMALLEST_REFERENCE)
     return total((relative * weight).sum()) / total(weight.sum()).clamp_min(1)
+
+
+def absolute_difference(prediction: Tensor, target: Tensor, weight: Tensor, total: Total = single_process) -> Tensor:
+    """Weighted mean of |prediction - target|.
+
+    On a logarithmic scale this is, for small differences, the relative difference of the maps themselves, over the
+    logarithm of the range.
+    """
+    return total(((prediction - target).abs() * weight).sum()) / total(weight.sum()).clamp_min(1)
 
 
 def gaussian_likelihood(prediction: Tensor, target: Tensor, weight: Tensor, total: Total = single_process) -> Tensor:

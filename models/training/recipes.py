@@ -9,7 +9,7 @@ from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.networks.cohen2018 import Cohen2018, Drone
-from spokestream.models.networks.fang2019 import Fang2019, Pretraining
+from spokestream.models.networks.fang2019 import Fang2019, FeaturesOnly, Pretraining, SpatialOnly
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.layers import Network
 from spokestream.models.networks.oksuz2019 import Oksuz2019
@@ -22,9 +22,11 @@ from spokestream.models.training.inputs.normalisation import (
     FrameMagnitude,
     FrameZScore,
     Normalisation,
+    UnitCoefficients,
 )
 from spokestream.models.training.losses import (
     Loss,
+    absolute_difference,
     gaussian_likelihood,
     mean_squared,
     relative_difference,
@@ -138,7 +140,7 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     """The recipe of a run's network, with what the settings change.
 
     A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it. Coefficients of
-    one pool are scaled to even sizes.
+    one pool are scaled to even sizes. The relative difference of maps on logarithmic scales is the difference there.
 
     Raises InputError for a network without the maps that it needs, an architecture that it does not have, a first step
     where there is none, and a run that ends before its second one.
@@ -153,7 +155,11 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
         chosen = replace(chosen, normalisation=EvenCoefficients)
     if settings.receptive_field or settings.parameters:
         chosen = replace(chosen, build=_sized(settings))
+    if settings.variant != "paper" or settings.features:
+        chosen = _variant(settings, chosen)
     trained = trained_parameters(settings, model)
+    if chosen.loss is relative_difference and all(parameter.logarithmic for parameter in trained):
+        chosen = replace(chosen, loss=absolute_difference)
     lacking = [parameter.name for parameter in model.parameters if parameter not in trained]
     if chosen.conditioned and lacking:
         raise InputError(
@@ -178,5 +184,31 @@ def _sized(settings: TrainingSettings) -> Callable[[int, int], Network]:
             f"{settings.network}."
         )
     sizes = {"receptive_field": settings.receptive_field, "n_parameters": settings.parameters}
-    chosen = {name: size for name, size in sizes.items() if size is not None}
-    return update_wrapper(partial(Balsiger2020, **chosen), Balsiger2020)
+    return _named(Balsiger2020, **{name: size for name, size in sizes.items() if size is not None})
+
+
+def _variant(settings: TrainingSettings, published: Recipe) -> Recipe:
+    """The recipe of Fang et al. 2019 with another number of features, or for another of `VARIANTS`."""
+    if settings.network != "fang2019":
+        raise InputError(
+            f"The variant and the number of features can be chosen for fang2019, not for {settings.network}."
+        )
+    n = {} if settings.features is None else {"n_features": settings.features}
+    if settings.variant == "magnitude":
+        return replace(published, build=_named(Fang2019, parts=1, **n), normalisation=FrameMagnitude)
+    if settings.variant == "paper":
+        return replace(published, build=_named(Fang2019, **n))
+    one_step = replace(published, first_step=None, first_epochs=0)
+    if settings.variant == "features":
+        return replace(one_step, build=_named(FeaturesOnly, **n))
+    if settings.variant == "vectors":
+        seen = _named(SpatialOnly, n_seen=settings.features)
+        return replace(one_step, build=seen, normalisation=UnitCoefficients)
+    if settings.features:
+        raise InputError("The U-Net alone has no features; leave out --features, or choose another variant.")
+    return replace(one_step, build=SpatialOnly)
+
+
+def _named(network: type[Network], **chosen: Any) -> Callable[[int, int], Network]:
+    """A function that builds a network with these arguments, under the name of the network."""
+    return update_wrapper(partial(network, **chosen), network)

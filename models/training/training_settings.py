@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from spokestream.settings import check_settings, setting
 
-__all__ = ["DECAYS", "NETWORKS", "TARGETS", "TrainingSettings"]
+__all__ = ["DECAYS", "NETWORKS", "TARGETS", "VARIANTS", "TrainingSettings"]
 
 NETWORKS = (
     "ours", "balsiger2020", "balsiger2018", "fang2019", "cohen2018", "hoppe2017", "oksuz2019", "song2019",
@@ -17,6 +17,9 @@ ten-thousandth in steps of a tenth."""
 
 TARGETS = {"truth": "the truth", "matching": "the maps of matching"}
 """What a network is trained and validated on -> its name in words."""
+VARIANTS = ("paper", "features", "unet", "magnitude", "vectors")
+"""Variants of fang2019 (tables III and IV, and Fig. 6 of its paper): as published; its feature extraction alone; its
+U-Net alone; with magnitudes; and with coefficients of singular vectors as its features."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class TrainingSettings:
     )
     parameters: int | None = setting(
         None, meaning="Number of parameters of balsiger2020; by default 5,000,000.", low=1, high=1_000_000_000
+    )
+    variant: str = setting(
+        "paper",
+        meaning="Variant of fang2019: its features alone, its U-Net alone, or with magnitudes, or with coefficients of "
+        "singular vectors as its features.",
+        choices=VARIANTS,
+    )
+    features: int | None = setting(
+        None, meaning="Features that fang2019 computes of a fingerprint; by default 46.", low=1, high=4096
     )
     epochs: int | None = setting(
         None, meaning="How often every slice is used; by default as in the paper.", low=1, high=100_000

@@ -18,6 +18,7 @@ __all__ = [
     "FrameMagnitude",
     "FrameZScore",
     "Normalisation",
+    "UnitCoefficients",
     "expansion",
 ]
 
@@ -121,6 +122,23 @@ class FrameEnergy(FrameNormalisation):
         """The channels (channels, y, x); see `Normalisation`."""
         y, x = coefficients.shape[1:]
         return (self.expand @ self._unit(coefficients).flatten(1)).reshape(-1, y, x)
+
+
+class UnitCoefficients(FrameNormalisation):
+    """The coefficients of fingerprints whose frames have energy 1 and phase 0, in the order of the basis.
+
+    At one echo time these are the coefficients of the dictionary's singular vectors, the strongest first.
+    """
+
+    words = "coefficients of every fingerprint, whose frames have energy 1 and phase 0"
+
+    def __init__(self, expand: NDArray[np.float32]) -> None:
+        super().__init__(expand)
+        self.n_images = expand.shape[1]
+
+    def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
+        """The channels (channels, y, x); see `Normalisation`."""
+        return self._unit(coefficients).flatten(0, 1)
 
 
 class FrameMagnitude(FrameNormalisation):

@@ -7,7 +7,7 @@ from torch import nn
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.networks.cohen2018 import Cohen2018, Drone
-from spokestream.models.networks.fang2019 import Fang2019, Pretraining
+from spokestream.models.networks.fang2019 import Fang2019, FeaturesOnly, Pretraining, SpatialOnly
 from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.layers import PIXELS_AT_ONCE
@@ -22,6 +22,10 @@ NETWORKS = {
     "balsiger2018": lambda: Balsiger2018(5, MAPS),
     "fang2019": lambda: Fang2019(5, MAPS, 7),
     "fang2019, first step": lambda: Pretraining(Fang2019(5, MAPS)),
+    "fang2019, magnitudes": lambda: Fang2019(5, MAPS, 7, parts=1),
+    "fang2019, features only": lambda: FeaturesOnly(5, MAPS, 7),
+    "fang2019, U-Net only": lambda: SpatialOnly(5, MAPS),
+    "fang2019, vectors": lambda: SpatialOnly(5, MAPS, 2),
     "cohen2018": lambda: Cohen2018(5, MAPS),
     "drone": lambda: Drone(5, MAPS),
     "hoppe2017": lambda: Hoppe2017(90, MAPS),
@@ -91,7 +95,7 @@ def test_a_slice_of_a_batch_does_not_depend_on_the_others(network):
     [(name, (0, 0)) for name in NETWORKS if not name.startswith(("balsiger", "fang2019", "ours"))]
     + [("balsiger2020", (2, 2)), ("balsiger2020, one pixel", (0, 0)), ("balsiger2018", (2, 2))]
     + [("ours", (4, 4))]
-    + [("fang2019, first step", (0, 0))],
+    + [("fang2019, first step", (0, 0)), ("fang2019, features only", (0, 0))],
 )
 def test_a_pixel_sees_its_receptive_field(network, reaches):
     assert seen(network, 2, 1) == ((2 - reaches[0], 2 + reaches[0]), (1 - reaches[1], 1 + reaches[1]))
@@ -106,7 +110,7 @@ def test_the_receptive_field_is_the_one_that_was_asked_for(receptive_field):
     assert seen(network.eval(), 1, 2) == ((1 - reach, 1 + reach), (2 - reach, 2 + reach))
 
 
-@pytest.mark.parametrize("name", ["fang2019"])
+@pytest.mark.parametrize("name", ["fang2019", "fang2019, magnitudes", "fang2019, U-Net only", "fang2019, vectors"])
 def test_all_pixels_of_a_pooled_block_see_the_same_54(network):
     for y, x in [(0, 5), (7, 3)]:
         (top, bottom), (left, right) = seen(network, y, x)

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from spokestream.models.training.losses import gaussian_likelihood, mean_squared, relative_difference, root_mean_squared
+from spokestream.models.training.losses import (
+    absolute_difference,
+    gaussian_likelihood,
+    mean_squared,
+    relative_difference,
+    root_mean_squared,
+)
 
 TARGET = torch.tensor([0.5, 0.8, 0.2, 0.0]).reshape(1, 1, 2, 2)
 PREDICTION = torch.tensor([0.7, 0.8, 0.1, 0.9]).reshape(1, 1, 2, 2)
@@ -22,6 +28,15 @@ def test_the_root_mean_square_is_that_of_the_voxels_that_count():
 
 def test_differences_are_relative_to_the_target():
     assert float(relative_difference(PREDICTION, TARGET, WEIGHT)) == pytest.approx((0.2 / 0.5 + 0.1 / 0.2) / 3)
+
+
+def test_on_a_logarithmic_scale_the_difference_is_relative():
+    assert float(absolute_difference(PREDICTION, TARGET, WEIGHT)) == pytest.approx((0.2 + 0.1) / 3)
+    decades, error = 3, 0.01  # of the map, in a range from 1 to 1,000
+    value = 10 ** (decades * TARGET)
+    wrong = torch.log10(value * (1 + error)) / decades
+    found = float(absolute_difference(wrong, TARGET, WEIGHT)) * decades * math.log(10)
+    assert found == pytest.approx(error, rel=0.01)
 
 
 def test_a_target_of_zero_does_not_make_the_relative_difference_infinite():
@@ -56,7 +71,9 @@ def test_voxels_without_weight_pull_at_nothing():
     assert mean.grad[0, 0, 1, 1] == 0
 
 
-@pytest.mark.parametrize("loss", [mean_squared, root_mean_squared, relative_difference, gaussian_likelihood])
+@pytest.mark.parametrize(
+    "loss", [mean_squared, root_mean_squared, relative_difference, absolute_difference, gaussian_likelihood]
+)
 def test_whoever_has_a_share_of_a_batch_gets_the_loss_of_all_of_it(loss):
     torch.manual_seed(0)
     prediction, target = torch.rand(5, 4 if loss is gaussian_likelihood else 2, 3, 4), torch.rand(5, 2, 3, 4)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import h5py
 import pytest
 import torch
+from small_scan import short_fisp
 
 from spokestream.errors import FileError, InputError
 from spokestream.models.datasets.shards import TrainingSet
@@ -14,12 +15,14 @@ from spokestream.models.training import recipes
 from spokestream.models.training.checkpoint import Best, read_best, read_progress, write_best
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.loop import Training, learning_rate, split, train
-from spokestream.models.training.losses import mean_squared
+from spokestream.models.training.losses import absolute_difference, mean_squared, relative_difference
 from spokestream.models.training.processes import Processes
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.tensorboard_log import Board
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall
+from spokestream.simulator.physics.temporal_basis import compressed_basis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 SHORT = {
@@ -239,6 +242,45 @@ def test_the_architecture_of_balsiger_2020_can_be_chosen_and_that_of_others_cann
         recipes.recipe(TrainingSettings("balsiger2020", receptive_field=8), WATER_FAT).make(
             data.basis, data.sequence, 5
         )
+
+
+def test_variants_of_fang_2019_are_built_and_those_of_others_are_not():
+    sequence = short_fisp()
+    basis = compressed_basis(sequence, RELAXATION.dictionary(sequence).atoms)
+    k = len(basis.te_ms)
+
+    def made(**chosen):
+        method = recipes.recipe(TrainingSettings("fang2019", maps="t1", **chosen), RELAXATION)
+        return method, *method.make(basis, sequence, 1)
+
+    for chosen, words, channels, inputs in [
+        ({"features": 8}, "Fang2019", 2 * 60, 8),
+        ({"variant": "magnitude", "features": 8}, "Fang2019", 60, 8),
+        ({"variant": "unet"}, "SpatialOnly", 2 * 60, 2 * 60),
+        ({"variant": "vectors", "features": 3}, "SpatialOnly", 2 * k, 2 * 3),
+        ({"variant": "vectors"}, "SpatialOnly", 2 * k, 2 * k),
+    ]:
+        method, normalisation, network = made(**chosen)
+        assert method.words["build"] == words
+        assert (network.channels, network.unet.down[0].in_channels) == (channels, inputs)
+        of_slice = normalisation(torch.randn(2 * k, 4, 4), torch.ones(4, 4, dtype=torch.bool), 1.0)
+        assert len(of_slice) == network.channels
+        assert (method.first_step is None) == (words == "SpatialOnly")
+    method, _, network = made(variant="features", features=8)
+    assert (network.border, network.last.in_channels, method.first_step) == (0, 8, None)
+    with pytest.raises(InputError, match=f"cannot see {k + 1} images of {k}"):
+        made(variant="vectors", features=k + 1)
+    with pytest.raises(InputError, match="The U-Net alone has no features"):
+        made(variant="unet", features=8)
+    with pytest.raises(InputError, match="is trained in one step"):
+        made(variant="unet", first_epochs=2)
+    with pytest.raises(InputError, match="can be chosen for fang2019, not for ours"):
+        recipes.recipe(TrainingSettings("ours", features=8), RELAXATION)
+
+
+def test_relative_differences_of_logarithmic_maps_are_differences():
+    assert recipes.recipe(TrainingSettings("fang2019"), RELAXATION).loss is absolute_difference
+    assert recipes.recipe(TrainingSettings("fang2019"), WATER_FAT).loss is relative_difference
 
 
 def test_a_draw_chooses_subjects_by_its_number(training_set):

@@ -13,6 +13,7 @@ from spokestream.models.training.inputs.normalisation import (
     EvenCoefficients,
     FrameEnergy,
     FrameZScore,
+    UnitCoefficients,
     expansion,
 )
 from spokestream.models.training.recipes import recipe
@@ -77,6 +78,18 @@ def test_z_scores_have_mean_0_and_deviation_1_over_tissue_part_by_part(slice_):
         of_tissue = part[:, foreground.numpy()]
         expected = (part - of_tissue.mean()) / of_tissue.std(ddof=1)
         np.testing.assert_allclose(scored[first::2], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_unit_coefficients_expand_to_frames_of_energy_1_and_no_phase(slice_):
+    images, foreground = slice_
+    matrix = np.random.default_rng(0).standard_normal((11, 5)).astype(np.float32)
+    channels = UnitCoefficients(matrix)(interleaved(images), foreground, 1.0)
+    frames = FrameEnergy(matrix)(interleaved(images), foreground, 1.0)
+    assert channels.shape == (2 * 5, 7, 9)
+    for part in (0, 1):
+        torch.testing.assert_close(
+            torch.einsum("tk,kyx->tyx", torch.from_numpy(matrix), channels[part::2]), frames[part::2]
+        )
 
 
 def test_fingerprints_have_energy_1_and_no_phase(slice_):
