@@ -85,7 +85,7 @@ def misfit(explicable: NDArray[np.float32], noise: NDArray[np.float32], mask: ND
     return np.asarray(np.sqrt(explicable / neighbourhood_mean(noise, mask).clip(1e-30)), np.float32)
 
 
-def neighbourhood_mean(values: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+def neighbourhood_mean(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The mean (voxels,) of values (voxels,) of a mask (y, x) over the neighbourhood of each voxel."""
     image = np.zeros(mask.shape)
     image[mask] = values

@@ -13,7 +13,7 @@ from spokestream.gadgets.model_fit.residuals import fit_and_residual
 from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.simulator.physics.tissue_models.tissue_model import FREE, ClosedForm
 
-__all__ = ["Equations", "equations", "own_fit"]
+__all__ = ["RIDGE", "Equations", "equations", "own_fit", "solved"]
 
 MOST_STEPS = 5
 """Largest number of steps. From the nearest atom of a dictionary, one or two suffice."""
@@ -50,9 +50,7 @@ class Equations:
 
     def with_voxels(self, voxels: Tensor, others: "Equations") -> "Equations":
         """These equations, in which some voxels are those of others."""
-        return Equations(
-            *(getattr(self, f.name).index_copy(0, voxels, getattr(others, f.name)) for f in fields(self))
-        )
+        return Equations(*(getattr(self, f.name).index_copy(0, voxels, getattr(others, f.name)) for f in fields(self)))
 
     @classmethod
     def joined(cls, parts: list["Equations"]) -> "Equations":
@@ -80,7 +78,7 @@ def equations(y: Tensor, unknowns: Tensor, scales: Unknowns, closed_form: Closed
     degrees = max(2 * y.shape[1] - FREE - unknowns.shape[1], 1)
     generator = torch.Generator().manual_seed(0)
     signs = torch.randint(2, (2 * y.shape[1], CHANNELS), generator=generator).float() * 2 - 1
-    turned = torch.view_as_real(rho.conj()[:, None] * torch.view_as_complex(rest.unflatten(1, (-1, 2)))).flatten(1)
+    turned = torch.view_as_real(rho.conj()[:, None] * torch.view_as_complex(rest.reshape(len(rest), -1, 2))).flatten(1)
     return Equations(
         fisher, gradient, residual.square().sum(1), rest.square().sum(1) / degrees, rho.abs().square(),
         turned @ signs / degrees**0.5,
@@ -91,7 +89,8 @@ def solved(matrix: Tensor, right: Tensor, ridge: Tensor | float) -> Tensor:
     """The solution (voxels, n) of equations (voxels, n, n) whose diagonal is raised by a part of itself."""
     diagonal = matrix.diagonal(dim1=-2, dim2=-1)
     raised = matrix + torch.diag_embed(diagonal * ridge + 1e-30)
-    return torch.linalg.solve(raised, right[..., None])[..., 0]
+    solution: Tensor = torch.linalg.solve(raised, right[..., None])
+    return solution[..., 0]
 
 
 def own_fit(
