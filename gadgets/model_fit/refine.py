@@ -44,7 +44,7 @@ LARGEST_MISFIT = 2.0
 """Energy of the residual that a step would explain, over its expectation, at which a voxel counts half when it corrects
 its neighbours: at edges, voxels hold signal of other tissue, which the model does not describe."""
 
-LEAKAGE = 0.08
+LEAKAGE = 0.1
 """Standard deviation of the signal of nearby tissue in a voxel, as a part of how much the maps vary nearby. It looks
 like the tissue's own signal, so that residuals do not show it: the readout blurs fat, and its aliasing has its
 fingerprint. Found from the errors of the fat fraction in three simulated thighs."""
