@@ -124,19 +124,20 @@ def refined_maps(
     measured = _Slice(y, closed_form, scales, efficiency, mask, threads, check)
     columns = parameter_columns(model, maps, mask)
     first = scales.of(columns)
-    if any(f"{name}_std" in maps for name in model.names):
-        x, variance = _corrected(measured, first, _first_std(maps, measured, columns))
-    else:
-        x, variance = _pooled(measured, first)
+    with workers(1) as pool:  # with more threads, torch would add in another order
+        if any(f"{name}_std" in maps for name in model.names):
+            std = _first_std(maps, measured, columns)
+            x, variance = pool.submit(_corrected, measured, first, std).result()
+        else:
+            x, variance = pool.submit(_pooled, measured, first).result()
     values = scales.parameters(x)
     stds = scales.std(variance.sqrt(), values)
     out: dict[str, Float] = {}
-    for parameter, value, std in zip(model.parameters, values, stds, strict=True):
-        given = mask & (maps[parameter.name] != 0) if parameter.usual is not None else mask
-        for name, column in ((parameter.name, value), (f"{parameter.name}_std", std)):
+    for parameter, value, spread in zip(model.parameters, values, stds, strict=True):
+        held = mask & (maps[parameter.name] != 0) if parameter.usual is not None else mask
+        for name, column in ((parameter.name, value), (f"{parameter.name}_std", spread)):
             out[name] = np.zeros(mask.shape, np.float32)
-            out[name][mask] = column.numpy()
-            out[name][~given] = 0
+            out[name][held] = column.numpy()[held[mask]]
     return out
 
 

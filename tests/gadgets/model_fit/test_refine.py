@@ -144,9 +144,12 @@ def test_the_number_of_threads_changes_no_bit(closed_form, rng, with_std):
     if with_std:
         first = {**first, "t1h2o_std": np.full(shape, 20, np.float32)}
     mask = rng.random(shape) < 0.8
-    one, two, three = (
-        refined_maps(coefficients, first, mask, closed_form, limits=LIMITS, threads=threads) for threads in (1, 2, 3)
-    )
+    found, before = [], torch.get_num_threads()
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        found.append(refined_maps(coefficients, first, mask, closed_form, limits=LIMITS, threads=threads))
+    torch.set_num_threads(before)
+    one, two, three = found
     assert one.keys() == {name + end for name in WATER_FAT.names for end in ("", "_std")}
     for name, values in one.items():
         assert np.array_equal(values, two[name])
