@@ -137,7 +137,7 @@ class Figures:
             self.texture[name].append(texture(maps.values[name], np.nan_to_num(truth.maps[name]), pure))
 
     def row(self, name: str) -> list[str]:
-        """RMSE, its estimate from the median, bias, fine texture, and the fractions within 1 and 2 standard deviations."""
+        """RMSE, its estimate from the median, bias, texture, and fractions within 1 and 2 standard deviations."""
         error = np.concatenate(self.errors[name])
         digits = ".4f" if name in ("ff", "b1") else ".1f"
         within = ["", ""]

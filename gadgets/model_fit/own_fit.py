@@ -20,6 +20,9 @@ MOST_STEPS = 5
 SMALLEST_GAIN = 0.01
 """Decrease of the cost, which is half the squared residual over the variance, below which a voxel is left alone. A step
 that gains so little is shorter than a seventh of the standard deviation."""
+FARTHEST = 0.3
+"""Largest distance from the first values, in units of the unknowns: two to three steps of a grid. A search has found
+the best of all atoms; what is farther away is a minimum that noise has made, or a voxel of several tissues."""
 FIRST_DAMPING, MORE = 1e-2, 10.0
 """Damping after the first step that failed, relative to the information, and the factor after every other one."""
 RIDGE = 1e-6
@@ -98,7 +101,7 @@ def own_fit(
 ) -> tuple[Tensor, Equations]:
     """The unknowns (voxels, n) that fit each voxel best, and the equations there.
 
-    Each unknown is drawn to its first value with a standard deviation of 1, the unit of the unknowns.
+    Each unknown is drawn to its first value with a standard deviation of 1, its unit, and stays near it (`FARTHEST`).
 
     Args:
         y: (voxels, K) measured coefficients over their noise, complex.
@@ -117,7 +120,8 @@ def own_fit(
         variance = here.variance.clamp_min(1e-30)
         information = here.fisher / variance[:, None, None] + torch.eye(n)
         gradient = here.gradient / variance[:, None] + start - x0
-        tried = scales.bounded(x0 + solved(information, gradient, damping[moving, None]))
+        step = solved(information, gradient, damping[moving, None])
+        tried = scales.bounded((x0 + step).clamp(start - FARTHEST, start + FARTHEST))
         gain = 0.5 * ((tried - x0) * gradient).sum(1)
         going = gain > SMALLEST_GAIN
         if not going.any():

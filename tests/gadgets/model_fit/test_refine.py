@@ -66,8 +66,8 @@ def test_without_noise_the_truth_is_found_from_the_nearest_atom(closed_form, rng
 
 
 def test_errors_of_white_noise_have_the_standard_deviation_of_the_cramer_rao_bound(closed_form, rng):
-    n, std = 4000, 0.005
-    truth = {name: np.full(n, value) for name, value in MUSCLE.items()}
+    n, std = 4000, 0.002
+    truth = {name: np.full(n, value) for name, value in {**MUSCLE, "ff": 0.4}.items()}
     y = signals(closed_form, truth, 1.0) + white(rng, (n, len(closed_form.basis.te_ms)), std)
     scales = Unknowns(WATER_FAT, LIMITS)
     found, at = own_fit(y, scales.of(columns(nearest(truth))), scales, closed_form, 1.0)
