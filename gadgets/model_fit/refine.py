@@ -1,5 +1,4 @@
-"""Refinement of the maps of a slice: continuous values, pooled over neighbours of the same tissue, and what they are
-known to.
+"""Refinement of the maps of a slice: continuous values, pooled over neighbours of the same tissue, with their errors.
 
 Maps of a search have the steps of its grid and the noise of single voxels. They are refined in three steps:
 
@@ -43,7 +42,6 @@ the model does not describe, is alike in neighbours."""
 LARGEST_MISFIT = 2.0
 """Energy of the residual that a step would explain, over its expectation, at which a voxel counts half when it corrects
 its neighbours: at edges, voxels hold signal of other tissue, which the model does not describe."""
-
 LEAKAGE = 0.1
 """Standard deviation of the signal of nearby tissue in a voxel, as a part of how much the maps vary nearby. It looks
 like the tissue's own signal, so that residuals do not show it: the readout blurs fat, and its aliasing has its

@@ -11,8 +11,8 @@ from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, 
 __all__ = ["Unknowns"]
 
 PART_OF_RANGE = 0.25
-"""The unit of an unknown, as a part of the range of its parameter. It is also the standard deviation that is assumed
-for first maps that say nothing of their own: so far may a fit move a parameter about which the signal says nothing."""
+"""The unit of an unknown, as a part of the range of its parameter. It is also the standard deviation with which a fit
+is drawn to first maps that have none of their own; a parameter of which the signal says nothing keeps it."""
 LEAST_RATIO = 0.02
 """Smallest relaxation time that a fit may give, relative to the largest one of its range."""
 
