@@ -20,11 +20,11 @@ REPLACED = ("pd", "phase", "correlation")
 
 
 class Refinement(Gadget[ParameterMaps, ParameterMaps]):
-    """Refines the maps of a slice, and adds their standard deviations as `<map>_std`; see `refined_maps`.
+    """Refines the maps of a slice, and adds their standard deviations as `<map>_std` if they have none.
 
-    If the inversion efficiency of the slice is not known yet, it is estimated first, unless the tissue model does not
-    allow it. Values stay within the limits of the method that gave the first maps. Messages without fingerprints, or
-    without the map of a parameter, are passed on unchanged.
+    `refined_maps` describes how. If the inversion efficiency of the slice is not known yet, it is estimated first,
+    unless the tissue model does not allow it. Values stay within the limits of the method that gave the first maps.
+    Messages without fingerprints, or without the map of a parameter, are passed on unchanged.
 
     Args:
         scan: the scan.

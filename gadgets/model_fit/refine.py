@@ -7,7 +7,8 @@ Maps of a search have the steps of its grid and the noise of single voxels. They
 3. The residuals of these means are pooled, and one more step removes them. It returns texture that the means have lost.
 
 Maps that come with standard deviations, such as those of networks, have been compared with their neighbours already.
-They get the third step only, and stay within their standard deviations if the signal does not contradict them.
+They get the third step only, stay within their standard deviations if the signal does not contradict them, and keep
+these.
 """
 
 from collections.abc import Callable, Mapping
@@ -96,7 +97,7 @@ def refined_maps(
     threads: int = 1,
     check: Callable[[], object] = lambda: None,
 ) -> dict[str, Float]:
-    """The refined maps of the parameters, and their standard deviations as `<name>_std`.
+    """The refined maps of the parameters, with their standard deviations as `<name>_std` if the first maps had none.
 
     Standard deviations come from the Fisher information of the model with the noise and aliasing of the slice, which
     are measured as what no value of the parameters explains; they are those of the pooled values. A part of the
@@ -124,18 +125,20 @@ def refined_maps(
     first = scales.of(columns)
     with workers(1) as pool:  # with more threads, torch would add in another order
         if any(f"{name}_std" in maps for name in model.names):
-            std = _first_std(maps, measured, columns)
-            x, variance = pool.submit(_corrected, measured, first, std).result()
+            x = pool.submit(_corrected, measured, first, _first_std(maps, measured, columns)).result()
+            found = dict(zip(model.names, scales.parameters(x), strict=True))
         else:
             x, variance = pool.submit(_pooled, measured, first).result()
-    values = scales.parameters(x)
-    stds = scales.std(variance.sqrt(), values)
+            found = dict(zip(model.names, scales.parameters(x), strict=True))
+            stds = scales.std(variance.sqrt(), list(found.values()))
+            found |= {f"{name}_std": std for name, std in zip(model.names, stds, strict=True)}
+    pools = {parameter.name for parameter in model.parameters if parameter.usual is not None}
     out: dict[str, Float] = {}
-    for parameter, value, spread in zip(model.parameters, values, stds, strict=True):
-        held = mask & (maps[parameter.name] != 0) if parameter.usual is not None else mask
-        for name, column in ((parameter.name, value), (f"{parameter.name}_std", spread)):
-            out[name] = np.zeros(mask.shape, np.float32)
-            out[name][held] = column.numpy()[held[mask]]
+    for name, column in found.items():
+        of = name.removesuffix("_std")
+        held = mask & (maps[of] != 0) if of in pools else mask
+        out[name] = np.zeros(mask.shape, np.float32)
+        out[name][held] = column.numpy()[held[mask]]
     return out
 
 
@@ -164,8 +167,8 @@ def _pooled(measured: _Slice, first: Tensor) -> tuple[Tensor, Tensor]:
     return x, known + LEAKAGE**2 * measured.spread(x)
 
 
-def _corrected(measured: _Slice, first: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """One pooled step from maps with standard deviations (voxels, n): unknowns and their variances."""
+def _corrected(measured: _Slice, first: Tensor, std: Tensor) -> Tensor:
+    """One pooled step from maps with standard deviations (voxels, n): the unknowns."""
     n = first.shape[1]
     _, at = measured.in_blocks(_at, measured.y, first)
     variance = measured.near(at.variance)
@@ -175,7 +178,7 @@ def _corrected(measured: _Slice, first: Tensor, std: Tensor) -> tuple[Tensor, Te
     pool = measured.pool(first, LEFT * of_fit, OF_MEANS)
     fisher, gradient = _sums(pool, (at.fisher.flatten(1) * weight, at.gradient * weight))
     information = fisher.reshape(-1, n, n) + torch.diag_embed(std**-2)
-    return measured.scales.bounded(first + solved(information, gradient, RIDGE)), _inverse(information)
+    return measured.scales.bounded(first + solved(information, gradient, RIDGE))
 
 
 def _at(y: Tensor, x: Tensor, scales: Unknowns, closed_form: ClosedForm, efficiency: float) -> tuple[Tensor, Equations]:
@@ -198,10 +201,5 @@ def _sums(pool: Pool, values: tuple[Tensor, ...]) -> list[Tensor]:
 
 def _variances(information: Tensor) -> Tensor:
     """The variances (voxels, n) of unknowns with an information (voxels, n, n), drawn to their first values."""
-    return _inverse(information + torch.eye(information.shape[1]))
-
-
-def _inverse(information: Tensor) -> Tensor:
-    """The diagonal (voxels, n) of the inverse."""
-    inverse: Tensor = torch.linalg.inv(information)
+    inverse: Tensor = torch.linalg.inv(information + torch.eye(information.shape[1]))
     return inverse.diagonal(dim1=1, dim2=2)
