@@ -23,6 +23,7 @@ from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, MOST_FLAGGED_BY_SEARCH
 from spokestream.gadgets.readout import Readout
+from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.gadgets.spoke_quality import SpokeQuality
@@ -116,6 +117,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             *_imaging(scan, settings, basis, demodulation_hz, _inverted_noise(scan, settings, dictionary.atoms)),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
+            *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -143,6 +145,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             *_imaging(scan, settings, basis, demodulation_hz),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
+            *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
             MapImages(scan, settings.datatype),
         ],
@@ -160,11 +163,13 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
     signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
     basis = _basis(scan, settings, signals)
+    closed_form = RELAXATION.closed_form(scan.sequence, basis)
     return Chain(
         [
             *_imaging(scan, settings, basis, 0.0, _inverted_noise(scan, settings, signals)),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
-            PhysicsCheck(scan, RELAXATION.closed_form(scan.sequence, basis), MOST_FLAGGED_BY_SEARCH),
+            *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
+            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,

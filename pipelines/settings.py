@@ -61,6 +61,12 @@ class StreamSettings:
     max_missing: float = setting(
         0.1, meaning="Fraction of a slice's spokes that may be missing or damaged.", low=0, high=0.9, peer=True
     )
+    refine: str = setting(
+        "off",
+        meaning="Whether maps are refined to continuous values, pooled over neighbours, with standard deviations.",
+        choices=("on", "off"),
+        peer=True,
+    )
     datatype: str = setting(
         "uint16", meaning="Pixel type of the maps.", choices=("uint16", "int16", "float32"), peer=True
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spokestream.gadgets.model_fit.residuals import fit_and_residual
 
-__all__ = ["Explained", "explained", "misfit"]
+__all__ = ["Explained", "explained", "misfit", "neighbourhood_mean"]
 
 NEIGHBOURHOOD = 15
 """Side, in pixels, of the neighbourhood over which the energy of noise and aliasing is averaged."""
@@ -82,9 +82,13 @@ def misfit(explicable: NDArray[np.float32], noise: NDArray[np.float32], mask: ND
         The misfit (voxels,).
 
     """
+    return np.asarray(np.sqrt(explicable / neighbourhood_mean(noise, mask).clip(1e-30)), np.float32)
+
+
+def neighbourhood_mean(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The mean (voxels,) of values (voxels,) of a mask (y, x) over the neighbourhood of each voxel."""
     image = np.zeros(mask.shape)
-    image[mask] = noise
+    image[mask] = values
     near = ndimage.uniform_filter(image, NEIGHBOURHOOD, mode="constant")
     fraction = ndimage.uniform_filter(mask.astype(float), NEIGHBOURHOOD, mode="constant")
-    variance = (near[mask] / fraction[mask]).clip(1e-30)
-    return np.asarray(np.sqrt(explicable / variance), np.float32)
+    return np.asarray(near[mask] / fraction[mask])

@@ -32,7 +32,7 @@ class OnePool(TissueModel):
 
     name = "toy"
     title = "one pool"
-    parameters = (Parameter("toy_t1", 0, 3000), Parameter("b1", 0, 1.5))
+    parameters = (Parameter("toy_t1", 0, 3000, by_logarithm=True), Parameter("b1", 0, 1.5))
     regions = (Region("short T1", Where("toy_t1", below=1000)), Region("long T1", Where("toy_t1", above=1000)))
 
     def refusal(self, sequence: PulseSequence) -> str | None:

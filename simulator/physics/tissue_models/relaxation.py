@@ -49,8 +49,8 @@ class Relaxation(TissueModel):
     name = "relaxation"
     title = "T1 and T2"
     parameters = (
-        Parameter("t1", *T1_RANGE_MS, logarithmic=True, compared=PURE),
-        Parameter("t2", *T2_RANGE_MS, logarithmic=True, compared=PURE),
+        Parameter("t1", *T1_RANGE_MS, logarithmic=True, compared=PURE, by_logarithm=True),
+        Parameter("t2", *T2_RANGE_MS, logarithmic=True, compared=PURE, by_logarithm=True),
     )
     regions = (Region("tissue", Where("t1", above=0, below=2500)), Region("fluid", Where("t1", above=2500)))
     # flip angles are taken as nominal, and their error changes a fingerprint much as another efficiency does: in four

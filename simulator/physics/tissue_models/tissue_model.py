@@ -43,6 +43,8 @@ class Parameter:
     """Where published scores compare the parameter with a reference; None is everywhere in tissue."""
     logarithmic: bool = False
     """Whether networks give the logarithm of the parameter."""
+    by_logarithm: bool = False
+    """Whether closed forms give the derivative by the logarithm of the parameter."""
 
     @property
     def scale(self) -> Scale:
@@ -92,8 +94,8 @@ class ClosedForm(Protocol):
             by_efficiency: whether to give the derivative by the inversion efficiency as well.
 
         Returns:
-            (voxels, K) complex; (voxels, derivatives, K) the derivative by each parameter, on a scale of the model's
-            choice, and last by the inversion efficiency if it is asked for.
+            (voxels, K) complex; (voxels, derivatives, K) the derivative by each parameter, or by its logarithm
+            (`Parameter.by_logarithm`), and last by the inversion efficiency if it is asked for.
 
         """
 

@@ -38,8 +38,8 @@ class WaterFat(TissueModel):
     # ranges and the mask of water T1 are those of Balsiger et al. 2020, section 3
     parameters = (
         Parameter("ff", 0, 1),
-        Parameter("t1h2o", 0, 2300, pool="water", usual=1000.0, compared=Where("ff", below=0.7)),
-        Parameter("t1fat", 0, 475, pool="fat", usual=350.0, compared=Where("ff", above=0.05)),
+        Parameter("t1h2o", 0, 2300, pool="water", usual=1000.0, compared=Where("ff", below=0.7), by_logarithm=True),
+        Parameter("t1fat", 0, 475, pool="fat", usual=350.0, compared=Where("ff", above=0.05), by_logarithm=True),
         Parameter("deltaf", -120, 120),
         Parameter("b1", 0, 1),
     )

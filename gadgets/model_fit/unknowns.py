@@ -1,0 +1,74 @@
+"""The unknowns of a fit: the parameters of a tissue model on scales on which all of them are of the order of 1."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
+
+__all__ = ["Unknowns"]
+
+PART_OF_RANGE = 0.25
+"""The unit of an unknown, as a part of the range of its parameter. It is also the standard deviation with which a fit
+is drawn to first maps that have none of their own; a parameter of which the signal says nothing keeps it."""
+LEAST_RATIO = 0.02
+"""Smallest relaxation time that a fit may give, relative to the largest one of its range."""
+
+
+class Unknowns:
+    """The scales and bounds of the unknowns of a tissue model; relaxation times enter by their logarithm.
+
+    Args:
+        model: the tissue model.
+        limits: name of a parameter -> lowest and highest value; without them, those of the parameter.
+
+    """
+
+    def __init__(self, model: TissueModel, limits: Mapping[str, tuple[float, float]]) -> None:
+        parameters = model.parameters
+        self._logarithm = [p.by_logarithm for p in parameters]
+        self.units = torch.tensor([_unit(p) for p in parameters])
+        """(parameters,) the unit of each unknown: of the parameter, or of its logarithm."""
+        spans = [limits.get(p.name, (max(p.low, LEAST_RATIO * p.high) if p.by_logarithm else p.low, p.high))
+                 for p in parameters]  # fmt: skip
+        self._low, self._high = torch.tensor(spans, dtype=torch.float32).T
+
+    def of(self, parameters: list[Tensor]) -> Tensor:
+        """The unknowns (voxels, n) of parameters (voxels,) each."""
+        bounded = torch.stack(parameters, 1).clamp(self._low, self._high)
+        return torch.stack([self._scaled(bounded[:, i], i) for i in range(len(parameters))], 1)
+
+    def parameters(self, unknowns: Tensor) -> list[Tensor]:
+        """The parameters (voxels,) each, within their bounds."""
+        values = [unit * column for unit, column in zip(self.units, unknowns.T, strict=True)]
+        values = [value.exp() if log else value for value, log in zip(values, self._logarithm, strict=True)]
+        return [value.clamp(low, high) for value, low, high in zip(values, self._low, self._high, strict=True)]
+
+    def bounded(self, unknowns: Tensor) -> Tensor:
+        """The unknowns within the bounds of the parameters."""
+        return self.of(self.parameters(unknowns))
+
+    def std(self, std: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+        """Standard deviations of the parameters (voxels,) each, from those of the unknowns (voxels, n)."""
+        columns = zip(std.T, self.units, self._logarithm, parameters, strict=True)
+        return [column * unit * value if log else column * unit for column, unit, log, value in columns]
+
+    def of_std(self, std: list[Tensor], parameters: list[Tensor]) -> Tensor:
+        """Standard deviations of the unknowns (voxels, n), from those of the parameters."""
+        columns = zip(std, self.units, self._logarithm, parameters, strict=True)
+        return torch.stack([s / (unit * value) if log else s / unit for s, unit, log, value in columns], 1)
+
+    def _scaled(self, values: Tensor, i: int) -> Tensor:
+        return (values.log() if self._logarithm[i] else values) / self.units[i]
+
+
+def _unit(parameter: Parameter) -> float:
+    """A part of the parameter's range; of its logarithm if that is the unknown, at the usual value of the parameter."""
+    low, high = parameter.low, parameter.high
+    if not parameter.by_logarithm:
+        return PART_OF_RANGE * (high - low)
+    if parameter.logarithmic:
+        return PART_OF_RANGE * math.log(high / low)
+    return PART_OF_RANGE * (high - low) / ((low + high) / 2 if parameter.usual is None else parameter.usual)

@@ -1,0 +1,66 @@
+"""Refinement: makes the maps of a slice continuous, and says to what they are known."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import ParameterMaps
+from spokestream.gadgets.model_fit.inversion import inversion_efficiency
+from spokestream.gadgets.model_fit.refine import refined_maps
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
+
+__all__ = ["Refinement"]
+
+REPLACED = ("pd", "phase", "correlation")
+"""Maps that belong to the maps before. The physics check computes proton density and phase again."""
+
+
+class Refinement(Gadget[ParameterMaps, ParameterMaps]):
+    """Refines the maps of a slice, and adds their standard deviations as `<map>_std` if they have none.
+
+    `refined_maps` describes how. If the inversion efficiency of the slice is not known yet, it is estimated first,
+    unless the tissue model does not allow it. Values stay within the limits of the method that gave the first maps.
+    Messages without fingerprints, or without the map of a parameter, are passed on unchanged.
+
+    Args:
+        scan: the scan.
+        closed_form: the signal of the scan's sequence, by the tissue model of the maps.
+
+    Raises ScanError if the closed form belongs to another sequence.
+
+    """
+
+    accepts = (ParameterMaps,)
+
+    def __init__(self, scan: ScanContext, closed_form: ClosedForm) -> None:
+        difference = closed_form.sequence.difference(scan.sequence)
+        if difference:
+            raise ScanError(f"The maps cannot be refined for another sequence than this scan's: {difference}.")
+        self._scan = scan
+        self._closed_form = closed_form
+        scan.provenance["refinement"] = "Gauss-Newton, pooled over neighbours"
+
+    def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
+        """Refine one slice."""
+        fingerprints, names = message.fingerprints, self._closed_form.model.names
+        if fingerprints is None or not message.maps.keys() >= set(names):
+            yield message
+            return
+        mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
+        if not mask.any():
+            yield message
+            return
+        scan, closed_form = self._scan, self._closed_form.through(fingerprints.basis)
+        efficiency = message.inversion_efficiency
+        if efficiency is None and closed_form.model.estimates_inversion and scan.sequence.inversion:
+            efficiency = inversion_efficiency(fingerprints.data, fingerprints.basis, message.maps, mask, closed_form)
+        refined = refined_maps(
+            fingerprints.data, message.maps, mask, closed_form, 1.0 if efficiency is None else efficiency,
+            message.limits, scan.threads, scan.cancellation.check,
+        )  # fmt: skip
+        kept = {name: values for name, values in message.maps.items() if name not in REPLACED}
+        yield replace(message, maps={**kept, **refined}, inversion_efficiency=efficiency)
