@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spokestream.gadgets.network.archive import load_archive
-from spokestream.gadgets.network.network_input import interleaved
+from spokestream.gadgets.network.network_input import crop_around, inside, interleaved
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.targets import targets
 from spokestream.models.training.validation import predict
@@ -43,9 +43,12 @@ def importance(archive: Path, data: TrainingSet, frames: Iterable[int], seed: in
     with torch.inference_mode():
         for subject in range(len(data.seeds)):
             item = data[subject * slices + slices // 2]
-            foreground = item["foreground"]
-            value, weight = targets(item, data.tissue_model, parameters)
-            channels = loaded.module.normalise(interleaved(item["fingerprints"]), foreground, 1.0)
+            y, x = (foreground := item["foreground"]).shape
+            # pixels further from the foreground than the border change nothing there
+            rows, columns = inside(crop_around(foreground.numpy(), loaded.contract.border), (y, x))
+            channels = loaded.module.normalise(interleaved(item["fingerprints"]), foreground, 1.0)[:, rows, columns]
+            value, weight = (of[:, rows, columns] for of in targets(item, data.tissue_model, parameters))
+            foreground = foreground[rows, columns]
 
             def errors(x: Tensor, value: Tensor = value, weight: Tensor = weight) -> list[float]:
                 found = predict(loaded.module, x, loaded.contract.border, loaded.contract.step).clamp(0, 1)
