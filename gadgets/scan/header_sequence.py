@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import InputError, ScanError
-from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.header import ScanHeader, single
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
@@ -21,7 +21,7 @@ SHORTEST_TRAIN = 20
 """Fewer values of a single quantity are those of contrasts or echoes, not a train."""
 LIMITS = {
     "tr_ms": (1.0, 1e5, "ms; is it in s?"),
-    "te_ms": (0.02, 1e3, "ms; is it in s?"),
+    "te_ms": (single("0.02"), 1e3, "ms; is it in s?"),
     "flip_angle_deg": (0.0, 180.0, "degrees"),
     "ti_ms": (0.1, 1e5, "ms; is it in s?"),
     "recovery_ms": (1.0, 1e6, "ms; is it in s?"),

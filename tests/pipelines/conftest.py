@@ -14,12 +14,14 @@ import pytest
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.server import Server, ServerSettings
+from spokestream.pipelines.settings import StreamSettings
 
 
 @dataclass(frozen=True)
 class ToySelection:
     name: str
     parameters: dict = field(default_factory=dict)
+    settings: StreamSettings = field(default_factory=StreamSettings)
 
     def with_parameters(self, parameters):
         if unknown := set(parameters) - {"every"}:
@@ -55,6 +57,8 @@ class ToyChain:
         self.count += 1
         if np.isnan(item.data[0, 0]):
             raise ScanError("A readout holds NaN.")
+        if item.data[0, 0] == 50:
+            raise ScanError("50 %n are %s.")
         if item.data[0, 0] == 666:
             raise KeyError("beast")
         if item.data[0, 0] == 7:
