@@ -45,8 +45,9 @@ class Channel:
             return self.wire.receive_data(data)
         except wire.RemoteProtocolError as error:
             # valid events come first; otherwise the result would depend on how TCP divides the stream
+            events, error.events = error.events, []
             self._fault = error
-            return error.events
+            return events
 
     def write(self, *events: wire.Event) -> None:
         """Send events without waiting until the client reads them. After CLOSE, nothing is sent any more."""
@@ -81,6 +82,7 @@ class Channel:
     async def close(self) -> None:
         """Close the connection when the client has read everything; a client that does not read loses the rest."""
         self._stop_recording()
+        self.wire.close()
         self._writer.close()
         try:
             async with asyncio.timeout(self._patience_s):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
+from traceback import format_exception
 from typing import Any, Protocol
 
 import ismrmrd
@@ -18,13 +19,15 @@ from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import answer, read_parameters
 from spokestream.pipelines.node.inbox import Inbox
 from spokestream.pipelines.node.recording import Recorder, recording_path
-from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient
+from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient, released
 from spokestream.pipelines.run_chain import RunningChain
 
 __all__ = ["PipelineSelection", "Session", "SessionRules"]
 
 LOG = logging.getLogger("spokestream.server")
 LONGEST_SENTENCE = 1000
+MOST_PARAMETERS = 1000
+"""Largest number of parameters of a scan, far above that of any pipeline, because they are kept until it starts."""
 
 
 class PipelineSelection(Protocol):
@@ -72,6 +75,7 @@ class Session:
         self._holds_slot = False
         self._mute = False
         """Whether the client fails if it receives any text, so that none may be sent."""
+        self._warned_of_late_parameters = False
         self._images = 0
         self._last_readout = self._last_image = 0.0
 
@@ -84,30 +88,45 @@ class Session:
         """Serve the client to the end. The only error that it may raise is CancelledError, at the very end."""
         try:
             await self._converse()
-        except SpokestreamError as error:
-            await self._fail(str(error))
-        except ConnectionError as error:
-            self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
-        except asyncio.CancelledError:
-            if self._channel.wire.our_state is not wire.State.CLOSED:
-                await self._fail("The node was stopped before the scan was finished.", drain_s=0)
-        except Exception as error:
-            self.log.exception("Session %s: a defect.", self.id)
-            await self._fail(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  a defect ends one session only
+            await self._conclude(error)
+            released(error)
         finally:
             try:
                 await self._release()
             finally:
                 await self._channel.close()
 
+    async def _conclude(self, error: BaseException) -> None:
+        """End a session that an error has stopped."""
+        match error:
+            case SpokestreamError():
+                await self._fail(str(error))
+            case ConnectionError():
+                self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
+            case asyncio.CancelledError():
+                if self._channel.wire.our_state is not wire.State.CLOSED:
+                    await self._fail("The node was stopped before the scan was finished.", drain_s=0)
+            case _:
+                # as text, because a log record that holds the error would hold the scan's arrays, too
+                self.log.error("Session %s: a defect.\n%s", self.id, "".join(format_exception(error)))
+                await self._fail(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
+
     async def _converse(self) -> None:
+        first: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 while not await self._listen(tasks):
                     pass
         except ExceptionGroup as group:
             # the first error, in the reading or in the worker, has cancelled the other one
-            raise group.exceptions[0] from None
+            first = released(group).exceptions[0]
+        del tasks
+        if first is not None:
+            try:
+                raise first
+            finally:
+                del first
         if self._worker:
             self.log.info(
                 "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
@@ -135,6 +154,8 @@ class Session:
                     self._read_text(text)
                 case wire.Query(correlation_id, text):
                     await self._channel.send(wire.Response(correlation_id, answer(text)))
+                case wire.Data(ismrmrd.Image()):
+                    pass  # a chain would pass it on, back to the client
                 case wire.Data(item):
                     worker = self._worker or self._start(tasks)
                     self.readouts += isinstance(item, ismrmrd.Acquisition)
@@ -166,9 +187,13 @@ class Session:
         if parameters is None:
             self.log.debug("Session %s: text from the client: %s", self.id, text)
         elif self._worker:
-            self._send_text("WARNING Parameters came after the first readout and were ignored.\n")
+            if not self._warned_of_late_parameters:  # once, because a client that does not read lets texts pile up
+                self._send_text("WARNING Parameters came after the first readout and were ignored.\n")
+            self._warned_of_late_parameters = True
         else:
             self._parameters |= parameters
+            if len(self._parameters) > MOST_PARAMETERS:
+                raise ScanError(f"The client sent more than {MOST_PARAMETERS} parameters.")
 
     def _start(self, tasks: asyncio.TaskGroup) -> ScanWorker:
         """Start the worker with the first item, not with the header, because parameters may follow the header."""
@@ -209,6 +234,7 @@ class Session:
         if self._worker:
             self._worker.abandon()
             await self._worker.stopped()
+            self._worker = None  # and with it what the chain holds
         if self._holds_slot:
             self._rules.scans.release()
             self._holds_slot = False

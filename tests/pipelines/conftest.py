@@ -105,16 +105,16 @@ class Running:
 
 
 @contextmanager
-def running_server(**settings):
+def running_server(start_scan=None, **settings):
     chains, gate = [], threading.Event()
     gate.set()
 
-    def start_scan(selection, header, log):
+    def start_toy(selection, header, log):
         chains.append(ToyChain(selection, header, log, gate))
         return chains[-1]
 
     settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
-    server = Server(settings, toy_select, start_scan)
+    server = Server(settings, toy_select, start_scan or start_toy)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -52,6 +52,16 @@ def test_trains_win_over_the_preset_and_complete_ones_need_none():
         ({"user": user("mrf_sequence", "/etc/secret.toml")}, "without its trains; known are .*t1ff-2d-1400"),
         ({"sequence": trains() + "<TE>3</TE>"}, "differ in length"),
         ({"sequence": trains(20001)}, "more than 20000"),
+        (
+            {"sequence": trains(), "user": user("mrf_spokes_per_frame", "1e8")},
+            "1e.08 spokes per frame in a train of 80",
+        ),
+        ({"sequence": trains(), "user": user("mrf_spokes_per_frame", "81")}, "81 spokes per frame in a train of 80"),
+        (
+            {"sequence": trains(4001), "user": user("mrf_spokes_per_frame", "1")},
+            "4001 frames of 1 spokes, more than 4000",
+        ),
+        ({"sequence": trains(5001), "user": user("mrf_spoiling", "gradient")}, "more than 5000 with gradient spoiling"),
         ({"sequence": trains(), "user": user("mrf_repetitions", "1e9")}, "more than 10 repetitions"),
         ({"sequence": trains(), "user": user("mrf_repetitions", "inf")}, "impossible"),
         ({"sequence": trains(), "user": user("mrf_recovery_ms", "soon")}, "impossible"),

@@ -72,10 +72,23 @@ def test_warnings_of_the_chain_reach_the_client(serve, connect, readout):
         assert counts(heard) == [1]
 
 
+def test_images_of_a_client_do_not_come_back(serve, connect, readout):
+    image = ismrmrd.Image(head=ismrmrd.ImageHeader(data_type=3), data=np.full((1, 1, 2, 3), 99, np.uint32))
+    with serve() as running:
+        heard = connect(running.port).opening().say(wire.Data(image), wire.Data(readout()), wire.Close()).hear()
+        assert counts(heard) == [1]
+
+
+def test_parameters_without_end_are_refused(serve, connect):
+    many = wire.Text(json.dumps({"parameters": {f"p{i}": i for i in range(1001)}}))
+    with serve() as running:
+        assert "more than 1000 parameters" in failure(connect(running.port).opening().say(many).hear())
+
+
 def test_parameters_after_the_first_readout_are_too_late(serve, connect, readout, healthy):
     late = wire.Text('{"parameters": {"every": 1}}')
     with serve() as running:
-        heard = connect(running.port).opening().say(wire.Data(readout()), late, wire.Close()).hear()
+        heard = connect(running.port).opening().say(wire.Data(readout()), late, late, wire.Close()).hear()
         assert texts(heard) == ["WARNING Parameters came after the first readout and were ignored.\n"]
         assert counts(heard) == [1]
 
