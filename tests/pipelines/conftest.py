@@ -13,7 +13,8 @@ import pytest
 
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
-from spokestream.pipelines.node.server import Server, ServerSettings
+from spokestream.pipelines.node.server import Server
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.settings import StreamSettings
 
 
@@ -105,7 +106,7 @@ class Running:
 
 
 @contextmanager
-def running_server(start_scan=None, **settings):
+def running_server(start_scan=None, plan=None, **settings):
     chains, gate = [], threading.Event()
     gate.set()
 
@@ -114,7 +115,7 @@ def running_server(start_scan=None, **settings):
         return chains[-1]
 
     settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
-    server = Server(settings, toy_select, start_scan or start_toy)
+    server = Server(settings, toy_select, start_scan or start_toy, plan)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

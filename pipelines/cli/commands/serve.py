@@ -16,7 +16,7 @@ HELP = "reconstruct scans as they come over the network"
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the site's file, the settings of the server and those of the pipelines."""
-    from spokestream.pipelines.node.server import ServerSettings
+    from spokestream.pipelines.node.server_settings import ServerSettings
 
     parser.add_argument(
         "--config", type=Path, metavar="SITE.toml",
@@ -26,12 +26,16 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SpokestreamError for settings that cannot be used, and OSError."""
+    """Serve until SIGTERM or SIGINT; the exit code is 1 if scans were dropped then.
+
+    Raises SpokestreamError for settings that cannot be used, and OSError.
+    """
     import asyncio
     from functools import partial
 
     from spokestream.pipelines.chains import warm_up
-    from spokestream.pipelines.node.server import Server, ServerSettings
+    from spokestream.pipelines.node.server import Server
+    from spokestream.pipelines.node.server_settings import ServerSettings
     from spokestream.pipelines.selection import configure, select
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # on stderr
@@ -41,4 +45,6 @@ def run(arguments: argparse.Namespace) -> None:
     server, pipelines = layered(ServerSettings(), *layers), configure(*layers)
     for chosen in pipelines.values():
         warm_up(chosen)
-    asyncio.run(Server(server, select=partial(select, settings=pipelines)).serve())
+    dropped = asyncio.run(Server(server, select=partial(select, settings=pipelines)).serve())
+    if dropped:
+        raise SystemExit(1)

@@ -11,7 +11,7 @@ from spokestream.errors import FileError, InputError, ScanError
 from spokestream.pipelines.cli.main import COMMANDS, main
 from spokestream.pipelines.cli.options import named_values
 from spokestream.pipelines.client import ClientError
-from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.settings import (
     SETTINGS,
     T1FFNetSettings,

@@ -60,10 +60,10 @@ def test_an_announced_length_allocates_one_piece(server, what):
     assert peak_bytes(server, ANNOUNCED[what]) < FIRST_PIECE + 64 * 1024
 
 
-def test_a_header_of_16_mib_that_does_not_come_allocates_one_piece():
+def test_a_header_of_4_mib_that_does_not_come_allocates_one_piece():
     server = Connection(Role.SERVER)
     server.receive_data(b"".join(Connection(Role.CLIENT).send(wire.ConfigFile("a"))))
-    assert peak_bytes(server, struct.pack("<HI", 3, 16 * MiB)) < FIRST_PIECE + 64 * 1024
+    assert peak_bytes(server, struct.pack("<HI", 3, 4 * MiB)) < FIRST_PIECE + 64 * 1024
 
 
 def test_memory_grows_with_what_has_come(server):

@@ -1,0 +1,113 @@
+"""The memory that the reconstruction of a scan needs, planned from its header, its settings and its first readout.
+
+The sizes of the arrays follow from the gadgets. The constants were measured by `benchmarks/memory_plan.py` on scans of
+96, 192 and 320 pixels, by dictionary matching and by a network.
+"""
+
+import math
+from dataclasses import dataclass
+
+from spokestream.gadgets.gridding import BATCH_FRAMES
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.header_sequence import sequence_from_header
+from spokestream.pipelines.chains import shared_network
+from spokestream.pipelines.node.inbox import ITEM_BYTES
+from spokestream.pipelines.selection import Selection
+from spokestream.pipelines.settings import NetworkSettings, StreamSettings
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+
+__all__ = ["MemoryPlan", "plan_scan"]
+
+MiB = 1 << 20
+GRID_UPSAMPLING = 1.25**2
+"""Cells of a grid for each pixel."""
+MARGIN = 1.15
+"""The plan over the sum of its parts, for what the allocator of the C library keeps."""
+WATER_FAT_BYTES_PER_SPOKE = 64_000
+"""1,830 atoms in double precision, four times: atoms, weighted frames and their products."""
+PHASE_GRAPH_BYTES_PER_SPOKE = 340_000
+"""Atoms over T1 and T2 in steps of 2.5 %, and their frames."""
+IMAGES_PER_ECHO_TIME = 6
+"""Images of the compressed basis for each echo time; 16 for the three echo times of MRF T1-FF."""
+MATCHED_BYTES_PER_IMAGE = 1_100_000
+"""Atoms in the basis, and their singular value decomposition, for each image of the basis `frames`."""
+MATCHING_BYTES = 60 * MiB
+"""Arrays of one thread that compares a piece of voxels with the atoms."""
+VOXELS_PER_THREAD = 4096
+"""Pixels of an image that occupy one more thread: half of them show tissue, and a thread takes 2,048 at once."""
+MAPS_PER_SLICE = 80
+"""Complex images of a slice that matching, physics check and standard deviations hold at once."""
+NETWORK_BYTES = 60 * MiB
+NETWORK_IMAGES_PER_SLICE = 150
+"""Memory of the network's tiles, and complex images of a slice that its layers and the physics check hold."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The bytes that one scan needs at most, by what needs them."""
+
+    dictionary: int
+    noise: int
+    grids: int
+    images: int
+    maps: int
+    inbox: int
+
+    @property
+    def total(self) -> int:
+        """Everything together, with the margin."""
+        parts = self.dictionary, self.noise, self.grids, self.images, self.maps, self.inbox
+        return math.ceil(MARGIN * sum(parts))
+
+
+def plan_scan(selection: Selection, header_xml: str, channels: int, readout_bytes: int, queue_bytes: int) -> MemoryPlan:
+    """Plan the memory of a scan.
+
+    Args:
+        selection: the pipeline and its settings.
+        header_xml: the ISMRMRD header.
+        channels: receiver channels of the largest readout so far.
+        readout_bytes: its samples and trajectory.
+        queue_bytes: limit for readouts that wait to be reconstructed.
+
+    Raises SpokestreamError as `start_scan` does, if the scan cannot be served.
+
+    """
+    header = ScanHeader.from_xml(header_xml)
+    sequence = sequence_from_header(header, selection.settings.sequence).sequence
+    settings = selection.of_sequence(sequence).settings
+    channels = max(channels, 1)
+    coils = min(settings.virtual_coils, channels)
+    n_images, in_frames, by_network = _images(sequence, settings)
+    pixels = header.recon_matrix[0] * header.recon_matrix[1]
+    image, frames = 8 * pixels, sequence.n_frames
+    threads = min(settings.threads, math.ceil(pixels / VOXELS_PER_THREAD))
+    per_spoke = WATER_FAT_BYTES_PER_SPOKE if sequence.spoiling == "ideal" else PHASE_GRAPH_BYTES_PER_SPOKE
+    if by_network:
+        dictionary, maps = 0, NETWORK_BYTES + NETWORK_IMAGES_PER_SLICE * image
+    else:
+        dictionary = per_spoke * len(sequence) + 8 * frames**2
+        dictionary += MATCHED_BYTES_PER_IMAGE * n_images if in_frames else 0
+        maps = threads * MATCHING_BYTES + MAPS_PER_SLICE * image
+    grids = (0 if in_frames else n_images) + 2 * BATCH_FRAMES + settings.threads
+    spoke = coils * readout_bytes // channels + ITEM_BYTES
+    held = min(len(sequence), 64 * sequence.spokes_per_frame)
+    readouts = len(sequence) * header.n_slices
+    return MemoryPlan(
+        dictionary=dictionary,
+        noise=16 * 4 * channels**2,
+        grids=math.ceil(grids * coils * GRID_UPSAMPLING * image),
+        images=(2 if in_frames else 1) * n_images * image + held * spoke,
+        maps=maps,
+        inbox=min(max(queue_bytes, readout_bytes), readouts * (readout_bytes + ITEM_BYTES)),
+    )
+
+
+def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, bool, bool]:
+    """The number of images of the basis, whether they are the frames, and whether a network maps them."""
+    if isinstance(settings, NetworkSettings):
+        basis = shared_network(settings).network.contract.basis
+        return basis.weights.shape[1], basis.is_frames, True
+    if getattr(settings, "basis", "compressed") == "frames":
+        return sequence.n_frames, True, False
+    return min(IMAGES_PER_ECHO_TIME * len(sequence.echo_times_ms), sequence.n_frames), False, False
