@@ -59,8 +59,8 @@ def main() -> None:
             for threads in (1, 2):
                 plan, taken = measured(path, config, threads)
                 print(
-                    f"{Path(path).name:14} {name:18} {threads} threads: plan {plan >> 20:5} MiB, taken {taken >> 20:5} MiB, "
-                    f"ratio {plan / taken:.2f}",
+                    f"{Path(path).name:14} {name:18} {threads} threads: plan {plan >> 20:5} MiB, "
+                    f"taken {taken >> 20:5} MiB, ratio {plan / taken:.2f}",
                     flush=True,
                 )
 
