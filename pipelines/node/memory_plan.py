@@ -25,12 +25,15 @@ MARGIN = 1.15
 """The plan over the sum of its parts, for what the allocator of the C library keeps."""
 WATER_FAT_BYTES_PER_SPOKE = 64_000
 """1,830 atoms in double precision, four times: atoms, weighted frames and their products."""
-PHASE_GRAPH_BYTES_PER_SPOKE = 340_000
-"""Atoms over T1 and T2 in steps of 2.5 %, and their frames."""
+PHASE_GRAPH_BYTES, PHASE_GRAPH_BYTES_PER_SPOKE = 100 * MiB, 340_000
+"""Atoms over T1 and T2 in steps of 2.5 %, and their frames, and the search among them."""
 IMAGES_PER_ECHO_TIME = 6
 """Images of the compressed basis for each echo time; 16 for the three echo times of MRF T1-FF."""
-MATCHED_BYTES_PER_IMAGE = 1_100_000
-"""Atoms in the basis, and their singular value decomposition, for each image of the basis `frames`."""
+MATCHED_BYTES_PER_IMAGE, THREAD_BYTES_PER_IMAGE = 600_000, 500_000
+"""Atoms in the basis and their singular value decomposition, and arrays of one thread, for each image of the basis
+`frames`."""
+COPIES_OF_FRAMES = 2.5
+"""Arrays of the size of all frames of a slice that exist at once: images, voxels of the tissue, and residuals."""
 MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
@@ -38,7 +41,7 @@ PIXELS_PER_THREAD = 12_000
 MAPS_PER_SLICE = 80
 """Complex images of a slice that matching, physics check and standard deviations hold at once."""
 NETWORK_BYTES = 60 * MiB
-NETWORK_IMAGES_PER_SLICE = 150
+NETWORK_IMAGES_PER_SLICE = 170
 """Memory of the network's tiles, and complex images of a slice that its layers and the physics check hold."""
 
 
@@ -82,13 +85,18 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     pixels = header.recon_matrix[0] * header.recon_matrix[1]
     image, frames = 8 * pixels, sequence.n_frames
     threads = min(settings.threads, math.ceil(pixels / PIXELS_PER_THREAD))
-    per_spoke = WATER_FAT_BYTES_PER_SPOKE if sequence.spoiling == "ideal" else PHASE_GRAPH_BYTES_PER_SPOKE
     if by_network:
         dictionary, maps = 0, NETWORK_BYTES + NETWORK_IMAGES_PER_SLICE * image
     else:
-        dictionary = per_spoke * len(sequence) + 8 * frames**2
-        dictionary += MATCHED_BYTES_PER_IMAGE * n_images if in_frames else 0
+        if sequence.spoiling == "ideal":
+            dictionary = WATER_FAT_BYTES_PER_SPOKE * len(sequence)
+        else:
+            dictionary = PHASE_GRAPH_BYTES + PHASE_GRAPH_BYTES_PER_SPOKE * len(sequence)
+        dictionary += 8 * frames**2
         maps = threads * MATCHING_BYTES + MAPS_PER_SLICE * image
+        if in_frames:
+            dictionary += MATCHED_BYTES_PER_IMAGE * n_images
+            maps += threads * THREAD_BYTES_PER_IMAGE * n_images
     grids = (0 if in_frames else n_images) + 2 * BATCH_FRAMES + settings.threads
     spoke = coils * readout_bytes // channels + ITEM_BYTES
     held = min(len(sequence), 64 * sequence.spokes_per_frame)
@@ -97,7 +105,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         dictionary=dictionary,
         noise=16 * 4 * channels**2,
         grids=math.ceil(grids * coils * GRID_UPSAMPLING * image),
-        images=(2 if in_frames else 1) * n_images * image + held * spoke,
+        images=math.ceil((COPIES_OF_FRAMES if in_frames else 1) * n_images * image) + held * spoke,
         maps=maps,
         inbox=min(max(queue_bytes, readout_bytes), readouts * (readout_bytes + ITEM_BYTES)),
     )
