@@ -17,7 +17,8 @@ from spokestream.pipelines.client import send_scan
 from spokestream.pipelines.console.console import Console
 from spokestream.pipelines.console.settings import ConsoleSettings
 from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.node.server import Server, ServerSettings
+from spokestream.pipelines.node.server import Server
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))

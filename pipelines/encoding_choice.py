@@ -10,7 +10,12 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.readouts.flags import is_imaging
 
-__all__ = ["ChainOfFirstEncoding"]
+__all__ = ["MOST_WAITING_BYTES", "ChainOfFirstEncoding"]
+
+MOST_WAITING_BYTES = 64 << 20
+"""Largest size of the messages before the first spoke: 2,000 noise readouts of 32 channels and 128 samples."""
+ENTRY_BYTES = 1024
+"""Size of a message in Python without its samples."""
 
 
 class ChainOfFirstEncoding(Chain):
@@ -32,10 +37,11 @@ class ChainOfFirstEncoding(Chain):
         self._encoding: int | None = None
         self._chain: Chain | None = None
         self._waiting: list[object] = []
+        self._waiting_bytes = 0
         self._left_out = 0
 
     def feed(self, message: object, /) -> Iterator[Any]:
-        """Feed the chain, which is built with the first spoke."""
+        """Feed the chain, which is built with the first spoke. Raises ScanError if too much came before that spoke."""
         self._cancellation.check()
         spoke = isinstance(message, ismrmrd.Acquisition) and is_imaging(message)
         if spoke:
@@ -51,6 +57,12 @@ class ChainOfFirstEncoding(Chain):
                 self._left_out += 1
                 return
         if self._chain is None:
+            self._waiting_bytes += ENTRY_BYTES + getattr(getattr(message, "data", None), "nbytes", 0)
+            if self._waiting_bytes > MOST_WAITING_BYTES:
+                raise ScanError(
+                    f"More than {MOST_WAITING_BYTES >> 20} MiB came before the first spoke, which says to which of the "
+                    "header's encodings the scan belongs."
+                )
             self._waiting.append(message)
         else:
             yield from self._chain.feed(message)

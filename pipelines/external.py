@@ -8,11 +8,12 @@ Gadgetron has ended, and reports a crash as success.
 """
 
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
 
-from spokestream.errors import SpokestreamError
+from spokestream.errors import InputError, SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.run_chain import run_chain
 
@@ -22,6 +23,19 @@ READ_BYTES = 1 << 18
 DRAIN_S = 30.0
 """The module ends if Gadgetron sends nothing for this time after the module's last message."""
 LOG = logging.getLogger("spokestream.external")
+
+
+def _printable(text: str) -> str:
+    """The text without percent signs: Gadgetron logs an error as a printf format, and `%n` ends its process."""
+    return re.sub(r" ?%", " percent", text)
+
+
+def _printable_record(record: logging.LogRecord) -> bool:
+    record.msg, record.args = _printable(record.getMessage()), ()
+    return True
+
+
+LOG.addFilter(_printable_record)
 
 
 def auto(connection: Any) -> None:
@@ -68,18 +82,22 @@ def reconstruct_for_gadgetron(sock: socket.socket, config: bytes, header: bytes,
             from spokestream.pipelines import selection  # here, so that a broken installation is told as well
 
             config_text, header_xml = gadgetron.introduction(config, header)
-            chain = selection.start_scan(selection.select(config_text, default=pipeline), header_xml, LOG)
+            selected = selection.select(config_text, default=pipeline)
+            if selected.settings.datatype == "int16":
+                raise InputError(
+                    "Gadgetron's image reader does not know int16; set the parameter datatype to uint16 or float32."
+                )
+            chain = selection.start_scan(selected, header_xml, LOG)
             for item in run_chain(chain, gadgetron.items()):
                 gadgetron.send(wire.Data(item))
         except SpokestreamError as error:
-            gadgetron.send(wire.ErrorText(str(error)))
+            gadgetron.send(wire.ErrorText(_printable(str(error))))
             LOG.error("%s", error)
         except ConnectionError:
             raise
         except Exception as error:
-            gadgetron.send(
-                wire.ErrorText(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
-            )
+            sentence = f"This is a defect of the node, please report it ({type(error).__name__}: {error})."
+            gadgetron.send(wire.ErrorText(_printable(sentence)))
             LOG.exception("A defect.")
         gadgetron.send(wire.Close())
         gadgetron.drain()
@@ -97,13 +115,14 @@ class _Gadgetron:
     def introduction(self, config: bytes, header: bytes) -> tuple[str, str]:
         """Feed the messages that the `gadgetron` package has read already, so that the connection has the right state.
 
-        Returns the text of the configuration and the header.
+        Returns the text of the configuration and the header. Gadgetron sends a bare XML declaration if its own
+        configuration has no `<configuration>` for the module; this text is empty.
         """
         parent = wire.Connection(wire.Role.PARENT)
         config_event, header_event = wire.ConfigText(_text(config)), wire.Header(_text(header))
         for event in (config_event, header_event):
             self._wire.receive_data(b"".join(parent.send(event)))
-        return config_event.text, header_event.xml
+        return re.sub(r"^\s*<\?xml[^>]*\?>\s*", "", config_event.text), header_event.xml
 
     def items(self) -> Iterator[Any]:
         """The items of the scan, until Gadgetron sends CLOSE."""

@@ -13,7 +13,7 @@ from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import NETWORKS
 from spokestream.pipelines.cli.main import COMMANDS
 from spokestream.pipelines.cli.options import add_options
-from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.selection import select
 from spokestream.pipelines.settings import SETTINGS, T1FFSettings, read_site_file
 from spokestream.settings import declarations, layered

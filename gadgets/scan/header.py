@@ -1,4 +1,8 @@
-"""The ISMRMRD header of a scan. Unknown elements and any version of the schema are accepted."""
+"""The ISMRMRD header of a scan. Unknown elements and any version of the schema are accepted.
+
+ISMRMRD's C++ library keeps the header's real numbers in single precision. They are read in the same way here, so that a
+scan from a file has the same maps as the scan that passed through Gadgetron.
+"""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -11,7 +15,7 @@ from spokestream.errors import ScanError
 
 Number = TypeVar("Number", int, float)
 
-__all__ = ["STRONGEST_FIELD_T", "WEAKEST_FIELD_T", "ScanHeader", "parse_xml"]
+__all__ = ["STRONGEST_FIELD_T", "WEAKEST_FIELD_T", "ScanHeader", "parse_xml", "single"]
 
 LARGEST_MATRIX = 1024
 """Largest number of pixels per side, because the memory grows with it."""
@@ -24,6 +28,7 @@ MOST_CHANNELS = 1024
 WIDEST_NOISE_BAND = 100.0
 LARGEST_WHOLE = 1e6
 """Upper limits for numbers in a header, far above those of scanners."""
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
 NOT_WHOLE = 0.01
 """Largest rounding error of a matrix size that a converter computed, such as 35.9996."""
 
@@ -95,7 +100,7 @@ class ScanHeader:
             return (root.findtext(path) or default).strip()
 
         def train(name: str) -> tuple[float, ...]:
-            return tuple(float(e.text or "") for e in root.findall(f"sequenceParameters/{name}"))
+            return tuple(single(e.text or "") for e in root.findall(f"sequenceParameters/{name}"))
 
         slices = encoding.findtext("encodingLimits/slice/maximum")
         channels = text("acquisitionSystemInformation/receiverChannels")
@@ -104,15 +109,15 @@ class ScanHeader:
         header = cls(
             xml=xml,
             encoded_matrix=_triple(encoding, "encodedSpace/matrixSize", _whole),
-            encoded_fov_mm=_triple(encoding, "encodedSpace/fieldOfView_mm", float),
+            encoded_fov_mm=_triple(encoding, "encodedSpace/fieldOfView_mm", single),
             recon_matrix=_triple(encoding, "reconSpace/matrixSize", _whole),
-            recon_fov_mm=_triple(encoding, "reconSpace/fieldOfView_mm", float),
+            recon_fov_mm=_triple(encoding, "reconSpace/fieldOfView_mm", single),
             trajectory=(encoding.findtext("trajectory") or "").strip().lower(),
             n_slices=_whole(slices) + 1 if slices else 1,
             n_channels=_whole(channels) if channels else None,
-            field_strength_t=(float(tesla) or None) if tesla else None,
+            field_strength_t=(single(tesla) or None) if tesla else None,
             proton_frequency_hz=(float(proton_hz) or None) if proton_hz else None,
-            noise_bandwidth=float(text("acquisitionSystemInformation/relativeReceiverNoiseBandwidth", "1")),
+            noise_bandwidth=single(text("acquisitionSystemInformation/relativeReceiverNoiseBandwidth", "1")),
             protocol=text("measurementInformation/protocolName"),
             measurement_id=text("measurementInformation/measurementID"),
             te_ms=train("TE"),
@@ -159,6 +164,15 @@ def parse_xml(text: str, what: str) -> ET.Element:
         return ET.fromstring(text)  # noqa: S314  entities are refused above, the size is bounded by the wire
     except ET.ParseError as error:
         raise ScanError(f"The {what} is not well-formed XML ({error}).") from None
+
+
+def single(text: str) -> float:
+    """The number in single precision: 3.52 is read as 3.51999998. Numbers beyond that range are not changed.
+
+    Raises ValueError if the text is not a number.
+    """
+    value = float(text)
+    return float(np.float32(value)) if abs(value) <= LARGEST_SINGLE else value
 
 
 def _whole(text: str) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import InputError, ScanError
-from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.header import ScanHeader, single
 from spokestream.simulator.physics.sequences.loading import load_sequence, preset_names
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 
@@ -15,13 +15,18 @@ __all__ = ["DEFAULT_SEQUENCE", "LONGEST_TRAIN", "ScanSequence", "sequence_from_h
 DEFAULT_SEQUENCE = "t1ff-2d-1400"
 """The preset of scans whose header gives no trains and names no preset."""
 LONGEST_TRAIN = 20_000
+LONGEST_SPOILED_TRAIN = 5_000
+"""Largest number of spokes without and with transverse magnetisation that survives TR. The phase graphs of a dictionary
+take 12 ms a spoke, so that a longer train would keep its client waiting for more than a minute."""
+MOST_FRAMES = 4_000
+"""Largest number of temporal frames. The basis is an eigenvalue problem of this size, which takes 5 s."""
 MOST_REPETITIONS = 10
-"""Upper limits for values in a header, because memory and time grow with both."""
+"""Upper limit for a value in a header, because time grows with it."""
 SHORTEST_TRAIN = 20
 """Fewer values of a single quantity are those of contrasts or echoes, not a train."""
 LIMITS = {
     "tr_ms": (1.0, 1e5, "ms; is it in s?"),
-    "te_ms": (0.02, 1e3, "ms; is it in s?"),
+    "te_ms": (single("0.02"), 1e3, "ms; is it in s?"),
     "flip_angle_deg": (0.0, 180.0, "degrees"),
     "ti_ms": (0.1, 1e5, "ms; is it in s?"),
     "recovery_ms": (1.0, 1e6, "ms; is it in s?"),
@@ -201,8 +206,10 @@ def _compose(
         raise ScanError(
             f"The header's MRF sequence is impossible: more than {MOST_REPETITIONS} repetitions ({repetitions:g})."
         )
-    if per_frame > LONGEST_TRAIN:
-        raise ScanError(f"The header's MRF sequence is impossible: {per_frame:g} spokes per frame.")
+    if per_frame > n_spokes:
+        raise ScanError(
+            f"The header's MRF sequence is impossible: {per_frame:g} spokes per frame in a train of {n_spokes} spokes."
+        )
     ti_ms, recovery_ms = header.ti_ms[0] if header.ti_ms else preset.ti_ms, number("recovery_ms", preset.recovery_ms)
     _check_limits("ti_ms", ti_ms, zero_allowed=True)
     _check_limits("recovery_ms", recovery_ms, zero_allowed=True)
@@ -227,6 +234,16 @@ def _compose(
         )
     except InputError as error:
         raise ScanError(f"The header's MRF sequence is impossible: {error}.") from None
+    if sequence.n_frames > MOST_FRAMES:
+        raise ScanError(
+            f"The header's trains have {sequence.n_frames} frames of {sequence.spokes_per_frame} spokes, more than "
+            f"{MOST_FRAMES}; set mrf_spokes_per_frame."
+        )
+    if sequence.spoiling != "ideal" and n_spokes > LONGEST_SPOILED_TRAIN:
+        raise ScanError(
+            f"The header's trains have {n_spokes} spokes, more than {LONGEST_SPOILED_TRAIN} with {sequence.spoiling} "
+            "spoiling."
+        )
     return ScanSequence(sequence, source, _assumed(header, preset, sequence) if source == "header" else ())
 
 

@@ -46,8 +46,8 @@ class Node(Protocol):
     def queued_bytes(self) -> int:
         """Bytes of readouts that wait."""
 
-    async def serve(self) -> None:
-        """Serve scans until the node is stopped."""
+    async def serve(self) -> int:
+        """Serve scans until the node is stopped; returns the number of scans that were dropped then."""
 
 
 class Console:
@@ -142,8 +142,8 @@ class Console:
 
 async def serve_with_console(
     console: Console, make_node: Callable[[Sequence[Observer]], Node], prepare: Callable[[], None]
-) -> None:
-    """Serve scans and the page until the node is stopped.
+) -> int:
+    """Serve scans and the page until the node is stopped; returns the number of scans that were dropped then.
 
     Args:
         console: the console, which answers before the node does.
@@ -156,7 +156,7 @@ async def serve_with_console(
         await console.start(node)
         await asyncio.to_thread(prepare)
         console.models_loaded = True
-        await node.serve()
+        return await node.serve()
     finally:
         await console.stop()
 

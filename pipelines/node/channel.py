@@ -2,15 +2,24 @@
 
 import asyncio
 import logging
+import os
+import select
+import socket
+import time
 from contextlib import suppress
 
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.recording import Recorder
+from spokestream.pipelines.node.recordings import Recordings
 
 __all__ = ["Channel"]
 
 READ_BYTES = 1 << 18
+CLOSE_BYTES = b"\x04\0"
+HUNG_UP = getattr(select, "POLLRDHUP", 0)
+"""The event of a peer that sends nothing more, which only Linux has."""
 
 
 class Channel:
@@ -20,33 +29,45 @@ class Channel:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        recorder: Recorder | None,
+        recordings: Recordings | None,
+        session: str,
+        deadlines: Deadlines,
         patience_s: float,
+        limits: wire.Limits,
         log: logging.Logger,
     ) -> None:
-        self.wire = wire.Connection(wire.Role.SERVER)
-        self.recorder = recorder
+        self.wire = wire.Connection(wire.Role.SERVER, limits)
+        self.unrecorded = ""
+        """Why the session is not recorded although it should be; an empty text if it is."""
+        self._recordings, self._session = recordings, session
+        self._recorder: Recorder | None = None
+        self._deadlines = deadlines
         self._reader, self._writer = reader, writer
         self._patience_s = patience_s
         self._fault: wire.RemoteProtocolError | None = None
         self._log = log
 
     async def receive(self) -> list[wire.Event]:
-        """The events in the next bytes. Raises ScanError after a long silence, RemoteProtocolError, ConnectionError."""
+        """The events in the next bytes. Raises ScanError at a missed deadline, RemoteProtocolError, ConnectionError."""
         if self._fault:
             raise self._fault
+        seconds, sentence = self._deadlines.next(self.wire.their_state)
+        before = time.monotonic()
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(seconds):
                 data = await self._reader.read(READ_BYTES)
         except TimeoutError:
-            raise ScanError(f"The client was silent for {self._patience_s:g} s.") from None
+            raise ScanError(sentence) from None
         self._record(data)
         try:
-            return self.wire.receive_data(data)
+            events = self.wire.receive_data(data)
         except wire.RemoteProtocolError as error:
             # valid events come first; otherwise the result would depend on how TCP divides the stream
+            events, error.events = error.events, []
             self._fault = error
-            return error.events
+            return events
+        self._deadlines.received(len(data), time.monotonic() - before, self.wire.message_index)
+        return events
 
     def write(self, *events: wire.Event) -> None:
         """Send events without waiting until the client reads them. After CLOSE, nothing is sent any more."""
@@ -78,9 +99,49 @@ class Channel:
                 while data := await self._reader.read(READ_BYTES):
                     self._record(data)
 
+    def is_gone(self) -> bool:
+        """Whether the client has vanished, also while its bytes are not read.
+
+        A client may stop sending after CLOSE and wait for its images; the last bytes that wait to be read say whether
+        it has sent CLOSE.
+        """
+        fd = self._writer.get_extra_info("socket").fileno()
+        if fd < 0:
+            return True
+        poll = select.poll()
+        poll.register(fd, HUNG_UP)
+        events = dict(poll.poll(0)).get(fd, 0)
+        if events & (select.POLLERR | select.POLLHUP):
+            return True
+        if not events or self.wire.their_state is wire.State.CLOSED:
+            return False
+        with socket.socket(fileno=os.dup(fd)) as copy:
+            try:
+                waiting = copy.recv(1 << 24, socket.MSG_PEEK)
+            except OSError:
+                return False
+        last = waiting or self._reader._buffer  # type: ignore[attr-defined]  # what was received but not read yet
+        return not last.endswith(CLOSE_BYTES)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._writer.transport.abort()
+
+    async def sync_recording(self) -> None:
+        """Wait until the recording is on the disk."""
+        if self._recorder:
+            with suppress(OSError, ValueError):
+                await asyncio.to_thread(self._recorder.sync)
+
+    def forget_recording(self) -> None:
+        """Delete the recording."""
+        if self._recorder:
+            self._recorder.path.unlink(missing_ok=True)
+
     async def close(self) -> None:
         """Close the connection when the client has read everything; a client that does not read loses the rest."""
         self._stop_recording()
+        self.wire.close()
         self._writer.close()
         try:
             async with asyncio.timeout(self._patience_s):
@@ -93,15 +154,19 @@ class Channel:
             self._writer.transport.abort()
 
     def _record(self, data: bytes) -> None:
-        if self.recorder and data:
-            try:
-                self.recorder.write(data)
-            except OSError as error:
-                self._log.error("The recording %s stops here: %s.", self.recorder.path, error)
-                self._stop_recording()
+        """Record received bytes; the recording begins with the first of them."""
+        if self._recordings is None or not data or self.unrecorded:
+            return
+        try:
+            if self._recorder is None:
+                self._recorder = self._recordings.new(self._session)
+            self._recorder.write(data)
+        except OSError as error:
+            self.unrecorded = error.strerror or str(error)
+            self._log.error("Session %s is not recorded from here on: %s.", self._session, error)
+            self._stop_recording()
 
     def _stop_recording(self) -> None:
-        if self.recorder:
-            with suppress(OSError):
-                self.recorder.close()
-            self.recorder = None
+        recorder, self._recorder = self._recorder, None
+        if recorder and self._recordings:
+            self._recordings.ended(recorder)

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["AbandonedError", "Inbox"]
+__all__ = ["ITEM_BYTES", "AbandonedError", "Inbox"]
+
+ITEM_BYTES = 2048
+"""Size of a readout in Python without its arrays: its header and the objects around it."""
 
 
 class AbandonedError(Exception):

@@ -1,6 +1,7 @@
 """Recordings: the received bytes of a session with their arrival times, from which the scan can be reconstructed."""
 
 import io
+import os
 import struct
 import time
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = path.open("xb")
+        # only the owner may read what may be patients' data
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._start = time.monotonic()
         self._file.write(HEAD.pack(MAGIC, VERSION, time.time()))
 
@@ -43,6 +45,10 @@ class Recorder:
         self._file.write(CHUNK.pack(time.monotonic() - self._start, len(data)))
         self._file.write(data)
         self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk, so that it is kept if the machine loses power."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """End the recording."""

@@ -6,14 +6,27 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import closing
-from typing import Any
+from traceback import format_exception
+from typing import Any, TypeVar
 
 import ismrmrd
 
+from spokestream.errors import SpokestreamError
 from spokestream.pipelines.node.inbox import Inbox
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
-__all__ = ["ScanWorker", "WarningsToClient"]
+__all__ = ["ScanWorker", "WarningsToClient", "released"]
+
+Error = TypeVar("Error", bound=BaseException)
+
+
+def released(error: Error) -> Error:
+    """The error without traceback and context, whose frames hold the scan's arrays.
+
+    A future holds the error, and a frame holds the future, so that the arrays would stay until a garbage collection.
+    """
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 class ScanWorker:
@@ -58,7 +71,9 @@ class ScanWorker:
         try:
             self._reconstruct()
         except BaseException as error:  # noqa: BLE001  the session must get every error
-            outcome.set_exception(error)
+            if isinstance(error, Exception) and not isinstance(error, SpokestreamError):
+                error.add_note("".join(format_exception(error)))
+            outcome.set_exception(released(error))
         else:
             outcome.set_result(None)
 

@@ -6,64 +6,42 @@ import logging
 import signal
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from spokestream.pipelines import wire
 from spokestream.pipelines.node.events import Observer, all_of
-from spokestream.pipelines.node.session import PipelineSelection, Session, SessionRules
+from spokestream.pipelines.node.memory_budget import MemoryBudget, resident_bytes, words
+from spokestream.pipelines.node.recordings import Recordings
+from spokestream.pipelines.node.server_settings import ServerSettings
+from spokestream.pipelines.node.session import Session
+from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules
 from spokestream.pipelines.run_chain import RunningChain
-from spokestream.settings import check_settings, setting
 
-__all__ = ["Server", "ServerSettings", "local_server"]
+__all__ = ["Server", "local_server"]
 
 LOG = logging.getLogger("spokestream.server")
 LOOPBACK = ("localhost", "127.0.0.1")
 STREAM_BUFFER = 1 << 20
 GOODBYE_S = 2.0
 """Time in which sessions that are ended send an error to their clients."""
+LEAST_FOR_SCANS = 64 << 20
+"""Memory that is left for scans at least, whatever the process uses already."""
+LARGEST_BODY = 256 << 20
+BODIES = 32
+"""A single message has at most this fraction of the memory, because it comes before the scan's memory is planned."""
 PAUSE_S = 1.0
 """Time until clients are accepted again after the system had no file descriptor left."""
-
-
-@dataclass(frozen=True)
-class ServerSettings:
-    """Settings of the server. Raises InputError for values that are not allowed."""
-
-    host: str = setting("127.0.0.1", meaning="Address to listen on; 0.0.0.0 accepts clients from every network.")
-    port: int = setting(9002, meaning="TCP port; 0 takes a free one.", low=0, high=65535)
-    max_sessions: int = setting(4, meaning="Scans that are reconstructed at once.", low=1, high=1000)
-    record: Path | None = setting(
-        None, meaning="Folder in which the received bytes of every session are kept; by default they are not."
-    )
-    idle_timeout_s: float = setting(
-        300.0, meaning="Silence of a client, or refusal to read, that ends its session.", unit="s", low=0.01, high=86400
-    )
-    queue_bytes: int = setting(
-        256 << 20,
-        meaning="Data of one scan that may wait to be reconstructed before the client has to wait.",
-        unit="bytes",
-        low=1,
-        high=1 << 40,
-    )
-    grace_s: float = setting(
-        30.0, meaning="Time for running scans to finish when the server is stopped.", unit="s", low=0, high=86400
-    )
-    drain_s: float = setting(
-        30.0, meaning="Time for a client to notice that its scan has failed.", unit="s", low=0, high=86400
-    )
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 class Server:
     """Serves scans until it is stopped.
 
-    `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given. The observers are
-    told the events of all scans.
+    `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given; then `plan` gives
+    the bytes that a scan needs, see `SessionRules`, or scans need none. The observers are told the events of all scans.
     """
 
     def __init__(
@@ -71,17 +49,25 @@ class Server:
         settings: ServerSettings,
         select: Callable[[str], PipelineSelection] | None = None,
         start_scan: Callable[[Any, str, logging.Logger], RunningChain] | None = None,
+        plan: Callable[[Any, str, int, int], int] | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
         if select is None or start_scan is None:
             from spokestream.pipelines import selection
+            from spokestream.pipelines.node.memory_plan import plan_scan
+
+            def plan_bytes(chosen: Any, header_xml: str, channels: int, readout_bytes: int) -> int:
+                return plan_scan(chosen, header_xml, channels, readout_bytes, settings.queue_bytes).total
 
             select, start_scan = select or selection.select, start_scan or selection.start_scan
+            plan = plan or plan_bytes
         self.settings = settings
         self.port = settings.port
         """The port of the server. If the setting is 0, it is known after `start`."""
         self._select, self._start_scan = select, start_scan
         self._tell = all_of(*observers)
+        self._plan = plan or (lambda *scan: 0)
+        self._addresses: Counter[str] = Counter()
         self._listeners: list[socket.socket] = []
         self._sessions: dict[asyncio.Task[None], Session | None] = {}
         """The session of every task; None until the session exists."""
@@ -97,17 +83,21 @@ class Server:
         return sum(session.queued_bytes for session in self._sessions.values() if session)
 
     async def start(self) -> None:
-        """Accept clients from now on. Raises OSError if the port is not free."""
+        """Accept clients from now on. Raises OSError if the port is taken, FileError for the recordings."""
         s = self.settings
+        recordings = None if s.record is None else Recordings(s.record, int(s.record_gib * 2**30), s.record_days)
+        if recordings:
+            recordings.check()
+        for_scans = max(s.memory_bytes - resident_bytes(), LEAST_FOR_SCANS)
         self._rules = SessionRules(
             select=self._select,
             start_scan=self._start_scan,
+            plan=self._plan,
+            settings=s,
+            limits=wire.Limits(body=min(LARGEST_BODY, s.memory_bytes // BODIES)),
             scans=asyncio.Semaphore(s.max_sessions),
-            max_scans=s.max_sessions,
-            idle_timeout_s=s.idle_timeout_s,
-            queue_bytes=s.queue_bytes,
-            drain_s=s.drain_s,
-            record_dir=s.record,
+            memory=MemoryBudget(for_scans, s.max_waiting),
+            recordings=recordings,
             tell=self._tell,
         )
         self._listeners = _listen(s.host, s.port)
@@ -115,10 +105,15 @@ class Server:
         for listener in self._listeners:
             listener.setblocking(False)
             self._accept_from(listener)
-        LOG.info("Listening on %s port %d.", s.host, self.port)
+        LOG.info("Listening on %s port %d, with %s of memory for scans.", s.host, self.port, words(for_scans))
 
-    async def serve(self) -> None:
-        """Start, serve until SIGTERM or SIGINT, and stop. It must be called in the main thread."""
+    async def serve(self) -> int:
+        """Start, serve until SIGTERM or SIGINT, and stop. It must be called in the main thread.
+
+        Returns:
+            The number of scans that were dropped because they did not finish within the grace period.
+
+        """
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,10 +122,15 @@ class Server:
         await stopping.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)  # a second signal ends the process at once
-        await self.stop()
+        return await self.stop()
 
-    async def stop(self) -> None:
-        """Accept no more clients, and give running scans the grace period to finish, and log those that do not."""
+    async def stop(self) -> int:
+        """Accept no more clients, and give running scans the grace period to finish, and log those that do not.
+
+        Returns:
+            The number of these.
+
+        """
         for listener in self._listeners:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
@@ -140,13 +140,19 @@ class Server:
         if scanning:
             LOG.info("Stopping: %g s for %d running scans to finish.", self.settings.grace_s, len(scanning))
             await asyncio.wait(scanning, timeout=self.settings.grace_s)
+        dropped = 0
         for task, session in self._sessions.items():
             if session and session.scanning:
+                dropped += 1
                 LOG.error("Dropped session %s after %d readouts.", session.id, session.readouts)
             task.cancel()
         if self._sessions:
             await asyncio.wait(list(self._sessions), timeout=GOODBYE_S)
+        for session in self._sessions.values():
+            if session:
+                session.abort()
         LOG.info("Stopped.")
+        return dropped
 
     def _accept_from(self, listener: socket.socket) -> None:
         # not asyncio.start_server: in Python 3.11 it loses a socket if it is closed while a client connects
@@ -156,7 +162,7 @@ class Server:
     def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
-            client, _ = listener.accept()
+            client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
@@ -165,9 +171,31 @@ class Server:
             loop.call_later(PAUSE_S, self._accept_from, listener)
             return
         client.setblocking(False)
+        host = str(address[0])
+        if reason := self._crowded(host):
+            LOG.error("Refused a client from %s: %s", host, reason)
+            _refuse(client, reason)
+            return
         task = loop.create_task(self._serve(client))
         self._sessions[task] = None
-        task.add_done_callback(self._sessions.pop)
+        self._addresses[host] += 1
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._sessions[task]
+            self._addresses[host] -= 1
+            if not self._addresses[host]:
+                del self._addresses[host]
+
+        task.add_done_callback(ended)
+
+    def _crowded(self, host: str) -> str:
+        """Why no more client of this address can be served; an empty text if it can."""
+        s = self.settings
+        if len(self._sessions) >= s.max_connections:
+            return f"The node has {s.max_connections} connections already; try again later."
+        if self._addresses[host] >= s.max_connections_per_address:
+            return f"The node has {s.max_connections_per_address} connections of this address; close some."
+        return ""
 
     async def _serve(self, client: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=client, limit=STREAM_BUFFER)
@@ -203,6 +231,15 @@ def local_server(record: Path | None = None, select: Callable[[str], PipelineSel
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def _refuse(client: socket.socket, reason: str) -> None:
+    """Tell a client, without waiting, that it is not served."""
+    connection = wire.Connection(wire.Role.SERVER)
+    events = wire.Text(f"ERROR {reason}\n"), wire.Close()
+    with client, suppress(OSError):
+        client.send(b"".join(part for event in events for part in connection.send(event)))
+        client.shutdown(socket.SHUT_WR)
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

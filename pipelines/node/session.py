@@ -3,65 +3,43 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from textwrap import shorten
-from typing import Any, Protocol
+from traceback import format_exception
+from typing import Any
 
 import ismrmrd
 
 from spokestream.errors import ScanError, SpokestreamError
+from spokestream.gadgets.readouts.flags import ENDS_SLICE
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.admission import Admission
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import answer, read_parameters
+from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.events import (
     ImageSent,
-    Observer,
     Outcome,
     ReadoutsReceived,
     ScanAdmitted,
     ScanEnded,
     ScanWarned,
 )
-from spokestream.pipelines.node.inbox import Inbox
-from spokestream.pipelines.node.recording import Recorder, recording_path
-from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient
-from spokestream.pipelines.run_chain import RunningChain
+from spokestream.pipelines.node.inbox import ITEM_BYTES, Inbox
+from spokestream.pipelines.node.plain_text import escape_record, escaped
+from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient, released
+from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules
 
-__all__ = ["PipelineSelection", "Session", "SessionRules"]
+__all__ = ["Session"]
 
 LOG = logging.getLogger("spokestream.server")
 LONGEST_SENTENCE = 1000
 LONGEST_NAME = 64
-
-
-class PipelineSelection(Protocol):
-    """A pipeline and its parameters, as `spokestream.pipelines.selection.select` gives them."""
-
-    @property
-    def name(self) -> str:
-        """Its registered name."""
-
-    def with_parameters(self, parameters: Mapping[str, Any], /) -> "PipelineSelection":
-        """The same pipeline with parameters replaced. Raises SpokestreamError for unknown ones."""
-
-
-@dataclass(frozen=True)
-class SessionRules:
-    """The settings and the resources that all sessions of a server share."""
-
-    select: Callable[[str], PipelineSelection]
-    start_scan: Callable[[Any, str, logging.Logger], RunningChain]
-    scans: asyncio.Semaphore
-    """Limits the number of scans that are reconstructed at once; every such session holds it."""
-    max_scans: int
-    idle_timeout_s: float
-    queue_bytes: int
-    drain_s: float
-    record_dir: Path | None
-    tell: Observer
+WATCH_S = 0.5
+"""Time between two looks at whether a client is still there."""
+MOST_PARAMETERS = 1000
+"""Largest number of parameters of a scan, far above that of any pipeline, because they are kept until it starts."""
 
 
 class Session:
@@ -73,8 +51,14 @@ class Session:
         # not from getLogger, which keeps every logger for ever
         self.log = logging.Logger(f"{LOG.name}.{self.id}")
         self.log.parent = LOG
-        writer.transport.set_write_buffer_limits(high=rules.queue_bytes)
-        self._channel = Channel(reader, writer, self._recorder(rules.record_dir), rules.idle_timeout_s, self.log)
+        self.log.addFilter(escape_record)
+        settings = rules.settings
+        writer.transport.set_write_buffer_limits(high=settings.queue_bytes)
+        self._channel = Channel(
+            reader, writer, rules.recordings, self.id, Deadlines(settings), settings.idle_timeout_s, rules.limits,
+            self.log,
+        )  # fmt: skip
+        self._admission: Admission | None = None
         self._rules = rules
         self._asked = ""
         """The configuration that the client asked for; empty if it asks for no scan."""
@@ -85,6 +69,7 @@ class Session:
         self._holds_slot = False
         self._mute = False
         """Whether the client fails if it receives any text, so that none may be sent."""
+        self._warned_of_late_parameters = self._warned_of_recording = False
         self._images = 0
         self._begin = asyncio.get_running_loop().time()
         self._last_readout = self._last_image = 0.0
@@ -99,35 +84,59 @@ class Session:
         """Bytes of readouts that wait to be reconstructed."""
         return self._worker.inbox.held if self._worker else 0
 
+    def abort(self) -> None:
+        """Close the connection without a word."""
+        self._channel.abort()
+
     async def run(self) -> None:
         """Serve the client to the end. The only error that it may raise is CancelledError, at the very end."""
         try:
             await self._converse()
-        except SpokestreamError as error:
-            await self._fail(str(error))
-        except ConnectionError as error:
-            self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
-            self._ended("failed", f"The client vanished after {self.readouts} readouts.")
-        except asyncio.CancelledError:
-            if self._channel.wire.our_state is not wire.State.CLOSED:
-                await self._fail("The node was stopped before the scan was finished.", "stopped", drain_s=0)
-        except Exception as error:
-            self.log.exception("Session %s: a defect.", self.id)
-            await self._fail(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  a defect ends one session only
+            await self._conclude(error)
+            released(error)
         finally:
             try:
                 await self._release()
             finally:
                 await self._channel.close()
 
+    async def _conclude(self, error: BaseException) -> None:
+        """End a session that an error has stopped."""
+        match error:
+            case SpokestreamError():
+                await self._fail(str(error))
+            case ConnectionError():
+                self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
+                self._ended("failed", f"The client vanished after {self.readouts} readouts.")
+            case asyncio.CancelledError():
+                if self._channel.wire.our_state is not wire.State.CLOSED:
+                    await self._fail("The node was stopped before the scan was finished.", "stopped", drain_s=0)
+            case _:
+                # as text, because a log record that holds the error would hold the scan's arrays, too
+                lines = "".join(format_exception(error)).splitlines()
+                LOG.error("Session %s: a defect.\n%s", self.id, "\n".join(map(escaped, lines)))
+                await self._fail(f"This is a defect of the node, please report it ({type(error).__name__}: {error}).")
+
     async def _converse(self) -> None:
+        first: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch())
                 while not await self._listen(tasks):
                     pass
+                if self._worker:
+                    await self._worker.wait()
+                watch.cancel()
         except ExceptionGroup as group:
             # the first error, in the reading or in the worker, has cancelled the other one
-            raise group.exceptions[0] from None
+            first = released(group).exceptions[0]
+        del tasks, watch
+        if first is not None:
+            try:
+                raise first
+            finally:
+                del first
         if self._worker:
             self.log.info(
                 "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
@@ -142,7 +151,18 @@ class Session:
         await self._release()  # before CLOSE, so that a client that waited for it can start a scan at once
         await self._channel.send(wire.Close())
         if self._header is None:
-            self._forget_recording()
+            self._channel.forget_recording()  # of a session without a scan, for instance of a query
+
+    async def _watch(self) -> None:
+        """End the session if its client vanishes, even if its bytes are not read, or if it lasts too long."""
+        limit = self._rules.settings.session_s
+        try:
+            async with asyncio.timeout(limit):
+                while not self._channel.is_gone():
+                    await asyncio.sleep(WATCH_S)
+        except TimeoutError:
+            raise ScanError(f"The session lasted longer than {limit:g} s.") from None
+        raise ConnectionResetError("the connection is closed")
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> bool:
         """Handle the next events; returns whether CLOSE was one of them."""
@@ -151,21 +171,31 @@ class Session:
                 case wire.ConfigFile(config) | wire.ConfigText(config):
                     self._configure(config)
                 case wire.Header(xml):
-                    await self._admit()
+                    self._admit()
+                    await self._rules.scans.acquire()
+                    self._holds_slot = True
                     self._header = xml
+                    self._warn_if_unrecorded()
                     self._rules.tell(ScanAdmitted(self.id, self._pipeline, xml))
                 case wire.Text(text):
                     self._read_text(text)
                 case wire.Query(correlation_id, text):
                     await self._channel.send(wire.Response(correlation_id, answer(text)))
+                case wire.Data(ismrmrd.Image()):
+                    pass  # a chain would pass it on, back to the client
                 case wire.Data(item):
-                    worker = self._worker or self._start(tasks)
+                    worker = self._worker or await self._start(tasks, item)
+                    assert self._admission is not None
+                    await self._admission.accept(item)
                     self.readouts += isinstance(item, ismrmrd.Acquisition)
                     self._last_readout = asyncio.get_running_loop().time()
                     await worker.inbox.put(item, _size(item))
+                    if isinstance(item, ismrmrd.Acquisition) and item.flags & ENDS_SLICE:
+                        await self._channel.sync_recording()
+                        self._warn_if_unrecorded()
                 case wire.Close():
                     if self._header is not None:
-                        (self._worker or self._start(tasks)).inbox.end()
+                        (self._worker or await self._start(tasks, None)).inbox.end()
                     return True
         if self.readouts:
             self._rules.tell(ReadoutsReceived(self.id, self.readouts))
@@ -179,32 +209,42 @@ class Session:
             self._asked = config
             self._selection = self._rules.select(config)
 
-    async def _admit(self) -> None:
+    def _admit(self) -> None:
+        """Raise ScanError if no scan can be taken now."""
         if self._selection is None:
             raise ScanError("This configuration reconstructs nothing, so that no header can follow it.")
         if self._rules.scans.locked():
-            raise ScanError(f"The node is busy with {self._rules.max_scans} scans; try again when one has finished.")
-        await self._rules.scans.acquire()
-        self._holds_slot = True
+            n = self._rules.settings.max_sessions
+            raise ScanError(f"The node is busy with {n} scans; try again when one has finished.")
 
     def _read_text(self, text: str) -> None:
         parameters = read_parameters(text)
         if parameters is None:
             self.log.debug("Session %s: text from the client: %s", self.id, text)
         elif self._worker:
-            self._warn("Parameters came after the first readout and were ignored.")
+            if not self._warned_of_late_parameters:  # once, because a client that does not read lets texts pile up
+                self._warn("Parameters came after the first readout and were ignored.")
+            self._warned_of_late_parameters = True
         else:
             self._parameters |= parameters
+            if len(self._parameters) > MOST_PARAMETERS:
+                raise ScanError(f"The client sent more than {MOST_PARAMETERS} parameters.")
 
-    def _start(self, tasks: asyncio.TaskGroup) -> ScanWorker:
-        """Start the worker with the first item, not with the header, because parameters may follow the header."""
+    async def _start(self, tasks: asyncio.TaskGroup, item: Any) -> ScanWorker:
+        """Reserve memory and start the worker.
+
+        That is done with the first item, not with the header, because parameters may follow the header.
+        """
         assert self._selection is not None
         assert self._header is not None
         if self._parameters:
             self._selection = self._selection.with_parameters(self._parameters)
         selection, header, log = self._selection, self._header, self._chain_log()
+        rules = self._rules
+        self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)
+        await self._admission.admit(item, self._tell_place)
         self._worker = ScanWorker(
-            lambda: self._rules.start_scan(selection, header, log), Inbox(self._rules.queue_bytes), self._send_image
+            lambda: rules.start_scan(selection, header, log), Inbox(rules.settings.queue_bytes), self._send_image
         )
         tasks.create_task(self._worker.wait())
         return self._worker
@@ -233,13 +273,22 @@ class Session:
             )
             self._asked = ""
 
+    def _tell_place(self, place: int) -> None:
+        self._send_text(f"INFO The node's memory is in use; this scan is number {place} of those that wait.\n")
+
+    def _warn_if_unrecorded(self) -> None:
+        reason = self._channel.unrecorded
+        if reason and not self._warned_of_recording:
+            self._warned_of_recording = True
+            self._send_text(f"WARNING The scan is not recorded ({reason}).\n")
+
     def _send_text(self, text: str) -> None:
         if not self._mute:
             self._channel.write(wire.Text(text))
 
     async def _fail(self, sentence: str, outcome: Outcome = "failed", drain_s: float | None = None) -> None:
         """Send the error to log and client, stop the worker, and read until the client closes the connection."""
-        sentence = shorten(sentence, LONGEST_SENTENCE, placeholder=" ...")
+        sentence = shorten(escaped(sentence), LONGEST_SENTENCE, placeholder=" ...")
         self.log.error("Session %s failed after %d readouts: %s", self.id, self.readouts, sentence)
         self._ended(outcome if self._header is not None else "refused", sentence)
         if self._worker:
@@ -248,13 +297,16 @@ class Session:
         with suppress(ConnectionError, ScanError):
             await self._channel.send(wire.Close())
         await self._release()
-        await self._channel.drain(self._rules.drain_s if drain_s is None else drain_s)
+        await self._channel.drain(self._rules.settings.drain_s if drain_s is None else drain_s)
 
     async def _release(self) -> None:
         """Stop the worker, wait until it has ended, and allow another scan."""
         if self._worker:
             self._worker.abandon()
             await self._worker.stopped()
+            self._worker = None  # and with it what the chain holds
+        if self._admission:
+            self._admission.release()
         if self._holds_slot:
             self._rules.scans.release()
             self._holds_slot = False
@@ -262,25 +314,12 @@ class Session:
     def _chain_log(self) -> logging.Logger:
         log = logging.Logger(f"{self.log.name}.chain")
         log.parent = self.log
+        log.addFilter(escape_record)
         log.addHandler(WarningsToClient(self._warn))
         return log
-
-    def _recorder(self, folder: Path | None) -> Recorder | None:
-        if folder is None:
-            return None
-        try:
-            return Recorder(recording_path(folder, self.id))
-        except OSError as error:
-            self.log.error("Session %s is not recorded: %s.", self.id, error)
-            return None
-
-    def _forget_recording(self) -> None:
-        """Delete the recording of a session without a scan, for instance of a query."""
-        if self._channel.recorder:
-            self._channel.recorder.path.unlink(missing_ok=True)
 
 
 def _size(item: Any) -> int:
     """The size of an item in bytes, with an estimate for headers and Python objects."""
     trajectory = item.traj.nbytes if isinstance(item, ismrmrd.Acquisition) else 0
-    return int(item.data.nbytes) + trajectory + 2048
+    return int(item.data.nbytes) + trajectory + ITEM_BYTES

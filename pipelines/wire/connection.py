@@ -44,10 +44,13 @@ class Connection:
             return self._hang_up()
         if self.their_state in (State.CLOSED, State.ERROR):
             raise self._fault(f"{len(data)} bytes came {self.their_state.value}")
+        reason = ""
         try:
             self._consume(memoryview(data))
         except MalformedError as error:
-            raise self._fault(str(error)) from None
+            reason = str(error)
+        if reason:  # raised outside the handler, because an error's context keeps the received bytes in memory
+            raise self._fault(reason)
         events, self._events = self._events, []
         return events
 
@@ -62,6 +65,11 @@ class Connection:
             raise LocalProtocolError(f"A {self.role.name} cannot send {kind.name} {self.our_state.value}.")
         self.our_state = state
         return [U16.pack(kind.id), *body]
+
+    def close(self) -> None:
+        """Release the memory of a message of which only a part has come. Nothing can be read any more."""
+        self._parser.close()
+        self._target = memoryview(b"")
 
     def _consume(self, view: memoryview) -> None:
         while view:

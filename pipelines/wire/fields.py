@@ -1,10 +1,12 @@
 """The fields that message bodies are made of: numbers, texts and arrays, read from the stream or made into bytes.
 
-Readers are generators. A reader yields the memory that it wants filled and continues when the memory is full. Each
-byte is copied once, from the received chunk into the array that keeps it, and nothing else is buffered. The result
-therefore does not depend on how the stream is cut into chunks.
+Readers are generators. A reader yields the memory that it wants filled and continues when the memory is full. Nothing
+else is buffered, so that the result does not depend on how the stream is cut into chunks. A peer may announce a length
+and send nothing: memory grows with the bytes that have come, from `FIRST_PIECE` in steps of a factor of two. A readout
+of usual size is therefore copied once, from the received chunk into the array that keeps it.
 """
 
+import math
 import struct
 from collections.abc import Generator
 from typing import Any, TypeAlias, TypeVar
@@ -25,6 +27,9 @@ Fill: TypeAlias = Generator[memoryview, None, T]
 """A reader that yields memory to be filled and returns a value of type T."""
 Buffer: TypeAlias = bytes | memoryview
 
+FIRST_PIECE = 1 << 18
+"""Largest number of bytes that are allocated for an announced length: a readout of 32 coils and 1024 samples."""
+
 U16 = struct.Struct("<H")
 U32 = struct.Struct("<I")
 U64 = struct.Struct("<Q")
@@ -32,6 +37,8 @@ U64 = struct.Struct("<Q")
 
 def take(n_bytes: int) -> Fill[bytearray]:
     """Read the next `n_bytes`."""
+    if n_bytes > FIRST_PIECE:
+        return bytearray((yield from _take_pieces(n_bytes)))
     buffer = bytearray(n_bytes)
     yield memoryview(buffer)
     return buffer
@@ -39,9 +46,19 @@ def take(n_bytes: int) -> Fill[bytearray]:
 
 def take_array(shape: tuple[int, ...], dtype: DTypeLike) -> Fill[NDArray[Any]]:
     """Read an array. It has memory of its own, so that the receiver may write to it."""
-    array = np.empty(shape, dtype)
-    yield array.reshape(-1).view(np.uint8).data
-    return array
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    return (yield from _take_pieces(n_bytes)).view(dtype).reshape(shape)
+
+
+def _take_pieces(n_bytes: int) -> Fill[NDArray[np.uint8]]:
+    """Read the next `n_bytes` into memory that is at most twice as large as what has come, or `FIRST_PIECE`."""
+    memory = np.empty(min(n_bytes, FIRST_PIECE), np.uint8)
+    yield memory.data
+    while len(memory) < n_bytes:
+        filled, memory = memory, np.empty(min(2 * len(memory), n_bytes), np.uint8)
+        memory[: len(filled)] = filled
+        yield memory[len(filled) :].data
+    return memory
 
 
 def take_number(layout: struct.Struct) -> Fill[int]:

@@ -112,10 +112,12 @@ class Protocol:
 
 
 def header_xml(protocol: Protocol) -> str:
-    """The ISMRMRD header of a scan: geometry, and the sequence with TE, TR and flip angle of every spoke."""
+    """The ISMRMRD header of a scan: geometry, and the sequence with TE, TR and flip angle of every spoke.
+
+    It names no version of the schema, because ISMRMRD's C++ library refuses every version except its own.
+    """
     sequence = protocol.sequence
     header = schema.ismrmrdHeader(
-        version=2,
         measurementInformation=schema.measurementInformationType(
             measurementID="simulated",
             patientPosition=schema.patientPositionType.HFS,

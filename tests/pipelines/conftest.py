@@ -13,13 +13,16 @@ import pytest
 
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
-from spokestream.pipelines.node.server import Server, ServerSettings
+from spokestream.pipelines.node.server import Server
+from spokestream.pipelines.node.server_settings import ServerSettings
+from spokestream.pipelines.settings import StreamSettings
 
 
 @dataclass(frozen=True)
 class ToySelection:
     name: str
     parameters: dict = field(default_factory=dict)
+    settings: StreamSettings = field(default_factory=StreamSettings)
 
     def with_parameters(self, parameters):
         if unknown := set(parameters) - {"every"}:
@@ -55,6 +58,8 @@ class ToyChain:
         self.count += 1
         if np.isnan(item.data[0, 0]):
             raise ScanError("A readout holds NaN.")
+        if item.data[0, 0] == 50:
+            raise ScanError("50 %n are %s.")
         if item.data[0, 0] == 666:
             raise KeyError("beast")
         if item.data[0, 0] == 7:
@@ -101,16 +106,16 @@ class Running:
 
 
 @contextmanager
-def running_server(observers=(), **settings):
+def running_server(start_scan=None, plan=None, observers=(), **settings):
     chains, gate = [], threading.Event()
     gate.set()
 
-    def start_scan(selection, header, log):
+    def start_toy(selection, header, log):
         chains.append(ToyChain(selection, header, log, gate))
         return chains[-1]
 
     settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
-    server = Server(settings, toy_select, start_scan, observers)
+    server = Server(settings, toy_select, start_scan or start_toy, plan, observers)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

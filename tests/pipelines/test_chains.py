@@ -9,7 +9,7 @@ from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.readout import Readout
 from spokestream.pipelines.chains import PIPELINES, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
-from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.selection import configure, select, start_scan
 from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettings, T1T2Settings
 from spokestream.settings import declarations, layered

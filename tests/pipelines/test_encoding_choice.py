@@ -59,6 +59,17 @@ def test_the_chain_is_that_of_the_first_spoke_and_noise_waits_for_it(caplog):
     assert collector.closed
 
 
+def test_readouts_before_the_first_spoke_wait_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.encoding_choice.MOST_WAITING_BYTES", 20 * 1024)
+    chain = ChainOfFirstEncoding(lambda encoding: Chain([Collector()]), LOG)
+    noise = readout(0, ismrmrd.ACQ_IS_NOISE_MEASUREMENT)  # 32 bytes of samples
+    for _ in range(19):
+        list(chain.feed(noise))
+    with pytest.raises(ScanError, match="came before the first spoke, which says"):
+        list(chain.feed(noise))
+    chain.close()
+
+
 def test_a_scan_without_spokes_is_refused():
     chain = ChainOfFirstEncoding(lambda encoding: Chain([Collector()]), LOG)
     list(chain.feed(readout(0, ismrmrd.ACQ_IS_NOISE_MEASUREMENT)))

@@ -36,6 +36,24 @@ def test_gadgetron_vanishing_ends_the_process():
         assert process.wait() == 0
 
 
+def test_int16_is_refused_before_the_scan():
+    with module_process() as (host, process):
+        config = '<configuration><property name="datatype" value="int16"/></configuration>'
+        heard = host.say(wire.ConfigText(config), wire.Header(HEADER)).hear()
+        assert "does not know int16; set the parameter datatype to uint16 or float32" in heard[0].text
+        host.say(wire.Close())
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("config", ['<?xml version="1.0"?>\n', ""])
+def test_a_module_without_configuration_takes_its_target(config):
+    with module_process("mrf_t1ff") as (host, process):
+        heard = host.say(wire.ConfigText(config), wire.Header(HEADER)).hear()
+        assert "no <encoding>" in heard[0].text  # of the header, not of the configuration
+        host.say(wire.Close())
+        assert process.wait() == 0
+
+
 @pytest.fixture
 def toy_module(toy_chains):
     """The module in a thread of this process, with a toy chain; started as the package's `__main__` does."""
@@ -87,6 +105,13 @@ def test_a_failing_chain_is_told_while_gadgetron_goes_on_writing(toy_module, rea
     heard = toy_module.hear()
     assert [type(event) for event in heard] == [wire.ErrorText, wire.Close]
     assert complaint in heard[0].text
+
+
+def test_gadgetron_gets_no_printf_format(toy_module, readout, caplog):
+    heard = toy_module.say(wire.Data(readout(50)), wire.Close()).hear()
+    assert heard[0].text == "50 percentn are percents."
+    assert "50 percentn are percents." in caplog.text
+    assert "%" not in caplog.text
 
 
 def test_garbage_is_told_and_drained(toy_module, readout):

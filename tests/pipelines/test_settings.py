@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spokestream.errors import FileError
-from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.settings import SETTINGS, read_site_file
 from spokestream.settings import declarations
 
@@ -41,7 +41,10 @@ def test_every_setting_of_the_node_can_be_set(read):
     [
         ("port = ", "is not a TOML file"),
         ("\udcff = 1", "is not a TOML file"),
-        ("ports = 1", "there is no setting 'ports'; known are host, port, max_sessions, record, .*, virtual_coils, "),
+        (
+            "ports = 1",
+            "there is no setting 'ports'; known are host, port, max_sessions, memory, .*, record, .*, virtual_coils, ",
+        ),
         ("max-sessions = 1", "there is no setting 'max-sessions'"),
         ("[mrf_t1ff]\nvirtual_coils = 4", "there is no setting 'mrf_t1ff'"),
         ("port = 65536", "port must be a whole number from 0 to 65535, not 65536"),

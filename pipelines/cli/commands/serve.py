@@ -23,7 +23,7 @@ LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments: the site's file, the settings of the server, of its page and of the pipelines."""
     from spokestream.pipelines.console.settings import ConsoleSettings
-    from spokestream.pipelines.node.server import ServerSettings
+    from spokestream.pipelines.node.server_settings import ServerSettings
 
     parser.add_argument(
         "--config", type=Path, metavar="SITE.toml",
@@ -33,14 +33,18 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SpokestreamError for settings that cannot be used, and OSError."""
+    """Serve until SIGTERM or SIGINT; the exit code is 1 if scans were dropped then.
+
+    Raises SpokestreamError for settings that cannot be used, and OSError.
+    """
     import asyncio
     from functools import partial
 
     from spokestream.pipelines.chains import warm_up
     from spokestream.pipelines.console.json_log import JsonLines, log_event
     from spokestream.pipelines.console.settings import ConsoleSettings
-    from spokestream.pipelines.node.server import Server, ServerSettings
+    from spokestream.pipelines.node.server import Server
+    from spokestream.pipelines.node.server_settings import ServerSettings
     from spokestream.pipelines.selection import configure, select
 
     classes: tuple[type[Any], ...] = (ServerSettings, ConsoleSettings, *SETTINGS.values())
@@ -63,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     if page.http is None:
         load_networks()
-        asyncio.run(node().serve())
+        if asyncio.run(node().serve()):
+            raise SystemExit(1)
         return
     try:
         from spokestream.pipelines.console.console import Console, serve_with_console
@@ -71,4 +76,5 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             "The page needs aiohttp and prometheus-client; install them with 'pip install spokestream[http]'."
         ) from None
-    asyncio.run(serve_with_console(Console(page, server.record), node, load_networks))
+    if asyncio.run(serve_with_console(Console(page, server.record), node, load_networks)):
+        raise SystemExit(1)

@@ -19,6 +19,8 @@ __all__ = ["ACQUISITION", "KINDS"]
 
 HEADER_BYTES = ctypes.sizeof(ismrmrd.AcquisitionHeader)
 NHLBI = 1 << (ismrmrd.ACQ_COMPRESSION2 - 1)
+MOST_CHANNELS = 1024
+"""Bits of an acquisition's channel mask. The noise covariance grows with the square of the number of channels."""
 COMPRESSIONS = {
     1 << (ismrmrd.ACQ_COMPRESSION1 - 1): "ZFP",
     1 << (ismrmrd.ACQ_COMPRESSION3 - 1): "an unknown scheme (flag 55)",
@@ -34,6 +36,8 @@ def _read(limits: Limits) -> Fill[Data]:
     for flag, scheme in COMPRESSIONS.items():
         if header.flags & flag:
             raise MalformedError(f"the acquisition is compressed with {scheme}, which is not supported; switch it off")
+    if channels > MOST_CHANNELS:
+        raise MalformedError(f"an acquisition has {channels} channels; ISMRMRD's channel mask has {MOST_CHANNELS}")
     bounded(
         samples * (4 * dims + 8 * channels), limits.body, f"an acquisition ({channels} channels, {samples} samples)"
     )

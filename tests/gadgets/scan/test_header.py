@@ -1,5 +1,7 @@
 """Headers that are accepted, and headers that are refused."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,16 @@ def test_trains_win_over_the_preset_and_complete_ones_need_none():
         ({"user": user("mrf_sequence", "/etc/secret.toml")}, "without its trains; known are .*t1ff-2d-1400"),
         ({"sequence": trains() + "<TE>3</TE>"}, "differ in length"),
         ({"sequence": trains(20001)}, "more than 20000"),
+        (
+            {"sequence": trains(), "user": user("mrf_spokes_per_frame", "1e8")},
+            "1e.08 spokes per frame in a train of 80",
+        ),
+        ({"sequence": trains(), "user": user("mrf_spokes_per_frame", "81")}, "81 spokes per frame in a train of 80"),
+        (
+            {"sequence": trains(4001), "user": user("mrf_spokes_per_frame", "1")},
+            "4001 frames of 1 spokes, more than 4000",
+        ),
+        ({"sequence": trains(5001), "user": user("mrf_spoiling", "gradient")}, "more than 5000 with gradient spoiling"),
         ({"sequence": trains(), "user": user("mrf_repetitions", "1e9")}, "more than 10 repetitions"),
         ({"sequence": trains(), "user": user("mrf_repetitions", "inf")}, "impossible"),
         ({"sequence": trains(), "user": user("mrf_recovery_ms", "soon")}, "impossible"),
@@ -166,7 +178,7 @@ def test_a_header_that_contradicts_the_preset_it_names_gives_a_warning():
     assert found(sequence=preset_trains(), user=named + user("mrf_spokes_per_frame", 4)).warnings == ()
     for contradiction in (preset_trains() + "<TI>83.2</TI>", "<TI>83.2</TI>"):
         result = found(sequence=contradiction, user=named)
-        assert result.sequence.ti_ms == 83.2
+        assert result.sequence.ti_ms == np.float32("83.2")
         (warning,) = result.warnings
         assert (
             "names the sequence 't1ff-2d-1400' but gives other values, which are used: ti_ms is 8.32 against 83.2"
@@ -261,3 +273,23 @@ def test_a_field_strength_of_zero_was_never_filled_in():
     )
     read_back = ScanHeader.from_xml(xml)
     assert (read_back.field_strength_t, read_back.proton_frequency_hz) == (None, 123.2e6)
+
+
+def test_numbers_are_those_in_single_precision_that_gadgetron_keeps_and_writes():
+    def read_numbers(tr, tesla, fov):
+        xml = header(sequence=f"<TR>{tr}</TR><TE>{tesla}</TE><TI>{tr}</TI><flipAngle_deg>{tr}</flipAngle_deg>")
+        system = f"<acquisitionSystemInformation><systemFieldStrength_T>{tesla}</systemFieldStrength_T>"
+        system += f"<relativeReceiverNoiseBandwidth>{tesla}</relativeReceiverNoiseBandwidth>"
+        xml = xml.replace("<encoding>", f"{system}</acquisitionSystemInformation><encoding>")
+        found = ScanHeader.from_xml(xml.replace("<x>190</x>", f"<x>{fov}</x>"))
+        return (
+            *found.tr_ms, *found.te_ms, *found.ti_ms, *found.flip_angle_deg, found.field_strength_t,
+            found.noise_bandwidth, found.recon_fov_mm[0], found.encoded_fov_mm[0],
+        )  # fmt: skip
+
+    here = read_numbers("3.52", "2.89", "350.1")
+    assert here == read_numbers("3.51999998", "2.8900001", "350.100006")
+    assert here == tuple(
+        struct.unpack("<f", struct.pack("<f", value))[0] for value in (3.52, 2.89, 3.52, 3.52, 2.89, 2.89, 350.1, 350.1)
+    )
+    assert here[0] != 3.52

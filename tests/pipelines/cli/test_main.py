@@ -12,7 +12,7 @@ from spokestream.pipelines.cli.main import COMMANDS, main
 from spokestream.pipelines.cli.options import named_values
 from spokestream.pipelines.client import ClientError
 from spokestream.pipelines.files.formats import Formats
-from spokestream.pipelines.node.server import ServerSettings
+from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.settings import (
     SETTINGS,
     T1FFNetSettings,
@@ -120,6 +120,7 @@ def served(monkeypatch):
 
         async def serve(self):
             got["ran"] = True
+            return got.get("dropped", 0)
 
     monkeypatch.setattr("spokestream.pipelines.node.server.Server", Server)
     monkeypatch.setattr("spokestream.pipelines.chains.warm_up", lambda settings: None)
@@ -140,6 +141,13 @@ def test_a_server_takes_its_settings_from_the_site_s_file_and_the_command_line(s
         "mrf_t1t2": T1T2Settings(virtual_coils=4, threads=6),
         "mrf_t1t2_net": T1T2NetSettings(virtual_coils=4, threads=6, device="cpu"),
     }
+
+
+def test_a_server_that_dropped_scans_exits_with_1(served):
+    served["dropped"] = 2
+    with pytest.raises(SystemExit) as exit_:
+        main(["serve"])
+    assert exit_.value.code == 1
 
 
 def test_a_server_without_a_site_s_file_has_the_defaults(served):

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import signal
@@ -6,14 +7,20 @@ import struct
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 
 import ismrmrd
 import numpy as np
 import pytest
 
+from spokestream.errors import FileError, InputError, ScanError
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.inbox import Inbox
-from spokestream.pipelines.node.recording import read_recording
+from spokestream.pipelines.node.recording import Recorder, read_recording
+from spokestream.pipelines.node.server_settings import ServerSettings
+from spokestream.pipelines.selection import select
 
 
 def counts(events):
@@ -72,10 +79,23 @@ def test_warnings_of_the_chain_reach_the_client(serve, connect, readout):
         assert counts(heard) == [1]
 
 
+def test_images_of_a_client_do_not_come_back(serve, connect, readout):
+    image = ismrmrd.Image(head=ismrmrd.ImageHeader(data_type=3), data=np.full((1, 1, 2, 3), 99, np.uint32))
+    with serve() as running:
+        heard = connect(running.port).opening().say(wire.Data(image), wire.Data(readout()), wire.Close()).hear()
+        assert counts(heard) == [1]
+
+
+def test_parameters_without_end_are_refused(serve, connect):
+    many = wire.Text(json.dumps({"parameters": {f"p{i}": i for i in range(1001)}}))
+    with serve() as running:
+        assert "more than 1000 parameters" in failure(connect(running.port).opening().say(many).hear())
+
+
 def test_parameters_after_the_first_readout_are_too_late(serve, connect, readout, healthy):
     late = wire.Text('{"parameters": {"every": 1}}')
     with serve() as running:
-        heard = connect(running.port).opening().say(wire.Data(readout()), late, wire.Close()).hear()
+        heard = connect(running.port).opening().say(wire.Data(readout()), late, late, wire.Close()).hear()
         assert texts(heard) == ["WARNING Parameters came after the first readout and were ignored.\n"]
         assert counts(heard) == [1]
 
@@ -290,14 +310,57 @@ def test_the_server_outlives_a_shortage_of_file_descriptors(serve, connect, read
     assert "Cannot accept a client: [Errno 24] Too many open files" in caplog.text
 
 
-def test_a_full_disk_does_not_stop_the_scan(serve, healthy, tmp_path, monkeypatch, caplog):
-    def full(recorder, data):
+@pytest.mark.parametrize("broken", ["write", "__init__"])
+def test_a_full_disk_does_not_stop_the_scan_and_its_client_is_warned_once(
+    broken, serve, connect, readout, tmp_path, monkeypatch, caplog
+):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("spokestream.pipelines.node.recording.Recorder.write", full)
     with serve(record=tmp_path) as running:
-        assert healthy(running)
+        monkeypatch.setattr(f"spokestream.pipelines.node.recording.Recorder.{broken}", full)
+        peer = connect(running.port).opening().say(*[wire.Data(readout())] * 3, wire.Close())
+        heard = peer.hear()
+        assert counts(heard) == [3]
+        assert texts(heard) == ["WARNING The scan is not recorded (No space left on device).\n"]
     assert "No space left" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_ends_the_start_in_a_sentence(serve, tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(FileError, match=r"Recordings cannot be written to .*; choose another for --record"),
+        serve(record=tmp_path / "file"),
+    ):
+        pass
+
+
+def test_connections_that_send_nothing_leave_no_recording(serve, connect, tmp_path, eventually):
+    with serve(record=tmp_path) as running:
+        peer = connect(running.port)
+        running.session()
+        assert list(tmp_path.iterdir()) == []
+        peer.hang_up()
+        eventually(lambda: not running.server._sessions)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_recordings_are_on_the_disk_at_the_end_of_a_slice_and_private(serve, connect, readout, tmp_path, monkeypatch):
+    synced, sync = [], Recorder.sync
+
+    def note(recorder):
+        synced.append(recorder.path)
+        sync(recorder)
+
+    monkeypatch.setattr(Recorder, "sync", note)
+    last = readout()
+    last.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
+    with serve(record=tmp_path) as running:
+        synced.clear()  # the trial at the start
+        connect(running.port).opening().say(wire.Data(readout()), wire.Data(last), wire.Close()).hear()
+        (path,) = tmp_path.iterdir()
+        assert synced == [path]
+        assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_log_line_sums_up_each_scan(serve, healthy, caplog):
@@ -305,6 +368,127 @@ def test_a_log_line_sums_up_each_scan(serve, healthy, caplog):
     with serve() as running:
         assert healthy(running)
     assert "toy, 3 readouts, 1 images, " in caplog.text
+
+
+def scan_of(n_bytes):
+    """A plan by which every scan needs so many bytes, or as many for each byte of its largest readout."""
+    return lambda selection, header, channels, readout_bytes: n_bytes if n_bytes > 0 else -n_bytes * readout_bytes
+
+
+def test_a_scan_waits_for_memory_and_hears_its_place(serve, connect, readout, eventually):
+    with serve(plan=scan_of(1 << 20)) as running:
+        running.server._rules.memory.capacity = 3 << 19
+        first = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+        second = connect(running.port).opening().say(wire.Data(readout()))
+        (told,) = texts(second.hear(wire.Text))
+        assert told == "INFO The node's memory is in use; this scan is number 1 of those that wait.\n"
+        assert len(running.chains) == 1
+        assert counts(first.say(wire.Close()).hear()) == [1]
+        assert counts(second.say(wire.Close()).hear()) == [1]
+        eventually(lambda: running.server._rules.memory.reserved == 0)
+
+
+def test_a_scan_that_never_fits_is_refused_with_the_numbers(serve, connect, readout, healthy):
+    with serve(plan=scan_of(-(1 << 40))) as running:
+        heard = connect(running.port).opening().say(wire.Data(readout())).hear()
+        assert "needs 81920.0 GiB of memory, but the node has" in failure(heard)  # 2 * 5 samples of 8 bytes
+        assert running.server._rules.memory.reserved == 0
+
+
+def test_a_larger_readout_extends_the_reservation_or_ends_the_scan(serve, connect, readout, eventually):
+    with serve(plan=scan_of(-1000)) as running:
+        memory = running.server._rules.memory
+        peer = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: memory.reserved == 80_000)
+        peer.say(wire.Data(readout(channels=4)))
+        eventually(lambda: memory.reserved == 160_000)
+        memory.capacity = 200_000
+        assert "needs 0 MiB of memory, but" in failure(peer.say(wire.Data(readout(channels=8))).hear())
+        eventually(lambda: memory.reserved == 0)
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_vanished_client_frees_its_place_although_nobody_reads(waiting, serve, connect, readout, eventually):
+    big = wire.Data(readout(channels=32, samples=2048))
+    with serve(queue_bytes=1 << 20, plan=scan_of(1 << 20)) as running:
+        running.server._rules.memory.capacity = 3 << 19
+        first = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+        if waiting:
+            peer = connect(running.port).opening().say(wire.Data(readout()))
+            peer.hear(wire.Text)
+            peer.raw(b"\0")  # so that bytes wait to be read
+        else:
+            running.gate.clear()
+            peer = first.say(big, big, big)
+            eventually(lambda: running.session()._worker.inbox.held > 1 << 19)
+        n_sessions = len(running.server._sessions)
+        peer.hang_up()
+        eventually(lambda: len(running.server._sessions) == n_sessions - 1 or running.chains[0].cancelled)
+        running.gate.set()
+        eventually(lambda: len(running.server._sessions) == n_sessions - 1)
+
+
+def test_deadlines_end_sessions_in_a_sentence(serve, connect):
+    with serve(first_byte_s=0.1) as running:
+        assert "The client sent nothing in 0.1 s" in failure(connect(running.port).hear())
+    with serve(opening_s=0.1) as running:
+        peer = connect(running.port).say(wire.ConfigFile("toy"))
+        assert "did not send configuration and header within 0.1 s" in failure(peer.hear())
+    with serve(session_s=0.1) as running:
+        assert "lasted longer than 0.1 s" in failure(connect(running.port).opening().hear())
+
+
+def test_a_message_that_trickles_in_ends_its_session(serve, connect, monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.node.deadlines.RATE_AFTER_S", 0.05)
+    with serve(min_rate=1e6) as running:
+        peer = connect(running.port).opening().raw(struct.pack("<HI", 5, 1000))
+        for _ in range(20):
+            time.sleep(0.01)
+            with suppress(OSError):
+                peer.raw(b"a")
+        assert "less than 1e+06 bytes/s" in failure(peer.hear())
+
+
+def test_a_slow_node_is_not_counted_against_the_rate_of_its_client():
+    clock = Deadlines(ServerSettings(min_rate=1000.0))
+    clock.received(1, 0.0, 1)  # the last byte of the message before
+    clock.received(100, 29.0, 1)
+    with pytest.raises(ScanError, match="100 bytes of a message in 32 s, less than 1000 bytes/s"):
+        clock.received(0, 3.0, 1)
+    clock.received(1, 100.0, 2)  # another message
+
+
+@pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
+def test_connections_beyond_the_limit_are_told_and_the_others_serve(limit, serve, connect, readout, eventually):
+    with serve(**{limit: 2}) as running:
+        first, second = connect(running.port).opening(), connect(running.port)
+        eventually(lambda: len(running.server._sessions) == 2)
+        assert "connections" in failure(connect(running.port).hear())
+        assert len(running.server._sessions) == 2
+        second.hang_up()
+        eventually(lambda: len(running.server._sessions) == 1)
+        assert counts(first.say(wire.Data(readout()), wire.Close()).hear()) == [1]
+        eventually(lambda: not running.server._addresses)
+
+
+def test_what_a_peer_sends_is_escaped_in_answers_and_logs(serve, connect, caplog):
+    with serve() as running:
+        sentence = failure(connect(running.port).say(wire.ConfigFile("a\x1b[2J\u202eb")).hear())
+        assert r"a\x1b[2J\u202eb" in sentence
+        assert "\x1b" not in caplog.text
+        assert "\u202e" not in caplog.text
+
+
+def test_a_scanner_cannot_make_the_node_open_a_file(tmp_path):
+    secret = tmp_path / "secret.seq"
+    secret.write_text("password")
+    for name in (str(secret), "secret.seq", "../secret.toml", "secret.toml"):
+        with pytest.raises(InputError, match="The setting sequence takes a name, not a path"):
+            select(f'<configuration><property name="sequence" value="{name}"/></configuration>')
+        with pytest.raises(InputError, match="The setting sequence takes a name, not a path"):
+            select("auto").with_parameters({"sequence": name})
 
 
 def test_stopping_lets_a_scan_finish(serve, connect, readout, eventually):
@@ -323,10 +507,19 @@ def test_stopping_tells_a_scan_that_does_not_finish(serve, connect, readout, eve
     assert "Dropped session" in caplog.text
 
 
+def test_a_scan_that_is_dropped_is_counted(serve, connect, readout, eventually):
+    with serve(grace_s=0.05) as running:
+        connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+        stopped = asyncio.run_coroutine_threadsafe(running.server.stop(), running.loop)
+        assert stopped.result() == 1
+
+
 SERVE = """
 import asyncio, logging, sys
 from spokestream.errors import ScanError
-from spokestream.pipelines.node.server import Server, ServerSettings
+from spokestream.pipelines.node.server import Server
+from spokestream.pipelines.node.server_settings import ServerSettings
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 asyncio.run(Server(ServerSettings(port=0), lambda text: None, lambda *_: None).serve())
 """

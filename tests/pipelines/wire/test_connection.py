@@ -162,7 +162,7 @@ OVERSIZE = {
     "DICOM": (Role.CLIENT, struct.pack("<HI", 1012, 2**32 - 1)),
     "acquisition": (
         Role.CLIENT,
-        struct.pack("<H", 1008) + big(ismrmrd.AcquisitionHeader(), number_of_samples=65535, active_channels=65535),
+        struct.pack("<H", 1008) + big(ismrmrd.AcquisitionHeader(), number_of_samples=65535, active_channels=1024),
     ),
     "trajectory": (
         Role.CLIENT,

@@ -1,0 +1,132 @@
+"""The memory that the reconstruction of a scan needs, planned from its header, its settings and its first readout.
+
+The sizes of the arrays follow from the gadgets. The constants were measured by `benchmarks/memory_plan.py` on scans of
+96, 192 and 320 pixels, by dictionary matching and by a network.
+"""
+
+import math
+from dataclasses import dataclass
+
+from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
+from spokestream.gadgets.imaging.subspace_inversion import PENDING
+from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.scan.header_sequence import sequence_from_header
+from spokestream.pipelines.chains import shared_network
+from spokestream.pipelines.node.inbox import ITEM_BYTES
+from spokestream.pipelines.selection import Selection
+from spokestream.pipelines.settings import MatchingSettings, NetworkSettings, StreamSettings
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+
+__all__ = ["MemoryPlan", "plan_scan"]
+
+MiB = 1 << 20
+GRID_UPSAMPLING = 1.25**2
+"""Cells of a grid for each pixel."""
+MARGIN = 1.15
+"""The plan over the sum of its parts, for what the allocator of the C library keeps."""
+WATER_FAT_BYTES_PER_SPOKE = 64_000
+"""1,830 atoms in double precision, four times: atoms, weighted frames and their products."""
+PHASE_GRAPH_BYTES, PHASE_GRAPH_BYTES_PER_SPOKE = 100 * MiB, 340_000
+"""Atoms over T1 and T2 in steps of 2.5 %, and their frames, and the search among them."""
+IMAGES_PER_ECHO_TIME = 6
+"""Images of the compressed basis for each echo time; 16 for the three echo times of MRF T1-FF."""
+MATCHED_BYTES_PER_IMAGE, THREAD_BYTES_PER_IMAGE = 600_000, 500_000
+"""Atoms in the basis and their singular value decomposition, and arrays of one thread, for each image of the basis
+`frames`."""
+COPIES_OF_FRAMES = 2.5
+"""Arrays of the size of all frames of a slice that exist at once: images, voxels of the tissue, and residuals."""
+MATCHING_BYTES = 60 * MiB
+"""Arrays of one thread that compares a piece of voxels with the atoms."""
+PIXELS_PER_THREAD = 12_000
+"""Pixels of an image that occupy one more thread: at 96 pixels a second thread took 8 MiB, and 63 MiB at 192."""
+INVERTED_PAIRS = {"ideal": 28, "gradient": 105, "balanced": 105}
+"""Pairs of images of one echo time, by the spoiling of the train: seven images, or 14."""
+MAPS_PER_SLICE = 80
+"""Complex images of a slice that matching, physics check and standard deviations hold at once."""
+NETWORK_BYTES = 60 * MiB
+NETWORK_IMAGES_PER_SLICE = 170
+"""Memory of the network's tiles, and complex images of a slice that its layers and the physics check hold."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The bytes that one scan needs at most, by what needs them."""
+
+    dictionary: int
+    noise: int
+    grids: int
+    images: int
+    maps: int
+    inbox: int
+
+    @property
+    def total(self) -> int:
+        """Everything together, with the margin."""
+        parts = self.dictionary, self.noise, self.grids, self.images, self.maps, self.inbox
+        return math.ceil(MARGIN * sum(parts))
+
+
+def plan_scan(selection: Selection, header_xml: str, channels: int, readout_bytes: int, queue_bytes: int) -> MemoryPlan:
+    """Plan the memory of a scan.
+
+    Args:
+        selection: the pipeline and its settings.
+        header_xml: the ISMRMRD header.
+        channels: receiver channels of the largest readout so far.
+        readout_bytes: its samples and trajectory.
+        queue_bytes: limit for readouts that wait to be reconstructed.
+
+    Raises SpokestreamError as `start_scan` does, if the scan cannot be served.
+
+    """
+    header = ScanHeader.from_xml(header_xml)
+    sequence = sequence_from_header(header, selection.settings.sequence).sequence
+    settings = selection.of_sequence(sequence).settings
+    channels = max(channels, 1)
+    coils = min(settings.virtual_coils, channels)
+    n_images, in_frames, by_network = _images(sequence, settings)
+    pixels = header.recon_matrix[0] * header.recon_matrix[1]
+    image, frames = 8 * pixels, sequence.n_frames
+    threads = min(settings.threads, math.ceil(pixels / PIXELS_PER_THREAD))
+    if by_network:
+        dictionary, maps = 0, NETWORK_BYTES + NETWORK_IMAGES_PER_SLICE * image
+    else:
+        if sequence.spoiling == "ideal":
+            dictionary = WATER_FAT_BYTES_PER_SPOKE * len(sequence)
+        else:
+            dictionary = PHASE_GRAPH_BYTES + PHASE_GRAPH_BYTES_PER_SPOKE * len(sequence)
+        dictionary += 8 * frames**2
+        maps = threads * MATCHING_BYTES + MAPS_PER_SLICE * image
+        if in_frames:
+            dictionary += MATCHED_BYTES_PER_IMAGE * n_images
+            maps += threads * THREAD_BYTES_PER_IMAGE * n_images
+    grids = (0 if in_frames else n_images) + 2 * BATCH_FRAMES + settings.threads
+    inverted = 0
+    if isinstance(settings, MatchingSettings) and settings.images == "iterative":
+        pairs = INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
+        # point spread functions at twice the field of view, and their real spectra
+        inverted = 4 * pixels * math.ceil(8 * GRID_UPSAMPLING * (pairs + PENDING) + 4 * pairs)
+    spoke = coils * readout_bytes // channels + ITEM_BYTES
+    held = min(len(sequence), 64 * sequence.spokes_per_frame)
+    readouts = len(sequence) * header.n_slices
+    return MemoryPlan(
+        dictionary=dictionary,
+        noise=16 * 4 * channels**2,
+        grids=math.ceil(grids * coils * GRID_UPSAMPLING * image) + inverted,
+        images=math.ceil((COPIES_OF_FRAMES if in_frames else 1) * n_images * image) + held * spoke,
+        maps=maps,
+        inbox=min(max(queue_bytes, readout_bytes), readouts * (readout_bytes + ITEM_BYTES)),
+    )
+
+
+def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, bool, bool]:
+    """The number of images of the basis, whether frames are combined as they come, and whether a network maps them."""
+    if isinstance(settings, NetworkSettings):
+        basis = shared_network(settings).network.contract.basis
+        return basis.weights.shape[1], basis.is_windows, True
+    if isinstance(settings, MatchingSettings) and settings.basis == "frames":
+        return sequence.n_frames, True, False
+    if isinstance(settings, MatchingSettings) and settings.basis == "window":
+        n_windows = len(sequence) // settings.stride + len(sequence.echo_times_ms)
+        return n_windows, 2 * n_windows > sequence.n_frames, False
+    return min(IMAGES_PER_ECHO_TIME * len(sequence.echo_times_ms), sequence.n_frames), False, False

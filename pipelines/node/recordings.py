@@ -1,0 +1,80 @@
+"""The folder of recordings: it makes new ones, and deletes the oldest when there are too many or too old ones."""
+
+import logging
+import time
+from pathlib import Path
+
+from spokestream.errors import FileError
+from spokestream.pipelines.node.recording import Recorder, recording_path
+
+__all__ = ["Recordings"]
+
+LOG = logging.getLogger("spokestream.server")
+DAY_S = 86400.0
+
+
+class Recordings:
+    """The recordings in a folder.
+
+    Args:
+        folder: the folder, which is made if there is none.
+        quota_bytes: size of all recordings above which the oldest are deleted.
+        days: age at which a recording is deleted.
+
+    """
+
+    def __init__(self, folder: Path, quota_bytes: int, days: float) -> None:
+        self.folder = folder
+        self._quota_bytes, self._days = quota_bytes, days
+        self._open: set[Path] = set()
+
+    def check(self) -> None:
+        """Raise FileError, in one sentence, if recordings cannot be written to the folder."""
+        trial = recording_path(self.folder, "trial")
+        try:
+            with Recorder(trial) as recorder:
+                recorder.write(b"trial")
+                recorder.sync()
+            trial.unlink()
+        except OSError as error:
+            raise FileError(
+                f"Recordings cannot be written to {self.folder} ({error.strerror}); choose another for --record, "
+                "or change its owner."
+            ) from None
+
+    def new(self, session: str) -> Recorder:
+        """Begin the recording of a session, and delete old ones. Raises OSError if it cannot be written."""
+        self.delete_old()
+        recorder = Recorder(recording_path(self.folder, session))
+        self._open.add(recorder.path)
+        return recorder
+
+    def ended(self, recorder: Recorder) -> None:
+        """Close a recording, which may be deleted from now on."""
+        try:
+            recorder.close()
+        except OSError as error:
+            LOG.error("The end of the recording %s is lost: %s.", recorder.path, error)
+        self._open.discard(recorder.path)
+
+    def delete_old(self) -> None:
+        """Delete recordings that are too old, and then the oldest until the rest is within the quota."""
+        found = []
+        for path in self.folder.glob("*.spokes"):
+            try:
+                status = path.stat()
+            except OSError:
+                continue  # somebody else has deleted it
+            found.append((path.name, path, status.st_size, status.st_mtime))
+        total = sum(size for _, _, size, _ in found)
+        for _, path, size, changed in sorted(found):  # names begin with the time
+            old = time.time() - changed > self._days * DAY_S
+            if path in self._open or not (old or total > self._quota_bytes):
+                continue
+            try:
+                path.unlink()
+            except OSError as error:
+                LOG.error("The recording %s cannot be deleted: %s.", path, error)
+                continue
+            total -= size
+            LOG.info("The recording %s was deleted, because recordings are too many or too old.", path)

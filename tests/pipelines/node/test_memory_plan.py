@@ -1,0 +1,69 @@
+import pytest
+
+from spokestream.errors import ScanError
+from spokestream.pipelines.node.memory_plan import MARGIN, plan_scan
+from spokestream.pipelines.selection import configure, select
+from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.scan_files.protocol import Protocol, header_xml
+
+MiB = 1 << 20
+
+
+def plan(pipeline, matrix=96, coils=4, threads=1, sequence="t1ff-2d-1400", queue_bytes=256 * MiB, **settings):
+    xml = header_xml(Protocol(sequence=load_sequence(sequence), matrix=matrix, n_coils=coils))
+    selection = select(pipeline, settings=configure({"threads": threads})).with_parameters(settings)
+    return plan_scan(selection, xml, coils, 2 * matrix * (8 * coils + 8), queue_bytes)
+
+
+@pytest.mark.parametrize(
+    ("taken_mib", "scan"),
+    [
+        (156, {"pipeline": "mrf_t1ff"}),
+        (164, {"pipeline": "mrf_t1ff", "threads": 2}),
+        (283, {"pipeline": "mrf_t1ff", "basis": "frames"}),
+        (90, {"pipeline": "mrf_t1ff_net"}),
+        (303, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8}),
+        (362, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "threads": 2}),
+        (550, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames"}),
+        (731, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames", "threads": 2}),
+        (280, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8}),
+        (310, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8, "threads": 2}),
+        (341, {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576"}),
+        (1132, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "basis": "frames"}),
+        (599, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12}),
+        (659, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "threads": 2}),
+    ],
+)
+def test_the_plan_is_1_to_1_6_times_the_memory_that_a_node_took(taken_mib, scan):
+    """Memory as `benchmarks/memory_plan.py` measured it."""
+    assert 1.0 <= plan(**scan).total / (taken_mib * MiB) <= 1.6
+
+
+def test_the_automatic_pipeline_is_planned_like_the_one_that_it_stands_for():
+    assert plan("auto") == plan("mrf_t1ff")
+    assert plan("auto", sequence="fisp-fang-576") == plan("mrf_t1t2", sequence="fisp-fang-576")
+
+
+def test_arrays_have_their_sizes():
+    one = plan("mrf_t1ff", matrix=192, coils=8)
+    assert one.noise == 16 * 4 * 8**2
+    assert one.inbox == 1400 * (2 * 192 * (8 * 8 + 8) + 2048)
+    assert one.total == pytest.approx(MARGIN * sum(vars(one).values()), abs=1)
+    # 18 images for three echo times, 16 frames in two batches, and one grid of the thread, at 1.25 times the matrix
+    assert one.grids == (18 + 16 + 1) * 8 * 240**2 * 8
+
+
+def test_the_inbox_is_at_most_its_limit_but_holds_one_readout():
+    assert plan("mrf_t1ff", matrix=192, coils=8, queue_bytes=MiB).inbox == MiB
+    assert plan("mrf_t1ff", matrix=192, coils=8, queue_bytes=1).inbox == 2 * 192 * (8 * 8 + 8)
+
+
+def test_frames_at_the_largest_matrix_exceed_2_gib():
+    assert plan("mrf_t1ff", matrix=1024, coils=8, basis="frames").total > 2 << 30
+
+
+def test_a_scan_that_cannot_be_served_is_refused_with_the_sentence_of_the_chain():
+    with pytest.raises(ScanError, match="The pipeline mrf_t1t2 cannot map this scan"):
+        plan("mrf_t1t2")
+    with pytest.raises(ScanError, match="no <encoding>"):
+        plan_scan(select("auto"), "<ismrmrdHeader/>", 1, 1, 1)
