@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any
 
-__all__ = ["ITEM_BYTES", "AbandonedError", "Inbox"]
+import ismrmrd
+
+__all__ = ["ITEM_BYTES", "AbandonedError", "Inbox", "item_bytes"]
 
 ITEM_BYTES = 2048
 """Size of a readout in Python without its arrays: its header and the objects around it."""
@@ -65,3 +67,9 @@ class Inbox:
     def _release(self, n_bytes: int) -> None:
         self.held -= n_bytes
         self._room.set()
+
+
+def item_bytes(item: Any) -> int:
+    """The size of an item in bytes, with an estimate for headers and Python objects."""
+    trajectory = item.traj.nbytes if isinstance(item, ismrmrd.Acquisition) else 0
+    return int(item.data.nbytes) + trajectory + ITEM_BYTES

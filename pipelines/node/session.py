@@ -26,7 +26,7 @@ from spokestream.pipelines.node.events import (
     ScanEnded,
     ScanWarned,
 )
-from spokestream.pipelines.node.inbox import ITEM_BYTES, Inbox
+from spokestream.pipelines.node.inbox import Inbox, item_bytes
 from spokestream.pipelines.node.plain_text import escape_record, escaped
 from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient, released
 from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules
@@ -189,7 +189,7 @@ class Session:
                     await self._admission.accept(item)
                     self.readouts += isinstance(item, ismrmrd.Acquisition)
                     self._last_readout = asyncio.get_running_loop().time()
-                    await worker.inbox.put(item, _size(item))
+                    await worker.inbox.put(item, item_bytes(item))
                     if isinstance(item, ismrmrd.Acquisition) and item.flags & ENDS_SLICE:
                         await self._channel.sync_recording()
                         self._warn_if_unrecorded()
@@ -317,9 +317,3 @@ class Session:
         log.addFilter(escape_record)
         log.addHandler(WarningsToClient(self._warn))
         return log
-
-
-def _size(item: Any) -> int:
-    """The size of an item in bytes, with an estimate for headers and Python objects."""
-    trajectory = item.traj.nbytes if isinstance(item, ismrmrd.Acquisition) else 0
-    return int(item.data.nbytes) + trajectory + ITEM_BYTES
