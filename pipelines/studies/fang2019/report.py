@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spokestream.pipelines.studies.fang2019.bench import MATCHERS
@@ -155,14 +156,13 @@ def _course(found: Found) -> Figure:
             of = [ALL_POINTS, *at] if method == "DM" else at
             axes.plot(of, [found.error(method, name, a) for a in of], marker="o", label=method)
         axes.plot(found.sizes.compared, found.error("DL", name), "s", label="DL")
-        axes.set(xlabel="acceleration", ylabel=f"relative error of {name.upper()} (%)", ylim=(0, None))
-        axes.set_xticks([ALL_POINTS, *at])
-    for name, mark in zip(MAPS, ("o", "s"), strict=True):
+        axes.set(xlabel="acceleration", ylabel=f"relative error of {name.upper()} (%)", xticks=[ALL_POINTS, *at])
+    for name, style in zip(MAPS, ("o-", "s--"), strict=True):
         detail = [found.error("SCQ", name, a, "detail") for a in at]
-        panels[2].plot(at, detail, marker=mark, color="C2", label=f"{name.upper()}, SCQ")
-    panels[2].set(xlabel="acceleration", ylabel="fine detail over the truth's", ylim=(0, None), xticks=at)
+        panels[2].plot(at, detail, style, color="C2", label=f"{name.upper()}, SCQ")
+    panels[2].set(xlabel="acceleration", ylabel="fine detail over the truth's", xticks=at)
     for axes in panels:
-        axes.legend(frameon=False)
+        _from_zero(axes)
     return figure
 
 
@@ -175,9 +175,14 @@ def _feature_figure(found: Found) -> Figure:
         counts = [found.results[step_name(run, 0)]["features"] for run in vectors]
         axes.semilogx(numbers, extracted, marker="o", label="extracted features")
         axes.semilogx(counts, [found.network(run, name) for run in vectors], marker="s", label="singular vectors")
-        axes.set(xlabel="number of features", ylabel=f"relative error of {name.upper()} (%)", ylim=(0, None))
-        axes.legend(frameon=False)
+        axes.set(xlabel="number of features", ylabel=f"relative error of {name.upper()} (%)")
+        _from_zero(axes)
     return figure
+
+
+def _from_zero(axes: Axes) -> None:
+    axes.set_ylim(0, 1.15 * axes.dataLim.y1)
+    axes.legend(frameon=False)
 
 
 def _claims(found: Found) -> list[Claim]:
