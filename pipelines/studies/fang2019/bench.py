@@ -1,6 +1,7 @@
 """What the steps of the study measure: the errors of matching, and those of a network that they train."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,6 +16,7 @@ from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.evaluation.metrics import blurriness
 from spokestream.models.training.checkpoint import read_best
+from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.loop import train
 from spokestream.models.training.processes import autocast
 from spokestream.models.training.recipes import recipe, trained_parameters
@@ -109,7 +111,9 @@ class Bench:
     def _predicted(self, folder: Path, settings: TrainingSettings, data: TrainingSet) -> tuple[list[Maps], float]:
         """The maps of all slices by the best weights, and the median time of a slice."""
         parameters = trained_parameters(settings, RELAXATION)
-        normalisation, network = recipe(settings, RELAXATION).make(data.basis, data.sequence, len(parameters))
+        method = recipe(settings, RELAXATION)
+        normalisation = _normalisation(method.normalisation, data.folder)  # type: ignore[arg-type]
+        network = method.build(normalisation.n_images, len(parameters))
         network.load_state_dict(read_best(folder).weights)
         network.eval()
         slices, seconds = [], []
@@ -159,6 +163,13 @@ class Bench:
 
     def _reference(self, subject: int) -> Path:
         return self.folder / f"matched-{subject}.npy"
+
+
+@cache
+def _normalisation(kind: type[Normalisation], folder: Path) -> Normalisation:
+    """The normalisation for the scans in a folder; it is kept, because it is fitted to a dictionary."""
+    data = TrainingSet(folder, ())
+    return kind.of(data.basis, data.sequence)
 
 
 def _stacked(slices: Sequence[Mapping[str, NDArray[Any]]]) -> Maps:
