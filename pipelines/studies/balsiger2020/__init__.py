@@ -39,7 +39,8 @@ STUDY = Study(
     "and legs of 164 patients. As in the paper, networks are trained on the maps of matching and compared with them; "
     "here the truth is known as well. Frames are computed from about 17 temporal coefficients, so that many frames "
     "share their noise. Except at the scale `paper`, images have fewer pixels, which lowers the undersampling factor "
-    "from 69 in proportion, and all trainings have equally many steps, with a cosine decay of the learning rate.",
+    "from 69 in proportion, and all trainings have equally few steps, with a cosine decay of the learning rate: no "
+    "network is trained to its end, least of all those of many layers.",
     {
         "paper": Sizes(
             matrix=350, coils=16, slices=5, anatomies="thigh,calf", subjects=94, validation=20, tested=50,

@@ -1,4 +1,4 @@
-"""How much every temporal frame matters to a network: the rise of its errors when the frame is permuted (Fig. 7)."""
+"""How much every temporal frame matters to a network: the change of its errors when the frame is permuted (Fig. 7)."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -97,14 +97,14 @@ def capacity_figure(sizes: Sizes, results: Results) -> Figure:
 
 def most_important(frames: Numbers, name: str) -> list[int]:
     """The permuted frames in the order of their importance for a map."""
-    return [int(frames["frames"][i]) for i in np.argsort(-_rises(frames, name))]
+    return [int(frames["frames"][i]) for i in np.argsort(-_changes(frames, name))]
 
 
 def _of_parts(frames: Numbers, name: str) -> list[float]:
-    """The mean rise of a map's NRMSE by the permutation of one frame, for every part of the train."""
-    rise, numbers = _rises(frames, name), np.array(frames["frames"])
+    """The mean absolute change of a map's NRMSE by the permutation of one frame, for every part of the train."""
+    change, numbers = _changes(frames, name), np.array(frames["frames"])
     bounds = zip(frames["parts"], frames["parts"][1:], strict=False)
-    return [float(rise[(numbers >= low) & (numbers < high)].mean()) for low, high in bounds]
+    return [float(change[(numbers >= low) & (numbers < high)].mean()) for low, high in bounds]
 
 
 def frames_table(results: Results) -> Table:
@@ -113,25 +113,29 @@ def frames_table(results: Results) -> Table:
     parts = [f"{low}–{high - 1}" for low, high in zip(frames["parts"], frames["parts"][1:], strict=False)]
     rows = []
     for name, title in zip(NAMES, TITLES, strict=True):
-        rise = _rises(frames, name)
+        change = _changes(frames, name)
         best = ", ".join(str(frame) for frame in most_important(frames, name)[:3])
         means = (f"{1000 * mean:.2f}" for mean in _of_parts(frames, name))
-        rows.append((title, best, f"{1000 * rise.max():.2f}", *means))
-    caption = "Fig. 7: rise of the NRMSE by the permutation of one frame, in thousandths; means over parts of the train"
+        rows.append((title, best, f"{1000 * change.max():.2f}", *means))
+    caption = (
+        "Fig. 7: change of the NRMSE by the permutation of one frame, in thousandths; means over parts of the train"
+    )
     return Table(caption, ("", "three most important frames", "largest", *parts), rows)
 
 
 def frames_figure(results: Results) -> Figure:
-    """The rise of the NRMSE over the frame that is permuted."""
+    """The absolute change of the NRMSE over the frame that is permuted."""
     frames = results["frames"]
     figure = Figure(figsize=(8, 7), layout="constrained")
     panels = figure.subplots(len(NAMES), 1, sharex=True)
     for name, title, axes in zip(NAMES, TITLES, panels, strict=True):
-        axes.plot(frames["frames"], 1000 * _rises(frames, name), lw=1)
+        axes.plot(frames["frames"], 1000 * _changes(frames, name), lw=1)
         axes.set(ylabel=title)
         for border in frames["parts"][1:-1]:
             axes.axvline(border, color="#b4b4bc", lw=0.8, zorder=0)
-    panels[0].set_title("rise of the NRMSE in thousandths; grey: flip angle or echo time changes", fontsize=9)
+    panels[0].set_title(
+        "absolute change of the NRMSE in thousandths; grey: flip angle or echo time changes", fontsize=9
+    )
     panels[-1].set(xlabel="permuted frame")
     return figure
 
@@ -184,8 +188,10 @@ def unseen_table(sizes: Sizes, results: Results) -> Table:
     return Table(f"Table 4: R² of the means of regions, mean of {', '.join(sizes.unseen)} (paper)", ("", *TITLES), rows)
 
 
-def _rises(frames: Numbers, name: str) -> NDArray[np.float64]:
-    return np.asarray(frames["permuted"][name], np.float64) - float(frames["whole"][name][0])
+def _changes(frames: Numbers, name: str) -> NDArray[np.float64]:
+    """The absolute change of a map's NRMSE by every permuted frame, as in the paper."""
+    change = np.asarray(frames["permuted"][name], np.float64) - float(frames["whole"][name][0])
+    return np.asarray(np.abs(change))
 
 
 def _text(value: float | None, style: str) -> str:
