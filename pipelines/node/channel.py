@@ -45,6 +45,8 @@ class Channel:
         self._reader, self._writer = reader, writer
         self._patience_s = patience_s
         self._fault: wire.RemoteProtocolError | None = None
+        self._reads = False
+        """Whether `receive` waits for bytes; it then finds out itself that the client has vanished."""
         self._log = log
 
     async def receive(self) -> list[wire.Event]:
@@ -52,12 +54,14 @@ class Channel:
         if self._fault:
             raise self._fault
         seconds, sentence = self._deadlines.next(self.wire.their_state)
-        before = time.monotonic()
+        before, self._reads = time.monotonic(), True
         try:
             async with asyncio.timeout(seconds):
                 data = await self._reader.read(READ_BYTES)
         except TimeoutError:
             raise ScanError(sentence) from None
+        finally:
+            self._reads = False
         self._record(data)
         try:
             events = self.wire.receive_data(data)
@@ -113,8 +117,8 @@ class Channel:
         events = dict(poll.poll(0)).get(fd, 0)
         if events & (select.POLLERR | select.POLLHUP):
             return True
-        if not events or self.wire.their_state is wire.State.CLOSED:
-            return False
+        if not events or self._reads or self.wire.their_state is wire.State.CLOSED:
+            return False  # bytes that were sent before the client left are read first, and answered
         with socket.socket(fileno=os.dup(fd)) as copy:
             try:
                 waiting = copy.recv(1 << 24, socket.MSG_PEEK)
