@@ -164,7 +164,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                 )
             if self._groups and at_once:
                 raise ScanError(f"The inversion takes {n_images} images of {n_coils} coils; compress to fewer coils.")
-            if self._groups and (n_bytes := PointSpread.bytes_needed(self._matrix, self._groups)) > MOST_BYTES:
+            n_pairs = sum(len(group.pairs) for group in self._groups or ())
+            if self._groups and (n_bytes := PointSpread.bytes_needed(self._matrix, n_pairs)) > MOST_BYTES:
                 raise ScanError(
                     f"The inversion of {n_images} images of {self._matrix} pixels needs {n_bytes / 2**30:.0f} GB; use "
                     "images = adjoint."

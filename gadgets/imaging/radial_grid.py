@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["ONE_SIDED", "RadialGrid", "ramp_density"]
+__all__ = ["ONE_SIDED", "UPSAMPLING", "RadialGrid", "ramp_density"]
 
 UPSAMPLING = 1.25
 """Size of the fine grid relative to the image. The kernel for it is narrow; spreading and FFT take similar times."""

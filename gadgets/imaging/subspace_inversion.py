@@ -12,6 +12,7 @@ interpolation (Tamir et al., Magn Reson Med 2017;77:180, T2 shuffling; Zhao et a
 number of iterations limits the amplification of noise. Starting from the adjoint instead of zero changes nothing.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +23,7 @@ from scipy import ndimage
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from spokestream.gadgets.imaging.radial_grid import RadialGrid
+from spokestream.gadgets.imaging.radial_grid import UPSAMPLING, RadialGrid
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 if TYPE_CHECKING:
@@ -85,9 +86,10 @@ class PointSpread:
         self._pending: list[int] = []
 
     @staticmethod
-    def bytes_needed(matrix: tuple[int, int], groups: list[EchoTime]) -> int:
-        """The memory of all pairs at twice the field of view, whose grid is finer by a quarter along both axes."""
-        return 8 * 25 * matrix[0] * matrix[1] // 4 * (PENDING + sum(len(group.pairs) for group in groups))
+    def bytes_needed(matrix: tuple[int, int], n_pairs: int) -> int:
+        """The memory of all pairs, and of the frames that wait, on grids of twice the field of view."""
+        cells = math.ceil((2 * UPSAMPLING) ** 2 * matrix[0] * matrix[1])
+        return 8 * cells * (PENDING + n_pairs)
 
     def add(self, frame: int, k: NDArray[np.float32], area: NDArray[np.float32]) -> None:
         """Add the samples of a frame at k (..., 2) in cycles per field of view, with the area of each (...)."""
@@ -154,10 +156,11 @@ class SubspaceOperator:
         for group, spectra in zip(self._groups, self._spectra, strict=True):
             seen = torch.fft.fft2(coefficients[group.images] * sensitivity, s=self._shape)
             mixed = torch.zeros_like(seen)
-            for (a, b), spectrum in zip(group.pairs, spectra, strict=True):
-                mixed[a].addcmul_(spectrum.to(seen.dtype), seen[b])
+            parts_seen, parts_mixed = torch.view_as_real(seen), torch.view_as_real(mixed)
+            for (a, b), spectrum in zip(group.pairs, spectra[..., None], strict=True):
+                parts_mixed[a].addcmul_(spectrum, parts_seen[b])
                 if a != b:
-                    mixed[b].addcmul_(spectrum.to(seen.dtype), seen[a])
+                    parts_mixed[b].addcmul_(spectrum, parts_seen[a])
             images = torch.fft.ifft2(mixed)[:, : self._box[0], : self._box[1]]
             out[group.images] = images * sensitivity.conj()
         return out

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.pipelines.files.image_notes import counts_of_scan, image_provenance, integrity_rows
-from spokestream.pipelines.files.outputs import map_volumes
+from spokestream.pipelines.files.outputs import scan_maps
 from spokestream.pipelines.files.plane import plane_of
-from spokestream.pipelines.files.validity import valid_voxels
 from spokestream.simulator.physics.colour_scales import shown_range
 from spokestream.simulator.physics.quantities import QUANTITIES
 
@@ -58,13 +57,12 @@ class ShownScan:
     @classmethod
     def from_images(cls, images: Sequence[ismrmrd.Image]) -> "ShownScan":
         """The maps of whole slices. Raises FileError for images that are not maps."""
-        found = map_volumes(images)
-        volumes = {name: found[name] for name in QUANTITIES if name in found}
-        valid = valid_voxels(volumes)
+        maps = scan_maps(images)
+        volumes = {name: maps.volumes[name] for name in QUANTITIES if name in maps.volumes}
         shown = []
         for name, volume in volumes.items():
             quantity = QUANTITIES[name]
-            low, high = shown_range(quantity, volume[valid[name]])
+            low, high = shown_range(quantity, volume[maps.valid[name]])
             deviation = f"{name}_std"
             shown.append(
                 ShownMap(
@@ -72,17 +70,15 @@ class ShownScan:
                     quantity.validity, deviation if deviation in volumes else None, quantity.is_check,
                 )
             )  # fmt: skip
-        first = [image for image in images if image.image_series_index == images[0].image_series_index]
         width, height = (
             float(mm / n) for mm, n in zip(images[0].field_of_view[:2], images[0].matrix_size[:2], strict=True)
         )
         rows = integrity_rows(images)
         return cls(
-            volumes={name: np.where(valid[name], volume, np.float32(np.nan)) for name, volume in volumes.items()},
+            volumes={name: maps.values[name] for name in volumes},
             maps=shown,
             slices=[
-                {"slice": int(image.slice), **asdict(plane_of(image))}
-                for image in sorted(first, key=lambda image: int(image.slice))
+                {"slice": int(image.slice), **asdict(plane_of(image))} for image in next(iter(maps.images.values()))
             ],
             pixel_mm=(width, height),
             integrity=rows,

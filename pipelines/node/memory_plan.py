@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
-from spokestream.gadgets.imaging.subspace_inversion import PENDING
+from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
+from spokestream.gadgets.imaging.subspace_inversion import PointSpread
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.pipelines.chains import shared_network
@@ -20,7 +21,7 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 __all__ = ["MemoryPlan", "plan_scan"]
 
 MiB = 1 << 20
-GRID_UPSAMPLING = 1.25**2
+CELLS_PER_PIXEL = UPSAMPLING**2
 """Cells of a grid for each pixel."""
 MARGIN = 1.15
 """The plan over the sum of its parts, for what the allocator of the C library keeps."""
@@ -104,15 +105,15 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     inverted = 0
     if isinstance(settings, MatchingSettings) and settings.images == "iterative":
         pairs = INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
-        # point spread functions at twice the field of view, and their real spectra
-        inverted = 4 * pixels * math.ceil(8 * GRID_UPSAMPLING * (pairs + PENDING) + 4 * pairs)
+        of_spectra = 4 * 4 * pixels * pairs
+        inverted = PointSpread.bytes_needed(header.recon_matrix[:2], pairs) + of_spectra
     spoke = coils * readout_bytes // channels + ITEM_BYTES
     held = min(len(sequence), 64 * sequence.spokes_per_frame)
     readouts = len(sequence) * header.n_slices
     return MemoryPlan(
         dictionary=dictionary,
         noise=16 * 4 * channels**2,
-        grids=math.ceil(grids * coils * GRID_UPSAMPLING * image) + inverted,
+        grids=math.ceil(grids * coils * CELLS_PER_PIXEL * image) + inverted,
         images=math.ceil((COPIES_OF_FRAMES if in_frames else 1) * n_images * image) + held * spoke,
         maps=maps,
         inbox=min(max(queue_bytes, readout_bytes), readouts * (readout_bytes + ITEM_BYTES)),

@@ -19,7 +19,6 @@ from spokestream.gadgets.restoration.multiscale import SCALES, restore_from_coar
 from spokestream.gadgets.restoration.nuclear_norm import least_nuclear_norm
 from spokestream.simulator.phantoms import draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.singular_vectors import leading_vectors, normalised_gram
 from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, T1T2Grid, t1t2_grid
 from spokestream.simulator.physics.fingerprint import fingerprint
@@ -112,10 +111,11 @@ def sample(truth: Brain, sequence: PulseSequence, mask: Tensor, dictionary: Path
     built = build_t1t2_dictionary(dictionary, sequence, grid(thin))
     span = leading_vectors(normalised_gram([built.atoms]), ENERGY)[0].astype(np.float32)
     basis = TemporalBasis(span, np.full(span.shape[1], 2.0), 1, np.ones(span.shape[1], np.float32))
-    atoms = OnePoolDictionary(sequence, {"t1": built.grid.t1_ms, "t2": built.grid.t2_ms}, built.atoms)
     frames = CartesianSampling(mask)
     coefficients = InBasis(frames, torch.from_numpy(span))
-    return SampledBrain(frames, coefficients, frames.forward(truth.images), basis, OnePoolAtoms(atoms, basis))
+    return SampledBrain(
+        frames, coefficients, frames.forward(truth.images), basis, OnePoolAtoms(built.one_pool(), basis)
+    )
 
 
 def methods(scan: SampledBrain, weight: float, iterations: int, projections: int, threads: int) -> dict[str, Restore]:

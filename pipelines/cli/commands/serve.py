@@ -67,14 +67,14 @@ def run(arguments: argparse.Namespace) -> None:
 
     if page.http is None:
         load_networks()
-        if asyncio.run(node().serve()):
-            raise SystemExit(1)
-        return
-    try:
-        from spokestream.pipelines.console.console import Console, serve_with_console
-    except ImportError:
-        raise InputError(
-            "The page needs aiohttp and prometheus-client; install them with 'pip install spokestream[http]'."
-        ) from None
-    if asyncio.run(serve_with_console(Console(page, server.record), node, load_networks)):
+        dropped = asyncio.run(node().serve())
+    else:
+        try:
+            from spokestream.pipelines.console.console import Console, serve_with_console
+        except ImportError:
+            raise InputError(
+                "The page needs aiohttp and prometheus-client; install them with 'pip install spokestream[http]'."
+            ) from None
+        dropped = asyncio.run(serve_with_console(Console(page, server.record), node, load_networks))
+    if dropped:
         raise SystemExit(1)

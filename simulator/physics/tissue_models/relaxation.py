@@ -99,8 +99,7 @@ class Relaxation(TissueModel):
             )
         if np.iscomplexobj(stored.atoms):
             raise FileError(f"{path} holds complex signals; T1 and T2 are mapped with real ones.")
-        parameters = {"t1": stored.grid.t1_ms, "t2": stored.grid.t2_ms}
-        return OnePoolDictionary(stored.sequence, parameters, stored.atoms, stored.basis)
+        return stored.one_pool()
 
     def closed_form(
         self, sequence: PulseSequence, basis: TemporalBasis, field_t: float | None = None
