@@ -21,6 +21,7 @@ from spokestream.pipelines.studies.study import Claim, Numbers, Report, Results,
 from spokestream.pipelines.studies.voxels import RelaxationMapper, bias, r_squared, rmse
 from spokestream.simulator.phantoms import Phantom, draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, T1T2Dictionary, T1T2Grid, load_t1t2_dictionary
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -153,7 +154,7 @@ class _Bench:
     def _maps(self, name: str, signals: NDArray[Any], true: dict[str, Any], noise: float) -> dict[str, Any]:
         """The maps (1, voxels) of matching and network of (voxels, spokes) signals with noise, and their seconds."""
         stored = load_t1t2_dictionary(self.folder / f"{name}.h5")
-        atoms = stored.one_pool()
+        atoms = OnePoolDictionary.of(stored)
         frames = torch.from_numpy(np.ascontiguousarray(np.asarray(signals).T, np.complex64))
         noisy = add_noise(frames, noise, np.random.default_rng((self.seed, 1))).numpy()[:, None]
         basis, mask = frame_basis(self.sequence, stored.signals()), np.ones(true["t1"].shape, bool)

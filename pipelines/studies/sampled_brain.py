@@ -19,6 +19,7 @@ from spokestream.gadgets.restoration.multiscale import SCALES, restore_from_coar
 from spokestream.gadgets.restoration.nuclear_norm import least_nuclear_norm
 from spokestream.simulator.phantoms import draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.singular_vectors import leading_vectors, normalised_gram
 from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, T1T2Grid, t1t2_grid
 from spokestream.simulator.physics.fingerprint import fingerprint
@@ -114,7 +115,7 @@ def sample(truth: Brain, sequence: PulseSequence, mask: Tensor, dictionary: Path
     frames = CartesianSampling(mask)
     coefficients = InBasis(frames, torch.from_numpy(span))
     return SampledBrain(
-        frames, coefficients, frames.forward(truth.images), basis, OnePoolAtoms(built.one_pool(), basis)
+        frames, coefficients, frames.forward(truth.images), basis, OnePoolAtoms(OnePoolDictionary.of(built), basis)
     )
 
 

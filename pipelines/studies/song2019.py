@@ -30,6 +30,7 @@ from spokestream.pipelines.studies.sampled_brain import (
 from spokestream.pipelines.studies.study import Claim, Numbers, Report, Results, Step, Study, Table
 from spokestream.pipelines.studies.voxels import RelaxationMapper, r_squared
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
+from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import frame_basis
@@ -120,7 +121,7 @@ class _Bench:
     def dictionary_size(self, thin: int) -> Numbers:
         """Seconds of matching the test signatures with a thinned dictionary in frames, and the errors."""
         built = build_t1t2_dictionary(self._path(thin), self.sequence, grid(thin))
-        atoms = built.one_pool()
+        atoms = OnePoolDictionary.of(built)
         basis, true = frame_basis(self.sequence, built.atoms), self._signatures()
         y = torch.from_numpy(np.asarray(fingerprint(self.sequence, true["t1"], true["t2"]), np.complex64))
         numbers: dict[str, Any] = {"atoms": len(built.grid), "megabytes": built.atoms.nbytes / 1e6}
@@ -185,7 +186,7 @@ class _Bench:
         """T1 and T2 (voxels,) of signals (voxels, frames)."""
         thin = self.sizes.training_thin
         built = build_t1t2_dictionary(self._path(thin), self.sequence, grid(thin))
-        atoms = built.one_pool()
+        atoms = OnePoolDictionary.of(built)
         mapper = RelaxationMapper(
             reconstructor(str(self.folder / "song2019.pt"), precision="float32"), atoms, self.threads
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.simulator.physics.dictionaries.match import Match
+from spokestream.simulator.physics.dictionaries.t1t2 import T1T2Dictionary
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
@@ -42,6 +43,12 @@ class OnePoolDictionary:
                 raise ValueError(f"{self.coefficients.shape} atoms and spokes for {values.shape} values of {name}")
         if self.vectors is not None and len(self.vectors) != n:
             raise ValueError(f"vectors of {len(self.vectors)} spokes for a sequence of {n}")
+
+    @classmethod
+    def of(cls, stored: T1T2Dictionary) -> "OnePoolDictionary":
+        """The atoms over T1 and T2 of a file, as matching takes them."""
+        parameters = {"t1": stored.grid.t1_ms, "t2": stored.grid.t2_ms}
+        return cls(stored.sequence, parameters, stored.atoms, stored.basis)
 
     @property
     def atoms(self) -> NDArray[Any]:

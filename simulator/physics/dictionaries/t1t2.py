@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import FileError, InputError
-from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.sequences.stored_sequence import read_sequence
 
@@ -84,11 +83,6 @@ class T1T2Dictionary:
         """The signals (..., spokes) of the atoms with this index."""
         chosen = self.atoms[which]
         return chosen if self.basis is None else np.asarray(chosen @ self.basis.T)
-
-    def one_pool(self) -> OnePoolDictionary:
-        """The same atoms as matching takes them."""
-        parameters = {"t1": self.grid.t1_ms, "t2": self.grid.t2_ms}
-        return OnePoolDictionary(self.sequence, parameters, self.atoms, self.basis)
 
     @property
     def digest(self) -> str:

@@ -99,7 +99,7 @@ class Relaxation(TissueModel):
             )
         if np.iscomplexobj(stored.atoms):
             raise FileError(f"{path} holds complex signals; T1 and T2 are mapped with real ones.")
-        return stored.one_pool()
+        return OnePoolDictionary.of(stored)
 
     def closed_form(
         self, sequence: PulseSequence, basis: TemporalBasis, field_t: float | None = None
