@@ -90,8 +90,7 @@ def spoke_features(
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     """The features of one spoke, (coils,) and (bins,): data (coils, samples), k (samples, 2) in cycles per FOV."""
     nearest = int(np.abs(k.view(np.complex64)[:, 0]).argmin())
-    parts = data.view(np.float32)
-    largest = np.maximum(parts.max(0), -parts.min(0))  # of all coils: per coil, this takes several times as long
+    largest = np.abs(data.view(np.float32)).max(0)  # of all coils: per coil, this takes several times as long
     return data[:, nearest], np.maximum.reduceat(largest, np.arange(0, len(largest), 2 * BIN_SAMPLES))
 
 
