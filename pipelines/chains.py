@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,7 +47,8 @@ from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = [
-    "ATOMS_PER_BASIS", "PIPELINES", "Pipeline", "add_installed_pipelines", "pipeline", "shared_network", "warm_up",
+    "ATOMS_PER_BASIS", "PIPELINES", "Pipeline", "add_installed_pipelines", "network_path", "pipeline", "shared_network",
+    "warm_up",
 ]  # fmt: skip
 
 LOG = logging.getLogger("spokestream.pipelines")
@@ -182,10 +184,14 @@ def mrf_t1t2_net(scan: ScanContext, settings: T1T2NetSettings) -> Chain:
     return _by_network(scan, settings, check_conjugation=False)
 
 
+def network_path(settings: NetworkSettings) -> Path:
+    """The archive that these settings name. Raises InputError for an unknown name."""
+    return settings.archive or archive_path(settings.network or settings.default_network)
+
+
 def shared_network(settings: NetworkSettings) -> SharedNetwork:
     """The network that these settings name, loaded. Raises InputError or FileError when it cannot be."""
-    path = settings.archive or archive_path(settings.network or settings.default_network)
-    return MODEL_POOL.share(path, settings.device, settings.precision)
+    return MODEL_POOL.share(network_path(settings), settings.device, settings.precision)
 
 
 def warm_up(settings: StreamSettings) -> None:

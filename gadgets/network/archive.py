@@ -9,6 +9,8 @@ import io
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from spokestream.errors import FileError, SpokestreamError
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.contract_json import contract_json, parse_contract
 
-__all__ = ["NetworkArchive", "load_archive", "save_archive"]
+__all__ = ["NetworkArchive", "load_archive", "read_contract", "save_archive"]
 
 # the person at the console can do nothing about these warnings
 warnings.filterwarnings("ignore", "`torch.jit.", DeprecationWarning)
@@ -69,18 +71,35 @@ def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
 
 def load_archive(path: Path) -> NetworkArchive:
     """Read a file of `save_archive`. Raises FileError, with one sentence, for any other file."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise FileError(f"it is larger than {LARGEST_FILE >> 20} MB")
-        data = path.read_bytes()
+    with _told(path):
+        data = _bytes(path)
         contract = parse_contract(_contract_text(data))
         module = _load(data)
         _check(module, contract)
+    return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
+
+
+def read_contract(path: Path) -> Contract:
+    """Read only the contract of an archive, without its program. Raises FileError, with one sentence."""
+    with _told(path):
+        return parse_contract(_contract_text(_bytes(path)))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise every error of an unreadable archive as one sentence."""
+    try:
+        yield
     except FileNotFoundError:
         raise FileError(f"There is no network archive {path}.") from None
     except UNREADABLE as error:
         raise FileError(f"{path} is no network archive of spokestream ({_first_line(error)}).") from None
-    return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
+
+
+def _bytes(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST_FILE:
+        raise FileError(f"it is larger than {LARGEST_FILE >> 20} MB")
+    return path.read_bytes()
 
 
 def _load(data: bytes) -> ScriptModule:

@@ -65,7 +65,6 @@ class Console:
         self.settings = settings
         self.port = settings.http or 0
         """The port of the page. If the setting is 0, it is known after `start`."""
-        self.models_loaded = False
         self._began = time.time()
         self._recordings = recordings
         self._temporary = None if settings.history else TemporaryDirectory(prefix="spokestream-history-")
@@ -129,7 +128,6 @@ class Console:
     async def _ready(self, request: web.Request) -> web.Response:
         ready = {
             "listening": self._node is not None and self._node.listening,
-            "models": self.models_loaded,
             "recordings": self._recordings is None or await asyncio.to_thread(_writable, self._recordings),
         }
         return web.json_response(ready, status=200 if all(ready.values()) else 503)
@@ -140,22 +138,17 @@ class Console:
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 
-async def serve_with_console(
-    console: Console, make_node: Callable[[Sequence[Observer]], Node], prepare: Callable[[], None]
-) -> int:
+async def serve_with_console(console: Console, make_node: Callable[[Sequence[Observer]], Node]) -> int:
     """Serve scans and the page until the node is stopped; returns the number of scans that were dropped then.
 
     Args:
         console: the console, which answers before the node does.
         make_node: makes the node with the console's observers.
-        prepare: what must be done before the node is ready, such as loading networks; it is called in a thread.
 
     """
     node = make_node(console.observers)
     try:
         await console.start(node)
-        await asyncio.to_thread(prepare)
-        console.models_loaded = True
         return await node.serve()
     finally:
         await console.stop()

@@ -1,13 +1,16 @@
-"""The two kinds of text from clients that the node reads: JSON parameters, and queries about the node itself."""
+"""Texts between client and node: JSON parameters, queries about the node itself, and warnings."""
 
+import asyncio
 import json
+import logging
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 from spokestream import __version__
 
-__all__ = ["answer", "read_parameters"]
+__all__ = ["WarningsToClient", "answer", "read_parameters"]
 
 
 def read_parameters(text: str) -> dict[str, Any] | None:
@@ -41,3 +44,16 @@ def answer(query: str) -> str:
         case "gadgetron::info::python":
             return platform.python_version()
     return "Unknown query"
+
+
+class WarningsToClient(logging.Handler):
+    """Sends the warnings of a chain to its client."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._warn = warn
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one warning. The chain may run in any thread."""
+        self._loop.call_soon_threadsafe(self._warn, record.getMessage())

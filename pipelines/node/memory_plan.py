@@ -6,14 +6,18 @@ The sizes of the arrays follow from the gadgets. The constants were measured by 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread
+from spokestream.gadgets.network.archive import read_contract
+from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
-from spokestream.pipelines.chains import shared_network
-from spokestream.pipelines.node.inbox import ITEM_BYTES
+from spokestream.pipelines.chains import network_path
+from spokestream.pipelines.node.workers.inbox import ITEM_BYTES
 from spokestream.pipelines.selection import Selection
 from spokestream.pipelines.settings import MatchingSettings, NetworkSettings, StreamSettings
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
@@ -123,7 +127,8 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
 def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, bool, bool]:
     """The number of images of the basis, whether frames are combined as they come, and whether a network maps them."""
     if isinstance(settings, NetworkSettings):
-        basis = shared_network(settings).network.contract.basis
+        path = network_path(settings)
+        basis = _contract(path, path.stat().st_mtime_ns if path.exists() else 0).basis
         return basis.weights.shape[1], basis.is_windows, True
     if isinstance(settings, MatchingSettings) and settings.basis == "frames":
         return sequence.n_frames, True, False
@@ -131,3 +136,9 @@ def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, boo
         n_windows = len(sequence) // settings.stride + len(sequence.echo_times_ms)
         return n_windows, 2 * n_windows > sequence.n_frames, False
     return min(IMAGES_PER_ECHO_TIME * len(sequence.echo_times_ms), sequence.n_frames), False, False
+
+
+@lru_cache(16)
+def _contract(path: Path, changed_ns: int) -> Contract:
+    """The contract of an archive that was changed at this time."""
+    return read_contract(path)

@@ -19,6 +19,8 @@ from spokestream.pipelines.node.recordings import Recordings
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.node.session import Session
 from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules
+from spokestream.pipelines.node.workers.threads import ThreadWorkers
+from spokestream.pipelines.node.workers.worker import Workers
 from spokestream.pipelines.run_chain import RunningChain
 
 __all__ = ["Server", "local_server"]
@@ -42,6 +44,7 @@ class Server:
 
     `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given; then `plan` gives
     the bytes that a scan needs, see `SessionRules`, or scans need none. The observers are told the events of all scans.
+    Chains run in threads of this process unless other `workers` are given.
     """
 
     def __init__(
@@ -51,20 +54,23 @@ class Server:
         start_scan: Callable[[Any, str, logging.Logger], RunningChain] | None = None,
         plan: Callable[[Any, str, int, int], int] | None = None,
         observers: Sequence[Observer] = (),
+        workers: Workers | None = None,
     ) -> None:
         if select is None or start_scan is None:
             from spokestream.pipelines import selection
             from spokestream.pipelines.node.memory_plan import plan_scan
 
             def plan_bytes(chosen: Any, header_xml: str, channels: int, readout_bytes: int) -> int:
-                return plan_scan(chosen, header_xml, channels, readout_bytes, settings.queue_bytes).total
+                plan = plan_scan(chosen, header_xml, channels, readout_bytes, settings.queue_bytes)
+                return plan.total + self._workers.scan_bytes
 
             select, start_scan = select or selection.select, start_scan or selection.start_scan
             plan = plan or plan_bytes
         self.settings = settings
         self.port = settings.port
         """The port of the server. If the setting is 0, it is known after `start`."""
-        self._select, self._start_scan = select, start_scan
+        self._select = select
+        self._workers = workers or ThreadWorkers(start_scan, settings.queue_bytes)
         self._tell = all_of(*observers)
         self._plan = plan or (lambda *scan: 0)
         self._addresses: Counter[str] = Counter()
@@ -83,15 +89,16 @@ class Server:
         return sum(session.queued_bytes for session in self._sessions.values() if session)
 
     async def start(self) -> None:
-        """Accept clients from now on. Raises OSError if the port is taken, FileError for the recordings."""
+        """Accept clients from now on. Raises OSError if the port is taken, SpokestreamError for other causes."""
         s = self.settings
         recordings = None if s.record is None else Recordings(s.record, int(s.record_gib * 2**30), s.record_days)
         if recordings:
             recordings.check()
-        for_scans = max(s.memory_bytes - resident_bytes(), LEAST_FOR_SCANS)
+        await self._workers.start()
+        for_scans = max(s.memory_bytes - resident_bytes() - self._workers.idle_bytes, LEAST_FOR_SCANS)
         self._rules = SessionRules(
             select=self._select,
-            start_scan=self._start_scan,
+            workers=self._workers,
             plan=self._plan,
             settings=s,
             limits=wire.Limits(body=min(LARGEST_BODY, s.memory_bytes // BODIES)),
@@ -151,6 +158,7 @@ class Server:
         for session in self._sessions.values():
             if session:
                 session.abort()
+        await self._workers.stop()
         LOG.info("Stopped.")
         return dropped
 

@@ -16,7 +16,7 @@ from spokestream.gadgets.readouts.flags import ENDS_SLICE
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.admission import Admission
 from spokestream.pipelines.node.channel import Channel
-from spokestream.pipelines.node.client_texts import answer, read_parameters
+from spokestream.pipelines.node.client_texts import WarningsToClient, answer, read_parameters
 from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.events import (
     ImageSent,
@@ -26,10 +26,10 @@ from spokestream.pipelines.node.events import (
     ScanEnded,
     ScanWarned,
 )
-from spokestream.pipelines.node.inbox import Inbox, item_bytes
 from spokestream.pipelines.node.plain_text import escape_record, escaped
-from spokestream.pipelines.node.scan_worker import ScanWorker, WarningsToClient, released
+from spokestream.pipelines.node.released import released
 from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules
+from spokestream.pipelines.node.workers.worker import Worker
 
 __all__ = ["Session"]
 
@@ -65,7 +65,7 @@ class Session:
         self._selection: PipelineSelection | None = None
         self._parameters: dict[str, Any] = {}
         self._header: str | None = None
-        self._worker: ScanWorker | None = None
+        self._worker: Worker | None = None
         self._holds_slot = False
         self._mute = False
         """Whether the client fails if it receives any text, so that none may be sent."""
@@ -82,7 +82,7 @@ class Session:
     @property
     def queued_bytes(self) -> int:
         """Bytes of readouts that wait to be reconstructed."""
-        return self._worker.inbox.held if self._worker else 0
+        return self._worker.held if self._worker else 0
 
     def abort(self) -> None:
         """Close the connection without a word."""
@@ -189,13 +189,13 @@ class Session:
                     await self._admission.accept(item)
                     self.readouts += isinstance(item, ismrmrd.Acquisition)
                     self._last_readout = asyncio.get_running_loop().time()
-                    await worker.inbox.put(item, item_bytes(item))
+                    await worker.put(item)
                     if isinstance(item, ismrmrd.Acquisition) and item.flags & ENDS_SLICE:
                         await self._channel.sync_recording()
                         self._warn_if_unrecorded()
                 case wire.Close():
                     if self._header is not None:
-                        (self._worker or await self._start(tasks, None)).inbox.end()
+                        (self._worker or await self._start(tasks, None)).end()
                     return True
         if self.readouts:
             self._rules.tell(ReadoutsReceived(self.id, self.readouts))
@@ -230,7 +230,7 @@ class Session:
             if len(self._parameters) > MOST_PARAMETERS:
                 raise ScanError(f"The client sent more than {MOST_PARAMETERS} parameters.")
 
-    async def _start(self, tasks: asyncio.TaskGroup, item: Any) -> ScanWorker:
+    async def _start(self, tasks: asyncio.TaskGroup, item: Any) -> Worker:
         """Reserve memory and start the worker.
 
         That is done with the first item, not with the header, because parameters may follow the header.
@@ -243,9 +243,7 @@ class Session:
         rules = self._rules
         self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)
         await self._admission.admit(item, self._tell_place)
-        self._worker = ScanWorker(
-            lambda: rules.start_scan(selection, header, log), Inbox(rules.settings.queue_bytes), self._send_image
-        )
+        self._worker = rules.workers.begin(selection, header, log, self._send_image)
         tasks.create_task(self._worker.wait())
         return self._worker
 

@@ -1,7 +1,6 @@
 """What all sessions of a server share: its settings and resources."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +10,7 @@ from spokestream.pipelines.node.events import Observer
 from spokestream.pipelines.node.memory_budget import MemoryBudget
 from spokestream.pipelines.node.recordings import Recordings
 from spokestream.pipelines.node.server_settings import ServerSettings
-from spokestream.pipelines.run_chain import RunningChain
+from spokestream.pipelines.node.workers.worker import Workers
 
 __all__ = ["PipelineSelection", "SessionRules"]
 
@@ -32,7 +31,7 @@ class SessionRules:
     """The settings and the resources that all sessions of a server share."""
 
     select: Callable[[str], PipelineSelection]
-    start_scan: Callable[[Any, str, logging.Logger], RunningChain]
+    workers: Workers
     plan: Callable[[Any, str, int, int], int]
     """The bytes that a scan needs, given its selection, header, channels and bytes of a readout."""
     settings: ServerSettings

@@ -40,11 +40,11 @@ def run(arguments: argparse.Namespace) -> None:
     import asyncio
     from functools import partial
 
-    from spokestream.pipelines.chains import warm_up
     from spokestream.pipelines.console.json_log import JsonLines, log_event
     from spokestream.pipelines.console.settings import ConsoleSettings
     from spokestream.pipelines.node.server import Server
     from spokestream.pipelines.node.server_settings import ServerSettings
+    from spokestream.pipelines.node.workers.processes import ProcessWorkers
     from spokestream.pipelines.selection import configure, select
 
     classes: tuple[type[Any], ...] = (ServerSettings, ConsoleSettings, *SETTINGS.values())
@@ -57,16 +57,12 @@ def run(arguments: argparse.Namespace) -> None:
     log.setFormatter(JsonLines() if page.log == "json" else logging.Formatter(LINE))
     logging.basicConfig(level=logging.INFO, handlers=[log])
 
-    def load_networks() -> None:
-        for chosen in pipelines.values():
-            warm_up(chosen)
-
     def node(observers: "Sequence[Observer]" = ()) -> "Server":
         logged = [log_event] if page.log == "json" else []
-        return Server(server, partial(select, settings=pipelines), observers=[*logged, *observers])
+        workers = ProcessWorkers(list(pipelines.values()), server.queue_bytes)
+        return Server(server, partial(select, settings=pipelines), observers=[*logged, *observers], workers=workers)
 
     if page.http is None:
-        load_networks()
         dropped = asyncio.run(node().serve())
     else:
         try:
@@ -75,6 +71,6 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(
                 "The page needs aiohttp and prometheus-client; install them with 'pip install spokestream[http]'."
             ) from None
-        dropped = asyncio.run(serve_with_console(Console(page, server.record), node, load_networks))
+        dropped = asyncio.run(serve_with_console(Console(page, server.record), node))
     if dropped:
         raise SystemExit(1)

@@ -24,13 +24,13 @@ from spokestream.simulator.physics.colour_scales import colour_map
 def test_health_is_told_at_once_and_readiness_when_everything_works(tools, tmp_path):
     async def scenario():
         node = tools.node(listening=False)
-        async with tools.open(node=node, recordings=tmp_path / "recordings") as (console, client):
+        async with tools.open(node=node, recordings=tmp_path / "recordings") as (_, client):
             assert (await tools.got(client, "/healthz"))[:2] == (200, b"ok\n")
             status, body, _ = await tools.got(client, "/readyz")
-            assert (status, json.loads(body)) == (503, {"listening": False, "models": False, "recordings": True})
-            node.listening = console.models_loaded = True
+            assert (status, json.loads(body)) == (503, {"listening": False, "recordings": True})
+            node.listening = True
             status, body, _ = await tools.got(client, "/readyz")
-            assert (status, json.loads(body)) == (200, {"listening": True, "models": True, "recordings": True})
+            assert (status, json.loads(body)) == (200, {"listening": True, "recordings": True})
             (tmp_path / "recordings").rmdir()
             (tmp_path / "recordings").write_text("no folder any more")
             status, body, _ = await tools.got(client, "/readyz")

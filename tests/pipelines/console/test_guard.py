@@ -26,8 +26,7 @@ def test_with_a_token_nothing_is_open_without_it(address, tools):
 @pytest.mark.parametrize("address", ["/healthz", "/readyz"])
 def test_health_is_open_because_whoever_watches_a_container_has_no_token(address, tools):
     async def scenario():
-        async with tools.open(http_token=TOKEN) as (console, client):
-            console.models_loaded = True
+        async with tools.open(http_token=TOKEN) as (_, client):
             assert (await tools.got(client, address))[0] == 200
 
     asyncio.run(scenario())

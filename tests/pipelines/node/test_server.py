@@ -17,9 +17,9 @@ import pytest
 from spokestream.errors import FileError, InputError, ScanError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.deadlines import Deadlines
-from spokestream.pipelines.node.inbox import Inbox
 from spokestream.pipelines.node.recording import Recorder, read_recording
 from spokestream.pipelines.node.server_settings import ServerSettings
+from spokestream.pipelines.node.workers.inbox import Inbox
 from spokestream.pipelines.selection import select
 
 
@@ -422,7 +422,7 @@ def test_a_vanished_client_frees_its_place_although_nobody_reads(waiting, serve,
         else:
             running.gate.clear()
             peer = first.say(big, big, big)
-            eventually(lambda: running.session()._worker.inbox.held > 1 << 19)
+            eventually(lambda: running.session()._worker.held > 1 << 19)
         n_sessions = len(running.server._sessions)
         peer.hang_up()
         eventually(lambda: len(running.server._sessions) == n_sessions - 1 or running.chains[0].cancelled)

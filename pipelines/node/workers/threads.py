@@ -1,44 +1,55 @@
-"""The worker thread of one scan: it takes readouts from the inbox, runs the chain, and has the images sent."""
+"""Workers in threads of the node: each takes items from the inbox, runs the chain, and has the images sent."""
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from traceback import format_exception
-from typing import Any, TypeVar
+from typing import Any
 
 import ismrmrd
 
 from spokestream.errors import SpokestreamError
-from spokestream.pipelines.node.inbox import Inbox
+from spokestream.pipelines.node.released import released
+from spokestream.pipelines.node.workers.inbox import Inbox, item_bytes
+from spokestream.pipelines.node.workers.worker import SendImage
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
-__all__ = ["ScanWorker", "WarningsToClient", "released"]
-
-Error = TypeVar("Error", bound=BaseException)
+__all__ = ["ThreadWorker", "ThreadWorkers"]
 
 
-def released(error: Error) -> Error:
-    """The error without traceback and context, whose frames hold the scan's arrays.
+class ThreadWorkers:
+    """Runs every chain in a thread, where it shares interpreter and memory with the node.
 
-    A future holds the error, and a frame holds the future, so that the arrays would stay until a garbage collection.
+    Args:
+        start_scan: builds the chain of a scan from its selection, header and log.
+        queue_bytes: items of a scan that may wait.
+
     """
-    error.__context__ = error.__cause__ = None
-    return error.with_traceback(None)
+
+    idle_bytes = scan_bytes = 0
+
+    def __init__(self, start_scan: Callable[[Any, str, logging.Logger], RunningChain], queue_bytes: int) -> None:
+        self._start_scan, self._queue_bytes = start_scan, queue_bytes
+
+    async def start(self) -> None:
+        """Nothing has to be prepared."""
+
+    def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage) -> "ThreadWorker":
+        """Start the thread of a scan."""
+        return ThreadWorker(lambda: self._start_scan(selection, header_xml, log), Inbox(self._queue_bytes), send)
+
+    async def stop(self) -> None:
+        """Nothing has to be released."""
 
 
-class ScanWorker:
-    """Runs one chain in a thread of its own. It must be created and used in the event loop."""
+class ThreadWorker:
+    """Runs one chain in a thread of its own."""
 
-    def __init__(
-        self,
-        start: Callable[[], RunningChain],
-        inbox: Inbox,
-        send: Callable[[ismrmrd.Image], Coroutine[Any, Any, None]],
-    ) -> None:
-        self.inbox = inbox
+    def __init__(self, start: Callable[[], RunningChain], inbox: Inbox, send: SendImage) -> None:
+        self._inbox = inbox
         self._start = start
         self._send = send
         self._sending: Future[None] | None = None
@@ -48,6 +59,19 @@ class ScanWorker:
         self._done = asyncio.wrap_future(outcome)
         # a daemon thread, because a computation for which nobody waits must not prevent the end of the node
         threading.Thread(target=self._run, args=(outcome,), daemon=True, name="scan").start()
+
+    @property
+    def held(self) -> int:
+        """Bytes of items that wait, including the one that is being processed."""
+        return self._inbox.held
+
+    async def put(self, item: Any) -> None:
+        """Give the next item, as soon as there is room for it."""
+        await self._inbox.put(item, item_bytes(item))
+
+    def end(self) -> None:
+        """Mark the end of the items."""
+        self._inbox.end()
 
     async def wait(self) -> None:
         """Wait until the chain has finished. Raises the error that ended it."""
@@ -61,7 +85,7 @@ class ScanWorker:
 
     def abandon(self) -> None:
         """Make the thread stop at the next item or image, or within a computation."""
-        self.inbox.abandon()
+        self._inbox.abandon()
         if self._chain:
             self._chain.cancel()
         if self._sending:
@@ -79,23 +103,10 @@ class ScanWorker:
 
     def _reconstruct(self) -> None:
         self._chain = self._start()
-        with closing(run_chain(self._chain, self.inbox)) as outputs:
+        with closing(run_chain(self._chain, self._inbox)) as outputs:
             for item in outputs:
                 # only images are sent: readouts and waveforms, which the chain passes on, make some clients fail
                 if isinstance(item, ismrmrd.Image):
                     self._sending = asyncio.run_coroutine_threadsafe(self._send(item), self._loop)
-                    self.inbox.check()
+                    self._inbox.check()
                     self._sending.result()
-
-
-class WarningsToClient(logging.Handler):
-    """Sends the warnings of a chain to its client."""
-
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._warn = warn
-        self._loop = asyncio.get_running_loop()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send one warning. The chain may run in any thread."""
-        self._loop.call_soon_threadsafe(self._warn, record.getMessage())

@@ -1,0 +1,147 @@
+"""The worker of one scan whose chain runs in a process."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import ismrmrd
+
+from spokestream.errors import ScanError
+from spokestream.pipelines import wire
+from spokestream.pipelines.node.released import released
+from spokestream.pipelines.node.workers.link import node_end, object_bytes
+from spokestream.pipelines.node.workers.scan_process import ScanProcess
+from spokestream.pipelines.node.workers.worker import SendImage
+
+__all__ = ["ChainDefectError", "ProcessWorker"]
+
+READ_BYTES = 1 << 18
+
+
+class ChainDefectError(Exception):
+    """An error in the process of a scan that is not meant for people; its note is the traceback there."""
+
+
+class Processes(Protocol):
+    """The pool from which a worker has its process."""
+
+    async def take(self) -> ScanProcess:
+        """A process that is ready."""
+
+    async def give_back(self, process: ScanProcess) -> str:
+        """Take a process back; returns how it ended if it has."""
+
+
+class ProcessWorker:
+    """Sends the items of one scan to a process, and what comes back to the session.
+
+    Args:
+        processes: where it gets the process.
+        scan: selection and header.
+        queue_bytes: items that may wait in the node.
+        log: the log of the chain.
+        send: sends an image to the client.
+
+    """
+
+    def __init__(
+        self, processes: Processes, scan: Sequence[Any], queue_bytes: int, log: logging.Logger, send: SendImage
+    ) -> None:
+        self._processes, self._log, self._send = processes, log, send
+        self._wire = node_end()
+        self._writer: asyncio.StreamWriter | None = None
+        self._connected = asyncio.Event()
+        self._ended = False
+        self._task = asyncio.get_running_loop().create_task(self._run(scan, queue_bytes))
+
+    @property
+    def held(self) -> int:
+        """Bytes of items that wait in the node."""
+        return self._writer.transport.get_write_buffer_size() if self._writer else 0
+
+    async def put(self, item: Any) -> None:
+        """Send the next item, and wait while too many bytes wait."""
+        await self._connected.wait()
+        with suppress(ConnectionError):  # `wait` says how the process ended
+            self._write(wire.Data(item))
+            if self._writer:
+                await self._writer.drain()
+
+    def end(self) -> None:
+        """Mark the end of the items."""
+        self._ended = True
+        self._write(wire.Close())
+
+    async def wait(self) -> None:
+        """Wait until the last image was sent. Raises the error that ended the scan."""
+        await asyncio.shield(self._task)
+
+    def abandon(self) -> None:
+        """Make the scan stop soon; its process is killed if it does not."""
+        self._task.cancel()
+
+    async def stopped(self) -> None:
+        """Wait until the process is ready for another scan, or has ended."""
+        if not self._task.done():
+            await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.exception()  # retrieved, because asyncio otherwise logs a warning
+
+    async def _run(self, scan: Sequence[Any], queue_bytes: int) -> None:
+        process = await self._processes.take()
+        how = ""
+        try:
+            finished = await self._converse(process, scan, queue_bytes)
+        finally:
+            self._connected.set()
+            writer, self._writer = self._writer, None
+            if writer:
+                writer.transport.abort()
+            how = await self._processes.give_back(process)
+        if not finished:
+            how = how or "ended the scan too early"
+            raise ScanError(f"The process that reconstructed the scan {how}; send the scan again or replay it.")
+
+    async def _converse(self, process: ScanProcess, scan: Sequence[Any], queue_bytes: int) -> bool:
+        """Send what is put, and handle what comes; returns whether the scan has finished. Raises its error."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours, limit=READ_BYTES)
+            self._writer = writer
+            process.take(theirs)
+        writer.transport.set_write_buffer_limits(high=queue_bytes)
+        writer.write(object_bytes(scan))
+        self._connected.set()
+        if self._ended:
+            self._write(wire.Close())
+        try:
+            while self._wire.their_state is not wire.State.CLOSED:
+                for event in self._wire.receive_data(await reader.read(READ_BYTES)):
+                    await self._handle(event)
+        except (OSError, wire.RemoteProtocolError):
+            return False
+        return True
+
+    async def _handle(self, event: wire.Event) -> None:
+        match event:
+            case wire.Data(ismrmrd.Image() as image):
+                await self._send(image)
+            case wire.Text(text):
+                match json.loads(text):
+                    case {"level": level, "line": line}:
+                        self._log.log(level, "%s", line)
+                    case {"error": sentence}:
+                        raise ScanError(sentence)
+                    case {"defect": words, "traceback": lines}:
+                        defect = ChainDefectError(words)
+                        defect.add_note(lines)
+                        raise released(defect)
+
+    def _write(self, event: wire.Event) -> None:
+        if self._writer and self._wire.our_state is wire.State.STREAMING:
+            for part in self._wire.send(event):
+                self._writer.write(part)
