@@ -95,7 +95,7 @@ class Server:
         if recordings:
             recordings.check()
         await self._workers.start()
-        for_scans = max(s.memory_bytes - resident_bytes() - self._workers.idle_bytes, LEAST_FOR_SCANS)
+        for_scans = max(s.memory_bytes - resident_bytes(), LEAST_FOR_SCANS)
         self._rules = SessionRules(
             select=self._select,
             workers=self._workers,
@@ -216,18 +216,23 @@ class Server:
 
 
 @contextmanager
-def local_server(record: Path | None = None, select: Callable[[str], PipelineSelection] | None = None) -> Iterator[int]:
+def local_server(
+    record: Path | None = None,
+    select: Callable[[str], PipelineSelection] | None = None,
+    workers: Workers | None = None,
+) -> Iterator[int]:
     """A server in a thread of this process: the whole path of a scanner's data without a second terminal.
 
     Args:
         record: folder for the recordings of all sessions.
         select: as in `Server`.
+        workers: as in `Server`.
 
     Yields:
         The port, a free one of the loopback, on which the server listens while the context lasts.
 
     """
-    server = Server(ServerSettings(port=0, record=record), select)
+    server = Server(ServerSettings(port=0, record=record), select, workers=workers)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="spokestream-server")
     thread.start()

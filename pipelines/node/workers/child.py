@@ -5,6 +5,7 @@ the socket of a scan, and says again that it is ready when that scan has ended. 
 socket of a scan. If the node closes it before the scan has ended, or vanishes, the scan is cancelled.
 """
 
+import ctypes
 import gc
 import json
 import logging
@@ -61,7 +62,14 @@ def serve_scans(control: socket.socket, start_scan: StartScan) -> None:
             return
         with socket.socket(fileno=sockets[0]) as sock:
             sound = _Scan(sock).run(start_scan)
-        gc.collect()  # nothing of this scan stays until the next one
+        _return_memory()
+
+
+def _return_memory() -> None:
+    """Return the memory of a scan to the system, which the C library otherwise keeps for the next one."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of the GNU library
+        trim(0)
 
 
 class _Scan:

@@ -55,7 +55,7 @@ class ProcessWorker:
         self._wire = node_end()
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
-        self._ended = False
+        self._ended = self._abandoned = False
         self._task = asyncio.get_running_loop().create_task(self._run(scan, queue_bytes))
 
     @property
@@ -82,7 +82,9 @@ class ProcessWorker:
 
     def abandon(self) -> None:
         """Make the scan stop soon; its process is killed if it does not."""
-        self._task.cancel()
+        if not self._abandoned:  # once, because a second call would interrupt what the first has started
+            self._abandoned = True
+            self._task.cancel()
 
     async def stopped(self) -> None:
         """Wait until the process is ready for another scan, or has ended."""

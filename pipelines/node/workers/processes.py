@@ -13,12 +13,14 @@ from spokestream.pipelines.node.workers.worker import SendImage
 __all__ = ["ProcessWorkers"]
 
 LOG = logging.getLogger("spokestream.server")
-SPARE = 1
-"""Processes that wait for the next scan, so that no scan has to wait for a process."""
+KEPT = 1
+"""Processes that wait for the next scan, so that it need not wait for one to start, which takes seconds."""
+PROCESS_BYTES = 320 << 20
+"""Memory of a process without a scan: interpreter, libraries and networks."""
 
 
 class ProcessWorkers:
-    """Runs every chain in a process. Processes are started ahead, and used for one scan after another.
+    """Runs every chain in a process. A process is used for one scan after another, and the first is started ahead.
 
     Args:
         networks: the settings of pipelines whose networks the processes load.
@@ -26,7 +28,7 @@ class ProcessWorkers:
 
     """
 
-    idle_bytes = scan_bytes = 0
+    scan_bytes = PROCESS_BYTES
 
     def __init__(self, networks: Sequence[Any], queue_bytes: int) -> None:
         self._networks, self._queue_bytes = networks, queue_bytes
@@ -52,24 +54,25 @@ class ProcessWorkers:
             await asyncio.wait(self._tasks)
 
     async def take(self) -> ScanProcess:
-        """A process that is ready; another one is started for the next scan. Raises ScanError if none can be."""
-        process = None
-        while self._idle and process is None:
+        """A process that is ready. Raises ScanError if none can be started."""
+        while self._idle:
             process = self._idle.pop()
-            if not process.alive:
-                await process.end()
-                process = None
-        if len(self._idle) < SPARE and not self._tasks:
-            self._do(self._add_spare())
-        return process or await self._new()
+            if process.alive:
+                return process
+            await process.end()
+        return await self._new()
 
     async def give_back(self, process: ScanProcess) -> str:
         """Take a process back whose scan has ended; returns how it ended if it cannot be used any more."""
         if not await process.is_ready_again():
-            return await process.kill()
-        self._idle.append(process)
-        while len(self._idle) > SPARE:
-            self._do(self._idle.pop(0).end())
+            how = await process.kill()
+            if not self._idle:
+                self._do(self._replace())
+            return how
+        if len(self._idle) < KEPT:
+            self._idle.append(process)
+        else:
+            await process.end()
         return ""
 
     async def _new(self) -> ScanProcess:
@@ -81,7 +84,7 @@ class ProcessWorkers:
             raise
         return process
 
-    async def _add_spare(self) -> None:
+    async def _replace(self) -> None:
         try:
             self._idle.append(await self._new())
         except ScanError as error:

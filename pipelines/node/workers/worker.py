@@ -38,8 +38,6 @@ class Worker(Protocol):
 class Workers(Protocol):
     """Starts a worker for every scan."""
 
-    idle_bytes: int
-    """Memory that is used while there is no scan."""
     scan_bytes: int
     """Memory of a scan besides that of its chain."""
 

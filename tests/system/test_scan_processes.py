@@ -1,0 +1,171 @@
+"""A node whose chains run in processes: same maps, and what happens when a process dies, freezes or cannot start."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spokestream.errors import ScanError
+from spokestream.pipelines import wire
+from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.files.replay import reconstruct
+from spokestream.pipelines.node.server import local_server
+from spokestream.pipelines.node.workers import scan_process
+from spokestream.pipelines.node.workers.processes import ProcessWorkers
+from spokestream.pipelines.selection import configure, select
+
+QUEUE = 64 << 20
+
+
+@pytest.fixture(scope="module")
+def node():
+    """The port of a node."""
+    with local_server(workers=ProcessWorkers([], QUEUE)) as port:
+        yield port
+
+
+def children():
+    """The processes for scans that this process has started."""
+    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", scan_process.CHILD], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def wait_until(true):
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("pipeline", ["mrf_t1ff", "mrf_t1ff_net"])
+def test_maps_are_those_of_replay(node, scan, pipeline):
+    expected = reconstruct(scan, select(pipeline))[0]
+    for _ in range(2):  # the second time in a process that has reconstructed a scan already
+        result = send_scan(scan.xml, scan, port=node, config=pipeline)
+        assert len(result.images) == len(expected)
+        for image, other in zip(result.images, expected, strict=True):
+            assert image.getHead().image_series_index == other.getHead().image_series_index
+            np.testing.assert_array_equal(image.data, other.data)
+            assert image.attribute_string == other.attribute_string
+    assert len(children()) == 1
+
+
+def test_a_killed_process_ends_its_own_scan_only(node, scan):
+    with socket.create_connection(("127.0.0.1", node)) as sock:
+        sock.settimeout(60)
+        client = wire.Connection(wire.Role.CLIENT)
+        readouts = iter(scan)
+        for event in (wire.ConfigFile("mrf_t1ff"), wire.Header(scan.xml), wire.Data(next(readouts))):
+            sock.sendall(b"".join(client.send(event)))
+        heard = []
+        # the kept process has this scan now, so that the other one gets a new one
+        wait_until(lambda: len(children()) == 1)
+        (pid,) = children()
+        other = {}
+        sender = threading.Thread(
+            target=lambda: other.update(result=send_scan(scan.xml, scan, port=node, config="mrf_t1ff"))
+        )
+        sender.start()
+        wait_until(lambda: len(children()) == 2)
+        os.kill(pid, signal.SIGKILL)
+        while not any(isinstance(event, wire.Close) for event in heard):
+            heard += client.receive_data(sock.recv(1 << 16))
+    text = "".join(event.text for event in heard if isinstance(event, wire.Text))
+    assert "ERROR The process that reconstructed the scan was killed (SIGKILL)" in text
+    sender.join()
+    assert len(other["result"].images) == 2 * 5 * 2
+    assert send_scan(scan.xml, scan, port=node, config="mrf_t1ff").images
+
+
+def test_a_computation_that_cannot_be_cancelled_is_killed(node, scan, monkeypatch):
+    send_scan(scan.xml, scan, port=node, config="mrf_t1ff")  # so that one process waits
+    wait_until(lambda: len(children()) == 1)
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)  # it neither computes nor answers
+    monkeypatch.setattr(scan_process, "CANCEL_S", 0.2)
+    with socket.create_connection(("127.0.0.1", node)) as sock:
+        client = wire.Connection(wire.Role.CLIENT)
+        for event in (wire.ConfigFile("mrf_t1ff"), wire.Header(scan.xml), wire.Data(next(iter(scan)))):
+            sock.sendall(b"".join(client.send(event)))
+        time.sleep(0.2)
+    wait_until(lambda: pid not in children())
+    assert send_scan(scan.xml, scan, port=node, config="mrf_t1ff").images
+
+
+def test_an_error_of_the_scan_reaches_its_client(node, scan):
+    with pytest.raises(ClientError, match="cannot map this scan"):
+        send_scan(scan.xml, scan, port=node, config="mrf_t1t2")
+    assert send_scan(scan.xml, scan, port=node, config="mrf_t1ff").images
+
+
+def test_networks_that_cannot_be_loaded_are_said_at_the_start(tmp_path):
+    workers = ProcessWorkers(list(configure({"archive": tmp_path / "none.pt"}).values()), QUEUE)
+    with pytest.raises(ScanError, match=r"There is no network archive .*none\.pt"):
+        asyncio.run(workers.start())
+
+
+def test_a_process_ends_with_its_node(tmp_path, scan):
+    """Also if the node is killed, so that it cannot end it."""
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        node = subprocess.Popen(
+            [sys.executable, "-m", "spokestream.pipelines", "serve", "--port", "0"], stderr=file, cwd=tmp_path
+        )
+    wait_until(lambda: "Listening" in log.read_text())
+    found = subprocess.run(["pgrep", "-P", str(node.pid)], capture_output=True, text=True, check=True)
+    (pid,) = map(int, found.stdout.split())
+    node.kill()
+    node.wait()
+    wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def test_a_process_that_ends_while_it_starts_is_said(monkeypatch):
+    monkeypatch.setattr(scan_process, "CHILD", "spokestream.no_such_module")
+    with pytest.raises(ScanError, match="The process for scans ended with code 1"):
+        asyncio.run(ProcessWorkers([], QUEUE).start())
+
+
+def test_what_waits_for_a_process_is_limited(scan):
+    """A process that does not read holds its client back."""
+
+    async def scenario():
+        sent = []
+
+        async def send(image):
+            sent.append(image)
+
+        small = ProcessWorkers([], 1 << 16)
+        await small.start()
+        (process,) = small._idle
+        os.kill(process.pid, signal.SIGSTOP)
+        worker = small.begin(select("mrf_t1ff"), scan.xml, logging.getLogger("test"), send)
+        readouts = list(scan)
+
+        async def put_all():
+            for readout in readouts:
+                await worker.put(readout)
+            worker.end()
+
+        putting = asyncio.create_task(put_all())
+        await asyncio.sleep(0.5)
+        held = worker.held
+        assert not putting.done()
+        os.kill(process.pid, signal.SIGCONT)
+        await putting
+        await worker.wait()
+        await worker.stopped()
+        await small.stop()
+        return held, len(sent)
+
+    held, n_images = asyncio.run(scenario())
+    assert 1 << 16 <= held <= (1 << 16) + (1 << 15)
+    assert n_images == 20
