@@ -48,7 +48,7 @@ tr_ms = 4.58
 
 
 class Node:
-    """A node in a process of its own, whose memory is sampled."""
+    """A node, whose memory is sampled: that of its process and of those for scans, shared libraries counted in each."""
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "node.log"
@@ -63,12 +63,20 @@ class Node:
         threading.Thread(target=self._sample, daemon=True).start()
 
     def _sample(self) -> None:
-        with suppress(OSError, IndexError):
+        main = self.process.pid
+        with suppress(FileNotFoundError):
             while True:
-                self.largest = max(
-                    self.largest, int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096
-                )
+                children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+                self.largest = max(self.largest, sum(map(resident_bytes, [main, *children])))
                 time.sleep(0.02)
+
+
+def resident_bytes(pid: int | str) -> int:
+    """The memory of a process; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    except (OSError, IndexError):
+        return 0
 
 
 class Bystander(threading.Thread):

@@ -1,0 +1,135 @@
+"""What a node costs: python benchmarks/node_cost.py [--quick] [--scanners 1,4,10].
+
+A node in processes of its own serves simulated slices at the scanner's pace, from one scanner or several at once. The
+table shows the processor time of all its processes for a slice, beside that of the chain alone in one process, and the
+time from the last spoke to the last map. A node that has just started serves one scan that is not counted.
+"""
+
+# isort: split
+import argparse
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ismrmrd
+import numpy as np
+from measure import print_machine
+from rich.console import Console
+from rich.table import Table
+
+from spokestream.pipelines.client import Reply, scanner_pace, send_scan
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.run_chain import run_chain
+from spokestream.pipelines.selection import select, start_scan
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+THREADS = 2
+
+
+class Node:
+    """A node with its processes."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+        self._process, self.port = process, port
+
+    @property
+    def processes(self) -> list[int]:
+        """The numbers of the node's process and of those for scans."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return [self._process.pid, *map(int, children)]
+
+    def seconds(self) -> dict[int, float]:
+        """The processor time so far of every process."""
+        found = {}
+        for pid in self.processes:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return found
+
+
+@contextmanager
+def running_node(folder: Path, n_scans: int) -> Iterator[Node]:
+    log = folder / "node.log"
+    command = [sys.executable, "-m", "spokestream.pipelines", "serve", "--port", "0", "--threads", str(THREADS)]
+    with log.open("w") as file:
+        process = subprocess.Popen([*command, "--max-sessions", str(n_scans)], stderr=file)
+    try:
+        while not (port := re.search(r"port (\d+)", log.read_text())):
+            time.sleep(0.1)
+        yield Node(process, int(port[1]))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def chain_alone(pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition]) -> float:
+    """The processor time of the chain in this process, after one scan that is not counted."""
+    for _ in range(2):
+        begin = time.process_time()
+        for _ in run_chain(start_scan(select(pipeline), xml, logging.getLogger("spokestream")), iter(readouts)):
+            pass
+        seconds = time.process_time() - begin
+    return seconds
+
+
+def serve(
+    node: Node, n: int, pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition]
+) -> tuple[float, list[float]]:
+    """Processor time of the node for a slice, and the times from the last spoke to the last map of `n` scanners."""
+    replies: list[Reply] = []
+
+    def scan() -> None:
+        pace = scanner_pace(readouts, 1)
+        replies.append(send_scan(xml, readouts, port=node.port, config=pipeline, pace=pace))
+
+    before = node.seconds()
+    scanners = [threading.Thread(target=scan) for _ in range(n)]
+    for scanner in scanners:
+        scanner.start()
+    most = dict(before)
+    while any(scanner.is_alive() for scanner in scanners):
+        most |= node.seconds()
+        time.sleep(0.05)
+    used = sum(seconds - before.get(pid, 0.0) for pid, seconds in most.items())
+    return used / n, [reply.seconds_from_last_spoke_to_last_image for reply in replies]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small slice, to test that it runs")
+    parser.add_argument("--pipeline", default="mrf_t1ff_net", help="the reconstruction [mrf_t1ff_net]")
+    parser.add_argument("--scanners", default="1,4,10", help="numbers of scanners at once [1,4,10]")
+    arguments = parser.parse_args()
+    numbers = [1] if arguments.quick else [int(number) for number in arguments.scanners.split(",")]
+    logging.getLogger("spokestream").setLevel(logging.ERROR)
+    console = Console()
+    print_machine(console, THREADS, ("numpy", "torch", "finufft"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulate_scan(folder / "scan.h5", SimulationSettings(matrix=48 if arguments.quick else 350, seed=1))
+        scan = read_scan(folder / "scan.h5")
+        xml, readouts = scan.xml, list(scan)
+        alone = chain_alone(arguments.pipeline, xml, readouts)
+        table = Table(title=f"{arguments.pipeline}: the chain alone takes {alone:.2f} s of processor time for a slice")
+        for heading in ("scanners", "processor s a slice", "of the chain", "last spoke to last map, s", "the slowest"):
+            table.add_column(heading, justify="right")
+        with running_node(folder, max(numbers)) as node:
+            send_scan(xml, readouts, port=node.port, config=arguments.pipeline)
+            for n in numbers:
+                used, waits = serve(node, n, arguments.pipeline, xml, readouts)
+                table.add_row(
+                    str(n), f"{used:.2f}", f"{used / alone:.2f}", f"{np.median(waits):.2f}", f"{max(waits):.2f}"
+                )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
