@@ -18,12 +18,14 @@ from spokestream.gadgets.scan.main_field import main_field
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
 from spokestream.pipelines.settings import AUTO, AutoSettings, StreamSettings
-from spokestream.settings import layered, replace_settings
+from spokestream.settings import declarations, layered, replace_settings
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["Selection", "configure", "select", "start_scan"]
 
+UNNAMED = ("", "default", "openrecon")
+"""Configurations by which FIRE and OpenRecon name no pipeline: they may name one among their JSON parameters."""
 PROVENANCE = ("sequence", "sequence_source", "field_strength")
 
 
@@ -57,6 +59,20 @@ class Selection:
         if name == AUTO and not _pipelines_with(given):
             raise InputError(f"No pipeline has the settings {' and '.join(sorted(given))} together.")
         return replace(self, name=name, settings=settings, given=given)
+
+    def as_console_asks(self, parameters: Mapping[str, object]) -> tuple["Selection", list[str]]:
+        """The selection with the JSON parameters of a scanner's console, and the names among them that no setting has.
+
+        Consoles send parameters that are not for the reconstruction. Names may lack their underscores, because those of
+        OpenRecon have letters and digits only. Raises InputError for an unknown pipeline, and values that are not
+        allowed.
+        """
+        pipeline = parameters.get("config", self.name)
+        asked = self.with_parameters({"config": self.name if _names_none(str(pipeline)) else pipeline})
+        known = {_plain(name): name for name, d in declarations(type(asked.settings)).items() if d.peer}
+        given = {name: value for name, value in parameters.items() if name != "config"}
+        values = {known[_plain(name)]: value for name, value in given.items() if _plain(name) in known}
+        return asked.with_parameters(values), [name for name in given if _plain(name) not in known]
 
     def of_sequence(self, sequence: PulseSequence) -> "Selection":
         """The selection in which `auto` is replaced by the pipeline for a sequence; other selections are the same.
@@ -104,7 +120,7 @@ def select(text: str, default: str = AUTO, settings: Mapping[str, StreamSettings
 
     Args:
         text: the configuration.
-        default: the pipeline if the text names none.
+        default: the pipeline if the text names none, as `default` and `openrecon` do.
         settings: the operator's settings of every pipeline, from `configure`, which the properties change; by default
             those of the declarations.
 
@@ -114,7 +130,7 @@ def select(text: str, default: str = AUTO, settings: Mapping[str, StreamSettings
     settings = configure() if settings is None else settings
     text = text.strip()
     if not text.startswith("<"):
-        name = _registered(text or default)
+        name = _registered(default if _names_none(text) else text)
         return Selection(name, settings[name], settings)
     root = parse_xml(text, "configuration")
     if root.tag != "configuration":
@@ -157,8 +173,18 @@ def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Cha
     return PIPELINES[selection.name].build(scan, settings)
 
 
-def _registered(name: str) -> str:
-    name = name.strip().removesuffix(".xml")
+def _names_none(text: str) -> bool:
+    return text.strip().removesuffix(".xml").lower() in UNNAMED
+
+
+def _plain(name: str) -> str:
+    """A name without what OpenRecon does not allow in it."""
+    return name.replace("_", "").lower()
+
+
+def _registered(text: str) -> str:
+    name = text.strip().removesuffix(".xml")
+    name = {_plain(known): known for known in (AUTO, *PIPELINES)}.get(_plain(name), name)
     if name not in (AUTO, *PIPELINES):
         raise InputError(f"There is no pipeline '{name[:64]}'; known are {', '.join((AUTO, *sorted(PIPELINES)))}.")
     return name

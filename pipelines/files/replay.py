@@ -92,7 +92,7 @@ def _open(path: str | Path, pipeline: str | None, parameters: Mapping[str, Any] 
     """The scan, and the pipeline with its settings."""
     source = open_scan(path)
     if isinstance(source, RecordedScan) and pipeline is None:
-        asked = select(source.config).with_parameters(source.parameters)
+        asked, _ = select(source.config).as_console_asks(source.parameters)
     else:
         asked = select(pipeline or AUTO)
     return source, asked.with_parameters(parameters or {}, trusted=True)

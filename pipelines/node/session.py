@@ -238,7 +238,10 @@ class Session:
         assert self._selection is not None
         assert self._header is not None
         if self._parameters:
-            self._selection = self._selection.with_parameters(self._parameters)
+            self._selection, unknown = self._selection.as_console_asks(self._parameters)
+            if unknown:
+                names = escaped(", ".join(unknown))
+                self._warn(shorten(f"Unknown parameters were ignored: {names}.", LONGEST_SENTENCE, placeholder=" ..."))
         selection, header, log = self._selection, self._header, self._chain_log()
         rules = self._rules
         self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)

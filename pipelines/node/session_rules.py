@@ -22,8 +22,8 @@ class PipelineSelection(Protocol):
     def name(self) -> str:
         """Its registered name."""
 
-    def with_parameters(self, parameters: Mapping[str, Any], /) -> "PipelineSelection":
-        """The same pipeline with parameters replaced. Raises SpokestreamError for unknown ones."""
+    def as_console_asks(self, parameters: Mapping[str, Any], /) -> "tuple[PipelineSelection, list[str]]":
+        """The selection with these parameters, and the names of unknown ones. Raises SpokestreamError."""
 
 
 @dataclass(frozen=True)

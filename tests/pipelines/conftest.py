@@ -24,10 +24,11 @@ class ToySelection:
     parameters: dict = field(default_factory=dict)
     settings: StreamSettings = field(default_factory=StreamSettings)
 
-    def with_parameters(self, parameters):
-        if unknown := set(parameters) - {"every"}:
-            raise ScanError(f"Unknown parameters {sorted(unknown)}.")
-        return replace(self, parameters={**self.parameters, **parameters})
+    def as_console_asks(self, parameters):
+        if parameters.get("every") == "never":
+            raise ScanError("The setting every must be a number.")
+        unknown = [name for name in parameters if name != "every"]
+        return replace(self, parameters={**self.parameters, **parameters}), unknown
 
 
 def toy_select(text):

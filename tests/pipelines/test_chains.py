@@ -111,6 +111,32 @@ def test_a_peer_chooses_networks_by_name_alone(name, value, sentence):
         select("mrf_t1ff_net").with_parameters({name: value})
 
 
+@pytest.mark.parametrize("config", ["", "default", "openrecon", " OpenRecon.xml"])
+def test_a_console_that_names_no_pipeline_gets_the_operators(config):
+    assert select(config).name == "auto"
+    assert select(config, default="mrf_t1ff_net").name == "mrf_t1ff_net"
+    selection, _ = select(config, default="mrf_t1t2").as_console_asks({"config": "openrecon"})
+    assert selection.name == "mrf_t1t2"
+    selection, _ = select(config).as_console_asks({"config": "mrf_t1ff"})
+    assert selection.name == "mrf_t1ff"
+
+
+def test_names_of_a_console_may_lack_underscores_and_unknown_ones_are_ignored():
+    asked = {"config": "mrft1ffnet", "virtualcoils": 4, "maxMissing": "0.2", "options": "x", "threads": 9}
+    selection, unknown = select("openrecon").as_console_asks(asked)
+    assert (selection.name, unknown) == ("mrf_t1ff_net", ["options", "threads"])
+    assert selection.settings == T1FFNetSettings(virtual_coils=4, max_missing=0.2)
+    with pytest.raises(InputError, match="virtual_coils must be a whole number"):
+        select("openrecon").as_console_asks({"virtualcoils": "many"})
+    with pytest.raises(InputError, match="no pipeline 'liver'"):
+        select("openrecon").as_console_asks({"config": "liver"})
+
+
+def test_no_two_settings_or_pipelines_differ_only_in_underscores():
+    for names in (*(declarations(settings) for settings in SETTINGS.values()), PIPELINES):
+        assert len({name.replace("_", "").lower() for name in names}) == len(names)
+
+
 @pytest.mark.parametrize("given", [4, "4", 4.0, " 4 "])
 def test_a_scanner_sends_numbers_as_numbers_or_as_text(given):
     assert select("mrf_t1ff").with_parameters({"virtual_coils": given}).settings.virtual_coils == 4

@@ -10,7 +10,8 @@ from spokestream.pipelines.cli.options import add_set_option, named_values
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
 from spokestream.pipelines.cli.results import show_results
 from spokestream.pipelines.cli.sending import send_and_report
-from spokestream.pipelines.settings import AUTO
+from spokestream.pipelines.settings import AUTO, SETTINGS, AutoSettings
+from spokestream.settings import replace_settings
 
 __all__ = ["HELP", "options", "run"]
 
@@ -57,6 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
         formats.check()
     else:
         refuse_formats_in_a_stream(formats)
+    if a.pipeline == AUTO or a.pipeline in SETTINGS:
+        # here, because a node only warns of a parameter that it does not know
+        replace_settings(SETTINGS.get(a.pipeline, AutoSettings)(), parameters, peer=True)
     source = open_scan(a.scan)
     if in_folder:
         check_output(a.scan, a.output)

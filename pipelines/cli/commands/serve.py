@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     server, page, pipelines = (
         layered(ServerSettings(), *layers), layered(ConsoleSettings(), *layers), configure(*layers)
     )  # fmt: skip
+    choose = partial(select, default=select(server.pipeline).name, settings=pipelines)
     log = logging.StreamHandler()  # on stderr
     log.setFormatter(JsonLines() if page.log == "json" else logging.Formatter(LINE))
     logging.basicConfig(level=logging.INFO, handlers=[log])
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     def node(observers: "Sequence[Observer]" = ()) -> "Server":
         logged = [log_event] if page.log == "json" else []
         workers = ProcessWorkers(list(pipelines.values()), server.queue_bytes)
-        return Server(server, partial(select, settings=pipelines), observers=[*logged, *observers], workers=workers)
+        return Server(server, choose, observers=[*logged, *observers], workers=workers)
 
     if page.http is None:
         dropped = asyncio.run(node().serve())

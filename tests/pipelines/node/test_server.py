@@ -55,6 +55,14 @@ def test_a_scan_gives_its_images_and_a_close(serve, connect, readout):
         assert running.chains[0].closed
 
 
+def test_unknown_parameters_of_a_console_are_a_warning(serve, connect, readout):
+    with serve() as running:
+        text = wire.Text('{"parameters": {"options": "red", "every": 2, "\\u001b[1m": 1}}')
+        heard = connect(running.port).opening().say(text, *[wire.Data(readout())] * 2, wire.Close()).hear()
+        assert texts(heard) == ["WARNING Unknown parameters were ignored: options, \\x1b[1m.\n"]
+        assert counts(heard) == [2, 2]
+
+
 def test_images_come_while_the_scan_goes_on(serve, connect, readout):
     with serve() as running:
         peer = connect(running.port).opening().say(wire.Text(json.dumps({"parameters": {"every": 2}})))
@@ -121,9 +129,9 @@ FAILURES = {
         lambda p, r: p.say(wire.ConfigFile("toy"), wire.Header("<broken/>"), wire.Data(r())),
         "no <encoding>",
     ),
-    "an unknown parameter": (
-        lambda p, r: p.opening().say(wire.Text('{"parameters": {"colour": "red"}}'), wire.Data(r())),
-        "Unknown parameters",
+    "a bad parameter": (
+        lambda p, r: p.opening().say(wire.Text('{"parameters": {"every": "never"}}'), wire.Data(r())),
+        "must be a number",
     ),
     "a bad readout": (lambda p, r: p.opening().say(wire.Data(r()), wire.Data(r(np.nan))), "holds NaN"),
     "a defect in the chain": (lambda p, r: p.opening().say(wire.Data(r(666))), "please report it (KeyError"),
