@@ -8,13 +8,13 @@ Gadgetron has ended, and reports a crash as success.
 """
 
 import logging
-import re
 import socket
 from collections.abc import Iterator
 from typing import Any
 
-from spokestream.errors import InputError, SpokestreamError
+from spokestream.errors import SpokestreamError
 from spokestream.pipelines import wire
+from spokestream.pipelines.gadgetron_texts import configuration, for_gadgetron, printable, printable_record
 from spokestream.pipelines.run_chain import run_chain
 
 __all__ = ["auto", "mrf_t1ff", "mrf_t1ff_net", "mrf_t1t2", "mrf_t1t2_net", "reconstruct_for_gadgetron"]
@@ -25,17 +25,7 @@ DRAIN_S = 30.0
 LOG = logging.getLogger("spokestream.external")
 
 
-def _printable(text: str) -> str:
-    """The text without percent signs: Gadgetron logs an error as a printf format, and `%n` ends its process."""
-    return re.sub(r" ?%", " percent", text)
-
-
-def _printable_record(record: logging.LogRecord) -> bool:
-    record.msg, record.args = _printable(record.getMessage()), ()
-    return True
-
-
-LOG.addFilter(_printable_record)
+LOG.addFilter(printable_record)
 
 
 def auto(connection: Any) -> None:
@@ -82,22 +72,18 @@ def reconstruct_for_gadgetron(sock: socket.socket, config: bytes, header: bytes,
             from spokestream.pipelines import selection  # here, so that a broken installation is told as well
 
             config_text, header_xml = gadgetron.introduction(config, header)
-            selected = selection.select(config_text, default=pipeline)
-            if selected.settings.datatype == "int16":
-                raise InputError(
-                    "Gadgetron's image reader does not know int16; set the parameter datatype to uint16 or float32."
-                )
+            selected = for_gadgetron(selection.select(config_text, default=pipeline))
             chain = selection.start_scan(selected, header_xml, LOG)
             for item in run_chain(chain, gadgetron.items()):
                 gadgetron.send(wire.Data(item))
         except SpokestreamError as error:
-            gadgetron.send(wire.ErrorText(_printable(str(error))))
+            gadgetron.send(wire.ErrorText(printable(str(error))))
             LOG.error("%s", error)
         except ConnectionError:
             raise
         except Exception as error:
             sentence = f"This is a defect of the node, please report it ({type(error).__name__}: {error})."
-            gadgetron.send(wire.ErrorText(_printable(sentence)))
+            gadgetron.send(wire.ErrorText(printable(sentence)))
             LOG.exception("A defect.")
         gadgetron.send(wire.Close())
         gadgetron.drain()
@@ -122,7 +108,7 @@ class _Gadgetron:
         config_event, header_event = wire.ConfigText(_text(config)), wire.Header(_text(header))
         for event in (config_event, header_event):
             self._wire.receive_data(b"".join(parent.send(event)))
-        return re.sub(r"^\s*<\?xml[^>]*\?>\s*", "", config_event.text), header_event.xml
+        return configuration(config_event.text), header_event.xml
 
     def items(self) -> Iterator[Any]:
         """The items of the scan, until Gadgetron sends CLOSE."""

@@ -13,11 +13,14 @@ from spokestream.pipelines import wire
 from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.recording import Recorder
 from spokestream.pipelines.node.recordings import Recordings
+from spokestream.pipelines.node.server_settings import ServerSettings
 
 __all__ = ["Channel"]
 
 READ_BYTES = 1 << 18
 CLOSE_BYTES = b"\x04\0"
+WATCH_S = 0.5
+"""Time between two looks at whether a client is still there."""
 HUNG_UP = getattr(select, "POLLRDHUP", 0)
 """The event of a peer that sends nothing more, which only Linux has."""
 
@@ -29,21 +32,20 @@ class Channel:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        connection: wire.Connection,
         recordings: Recordings | None,
         session: str,
-        deadlines: Deadlines,
-        patience_s: float,
-        limits: wire.Limits,
+        settings: ServerSettings,
         log: logging.Logger,
     ) -> None:
-        self.wire = wire.Connection(wire.Role.SERVER, limits)
+        self.wire = connection
         self.unrecorded = ""
         """Why the session is not recorded although it should be; an empty text if it is."""
         self._recordings, self._session = recordings, session
         self._recorder: Recorder | None = None
-        self._deadlines = deadlines
+        self._deadlines = Deadlines(settings)
         self._reader, self._writer = reader, writer
-        self._patience_s = patience_s
+        self._patience_s = settings.idle_timeout_s
         self._fault: wire.RemoteProtocolError | None = None
         self._reads = False
         """Whether `receive` waits for bytes; it then finds out itself that the client has vanished."""
@@ -102,6 +104,11 @@ class Channel:
             async with asyncio.timeout(seconds):
                 while data := await self._reader.read(READ_BYTES):
                     self._record(data)
+
+    async def gone(self) -> None:
+        """Wait until the client has vanished, also while its bytes are not read."""
+        while not self.is_gone():
+            await asyncio.sleep(WATCH_S)
 
     def is_gone(self) -> bool:
         """Whether the client has vanished, also while its bytes are not read.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.dialect import DIALECTS, Dialect
 from spokestream.pipelines.node.events import Observer, all_of
 from spokestream.pipelines.node.memory_budget import MemoryBudget, resident_bytes, words
 from spokestream.pipelines.node.recordings import Recordings
@@ -101,6 +102,7 @@ class Server:
             workers=self._workers,
             plan=self._plan,
             settings=s,
+            dialect=DIALECTS[s.role],
             limits=wire.Limits(body=min(LARGEST_BODY, s.memory_bytes // BODIES)),
             scans=asyncio.Semaphore(s.max_sessions),
             memory=MemoryBudget(for_scans, s.max_waiting),
@@ -182,7 +184,7 @@ class Server:
         host = str(address[0])
         if reason := self._crowded(host):
             LOG.error("Refused a client from %s: %s", host, reason)
-            _refuse(client, reason)
+            _refuse(client, reason, DIALECTS[self.settings.role])
             return
         task = loop.create_task(self._serve(client))
         self._sessions[task] = None
@@ -246,10 +248,10 @@ def local_server(
         loop.close()
 
 
-def _refuse(client: socket.socket, reason: str) -> None:
+def _refuse(client: socket.socket, reason: str, dialect: Dialect) -> None:
     """Tell a client, without waiting, that it is not served."""
-    connection = wire.Connection(wire.Role.SERVER)
-    events = wire.Text(f"ERROR {reason}\n"), wire.Close()
+    connection = wire.Connection(dialect.role)
+    events = dialect.failure(reason), wire.Close()
     with client, suppress(OSError):
         client.send(b"".join(part for event in events for part in connection.send(event)))
         client.shutdown(socket.SHUT_WR)

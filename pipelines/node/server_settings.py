@@ -15,6 +15,11 @@ class ServerSettings:
 
     host: str = setting("127.0.0.1", meaning="Address to listen on; 0.0.0.0 accepts clients from every network.")
     port: int = setting(9002, meaning="TCP port; 0 takes a free one.", low=0, high=65535)
+    role: str = setting(
+        "server",
+        meaning="Whether clients connect, or Gadgetrons whose configuration has a <connect> to this port.",
+        choices=("server", "gadgetron"),
+    )
     pipeline: str = setting("auto", meaning="Pipeline of scans that name none, as FIRE and OpenRecon may do.")
     max_sessions: int = setting(
         4, meaning="Scans that are reconstructed, or wait for memory, at once.", low=1, high=1000

@@ -17,7 +17,6 @@ from spokestream.pipelines import wire
 from spokestream.pipelines.node.admission import Admission
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import WarningsToClient, answer, read_parameters
-from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.events import (
     ImageSent,
     Outcome,
@@ -36,8 +35,6 @@ __all__ = ["Session"]
 LOG = logging.getLogger("spokestream.server")
 LONGEST_SENTENCE = 1000
 LONGEST_NAME = 64
-WATCH_S = 0.5
-"""Time between two looks at whether a client is still there."""
 MOST_PARAMETERS = 1000
 """Largest number of parameters of a scan, far above that of any pipeline, because they are kept until it starts."""
 
@@ -54,10 +51,8 @@ class Session:
         self.log.addFilter(escape_record)
         settings = rules.settings
         writer.transport.set_write_buffer_limits(high=settings.queue_bytes)
-        self._channel = Channel(
-            reader, writer, rules.recordings, self.id, Deadlines(settings), settings.idle_timeout_s, rules.limits,
-            self.log,
-        )  # fmt: skip
+        connection = wire.Connection(rules.dialect.role, rules.limits)
+        self._channel = Channel(reader, writer, connection, rules.recordings, self.id, settings, self.log)
         self._admission: Admission | None = None
         self._rules = rules
         self._asked = ""
@@ -67,7 +62,7 @@ class Session:
         self._header: str | None = None
         self._worker: Worker | None = None
         self._holds_slot = False
-        self._mute = False
+        self._mute = rules.dialect.mute
         """Whether the client fails if it receives any text, so that none may be sent."""
         self._warned_of_late_parameters = self._warned_of_recording = False
         self._images = 0
@@ -158,8 +153,7 @@ class Session:
         limit = self._rules.settings.session_s
         try:
             async with asyncio.timeout(limit):
-                while not self._channel.is_gone():
-                    await asyncio.sleep(WATCH_S)
+                await self._channel.gone()
         except TimeoutError:
             raise ScanError(f"The session lasted longer than {limit:g} s.") from None
         raise ConnectionResetError("the connection is closed")
@@ -204,8 +198,9 @@ class Session:
     def _configure(self, config: str) -> None:
         # Gadgetron's client asks for noise data on a separate connection, and fails on any answer except CLOSE;
         # its program gt_alive sends a configuration for which nothing has to be done
-        self._mute = "NoiseSummaryGadget" in config
-        if not self._mute and config != "isalive.xml":
+        asks_for_noise = "NoiseSummaryGadget" in config
+        self._mute |= asks_for_noise
+        if not asks_for_noise and config != "isalive.xml":
             self._asked = config
             self._selection = self._rules.select(config)
 
@@ -294,7 +289,8 @@ class Session:
         self._ended(outcome if self._header is not None else "refused", sentence)
         if self._worker:
             self._worker.abandon()
-        self._send_text(f"ERROR {sentence}\n")
+        if self._rules.dialect.mute or not self._mute:
+            self._channel.write(self._rules.dialect.failure(sentence))
         with suppress(ConnectionError, ScanError):
             await self._channel.send(wire.Close())
         await self._release()

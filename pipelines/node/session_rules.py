@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.dialect import Dialect
 from spokestream.pipelines.node.events import Observer
 from spokestream.pipelines.node.memory_budget import MemoryBudget
 from spokestream.pipelines.node.recordings import Recordings
@@ -35,6 +36,7 @@ class SessionRules:
     plan: Callable[[Any, str, int, int], int]
     """The bytes that a scan needs, given its selection, header, channels and bytes of a readout."""
     settings: ServerSettings
+    dialect: Dialect
     limits: wire.Limits
     scans: asyncio.Semaphore
     """Limits the number of scans at once; every such session holds it."""

@@ -38,14 +38,14 @@ def run(arguments: argparse.Namespace) -> None:
     Raises SpokestreamError for settings that cannot be used, and OSError.
     """
     import asyncio
-    from functools import partial
 
     from spokestream.pipelines.console.json_log import JsonLines, log_event
     from spokestream.pipelines.console.settings import ConsoleSettings
+    from spokestream.pipelines.gadgetron_texts import configuration, for_gadgetron
     from spokestream.pipelines.node.server import Server
     from spokestream.pipelines.node.server_settings import ServerSettings
     from spokestream.pipelines.node.workers.processes import ProcessWorkers
-    from spokestream.pipelines.selection import configure, select
+    from spokestream.pipelines.selection import Selection, configure, select
 
     classes: tuple[type[Any], ...] = (ServerSettings, ConsoleSettings, *SETTINGS.values())
     site = {} if arguments.config is None else read_site_file(arguments.config, *classes)
@@ -53,7 +53,13 @@ def run(arguments: argparse.Namespace) -> None:
     server, page, pipelines = (
         layered(ServerSettings(), *layers), layered(ConsoleSettings(), *layers), configure(*layers)
     )  # fmt: skip
-    choose = partial(select, default=select(server.pipeline).name, settings=pipelines)
+    default = select(server.pipeline).name
+
+    def choose(text: str) -> Selection:
+        if server.role == "gadgetron":
+            return for_gadgetron(select(configuration(text), default, pipelines))
+        return select(text, default, pipelines)
+
     log = logging.StreamHandler()  # on stderr
     log.setFormatter(JsonLines() if page.log == "json" else logging.Formatter(LINE))
     logging.basicConfig(level=logging.INFO, handlers=[log])

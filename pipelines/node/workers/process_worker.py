@@ -145,5 +145,4 @@ class ProcessWorker:
 
     def _write(self, event: wire.Event) -> None:
         if self._writer and self._wire.our_state is wire.State.STREAMING:
-            for part in self._wire.send(event):
-                self._writer.write(part)
+            self._writer.writelines(self._wire.send(event))  # together, so that one message is one system call

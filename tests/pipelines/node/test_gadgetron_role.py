@@ -1,0 +1,57 @@
+"""A server to which a Gadgetron connects as to an external module: no text is sent, and failures are ERRORs."""
+
+import socket
+
+import pytest
+from gadgetron_host import Host
+
+from spokestream.errors import InputError
+from spokestream.pipelines import wire
+from spokestream.pipelines.gadgetron_texts import configuration, for_gadgetron
+from spokestream.pipelines.selection import select
+
+
+@pytest.fixture
+def host(serve):
+    """The side of a Gadgetron; `port` is that of the server."""
+    with (
+        serve(role="gadgetron", max_connections_per_address=1) as running,
+        socket.create_connection(("127.0.0.1", running.port)) as sock,
+    ):
+        host = Host(sock)
+        host.port = running.port
+        yield host
+
+
+OPENING = wire.ConfigText("toy"), wire.Header("<header/>")
+
+
+def test_warnings_are_not_sent(host, readout):
+    heard = host.say(*OPENING, wire.Data(readout(7)), wire.Data(readout()), wire.Close()).hear()
+    assert [type(event) for event in heard] == [wire.Data, wire.Close]
+    assert int(heard[0].item.data.flat[0]) == 2
+
+
+def test_a_failure_is_an_error_without_percent_signs(host, readout):
+    heard = host.say(*OPENING, wire.Data(readout(50))).hear()
+    assert heard == [wire.ErrorText("50 percentn are percents."), wire.Close()]
+
+
+def test_a_crowded_node_says_so_in_the_same_way(host):
+    host.say(wire.ConfigText("toy"))
+    with socket.create_connection(("127.0.0.1", host.port)) as sock:
+        (error, close) = Host(sock).hear()
+    assert "connections of this address" in error.text
+    assert isinstance(error, wire.ErrorText)
+    assert isinstance(close, wire.Close)
+
+
+def test_a_module_without_configuration_gets_a_bare_declaration():
+    assert configuration('<?xml version="1.0" ?>\n') == ""
+    assert configuration("<configuration/>") == "<configuration/>"
+
+
+def test_images_that_gadgetron_cannot_read_are_refused():
+    assert for_gadgetron(select("mrf_t1ff")).name == "mrf_t1ff"
+    with pytest.raises(InputError, match="does not know int16"):
+        for_gadgetron(select("mrf_t1ff").with_parameters({"datatype": "int16"}))
