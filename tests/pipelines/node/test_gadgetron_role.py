@@ -13,14 +13,12 @@ from spokestream.pipelines.selection import select
 
 @pytest.fixture
 def host(serve):
-    """The side of a Gadgetron; `port` is that of the server."""
+    """The side of a Gadgetron."""
     with (
         serve(role="gadgetron", max_connections_per_address=1) as running,
         socket.create_connection(("127.0.0.1", running.port)) as sock,
     ):
-        host = Host(sock)
-        host.port = running.port
-        yield host
+        yield Host(sock)
 
 
 OPENING = wire.ConfigText("toy"), wire.Header("<header/>")
@@ -39,7 +37,7 @@ def test_a_failure_is_an_error_without_percent_signs(host, readout):
 
 def test_a_crowded_node_says_so_in_the_same_way(host):
     host.say(wire.ConfigText("toy"))
-    with socket.create_connection(("127.0.0.1", host.port)) as sock:
+    with socket.create_connection(host.socket.getpeername()) as sock:
         (error, close) = Host(sock).hear()
     assert "connections of this address" in error.text
     assert isinstance(error, wire.ErrorText)
