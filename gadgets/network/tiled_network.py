@@ -14,7 +14,7 @@ from spokestream.errors import InputError
 from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.device import choose_device, fastest, possible_precisions, repeat_exactly
 from spokestream.gadgets.network.network_input import Crop, crop_around, normalised_crop
-from spokestream.gadgets.network.tiles import Tiling, cover
+from spokestream.gadgets.network.tiles import Tiling, column_of_tiles, cover
 from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 
@@ -77,7 +77,7 @@ class TiledNetwork:
         wanted: NDArray[np.bool_] | None = None,
         cancellation: Cancellation | None = None,
     ) -> NDArray[np.float32]:
-        """The output of the network for a slice, (planes, y, x); 0 outside the tiles.
+        """The output of the network for a slice, (planes, y, x); 0 outside the pixels that were computed.
 
         Args:
             coefficients: (K, y, x) in the contract's basis.
@@ -91,15 +91,21 @@ class TiledNetwork:
 
         """
         c, sign = self.contract, cancellation or Cancellation()
-        tiling = cover(foreground if wanted is None else wanted, c.tile, c.step, c.border)
+        wanted = foreground if wanted is None else wanted
+        # a network without a border computes every pixel by itself, so that the wanted ones can stand side by side
+        n_pixels = None if c.border or c.step > 1 else int(np.count_nonzero(wanted))
+        tiling = cover(wanted, c.tile, c.step, c.border) if n_pixels is None else column_of_tiles(n_pixels)
         h, w = tiling.shape
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
             with workers(threads) as pool:
-                crop = crop_around(_covered(tiling, foreground), c.border)
+                needed = _covered(tiling, foreground) if n_pixels is None else foreground | wanted
+                crop = crop_around(needed, c.border)
                 with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
                     canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, crop).result()
                 y0, x0 = (side.start + c.border for side in crop)
+                if n_pixels is not None:
+                    canvas, y0, x0 = _side_by_side(canvas, wanted[crop], tiling.canvas), 0, 0
 
                 def run(corners: list[Corner]) -> Tensor:
                     sign.check()
@@ -111,7 +117,11 @@ class TiledNetwork:
 
                 for (y, x), tile in _in_batches(run, tiling.corners, self._stack or threads):
                     given[:, y : y + h, x : x + w] = tile
-        return given[:, : foreground.shape[0], : foreground.shape[1]]
+        if n_pixels is None:
+            return given[:, : foreground.shape[0], : foreground.shape[1]]
+        planes = np.zeros((c.planes, *foreground.shape), np.float32)
+        planes[:, wanted] = given.reshape(c.planes, -1)[:, :n_pixels]
+        return planes
 
     @torch.inference_mode()
     def _canvas(
@@ -203,6 +213,14 @@ def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]
     for y, x in tiling.corners:
         covered[y : y + tiling.shape[0], x : x + tiling.shape[1]] = True
     return covered
+
+
+def _side_by_side(canvas: Tensor, chosen: NDArray[np.bool_], shape: Corner) -> Tensor:
+    """The chosen pixels of a canvas (1, channels, y, x) in another one of this shape, row by row, then zeros."""
+    pixels = canvas[0][:, torch.from_numpy(chosen)]
+    out = canvas.new_zeros((1, len(pixels), shape[0] * shape[1]))
+    out[0, :, : pixels.shape[1]] = pixels
+    return out.reshape(1, len(pixels), *shape).contiguous(memory_format=torch.channels_last)
 
 
 def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: int) -> Tensor:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tiling", "cover"]
+__all__ = ["Tiling", "column_of_tiles", "cover"]
 
 Cells = NDArray[np.bool_]
 
+ALONE = 32
+"""Side of a tile of pixels that need no neighbours: large enough for fast products, small enough for all threads."""
 FINER = 8
 """Difference, in pixels, between the tile sides that are tried."""
 
@@ -56,6 +58,12 @@ def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Ti
         [(y * step, x * step) for y, x in placed],
         (cells.shape[0] * step, cells.shape[1] * step),
     )
+
+
+def column_of_tiles(n_pixels: int) -> Tiling:
+    """Tiles below each other for this many pixels, which need no neighbours."""
+    n_tiles = -(-n_pixels // ALONE**2)
+    return Tiling((ALONE, ALONE), [(ALONE * i, 0) for i in range(n_tiles)], (ALONE * n_tiles, ALONE))
 
 
 def _blocks(foreground: Cells, step: int) -> Cells:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from small_scan import MATRIX, complex_normal, short_fisp, short_sequence
-from toy_network import OUTPUTS, toy_contract, toy_module
+from torch import nn
+from toy_network import OUTPUTS, ToyNetwork, toy_contract, toy_module
 
 from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry
@@ -53,6 +54,39 @@ def test_tile_by_tile_gives_what_the_whole_image_gives(rng, step, tile, shape):
     expected = whole_image(archive, message)
     np.testing.assert_allclose(planes[:, message.foreground], expected[:, message.foreground], atol=2e-6)
     assert expected.std() > 0.05  # a constant output would pass any test
+
+
+class SinglePixels(ToyNetwork):
+    """Three 1 x 1 convolutions, so that no pixel needs its neighbours."""
+
+    def __init__(self, channels, planes):
+        super().__init__(channels, planes)
+        self.border = 0
+        self.fine = nn.Sequential(nn.Conv2d(channels, 16, 1), nn.ReLU(), nn.Conv2d(16, planes, 1))
+        nn.init.normal_(self.fine[2].weight, std=0.15)
+
+
+@pytest.mark.parametrize("n_wanted", [0, 1, 300, None])
+def test_pixels_that_need_no_neighbours_give_what_the_whole_image_gives(rng, n_wanted):
+    """One tile, more than one, or none; pixels that nobody wants are 0."""
+    contract = toy_contract(border=0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = SinglePixels(contract.channels, contract.planes).eval()
+    archive = NetworkArchive(contract, torch.jit.script(module), "")
+    message = slice_of(contract, rng, (61, 53))
+    wanted = None
+    if n_wanted is not None:
+        wanted = np.zeros(message.foreground.shape, bool)
+        wanted.flat[rng.permutation(wanted.size)[:n_wanted]] = True
+    network = TiledNetwork(archive, "cpu", "float32")
+    planes = network.planes(message.data, message.foreground, threads=2, wanted=wanted)
+    computed = message.foreground if wanted is None else wanted
+    expected = whole_image(archive, message)
+    np.testing.assert_allclose(planes[:, computed], expected[:, computed], atol=2e-6)
+    assert not planes[:, ~computed].any()
+    assert expected.std() > 0.05
+    assert np.array_equal(network.planes(message.data, message.foreground, threads=1, wanted=wanted), planes)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
