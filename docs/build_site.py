@@ -52,6 +52,8 @@ SETTINGS = {
     "html_show_copyright": False,
     "html_show_sourcelink": False,
     "html_copy_source": False,
+    "html_static_path": [str(ROOT / "docs/static")],
+    "html_css_files": ["site.css"],
     "extensions": ["myst_parser"],
     "myst_heading_anchors": 4,
     "root_doc": FIRST.removesuffix(".md"),
