@@ -12,7 +12,7 @@ from matplotlib import pyplot
 
 import spokestream
 
-scan = spokestream.simulate("scan.h5", anatomy="thigh", seed=2000, matrix=96, coils=6, noise=0.1)
+scan = spokestream.simulate("thigh.h5", anatomy="thigh", seed=2000, matrix=96, coils=6, noise=0.1)
 reconstructions = {
     "matching": spokestream.reconstruct(scan, "mrf_t1ff"),
     "network": spokestream.reconstruct(scan, "mrf_t1ff_net"),
@@ -23,7 +23,7 @@ reconstructions = {
 # hold one tissue only: a voxel at a border has no T1 of its own.
 
 # %%
-with h5py.File("scan.truth.h5") as file:
+with h5py.File("thigh.truth.h5") as file:
     truth = {name: file[name][:] for name in ("ff", "t1h2o")}
     pure = (file["purity"][:] == 1) & (file["label"][:] > 0)
     lean = pure & (truth["ff"] < 0.7)

@@ -18,13 +18,14 @@ if not SCAN.exists():
 
 # %% [markdown]
 # `reconstruct` runs the same gadgets as the node. Without further arguments it takes the sequence from the header of
-# the scan, and the pipeline that maps what the sequence encodes.
+# the scan, and the pipeline that maps what the sequence encodes. Beside the maps of tissue there are maps that say how
+# well the signal is explained: correlation, residual and misfit.
 
 # %%
 maps = spokestream.reconstruct(SCAN)
 print(f"{maps.provenance['sequence']}; trajectory: {maps.provenance['trajectory']}")
-for name, unit in maps.units.items():
-    print(f"{name}: median {np.nanmedian(maps[name]):.4g} {unit.replace('1', '')}".rstrip())
+print(", ".join(f"{name} in {unit}" for name, unit in maps.units.items() if unit != "1"))
+print(", ".join(name for name, unit in maps.units.items() if unit == "1"))
 
 # %% [markdown]
 # A map is an array (slices, y, x). It is NaN where it has no meaning, for instance water T1 in fat; such voxels stay
@@ -32,14 +33,13 @@ for name, unit in maps.units.items():
 
 # %%
 middle = len(maps["ff"]) // 2
-figure, panels = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-for panel, (name, title, low, high) in zip(
-    panels, [("ff", "Fat fraction", 0, 1), ("t1h2o", "Water T1 in ms", 500, 2300)], strict=True
-):
-    shown = panel.imshow(maps[name][middle], vmin=low, vmax=high)
+shown = {"ff": ("Fat fraction", 0, 1), "t1h2o": ("Water T1 in ms", 500, 2300)}
+figure, panels = pyplot.subplots(1, 2, figsize=(8, 3.6), layout="constrained")
+for panel, (name, (title, low, high)) in zip(panels, shown.items(), strict=True):
+    image = panel.imshow(maps[name][middle], vmin=low, vmax=high)
     panel.set_title(title)
     panel.set_axis_off()
-    figure.colorbar(shown, ax=panel)
+    figure.colorbar(image, ax=panel, shrink=0.8)
 figure.savefig("maps.png")
 
 # %% [markdown]

@@ -72,6 +72,6 @@ def with_spike_count(scan: ScanContext, settings: T1FFSettings) -> Chain:
 # A scan in which 2 % of the 1,400 spokes have a spike in one sample:
 
 # %%
-scan = spokestream.simulate("scan.h5", matrix=48, coils=3, corrupted=0.02)
+scan = spokestream.simulate("spikes.h5", matrix=48, coils=3, corrupted=0.02)
 maps = spokestream.reconstruct(scan, "with_spike_count")
 print(f"{maps.integrity[0]['spikes']} spokes of the slice hold a spike.")

@@ -1,4 +1,4 @@
-"""A network of your own data.
+"""A network trained on your own data.
 
 Train a network for your own sequence, matrix and coils, export it, and reconstruct a scan that it has not seen. This
 run is so small that it lasts seconds: its maps show that everything works, and are worse than those of matching. A
@@ -40,9 +40,7 @@ tr_ms = 5.1
 # noise, coils and delays are drawn from ranges, which should hold those of your scans.
 
 # %%
-data = DataSettings(
-    sequence="mine.toml", anatomies="calf", matrix=48, coils=(4, 4), delays=0.0, subjects=5, slices=2
-)  # fmt: skip
+data = DataSettings(sequence="mine.toml", anatomies="calf", matrix=48, coils=(4, 4), delays=0.0, subjects=5, slices=2)
 make_training_set(Path("calves"), data, scheduler="synchronous")
 
 # %% [markdown]
@@ -56,8 +54,8 @@ settings = TrainingSettings(
 losses = {}
 best = train(Path("run"), Path("calves"), settings, report=lambda state: losses.update({state.batch: state.loss}))
 export(Path("run"), Path("calves"), Path("mine.pt"), name="mine")
-print(f"{len(losses)} steps; best after epoch {best.epoch}:")
-print({name: round(error, 3) for name, error in best.nrmse.items()})
+print(f"{len(losses)} steps; best after epoch {best.epoch}; errors over the range of each map:")
+print(", ".join(f"{name} {error:.2f}" for name, error in best.nrmse.items()))
 
 # %%
 figure, panel = pyplot.subplots(figsize=(7, 2.6), layout="constrained")
@@ -70,10 +68,10 @@ panel.set_ylabel("loss")
 # `spokestream serve --archive mine.pt`.
 
 # %%
-scan = spokestream.simulate("scan.h5", sequence="mine.toml", anatomy="calf", seed=100, matrix=48, coils=4)
+scan = spokestream.simulate("calf.h5", sequence="mine.toml", anatomy="calf", seed=100, matrix=48, coils=4)
 by_network = spokestream.reconstruct(scan, "mrf_t1ff_net", archive="mine.pt")
 by_matching = spokestream.reconstruct(scan, "mrf_t1ff")
-with h5py.File("scan.truth.h5") as file:
+with h5py.File("calf.truth.h5") as file:
     truth, pure = file["ff"][:], (file["purity"][:] == 1) & (file["label"][:] > 0)
 for method, maps in {"network": by_network, "matching": by_matching}.items():
     error = (maps["ff"] - truth)[pure & np.isfinite(maps["ff"])]
