@@ -13,6 +13,7 @@ demo: $(VENV)/ready
 	$(BIN)/spokestream demo --output demo
 
 docs: build/notebooks/ready
+	rm -rf build/site
 	$(BIN)/python docs/build_site.py build/site
 
 build/notebooks/ready: $(VENV)/ready docs/notebooks.py $(wildcard examples/*.py)

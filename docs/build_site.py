@@ -24,8 +24,8 @@ NOTEBOOKS = ROOT / "build/notebooks"
 FIRST = "docs/index.md"
 NAVIGATION = {
     "First maps": [
-        "README.md", "examples/first_maps.py", "examples/compare_reconstructions.py", "docs/simulation.md",
-        "docs/gallery.md",
+        "examples/first_maps.py", "examples/compare_reconstructions.py", "docs/simulation.md", "docs/gallery.md",
+        "README.md",
     ],
     "At the scanner": [
         "docs/deployment.md", "examples/node_and_scanner.py", "docs/console.md", "docs/conventions.md",

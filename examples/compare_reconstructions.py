@@ -43,11 +43,11 @@ figure, panels = pyplot.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
 for panel, (method, maps) in zip(panels, reconstructions.items(), strict=False):
     image = panel.imshow(maps["t1h2o"][0], vmin=1000, vmax=1800)
     panel.set_title(f"Water T1 by {method}, ms")
-figure.colorbar(image, ax=panels[1])
+figure.colorbar(image, ax=panels[1], shrink=0.7)
 difference = reconstructions["network"]["t1h2o"][0] - reconstructions["matching"]["t1h2o"][0]
 image = panels[2].imshow(difference, vmin=-300, vmax=300, cmap="RdBu")
 panels[2].set_title("Network − matching, ms")
-figure.colorbar(image, ax=panels[2])
+figure.colorbar(image, ax=panels[2], shrink=0.7)
 for panel in panels:
     panel.set_axis_off()
 figure.savefig("comparison.png")
