@@ -1,6 +1,7 @@
 """A gadget of your own.
 
-A gadget is one step of the stream. This one counts the spokes that hold a spike, and gets a pipeline of its own.
+A gadget is one step of the stream. This one counts the spokes whose strongest sample lies far from k = 0, and gets a
+pipeline of its own.
 """
 
 # %%
@@ -40,8 +41,8 @@ def peaks_outside(data: NDArray[np.complex64], k: NDArray[np.float32]) -> bool:
 
 
 # %%
-class SpikeCount(Gadget[Spoke, Spoke]):
-    """Passes spokes on, and counts those with a spike in the scan's record of irregularities."""
+class OutsideCount(Gadget[Spoke, Spoke]):
+    """Passes spokes on, and counts those that peak outside in the scan's record of irregularities."""
 
     accepts = (Spoke,)
 
@@ -51,7 +52,7 @@ class SpikeCount(Gadget[Spoke, Spoke]):
     def feed(self, message: Spoke, /) -> Iterator[Spoke]:
         """Look at one spoke."""
         if peaks_outside(message.data, message.k):
-            self._scan.integrity.note(message.slice, "spikes", f"spoke {message.index} has a spike")
+            self._scan.integrity.note(message.slice, "peaks_outside", f"spoke {message.index} peaks outside")
         yield message
 
 
@@ -60,18 +61,20 @@ class SpikeCount(Gadget[Spoke, Spoke]):
 
 
 # %%
-@pipeline("with_spike_count", T1FFSettings)
-def with_spike_count(scan: ScanContext, settings: T1FFSettings) -> Chain:
+@pipeline("with_outside_count", T1FFSettings)
+def with_outside_count(scan: ScanContext, settings: T1FFSettings) -> Chain:
     """The pipeline `mrf_t1ff` with the gadget behind the readout."""
     gadgets = list(mrf_t1ff(scan, settings).gadgets)
     behind = next(i for i, gadget in enumerate(gadgets) if isinstance(gadget, Readout)) + 1
-    return Chain([*gadgets[:behind], SpikeCount(scan), *gadgets[behind:]])
+    return Chain([*gadgets[:behind], OutsideCount(scan), *gadgets[behind:]])
 
 
 # %% [markdown]
-# A scan in which 2 % of the 1,400 spokes have a spike in one sample:
+# A scan in which about 2 % of the 1,400 spokes have a spike, each at a random sample; half of the samples lie in the
+# outer half of k-space. The node's own gadget `SpokeQuality` does more: it compares every sample with those of other
+# spokes.
 
 # %%
-scan = spokestream.simulate("spikes.h5", matrix=48, coils=3, corrupted=0.02)
-maps = spokestream.reconstruct(scan, "with_spike_count")
-print(f"{maps.integrity[0]['spikes']} spokes of the slice hold a spike.")
+scan = spokestream.simulate("spikes.h5", matrix=48, coils=3, noise=0.0, corrupted=0.02)
+maps = spokestream.reconstruct(scan, "with_outside_count")
+print(f"{maps.integrity[0]['peaks_outside']} spokes peak in the outer half of k-space.")

@@ -19,7 +19,7 @@ from spokestream.models.training.exporting import export
 from spokestream.models.training.loop import train
 from spokestream.models.training.training_settings import TrainingSettings
 
-Path("mine.toml").write_text("""
+SEQUENCE = """
 ti_ms = 10.0
 recovery_ms = 3000.0
 repetitions = 2
@@ -33,7 +33,9 @@ spokes = 160
 flip_angle_deg = 8.0
 te_ms = 3.5
 tr_ms = 5.1
-""")
+"""
+with Path("mine.toml").open("w") as file:
+    file.write(SEQUENCE)
 
 # %% [markdown]
 # The training set: fingerprints as the node makes them, with their noise and aliasing, and the true maps. Anatomy,
@@ -41,7 +43,8 @@ tr_ms = 5.1
 
 # %%
 data = DataSettings(sequence="mine.toml", anatomies="calf", matrix=48, coils=(4, 4), delays=0.0, subjects=5, slices=2)
-make_training_set(Path("calves"), data, scheduler="synchronous")
+made = make_training_set(Path("calves"), data, scheduler="synchronous")
+print(f"{made} subjects")
 
 # %% [markdown]
 # The last subject is held out: the weights with the smallest error in it are kept. The published network of Cohen et
@@ -62,6 +65,7 @@ figure, panel = pyplot.subplots(figsize=(7, 2.6), layout="constrained")
 panel.semilogy(losses.keys(), losses.values())
 panel.set_xlabel("step")
 panel.set_ylabel("loss")
+figure.savefig("loss.png")
 
 # %% [markdown]
 # A scan of another subject. `archive` takes the file; at the scanner the operator gives it to the node, with

@@ -54,6 +54,7 @@ panel.plot(pool_signal(sequence, t1_ms=t1_ms, b1=1.0, t2_ms=40.0).real.T, label=
 panel.set_xlabel("spoke")
 panel.set_ylabel("signal")
 panel.legend()
+figure.savefig("signal.png")
 
 # %% [markdown]
 # The scan's header holds flip angle, TE and TR of every spoke, so that the reconstruction needs no file.

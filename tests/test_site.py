@@ -16,15 +16,16 @@ BUILDER = ROOT / "docs/build_site.py"
 
 
 class Fetched(HTMLParser):
-    """The addresses that a browser fetches to show a page, and those that the page links to."""
+    """The addresses that a browser fetches to show a page, those that the page links to, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
-        self.fetched, self.links = set(), set()
+        self.fetched, self.links, self.names = set(), set(), set()
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
+        self.names.add(values.get("id"))
         if tag == "a" and "href" in values:
             self.links.add(values["href"])
         elif tag in {"img", "script", "iframe", "source", "link"}:
@@ -57,6 +58,22 @@ def test_it_fetches_nothing_from_elsewhere(site):
             assert (page.parent / address.partition("?")[0].partition("#")[0]).exists(), f"{page.name}: {address}"
     for style in site.rglob("*.css"):
         assert not re.search(r"@import|url\([\"']?(?:https?:)?//", style.read_text()), style
+
+
+def test_its_links_lead_to_files_and_anchors_that_are_there(site):
+    parsed = {page: Fetched(page.read_text()) for page in site.rglob("*.html")}
+    broken, downloads = [], set()
+    for page, content in parsed.items():
+        for link in content.links:
+            address, _, anchor = link.partition("#")
+            target = (page.parent / address).resolve() if address else page
+            if re.match(r"\w+:", link):
+                continue
+            if not target.exists() or (anchor and anchor not in parsed[target].names):
+                broken.append((page.name, link))
+            downloads.add(target.suffix)
+    assert broken == []
+    assert {".py", ".ipynb", ".html"} <= downloads
 
 
 def test_its_top_leads_to_the_first_page(site):
