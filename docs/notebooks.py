@@ -47,7 +47,7 @@ def notebook(source: str) -> Notebook:
 
 
 def _cell(number: int, kind: str, text: str) -> Cell:
-    cell = {"id": f"cell-{number}", "cell_type": kind, "metadata": {}, "source": text.strip()}
+    cell: Cell = {"id": f"cell-{number}", "cell_type": kind, "metadata": {}, "source": text.strip()}
     return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
 
 
@@ -66,7 +66,7 @@ def run(book: Notebook) -> None:
         linecache.cache[file] = (len(cell["source"]), None, cell["source"].splitlines(keepends=True), file)
         with redirect_stdout(io.StringIO()) as printed:
             exec(compile(cell["source"], file, "exec"), names)  # noqa: S102
-        outputs = []
+        outputs: list[dict[str, Any]] = []
         if text := printed.getvalue():
             outputs.append({"output_type": "stream", "name": "stdout", "text": text})
         for figure in map(pyplot.figure, pyplot.get_fignums()):
