@@ -62,6 +62,8 @@ SETTINGS = {
 
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 """The target of a link or picture that is a file."""
+COLOURS = re.compile(r"\x1b\[[\d;]*m")
+"""The codes by which Sphinx colours a warning."""
 
 
 def build(folder: Path) -> None:
@@ -77,7 +79,7 @@ def build(folder: Path) -> None:
         Sphinx(
             source, None, folder, Path(temporary) / "doctrees", "html", SETTINGS, status=None, warning=warnings
         ).build()
-    if found := warnings.getvalue().replace(f"{source}/", ""):
+    if found := COLOURS.sub("", warnings.getvalue()).replace(f"{source}/", ""):
         raise SphinxError(found)
     first = Path(FIRST).with_suffix(".html")
     (folder / "index.html").write_text(f'<meta http-equiv="refresh" content="0; url={first}">\n')
