@@ -1,4 +1,5 @@
 # make demo: a simulated scan, played into the node over TCP, to five maps and a picture (demo/demo.png)
+# make docs: the documentation as a site, with the results of the examples, to read from build/site/index.html
 # make test: lint, types, layers, the test suite, and that it covers enough of every package
 PYTHON ?= python3
 VENV := .venv
@@ -6,10 +7,18 @@ BIN := $(VENV)/bin
 # per cent of lines and branches, just below what tests without a GPU cover in their own process
 COVERED := gadgets=98 simulator=98.5 models=97.7 pipelines=93.5 pipelines/wire=98
 
-.PHONY: demo test bench constraints clean
+.PHONY: demo docs test bench constraints clean
 
 demo: $(VENV)/ready
 	$(BIN)/spokestream demo --output demo
+
+docs: build/notebooks/ready
+	rm -rf build/site
+	$(BIN)/python docs/build_site.py build/site
+
+build/notebooks/ready: $(VENV)/ready docs/notebooks.py $(wildcard examples/*.py)
+	$(BIN)/python docs/notebooks.py $(@D)
+	touch $@
 
 test: $(VENV)/ready
 	$(BIN)/ruff format --check .
@@ -39,4 +48,4 @@ constraints:
 	$(BIN)/python tools/constraints.py
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo build

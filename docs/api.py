@@ -24,7 +24,7 @@ PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Names for programs
 
 These are the signatures and docstrings of the code. `python docs/api.py` writes this page.
-[howto.md](howto.md) and [tissue_models.md](tissue_models.md) show how the classes are used.
+[How to add something](howto.md) and [Tissue models](tissue_models.md) show how the classes are used.
 """
 
 Function = ast.FunctionDef

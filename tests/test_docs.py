@@ -4,47 +4,24 @@ import argparse
 import re
 from pathlib import Path
 
-import pytest
 from torch import nn
 
 from spokestream.gadgets.readouts.counters import COUNTERS
 from spokestream.gadgets.readouts.flags import FLAGS, FlagEffect
 from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import NETWORKS
-from spokestream.pipelines.cli.main import COMMANDS
 from spokestream.pipelines.cli.options import add_options
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.selection import select
-from spokestream.pipelines.settings import SETTINGS, T1FFSettings, read_site_file
-from spokestream.settings import declarations, layered
+from spokestream.pipelines.settings import SETTINGS
+from spokestream.settings import declarations
 from spokestream.simulator.physics.quantities import QUANTITIES
-from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
+from spokestream.simulator.simulate import SimulationSettings
 
 ROOT = Path(__file__).parents[1]
 NODE_SETTINGS = (ServerSettings, *SETTINGS.values())
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
-
-
-def test_the_readme_s_python_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    simulate_scan(Path("scan.h5"), SimulationSettings(matrix=32, coils=3))
-    (code,) = blocks(ROOT / "README.md", "python")
-    names = {}
-    exec(code, names)
-    assert names["water_t1"].shape == (1, 32, 32)
-    assert names["maps"].units["t1h2o"] == "ms"
-
-
-def test_the_simulation_page_s_python_runs():
-    (code,) = blocks(ROOT / "docs/simulation.md", "python")
-    names = {}
-    exec(code, names)
-    assert names["kspace"].shape == (8, 1400, 128)
-    assert names["atoms"].shape == (16, 18, 200)
 
 
 def test_the_table_of_simulation_options_is_the_one_in_the_code():
@@ -78,29 +55,18 @@ def test_the_table_of_settings_of_the_node_is_the_one_in_the_code():
         assert (peer == "yes") == setting.peer
 
 
-def test_the_site_s_file_that_the_deployment_page_shows_is_accepted(tmp_path):
-    (site,) = blocks(ROOT / "docs/deployment.md", "toml")
-    (tmp_path / "site.toml").write_text(site)
-    values = read_site_file(tmp_path / "site.toml", *NODE_SETTINGS)
-    assert layered(ServerSettings(), values).max_sessions == 2
-    assert layered(T1FFSettings(), values).virtual_coils == 10
-
-
-def shown(pattern):
-    """What matches a pattern on the pages, as (page, match): at least one there is."""
-    found = [(page, match) for page in PAGES for match in re.findall(pattern, page.read_text(), flags=re.MULTILINE)]
-    assert found, f"no page shows {pattern}"
-    return [pytest.param(page, match, id=f"{page.name}-{match}") for page, match in dict.fromkeys(found)]
-
-
-@pytest.mark.parametrize(("page", "command"), shown(r"^spokestream (\w+)"))
-def test_commands_exist(page, command):
-    assert command in COMMANDS
-
-
-@pytest.mark.parametrize(("page", "target"), shown(r"\]\((?!http)([^)#]+)"))
-def test_links_lead_somewhere(page, target):
-    assert (page.parent / target).exists()
+def test_the_table_of_tissue_models_is_the_one_in_the_code():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \| (.*?) \| .*? \|$", (ROOT / "docs/tissue_models.md").read_text(), flags=re.MULTILINE
+    )
+    found = {
+        name: ([] if pools == "one" else pools.split(", "), tuple(re.findall(r"`(\w+)`", names)))
+        for name, pools, names in rows
+    }
+    assert found == {
+        model.name: (sorted({p.pool for p in model.parameters if p.pool}, reverse=True), model.names)
+        for model in TISSUE_MODELS.values()
+    }
 
 
 def test_the_table_of_networks_is_the_one_in_the_code():
