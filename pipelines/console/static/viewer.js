@@ -153,7 +153,9 @@ export class Viewer {
   }
 
   paint() {
-    return Promise.all(this.panels.map((panel) => panel.draw(...this.windowOf(panel.about))));
+    return Promise.all(
+      this.panels.map(async (panel) => panel.draw(...this.windowOf(panel.about), await node.colours(panel.about.colours))),
+    );
   }
 
   setCursor(cursor) {

@@ -1,6 +1,5 @@
 // One picture: a slice of one map of one scan, with colour bar, edges of the patient, cursor and region.
 
-import { colours } from "/node.js";
 import { statistics, valuesIn } from "/region.js";
 import { element, number, quantity } from "/words.js";
 
@@ -93,9 +92,8 @@ export class Panel {
     return { x, y, radius: Math.hypot((toX - x) * this.grid.dx, (toY - y) * this.grid.dy) };
   }
 
-  /** Draw the values in the window [low, high]. */
-  async draw(low, high) {
-    const table = await colours(this.about.colours);
+  /** Draw the values in the window [low, high]; table: the colours as [red, green, blue], the last for invalid voxels. */
+  draw(low, high, table) {
     const scale = this.about.logarithmic && low > 0 ? Math.log : (value) => value;
     const [first, last] = [scale(low), scale(high)];
     const n = table.length - 1;
