@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from spokestream.html_parts import figure, page, table
 from spokestream.models.evaluation.evaluating import TRUTH, Evaluation
-from spokestream.models.evaluation.html import figure, page, png, table
+from spokestream.models.evaluation.look import STYLE, png
 from spokestream.models.evaluation.order import mean_ranks
 from spokestream.models.evaluation.reconstructors import MATCHING
 from spokestream.models.evaluation.report_figures import condition_figures
@@ -61,7 +62,7 @@ def is_worse(found: Mapping[str, Any], condition: str, reconstructor: str, name:
 def _page(found: dict[str, Any], pictures: Mapping[str, Mapping[str, bytes]]) -> str:
     body = "".join(_condition(found, name, pictures[name]) for name in found["conditions"])
     title = f"Evaluation of {', '.join(found['reconstructors'])}"
-    return page(title, body + _reconstructors(found))
+    return page(title, body + _reconstructors(found), STYLE)
 
 
 def _condition(found: dict[str, Any], condition: str, pictures: Mapping[str, bytes]) -> str:

@@ -3,6 +3,7 @@
 export function number(value, unit) {
   if (!Number.isFinite(value)) return "–";
   if (unit === "1" || unit === "rad") return value.toFixed(3);
+  if (unit === "a.u.") return Number(value.toPrecision(3)).toString();
   return value.toFixed(Math.abs(value) < 100 ? 1 : 0);
 }
 

@@ -1,0 +1,20 @@
+"""Numbers as a report writes them: the same rule as in `words.js`, which writes them in the browser."""
+
+import math
+
+__all__ = ["number"]
+
+
+def number(value: float, unit: str) -> str:
+    """A value without its unit, with as many digits as maps are precise; a dash if it is not finite.
+
+    Dimensionless numbers and radians get three decimals, arbitrary units three significant digits, all others one
+    decimal below 100 and none above.
+    """
+    if not math.isfinite(value):
+        return "–"
+    if unit in ("1", "rad"):
+        return f"{value:.3f}"
+    if unit == "a.u.":
+        return f"{float(f'{value:.3g}'):g}"
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
