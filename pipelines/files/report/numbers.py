@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["number"]
+__all__ = ["like", "number"]
 
 
 def number(value: float, unit: str) -> str:
@@ -18,3 +18,10 @@ def number(value: float, unit: str) -> str:
     if unit == "a.u.":
         return f"{float(f'{value:.3g}'):g}"
     return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def like(value: float, spread: str, unit: str) -> str:
+    """A value with as many decimals as its standard deviation, which is given as `number` writes it."""
+    if spread == "–" or "e" in spread or not math.isfinite(value):
+        return number(value, unit)
+    return f"{value:.{len(spread.partition('.')[2])}f}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spokestream.html_parts import table
 from spokestream.pipelines.files.image_notes import counts_of_scan
-from spokestream.pipelines.files.report.numbers import number
+from spokestream.pipelines.files.report.numbers import like, number
 from spokestream.pipelines.files.report.terms import COUNTS, FIGURES, PROVENANCE, TIMINGS
 from spokestream.simulator.physics.quantities import QUANTITIES
 
@@ -39,17 +39,15 @@ def _values(caption: str, maps: Mapping[str, Volume]) -> str:
     rows, has_spread = [], any(f"{name}_std" in maps for name in maps)
     for name, volume in maps.items():
         quantity, found = QUANTITIES[name], volume[np.isfinite(volume)].astype(np.float64)
-        spread = maps.get(f"{name}_std")
+        spread = maps.get(f"{name}_std", np.full(1, np.nan, np.float32))
         if quantity.is_check:
             continue
-        figures = [
-            found.mean() if found.size else np.nan,
-            found.std(ddof=1) if found.size > 1 else np.nan,
-            np.median(found) if found.size else np.nan,
-            np.nan if spread is None or not np.isfinite(spread).any() else np.nanmedian(spread),
-        ]
+        middle = (found.mean(), np.median(found)) if found.size else (np.nan, np.nan)
+        sd = number(float(found.std(ddof=1)) if found.size > 1 else np.nan, quantity.unit)
+        mean, median = (like(float(figure), sd, quantity.unit) for figure in middle)
+        expected = number(float(np.nanmedian(spread)) if np.isfinite(spread).any() else np.nan, quantity.unit)
         where = "" if quantity.where is None else f" where {quantity.validity}"
-        cells = [str(found.size), *(number(float(figure), quantity.unit) for figure in figures)]
+        cells = [str(found.size), mean, sd, median, expected]
         rows.append(_row(quantity.label + where, cells if has_spread else cells[:-1]))
     heads = ["map", *FIGURES]
     return table(caption, heads if has_spread else heads[:-1], rows)

@@ -1,7 +1,7 @@
 // One picture: a slice of one map of one scan, with colour bar, edges of the patient, cursor and region.
 
 import { statistics, valuesIn } from "/region.js";
-import { element, number, quantity } from "/words.js";
+import { element, number, quantity, withSpread } from "/words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -136,8 +136,9 @@ export class Panel {
     const { n, mean, deviation } = statistics(valuesIn(this.values, this.grid, region));
     Object.assign(this.summary.dataset, { n, mean, deviation });
     if (n === 0) return "Region: no valid voxels";
-    const unit = this.about.unit;
-    return `Region: ${number(mean, unit)} ± ${quantity(deviation, unit)} (mean ± SD, n = ${n})`;
+    const [middle, spread] = withSpread(mean, deviation, this.about.unit);
+    const unit = this.about.unit === "1" ? "" : ` ${this.about.unit}`;
+    return `Region: ${middle} ± ${spread}${unit} (mean ± SD, n = ${n})`;
   }
 
   /** Value and region in words, for a screen reader. */

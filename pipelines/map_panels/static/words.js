@@ -7,6 +7,13 @@ export function number(value, unit) {
   return value.toFixed(Math.abs(value) < 100 ? 1 : 0);
 }
 
+/** A mean and a standard deviation, both with the decimals of the standard deviation. */
+export function withSpread(mean, deviation, unit) {
+  const spread = number(deviation, unit);
+  const decimals = (spread.split(".")[1] ?? "").length;
+  return [spread === "–" || spread.includes("e") ? number(mean, unit) : mean.toFixed(decimals), spread];
+}
+
 /** A value with its unit; dimensionless numbers have none. */
 export const quantity = (value, unit) => number(value, unit) + (unit === "1" ? "" : ` ${unit}`);
 

@@ -13,7 +13,7 @@ from map_image_examples import example_images
 
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.outputs import ReconstructionReport, scan_maps, write_outputs
-from spokestream.pipelines.files.report.numbers import number
+from spokestream.pipelines.files.report.numbers import like, number
 from spokestream.pipelines.files.report.page import report_page
 from spokestream.simulator.physics.colour_scales import colour_map, colour_scale
 from spokestream.simulator.physics.quantities import QUANTITIES
@@ -67,7 +67,7 @@ def test_the_table_gives_number_mean_and_spread_of_the_valid_voxels():
     assert rows["Fat fraction"][-1] == "–"  # it has no map of its standard deviation
     (second,) = (table for caption, table in found.items() if caption.startswith("Slice 2"))
     (row,) = (row for row in second if row[0].startswith("Water T1"))
-    assert row[1:3] == ["70", f"{t1[70:140].mean():.0f}"]
+    assert row[1:3] == ["70", f"{t1[70:140].mean():.1f}"]
 
 
 def test_counts_timings_settings_and_provenance_are_those_of_the_report(tmp_path):
@@ -105,6 +105,13 @@ def test_texts_of_a_scan_are_no_html_and_the_page_names_no_other_site():
 )  # fmt: skip
 def test_numbers_have_as_many_digits_as_maps_are_precise(value, unit, text):
     assert number(value, unit) == text
+
+
+def test_a_mean_has_the_decimals_of_its_standard_deviation():
+    assert [like(1362.49, number(sd, "ms"), "ms") for sd in (40.5, 140.5, float("nan"))] == ["1362.5", "1362", "1362"]
+    assert like(1.7, number(0.1254, "a.u."), "a.u.") == "1.700"
+    assert like(2e-5, number(1.234e-6, "a.u."), "a.u.") == "2e-05"
+    assert like(float("nan"), "40.5", "ms") == "–"
 
 
 @pytest.fixture
