@@ -8,7 +8,8 @@ COPY simulator simulator
 COPY gadgets gadgets
 COPY models models
 COPY pipelines pipelines
-RUN /opt/spokestream/bin/pip install --no-cache-dir -c constraints.txt .
+RUN /opt/spokestream/bin/pip install --no-cache-dir -c constraints.txt . \
+    && cp models/archives/*.pt /opt/spokestream/lib/python3.12/site-packages/spokestream/models/archives/
 
 FROM python:3.12-slim
 # the libraries bring their OpenMP runtimes in their wheels

@@ -1,10 +1,13 @@
 """Puts the four folders into the wheel as `spokestream/...`; the links of a checkout do not survive an sdist."""
 
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDERS = ("gadgets", "models", "pipelines", "simulator")
+LARGEST_ARCHIVE = 5_000_000
+"""Bytes of the largest network archive in the wheel. `spokestream.models.archives` says how to get larger ones."""
 
 
 class FoldersUnderOneName(BuildHookInterface[Any]):
@@ -12,5 +15,10 @@ class FoldersUnderOneName(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before it builds."""
-        if version == "standard":
-            build_data["force_include"].update({folder: f"spokestream/{folder}" for folder in FOLDERS})
+        if version != "standard":
+            return
+        root = Path(self.root)
+        for path in (path for folder in FOLDERS for path in sorted((root / folder).rglob("*"))):
+            is_large = path.suffix == ".pt" and path.stat().st_size > LARGEST_ARCHIVE
+            if path.is_file() and not is_large and "__pycache__" not in path.parts:
+                build_data["force_include"][str(path)] = f"spokestream/{path.relative_to(root)}"

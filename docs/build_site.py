@@ -25,7 +25,7 @@ FIRST = "docs/index.md"
 NAVIGATION = {
     "First maps": [
         "examples/first_maps.py", "examples/compare_reconstructions.py", "docs/simulation.md", "docs/gallery.md",
-        "README.md",
+        "docs/report.md", "README.md",
     ],
     "At the scanner": [
         "docs/deployment.md", "examples/node_and_scanner.py", "docs/console.md", "docs/conventions.md",

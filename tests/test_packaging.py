@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("simulator", "gadgets", "models", "pipelines")
 KINDS = {".py", ".toml", ".pt", ".md", ".html", ".css", ".js"}
+LARGE = {"spokestream/models/archives/balsiger2020.pt"}
+"""Archives that are in the source and not in the wheel."""
 OFFLINE = ("--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -77,7 +79,7 @@ def test_the_wheel_holds_every_file_under_the_one_name(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if not name.startswith(metadata)]
     assert len(names) == len(set(names)) > 200
-    assert set(names) == expected_files()
+    assert set(names) == expected_files() - LARGE
     assert {name.split("/")[0] for name in names} == {"spokestream"}
     assert {Path(name).suffix for name in names} == {*KINDS, ".typed"}
 
@@ -115,11 +117,33 @@ def test_both_are_imported_where_other_software_has_the_same_names(installed, tm
         folder=tmp_path,
     ).splitlines()
     assert said[0].split(";") == [
-        "other software", "other software", "balsiger2020", "ours-fisp-576", "ours", "mrf_t1ff",
+        "other software", "other software", "ours-fisp-576", "ours", "mrf_t1ff",
         "mrf_t1ff_net", "mrf_t1t2", "mrf_t1t2_net",
     ]  # fmt: skip
     assert len(said) == 3
     assert all(Path(file).is_relative_to(installed.parents[1]) for file in said[1:])
+
+
+def test_the_wheel_holds_no_large_archive_and_says_how_to_get_one(wheel, installed, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {Path(one.filename).name: one.file_size for one in archive.infolist() if one.filename.endswith(".pt")}
+    assert {"ours.pt", "ours-fisp-576.pt"} <= sizes.keys()
+    assert max(sizes.values()) <= 5_000_000
+    said = run(
+        str(installed),
+        "-c",
+        "from spokestream.errors import InputError\n"
+        "from spokestream.models.archives import archive_path\n"
+        "try:\n    archive_path('balsiger2020')\nexcept InputError as error:\n    print(error)",
+        folder=tmp_path,
+    )
+    assert "copy models/archives/balsiger2020.pt of the source to " in said
+    assert len(said.splitlines()) == 1
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_the_top_level_names_stay_those_of_the_other_software(installed, tmp_path):

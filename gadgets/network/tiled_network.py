@@ -116,7 +116,7 @@ class TiledNetwork:
                     return torch.cat(list(pool.map(self._run, patches)))
 
                 for (y, x), tile in _in_batches(run, tiling.corners, self._stack or threads):
-                    given[:, y : y + h, x : x + w] = tile
+                    given[:, y : y + h, x : x + w] = tile.numpy()
         if n_pixels is None:
             return given[:, : foreground.shape[0], : foreground.shape[1]]
         planes = np.zeros((c.planes, *foreground.shape), np.float32)

@@ -1,12 +1,16 @@
 """Networks that come with the software, and where their archives are."""
 
+from functools import lru_cache
+from hashlib import file_digest
 from pathlib import Path
 
 from spokestream.errors import InputError
 
-__all__ = ["archive_path", "shipped_networks"]
+__all__ = ["SEPARATE", "archive_path", "shipped_networks"]
 
 FOLDER = Path(__file__).parent
+SEPARATE = {"balsiger2020": "b6ab06092eff538755d39c60299fd9b1264ed8077fe07d6d7fa4ed081dd52ab0"}
+"""SHA-256 of the archives that are too large for the wheel, by network name. They are part of the source."""
 
 
 def shipped_networks() -> dict[str, Path]:
@@ -15,8 +19,30 @@ def shipped_networks() -> dict[str, Path]:
 
 
 def archive_path(network: str) -> Path:
-    """The archive of the network with this name. Raises InputError, which lists the known names, for another name."""
+    """The archive of the network with this name.
+
+    Raises InputError, which says what to do, for a name without archive, and for a separate archive that is damaged.
+    """
     shipped = shipped_networks()
-    if network not in shipped:
-        raise InputError(f"There is no network '{network[:64]}'; known are {', '.join(shipped) or 'none'}.")
-    return shipped[network]
+    if network in shipped:
+        _check(network, shipped[network])
+        return shipped[network]
+    if network in SEPARATE:
+        raise InputError(
+            f"The archive of the network '{network}' is too large for the installed package; copy "
+            f"models/archives/{network}.pt of the source to {FOLDER}, or give its path as `archive`."
+        )
+    raise InputError(f"There is no network '{network[:64]}'; known are {', '.join(shipped) or 'none'}.")
+
+
+def _check(network: str, path: Path) -> None:
+    found = path.stat()
+    if network in SEPARATE and _digest(path, found.st_mtime_ns, found.st_size) != SEPARATE[network]:
+        raise InputError(f"{path} is damaged or of another version: its SHA-256 is not {SEPARATE[network]}.")
+
+
+@lru_cache
+def _digest(path: Path, *_state: int) -> str:
+    """The SHA-256 of a file; it is computed again when the state of the file has changed."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

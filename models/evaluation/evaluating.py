@@ -16,6 +16,7 @@ from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.datasets.simulated_scan import simulated_scan
 from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
 from spokestream.models.evaluation.scores import Maps, Stratum, Verdict, strata_of, thirds
+from spokestream.models.evaluation.subject_errors import WHOLE, SubjectError, subject_errors
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, TissueModel
 
@@ -47,6 +48,8 @@ class Condition:
     """Blurriness and example of the truth itself."""
     tissue: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
     """(y, x) mask of tissue in the example, which is the middle slice of the first subject."""
+    by_subject: list[SubjectError] = field(default_factory=list)
+    """The errors of every subject in each tissue."""
 
 
 @dataclass
@@ -141,7 +144,11 @@ def _judge(
         label_names = data.labels(indices[0])[1]
         wanted = regions_of_interest(label_names)
         of_tissue = {t: mask & (labels == label_names.index(t)) for t in condition.tissues if t in label_names}
+        of_all = {WHOLE: mask} | {t: mask & (labels == n) for n, t in enumerate(label_names) if n}
         for name, verdict in condition.verdicts.items():
+            condition.by_subject += subject_errors(
+                data.seeds[subject], name, condition.model, maps[name], truth, of_all
+            )
             verdict.against(TRUTH).add(maps[name], truth, mask, labels, wanted)
             if name != MATCHING and MATCHING in maps:
                 verdict.against(MATCHING).add(maps[name], maps[MATCHING], mask, labels, wanted)

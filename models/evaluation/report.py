@@ -6,12 +6,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from spokestream.html_parts import figure, page, table
 from spokestream.models.evaluation.evaluating import TRUTH, Evaluation
-from spokestream.models.evaluation.html import figure, page, png, table
+from spokestream.models.evaluation.look import STYLE, png
 from spokestream.models.evaluation.order import mean_ranks
 from spokestream.models.evaluation.reconstructors import MATCHING
 from spokestream.models.evaluation.report_figures import condition_figures
 from spokestream.models.evaluation.results import results
+from spokestream.models.evaluation.subject_errors import write_subject_errors
 
 __all__ = ["error_text", "is_worse", "write_report"]
 
@@ -29,10 +31,11 @@ CAPTIONS = {
 
 
 def write_report(folder: Path, evaluation: Evaluation) -> dict[str, Any]:
-    """Write `results.json`, `report.html` and the figures as PNG; returns the results."""
+    """Write `results.json`, `subjects.csv`, `report.html` and the figures as PNG; returns the results."""
     folder.mkdir(parents=True, exist_ok=True)
     found = results(evaluation)
     (folder / "results.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_subject_errors(folder / "subjects.csv", {c.name: c.by_subject for c in evaluation.conditions})
     pictures: dict[str, dict[str, bytes]] = {}
     for condition in evaluation.conditions:
         pictures[condition.name] = {name: png(drawn) for name, drawn in condition_figures(condition).items()}
@@ -61,7 +64,7 @@ def is_worse(found: Mapping[str, Any], condition: str, reconstructor: str, name:
 def _page(found: dict[str, Any], pictures: Mapping[str, Mapping[str, bytes]]) -> str:
     body = "".join(_condition(found, name, pictures[name]) for name in found["conditions"])
     title = f"Evaluation of {', '.join(found['reconstructors'])}"
-    return page(title, body + _reconstructors(found))
+    return page(title, body + _reconstructors(found), STYLE)
 
 
 def _condition(found: dict[str, Any], condition: str, pictures: Mapping[str, bytes]) -> str:

@@ -91,7 +91,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         description="Golden-angle spokes of MR fingerprinting in, quantitative maps out.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version, of a checkout its commit, too, and exit"
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     chosen = next((a for a in arguments if not a.startswith("-")), None)
     for name, command in COMMANDS.items():
@@ -104,8 +106,10 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from spokestream import __version__
+        from spokestream.pipelines.cli.git_state import git_state
 
-        sys.stdout.write(f"spokestream {__version__}\n")
+        state = git_state()
+        sys.stdout.write(f"spokestream {__version__}{f' (git {state})' if state else ''}\n")
         parser.exit()
 
 

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import FileError, SpokestreamError
-from spokestream.pipelines.console.scan_maps import ShownScan
 from spokestream.pipelines.console.scan_record import ScanRecord
 from spokestream.pipelines.files.map_file import write_map_images
-from spokestream.pipelines.files.outputs import whole_slices
+from spokestream.pipelines.files.outputs import scan_maps, whole_slices
+from spokestream.pipelines.map_panels.shown_scan import ShownScan
 from spokestream.whole_files import check_writable, writing
 
 __all__ = ["History"]
@@ -99,7 +99,7 @@ class History:
         if not images:
             return None
         try:
-            shown = ShownScan.from_images(images)
+            shown = ShownScan.from_maps(scan_maps(images))
             about = shown.as_json()
         except (SpokestreamError, ValueError) as error:
             record.warn(f"The maps are not in the history: {str(error).rstrip('.')}.")

@@ -8,22 +8,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-import numpy as np
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.files.map_file import read_map_file
 from spokestream.pipelines.files.outputs import scan_maps, write_nifti_maps
-from spokestream.simulator.physics.colour_scales import colour_map
+from spokestream.pipelines.map_panels.browser_files import PANEL_FILES
+from spokestream.pipelines.map_panels.colour_table import colour_table
 from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["pages_of_history", "static_pages"]
 
 Value = TypeVar("Value")
-STATIC = Path(__file__).with_name("static")
+FILES = (*sorted(Path(__file__).with_name("static").iterdir()), *PANEL_FILES)
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-N_COLOURS = 256
 
 
 def static_pages() -> dict[str, Handler]:
@@ -37,7 +36,7 @@ def static_pages() -> dict[str, Handler]:
 
         return answer
 
-    files = {f"/{path.name}": page(path) for path in STATIC.iterdir()}
+    files = {f"/{path.name}": page(path) for path in FILES}
     return {**files, "/": files["/index.html"]}
 
 
@@ -76,13 +75,11 @@ def pages_of_history(history: History) -> dict[str, Handler]:
 
 
 async def _colours(request: web.Request) -> web.Response:
-    """The red, green and blue (0..255) of a quantity's colour map: 256 colours, and the colour of invalid voxels."""
+    """The colour map of a quantity; see `colour_table`."""
     name = request.match_info["name"]
     if name not in {quantity.colours for quantity in QUANTITIES.values()}:
         raise web.HTTPNotFound(text="There is no such colour map.")
-    colours = colour_map(name)
-    table = np.rint(255 * colours(np.append(np.linspace(0, 1, N_COLOURS), np.nan))[:, :3]).astype(int)
-    return web.json_response(table.tolist())
+    return web.json_response(colour_table(name))
 
 
 async def _found(read: Callable[..., Value], *arguments: Any) -> Value:

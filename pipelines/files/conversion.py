@@ -24,6 +24,7 @@ from spokestream.pipelines.files.message_scan import MessageScan
 from spokestream.pipelines.files.message_stream import write_stream
 from spokestream.pipelines.files.outputs import ScanMaps, is_our_nifti, scan_maps, write_nifti_maps, write_picture
 from spokestream.pipelines.files.piped_scan import PIPE
+from spokestream.pipelines.files.report.page import report_page
 from spokestream.pipelines.files.scan_source import open_scan
 from spokestream.pipelines.files.stale_files import stale_files
 from spokestream.whole_files import whole_file, whole_folder
@@ -31,7 +32,8 @@ from spokestream.whole_files import whole_file, whole_folder
 __all__ = ["ConversionOptions", "convert"]
 
 ENDINGS = {
-    ".png": "png", ".json": "report", ".h5": "ismrmrd", ".hdf5": "ismrmrd", ".mrd": "stream", ".stream": "stream",
+    ".png": "png", ".html": "html", ".json": "report", ".h5": "ismrmrd", ".hdf5": "ismrmrd", ".mrd": "stream",
+    ".stream": "stream",
 }  # fmt: skip
 
 
@@ -182,17 +184,26 @@ def _png(maps: ScanMaps, target: _Target) -> None:
             raise FileError(f"{target.source} holds checks alone, and no maps to show.")
 
 
+def _html(maps: ScanMaps, target: _Target) -> None:
+    with whole_file(target.place) as draft:
+        draft.write_text(report_page(maps, _facts(maps, target)), "utf-8")
+
+
 def _report(maps: ScanMaps, target: _Target) -> None:
+    with whole_file(target.place) as draft:
+        draft.write_text(json.dumps(_facts(maps, target), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _facts(maps: ScanMaps, target: _Target) -> dict[str, Any]:
+    """What the images say of the reconstruction."""
     images = [image for of_one_map in maps.images.values() for image in of_one_map]
     provenance = image_provenance(images)
-    report = {
+    return {
         "source": str(target.source), "pipeline": provenance.get("pipeline", "unknown"), "images": len(images),
         "maps": list(maps.images), "provenance": provenance, "integrity": integrity_rows(images),
     }  # fmt: skip
-    with whole_file(target.place) as draft:
-        draft.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 WRITERS: dict[str, Callable[[ScanMaps, _Target], None]] = {
-    "nifti": _nifti, "bids": _bids, "dicom": _dicom, "png": _png, "report": _report,
+    "nifti": _nifti, "bids": _bids, "dicom": _dicom, "png": _png, "html": _html, "report": _report,
 }  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONVERSIONS", "Formats"]
 
-CONVERSIONS = ("nifti", "bids", "dicom", "png", "report", "ismrmrd", "stream")
+CONVERSIONS = ("nifti", "bids", "dicom", "png", "html", "report", "ismrmrd", "stream")
 """The formats into which files are converted."""
 
 

@@ -1,4 +1,4 @@
-"""Output files of a reconstruction: the images themselves, NIfTI volumes, a figure, a report, and DICOM."""
+"""Output files of a reconstruction: the images themselves, NIfTI volumes, figures, reports, and DICOM."""
 
 import json
 import logging
@@ -26,6 +26,7 @@ from spokestream.pipelines.files.image_notes import image_provenance, integrity_
 from spokestream.pipelines.files.map_file import map_file_bytes
 from spokestream.pipelines.files.nifti import write_nifti
 from spokestream.pipelines.files.plane import plane_of
+from spokestream.pipelines.files.report.page import report_page
 from spokestream.pipelines.files.stale_files import stale_files
 from spokestream.pipelines.files.validity import valid_voxels
 from spokestream.pipelines.files.warnings_to import warnings_to
@@ -41,7 +42,8 @@ PACKAGES = ("numpy", "scipy", "torch", "finufft", "ismrmrd", "h5py")
 LOG = logging.getLogger("spokestream")
 PICTURES = (("overview.png", False), ("checks.png", True))
 """Name of a picture, and whether it shows the maps that say how far others can be trusted."""
-FIXED_NAMES = ("maps.h5", "report.json", *(name for name, _ in PICTURES))
+PAGE = "report.html"
+FIXED_NAMES = ("maps.h5", PAGE, "report.json", *(name for name, _ in PICTURES))
 DICOM = "dicom"
 """The folder of DICOM files in the folder of the results."""
 
@@ -102,7 +104,7 @@ def write_outputs(
     report: ReconstructionReport,
     formats: Formats | None = None,
 ) -> ReconstructionReport:
-    """Write `maps.h5`, one NIfTI file per map, pictures and `report.json`; returns the completed report.
+    """Write `maps.h5`, one NIfTI file per map, pictures, `report.html` and `report.json`; returns the full report.
 
     All files appear together when they are complete. Those that an earlier reconstruction left in the directory, and
     that this one does not write, are deleted; files of other names stay.
@@ -131,8 +133,9 @@ def write_outputs(
         report.provenance, report.integrity = image_provenance(images), integrity_rows(images)
         report.pipeline = report.provenance.get("pipeline", report.pipeline)  # which one `auto` was
         report.versions, report.machine = _versions(), _machine()
-        report.files = [path.relative_to(draft).as_posix() for path in paths]
+        report.files = [*(path.relative_to(draft).as_posix() for path in paths), PAGE]
         stale = stale_files(directory, [*report.files, "report.json"], _is_ours, [DICOM])
+        (draft / PAGE).write_text(report_page(maps, asdict(report)), "utf-8")
         (draft / "report.json").write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", "utf-8")
         for old in stale:
             old.unlink()

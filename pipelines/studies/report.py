@@ -6,7 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from spokestream.models.evaluation.html import figure, page, png, table
+from spokestream.html_parts import figure, page, table
+from spokestream.models.evaluation.look import STYLE, png
 from spokestream.pipelines.studies.study import Report, Study, Table
 from spokestream.whole_files import whole_file
 
@@ -86,4 +87,4 @@ def _html(study: Study, found: Mapping[str, Any], report: Report, pictures: Mapp
     ]
     body += [figure(caption, caption, picture) for caption, picture in pictures.items()]
     body.append(f'<p class="note">{escape(_run(found))}</p>')
-    return page(study.paper, "".join(body))
+    return page(study.paper, "".join(body), STYLE)

@@ -95,6 +95,8 @@ class Quantity:
     bids: Bids | None = None
     logarithmic: bool = False
     """Whether colours follow the logarithm of the value, as for relaxation times (Fuderer et al. 2025)."""
+    meaning: str = ""
+    """What the value is, in one sentence for reports."""
 
     @property
     def is_check(self) -> bool:
@@ -125,6 +127,7 @@ class Quantity:
             self, name=f"{self.name}_std", title=f"{self.title}, sd", series=self.spread.series, low=0.0,
             high=self.spread.high, slope=self.spread.slope, offset=0.0, role="Image_Other", colours="cividis", lut="",
             symbol="", spread=None, bids=None, logarithmic=False,
+            meaning=f"Expected standard deviation of the value of {self.title} in a voxel.",
         )  # fmt: skip
 
 
@@ -163,27 +166,41 @@ _HOT = "MicroDeltaHotMetal.pal"
 
 for _quantity in (
     Quantity("ff", "Fat fraction", "1", 101, 0, 1, 0.00025, 0, "FATFRACTION", "magma", _HOT, "FF",
-             spread=Spread(111, 0.2, 0.00025), bids=Bids("FFmap", "percent", 100)),
+             spread=Spread(111, 0.2, 0.00025), bids=Bids("FFmap", "percent", 100),
+             meaning="Proton density of fat over that of fat and water: 0 is water alone, 1 is fat alone."),
     Quantity("t1h2o", "Water T1", "ms", 102, 500, 2300, 1, 0, "T1", "crameri:lipari", _HOT, "T1w",
              where=Where("ff", below=0.7), spread=Spread(112, 300, 1), logarithmic=True,
-             bids=Bids("T1map", "s", 0.001, "water")),
+             bids=Bids("T1map", "s", 0.001, "water"),
+             meaning="Longitudinal relaxation time of the water in a voxel."),
     Quantity("t1fat", "Fat T1", "ms", 103, 200, 500, 1, 0, "T1", "crameri:lipari", _HOT, "T1f",
              where=Where("ff", above=0.3), spread=Spread(113, 150, 0.25), logarithmic=True,
-             bids=Bids("T1map", "s", 0.001, "fat")),
+             bids=Bids("T1map", "s", 0.001, "fat"),
+             meaning="Longitudinal relaxation time of the fat in a voxel."),
     Quantity("deltaf", "Off-resonance", "Hz", 104, -120, 120, 0.125, -256, "FREQMAP", "coolwarm", symbol="df",
-             spread=Spread(114, 40, 0.0625), bids=Bids("fieldmap", "Hz")),
+             spread=Spread(114, 40, 0.0625), bids=Bids("fieldmap", "Hz"),
+             meaning="Local resonance frequency of water minus the centre frequency of the scan."),
     Quantity("b1", "B1", "1", 105, 0.3, 1.3, 0.0005, 0, "B1MAP", "plasma", symbol="B1",
-             spread=Spread(115, 0.2, 0.00025), bids=Bids("TB1map", "1")),
+             spread=Spread(115, 0.2, 0.00025), bids=Bids("TB1map", "1"),
+             meaning="Actual over nominal flip angle."),
     Quantity("t1", "T1", "ms", 116, 100, 3000, 1, 0, "T1", "crameri:lipari", _HOT, "T1", logarithmic=True,
-             spread=Spread(126, 300, 1), bids=Bids("T1map", "s", 0.001)),
+             spread=Spread(126, 300, 1), bids=Bids("T1map", "s", 0.001),
+             meaning="Longitudinal relaxation time of a voxel."),
     Quantity("t2", "T2", "ms", 117, 10, 1000, 0.5, 0, "T2", "crameri:navia", _HOT, "T2", logarithmic=True,
-             spread=Spread(127, 100, 0.25), bids=Bids("T2map", "s", 0.001)),
+             spread=Spread(127, 100, 0.25), bids=Bids("T2map", "s", 0.001),
+             meaning="Transverse relaxation time of a voxel."),
     Quantity("pd", "Proton density", "a.u.", 106, 0, None, None, 0, "PD", "gray", symbol="PD",
-             bids=Bids("PDmap", "arbitrary")),
-    Quantity("phase", "Phase", "rad", 107, -math.pi, math.pi, 0.002, -4, "Phase", "twilight"),
-    Quantity("correlation", "Match quality", "1", 108, 0.5, 1, 0.00025, 0, "Image_Other", "viridis"),
-    Quantity("residual", "Unexplained signal", "1", 109, 0, 0.5, 0.00025, 0, "Image_Other", "viridis"),
-    Quantity("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno"),
-    Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "crameri:navia", symbol="T2w", logarithmic=True),
+             bids=Bids("PDmap", "arbitrary"),
+             meaning="Proton density in arbitrary units, with the shading of the coils."),
+    Quantity("phase", "Phase", "rad", 107, -math.pi, math.pi, 0.002, -4, "Phase", "twilight",
+             meaning="Phase of the signal of a voxel, extrapolated to an echo time of 0."),
+    Quantity("correlation", "Match quality", "1", 108, 0.5, 1, 0.00025, 0, "Image_Other", "viridis",
+             meaning="Fraction of the norm of a fingerprint that the matched signal explains; 1 is all of it."),
+    Quantity("residual", "Unexplained signal", "1", 109, 0, 0.5, 0.00025, 0, "Image_Other", "viridis",
+             meaning="Fraction of the norm of a fingerprint that the maps do not explain; most of it is aliasing."),
+    Quantity("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno",
+             meaning="Amplitude of the part of the unexplained signal that other values of the maps would explain, "
+             "over that of noise and aliasing; about 1 where the maps are right."),
+    Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "crameri:navia", symbol="T2w", logarithmic=True,
+             meaning="Transverse relaxation time of the water in a voxel."),
 ):  # fmt: skip
     declare(_quantity)

@@ -8,7 +8,7 @@ from spokestream.pipelines.cli.progress import warnings_on
 
 __all__ = ["HELP", "options", "run"]
 
-HELP = "convert maps to NIfTI, BIDS, DICOM, PNG or a report, and scans between file and stream"
+HELP = "convert maps to NIfTI, BIDS, DICOM, PNG, a page or a report, and scans between file and stream"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", type=Path, metavar="OUT", help="file or folder; - is a stream on standard output")
     parser.add_argument(
         "--to", choices=CONVERSIONS,
-        help="format; by default that of the ending: .png, .json (report), .h5 (ismrmrd), .mrd (stream)",
+        help="format; by default that of the ending: .png, .html (page), .json (report), .h5 (ismrmrd), .mrd (stream)",
     )  # fmt: skip
     add_dicom_source(parser)
     parser.add_argument("--subject", default="01", metavar="LABEL", help="subject in a BIDS dataset [01]")

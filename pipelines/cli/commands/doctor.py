@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from spokestream.errors import ScanError, SpokestreamError
+from spokestream.pipelines.cli.machine import machine_facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def examine(console: "Console") -> None:
-    """Run all checks and print one line for each. Raises ScanError at the first that fails."""
+    """Describe the machine, run all checks and print one line for each. Raises ScanError at the first that fails."""
+    for name, text in machine_facts().items():
+        console.print(f"  {name}: {text}", highlight=False, markup=False, soft_wrap=True)
     with TemporaryDirectory(prefix="spokestream-") as folder:
         scan, maps = Path(folder) / "scan.h5", Path(folder) / "maps"
         for what, check in (

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     found = write_report(arguments.output, evaluation)
     for condition in found["conditions"]:
         console.print(_ranking(found, condition))
-    wrote = f"Wrote {arguments.output / 'report.html'} and results.json."
+    wrote = f"Wrote {arguments.output / 'report.html'}, results.json and subjects.csv."
     console.print(wrote, highlight=False, markup=False, soft_wrap=True)
 
 

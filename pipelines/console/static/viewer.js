@@ -3,11 +3,9 @@
 import { section } from "/details.js";
 import * as node from "/node.js";
 import { Panel } from "/panel.js";
+import { FIRST_RADIUS_MM, Pointing } from "/pointing.js";
 import { title } from "/scan_list.js";
-import { announce, byId, element, number, time } from "/words.js";
-
-const FIRST_RADIUS_MM = 10;
-const GROWTH = 1.15;
+import { byId, element, number, time } from "/words.js";
 
 const nameOf = (scan) => `${title(scan)}, ${time(scan.started)}, ${scan.pipeline}`;
 
@@ -19,8 +17,8 @@ export class Viewer {
     this.map = "";
     this.slice = 0;
     this.windows = new Map();
-    this.cursor = this.region = null;
     this.panels = [];
+    this.pointing = new Pointing(() => this.panels, (step) => this.turn(step), (region) => this.showRegion(region));
     this.drawing = 0;
     const hear = (id, event, act) => byId(id).addEventListener(event, act);
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
@@ -31,7 +29,7 @@ export class Viewer {
     for (const id of ["low", "high"]) hear(id, "change", () => this.setWindow());
     hear("reset-window", "click", () => this.resetWindow());
     for (const id of ["region-x", "region-y", "region-radius"]) hear(id, "change", () => this.readRegion());
-    hear("no-region", "click", () => this.setRegion(null));
+    hear("no-region", "click", () => this.pointing.setRegion(null));
   }
 
   /** Show a scan; `other`, `map` and `slice` as they were, if the scan has them. */
@@ -97,11 +95,8 @@ export class Viewer {
     if (turn !== this.drawing) return;
     const focused = this.panels.findIndex((panel) => panel.map === document.activeElement);
     this.panels = wanted.map(([scan, about], i) => {
-      const panel = new Panel(scan, about, this.slice, arrays[i], {
-        point: (x, y) => this.setCursor({ x, y }),
-        drag: (region) => this.setRegion(region),
-        key: (event) => this.key(event),
-      });
+      const panel = new Panel(scan.shown, about, this.slice, arrays[i], this.pointing.heard);
+      panel.figure.dataset.scan = scan.id;
       panel.scanName.textContent = this.other ? nameOf(scan) : "";
       return panel;
     });
@@ -113,7 +108,7 @@ export class Viewer {
     byId("details").replaceChildren(...scans.map((scan) => section(scan, this.map)));
     this.showControls();
     await this.paint();
-    this.mark();
+    this.pointing.mark();
   }
 
   showControls() {
@@ -153,57 +148,28 @@ export class Viewer {
   }
 
   paint() {
-    return Promise.all(this.panels.map((panel) => panel.draw(...this.windowOf(panel.about))));
+    return Promise.all(
+      this.panels.map(async (panel) => panel.draw(...this.windowOf(panel.about), await node.colours(panel.about.colours))),
+    );
   }
 
-  setCursor(cursor) {
-    this.cursor = cursor;
-    this.mark();
-  }
-
-  setRegion(region) {
-    this.region = region;
+  showRegion(region) {
     for (const part of ["x", "y"]) byId(`region-${part}`).value = region ? region[part] : "";
     byId("region-radius").value = region ? number(region.radius, "mm") : "";
-    this.mark();
+  }
+
+  /** Show a later or earlier slice; returns whether there is one. */
+  turn(step) {
+    const slice = this.slice + step;
+    const exists = slice >= 0 && slice < this.scan.shown.shape[0];
+    if (exists) this.choose({ slice });
+    return exists;
   }
 
   readRegion() {
     const [x, y, radius] = ["x", "y", "radius"].map((part) => byId(`region-${part}`).valueAsNumber);
     if ([x, y].some(Number.isNaN) || !byId("controls").reportValidity()) return;
-    this.setRegion({ x, y, radius: Number.isNaN(radius) ? FIRST_RADIUS_MM : radius });
-    announce(this.panels.map((panel) => panel.words).join("; "));
-  }
-
-  mark() {
-    for (const panel of this.panels) panel.mark(this.cursor, this.region);
-  }
-
-  key(event) {
-    const { nx, ny } = this.panels[0].grid;
-    const { x, y } = this.cursor ?? { x: Math.floor(nx / 2), y: Math.floor(ny / 2) };
-    const step = event.shiftKey ? 10 : 1;
-    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-    const inside = (index, n) => Math.max(0, Math.min(n - 1, index));
-    const last = this.scan.shown.shape[0] - 1;
-    if (moves[event.key]) {
-      this.setCursor({ x: inside(x + moves[event.key][0], nx), y: inside(y + moves[event.key][1], ny) });
-    } else if (event.key === "r" || event.key === "R") {
-      this.cursor = { x, y };
-      this.setRegion({ x, y, radius: this.region?.radius ?? FIRST_RADIUS_MM });
-    } else if ((event.key === "+" || event.key === "-") && this.region) {
-      const factor = event.key === "+" ? GROWTH : 1 / GROWTH;
-      this.setRegion({ ...this.region, radius: this.region.radius * factor });
-    } else if (event.key === "PageDown" && this.slice < last) {
-      this.choose({ slice: this.slice + 1 });
-    } else if (event.key === "PageUp" && this.slice > 0) {
-      this.choose({ slice: this.slice - 1 });
-    } else if (event.key === "Escape" && this.region) {
-      this.setRegion(null);
-    } else {
-      return;
-    }
-    event.preventDefault();
-    announce(this.panels.map((panel) => panel.words).join("; "));
+    this.pointing.setRegion({ x, y, radius: Number.isNaN(radius) ? FIRST_RADIUS_MM : radius });
+    this.pointing.say();
   }
 }

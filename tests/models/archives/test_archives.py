@@ -1,10 +1,12 @@
 """Networks that come with the software are found by name, and nothing else is."""
 
+from hashlib import sha256
+
 import pytest
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.archive import load_archive
-from spokestream.models.archives import archive_path, shipped_networks
+from spokestream.models.archives import FOLDER, SEPARATE, archive_path, shipped_networks
 
 
 def test_networks_go_by_name(tmp_path, monkeypatch):
@@ -16,6 +18,25 @@ def test_networks_go_by_name(tmp_path, monkeypatch):
     assert archive_path("ours") == tmp_path / "ours.pt"
     with pytest.raises(InputError, match=r"no network '\.\./ours'; known are ours"):
         archive_path("../ours")
+
+
+def test_a_separate_archive_that_is_missing_or_damaged_is_one_sentence_that_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("spokestream.models.archives.FOLDER", tmp_path)
+    with pytest.raises(
+        InputError, match=rf"copy models/archives/balsiger2020\.pt of the source to {tmp_path}, or give"
+    ):
+        archive_path("balsiger2020")
+    whole = (FOLDER / "balsiger2020.pt").read_bytes()
+    (tmp_path / "balsiger2020.pt").write_bytes(whole)
+    assert archive_path("balsiger2020") == tmp_path / "balsiger2020.pt"
+    (tmp_path / "balsiger2020.pt").write_bytes(whole[:-1])
+    with pytest.raises(InputError, match=rf"its SHA-256 is not {SEPARATE['balsiger2020']}\.$"):
+        archive_path("balsiger2020")
+
+
+def test_separate_are_the_archives_over_5_mb_and_their_digests_are_right():
+    large = {name: path for name, path in shipped_networks().items() if path.stat().st_size > 5_000_000}
+    assert {name: sha256(path.read_bytes()).hexdigest() for name, path in large.items()} == SEPARATE
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Evaluation of reconstructors whose errors are known, on a small set; and its report."""
 
 import argparse
+import csv
 import json
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
 from spokestream.models.evaluation.report import error_text, is_worse, write_report
 from spokestream.models.evaluation.results import results
 from spokestream.models.evaluation.scores import Score, thirds
+from spokestream.models.evaluation.subject_errors import HEAD, WHOLE
 from spokestream.pipelines.cli.commands import evaluate as evaluate_command
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT, WaterFat
@@ -237,10 +239,41 @@ def test_the_command_writes_one_page_and_all_numbers(folder, archive, tmp_path, 
     assert {path.name for path in output.glob("*.png")} == {f"held-out-{name}.png" for name in pictures}
     assert '<td class="text">7.25</td>' in page
     assert page.count("data:image/png;base64,") == len(pictures)
-    assert "http" not in page.replace("https://doi.org", "")  # nothing is fetched
+    assert "://" not in page.replace("https://doi.org", "")  # nothing is fetched
+    with (output / "subjects.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert tuple(head) == HEAD
+    assert {tuple(row[:3]) for row in rows} == {
+        ("held-out", subject, method) for subject in ("40", "41") for method in (MATCHING, "toy")
+    }
+    assert {row[3]: row[4] for row in rows} == {"ff": "1", "t1h2o": "ms", "t1fat": "ms", "deltaf": "Hz", "b1": "1"}
     shown = capsys.readouterr().out
     assert "held-out: RMSE against the truth" in shown
     assert "report.html" in shown
+
+
+def test_the_errors_of_a_subject_are_those_of_its_tissues(folder):
+    evaluation = evaluate([folder], [oracle("mine", folder, {"ff": 0.25, "t1h2o": -32})], threads=1)
+    (condition,) = evaluation.conditions
+    data = TrainingSet(folder)
+    found = {(e.subject, e.map, e.tissue): e.error for e in condition.by_subject}
+    for z, subject in enumerate((40, 41)):
+        indices = range(z * len(data) // 2, (z + 1) * len(data) // 2)
+        items, labels = [data[i] for i in indices], np.stack([data.labels(i)[0] for i in indices])
+        mask = np.stack([tissue(item).numpy() for item in items])
+        fat_fraction = np.stack([item["ff"].numpy() for item in items])
+        assert found[subject, "ff", WHOLE].n == mask.sum()
+        parts = [e.n for (s, name, t), e in found.items() if (s, name) == (subject, "ff") and t != WHOLE]
+        assert len(parts) > 3
+        assert sum(parts) == (mask & (labels > 0)).sum()  # some voxels at the surface have no label
+        names = data.labels(0)[1]
+        lean = {t: n for k, t in enumerate(names) if k and (n := (mask & (labels == k) & (fat_fraction < 0.7)).sum())}
+        assert {t: e.n for (s, name, t), e in found.items() if (s, name) == (subject, "t1h2o")} == {
+            WHOLE: (mask & (fat_fraction < 0.7)).sum(), **lean,
+        }  # fmt: skip
+    for (_, name, _), error in found.items():
+        offset = {"ff": 0.25, "t1h2o": -32}.get(name, 0)
+        assert (error.bias, error.rmse) == pytest.approx((offset, abs(offset)), abs=1e-4)
 
 
 def test_published_values_stand_beside_their_counterpart(folder, tmp_path, monkeypatch):

@@ -50,6 +50,14 @@ def test_maps_become_what_a_reconstruction_writes(maps, tmp_path):
     assert (tmp_path / "new.png").read_bytes() == (tmp_path / "all/overview.png").read_bytes()
 
 
+def test_maps_become_a_page_without_what_only_the_reconstruction_knew(maps, tmp_path):
+    assert main(["convert", str(maps), str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "<h1>Maps of maps.h5</h1>" in text
+    assert "Water T1 (ms) where FF &lt; 0.7" in text
+    assert "Latency" not in text
+
+
 def test_a_report_says_how_the_maps_were_made(maps, tmp_path):
     assert main(["convert", str(maps), str(tmp_path / "report.json")]) == 0
     report = json.loads((tmp_path / "report.json").read_text())

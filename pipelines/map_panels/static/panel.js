@@ -1,8 +1,7 @@
 // One picture: a slice of one map of one scan, with colour bar, edges of the patient, cursor and region.
 
-import { colours } from "/node.js";
 import { statistics, valuesIn } from "/region.js";
-import { element, number, quantity } from "/words.js";
+import { element, number, quantity, withSpread } from "/words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -15,16 +14,16 @@ function shape(name, parent, dark) {
 
 export class Panel {
   /**
-   * scan: as `details` gives it; about: an entry of its `shown.maps`; slice: the index; values: Float32Array;
+   * shown: what is known of the maps of a scan; about: an entry of its `maps`; slice: the index; values: Float32Array;
    * heard: an object with the functions point(x, y), drag(region), key(event), which get voxels and mm.
    */
-  constructor(scan, about, slice, values, heard) {
+  constructor(shown, about, slice, values, heard) {
     this.about = about;
     this.values = values;
-    const [, ny, nx] = scan.shown.shape;
-    const [dx, dy] = scan.shown.pixel_mm;
+    const [, ny, nx] = shown.shape;
+    const [dx, dy] = shown.pixel_mm;
     this.grid = { nx, ny, dx, dy };
-    const where = scan.shown.slices[slice];
+    const where = shown.slices[slice];
     this.canvas = element("canvas", { width: nx, height: ny });
     this.svg = document.createElementNS(SVG, "svg");
     this.svg.setAttribute("viewBox", `0 0 ${nx} ${ny}`);
@@ -44,14 +43,16 @@ export class Panel {
     );
     this.bar = element("canvas", { width: 1, height: 256 });
     this.ticks = element("div", { class: "ticks" });
-    this.value = element("output", { class: "values value" });
-    this.summary = element("output", { class: "values summary" });
-    this.scanName = element("span", { class: "quiet" });
+    this.value = element("output", { class: "values value", "aria-live": "off" });
+    this.summary = element("output", { class: "values summary", "aria-live": "off" });
+    this.scanName = element("span", { class: "scan-name quiet" });
+    const title = about.title + (about.unit === "1" ? "" : ` (${about.unit})`);
+    const valid = element("span", { class: "quiet" }, about.valid === "tissue" ? "" : ` where ${about.valid}`);
     this.figure = element(
-      "figure", { "data-map": about.name, "data-scan": scan.id },
-      element("figcaption", {}, about.title + (about.unit === "1" ? "" : ` (${about.unit})`), this.scanName),
+      "figure", { "data-map": about.name },
+      element("figcaption", {}, title, valid, this.scanName),
       element("div", { class: "picture" }, this.map, element("div", { class: "bar" }, this.bar, this.ticks)),
-      this.value, this.summary, element("span", { class: "quiet" }, about.valid === "tissue" ? "" : `Valid where ${about.valid}`),
+      this.value, this.summary,
     );
     this.listen(heard);
   }
@@ -93,9 +94,8 @@ export class Panel {
     return { x, y, radius: Math.hypot((toX - x) * this.grid.dx, (toY - y) * this.grid.dy) };
   }
 
-  /** Draw the values in the window [low, high]. */
-  async draw(low, high) {
-    const table = await colours(this.about.colours);
+  /** Draw the values in the window [low, high]; table: the colours as [red, green, blue], the last for invalid voxels. */
+  draw(low, high, table) {
     const scale = this.about.logarithmic && low > 0 ? Math.log : (value) => value;
     const [first, last] = [scale(low), scale(high)];
     const n = table.length - 1;
@@ -136,8 +136,9 @@ export class Panel {
     const { n, mean, deviation } = statistics(valuesIn(this.values, this.grid, region));
     Object.assign(this.summary.dataset, { n, mean, deviation });
     if (n === 0) return "Region: no valid voxels";
-    const unit = this.about.unit;
-    return `Region: ${number(mean, unit)} ± ${quantity(deviation, unit)} (mean ± SD, n = ${n})`;
+    const [middle, spread] = withSpread(mean, deviation, this.about.unit);
+    const unit = this.about.unit === "1" ? "" : ` ${this.about.unit}`;
+    return `Region: ${middle} ± ${spread}${unit} (mean ± SD, n = ${n})`;
   }
 
   /** Value and region in words, for a screen reader. */

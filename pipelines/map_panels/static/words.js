@@ -3,7 +3,15 @@
 export function number(value, unit) {
   if (!Number.isFinite(value)) return "–";
   if (unit === "1" || unit === "rad") return value.toFixed(3);
+  if (unit === "a.u.") return Number(value.toPrecision(3)).toString();
   return value.toFixed(Math.abs(value) < 100 ? 1 : 0);
+}
+
+/** A mean and a standard deviation, both with the decimals of the standard deviation. */
+export function withSpread(mean, deviation, unit) {
+  const spread = number(deviation, unit);
+  const decimals = (spread.split(".")[1] ?? "").length;
+  return [spread === "–" || spread.includes("e") ? number(mean, unit) : mean.toFixed(decimals), spread];
 }
 
 /** A value with its unit; dimensionless numbers have none. */

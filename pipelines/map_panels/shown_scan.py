@@ -1,18 +1,18 @@
 """The maps of a scan as the page shows them: arrays, how to show them, and where their slices are in the patient."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.pipelines.files.image_notes import counts_of_scan, image_provenance, integrity_rows
-from spokestream.pipelines.files.outputs import scan_maps
 from spokestream.pipelines.files.plane import plane_of
 from spokestream.simulator.physics.colour_scales import shown_range
 from spokestream.simulator.physics.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from spokestream.pipelines.files.outputs import ScanMaps
 
 __all__ = ["ShownMap", "ShownScan"]
 
@@ -55,9 +55,9 @@ class ShownScan:
     provenance: dict[str, str]
 
     @classmethod
-    def from_images(cls, images: Sequence[ismrmrd.Image]) -> "ShownScan":
-        """The maps of whole slices. Raises FileError for images that are not maps."""
-        maps = scan_maps(images)
+    def from_maps(cls, maps: "ScanMaps") -> "ShownScan":
+        """How to show the maps of a scan."""
+        images = [image for of_one_map in maps.images.values() for image in of_one_map]
         volumes = {name: maps.volumes[name] for name in QUANTITIES if name in maps.volumes}
         shown = []
         for name, volume in volumes.items():
