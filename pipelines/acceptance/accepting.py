@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from spokestream.errors import InputError, ScanError
 from spokestream.pipelines.acceptance.finding import FEWEST_VIALS, Found, find
 from spokestream.pipelines.acceptance.layout import Layout
-from spokestream.pipelines.acceptance.measuring import Row, measure
+from spokestream.pipelines.acceptance.measuring import Row, check_pixels, measure
 from spokestream.pipelines.acceptance.pose import PixelGrid, centres_mm
 from spokestream.pipelines.acceptance.reach import expected_values, reach
 from spokestream.pipelines.files.outputs import ScanMaps
@@ -52,8 +52,8 @@ def accept_maps(maps: ScanMaps, layouts: Sequence[Layout], field_t: float) -> li
         layouts: the planes of the phantom.
         field_t: the main field, in tesla.
 
-    Raises InputError if the reference values are those of other maps or of another field, and ScanError if no layout is
-    found, if it can lie in two ways, or if nothing can be judged.
+    Raises InputError if the reference values are those of other maps or of another field, and ScanError if pixels are
+    too large for the vials, if no layout is found, or if it can lie in two ways.
 
     """
     for layout in layouts:
@@ -61,6 +61,8 @@ def accept_maps(maps: ScanMaps, layouts: Sequence[Layout], field_t: float) -> li
     ranges = reach(maps.volumes)
     expected = {layout.title: [expected_values(vial, ranges) for vial in layout.vials] for layout in layouts}
     _check_references(layouts, expected, ranges)
+    for layout in layouts:
+        check_pixels(layout, _grids(maps)[0])
     if not any(mask.any() for mask in maps.valid.values()):
         raise ScanError("The maps are empty: no phantom gives signal in this scan.")
     best: dict[str, tuple[int, Found]] = {}

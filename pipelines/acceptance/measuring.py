@@ -12,10 +12,10 @@ from spokestream.pipelines.acceptance.layout import Layout
 from spokestream.pipelines.acceptance.pose import PixelGrid
 from spokestream.pipelines.acceptance.reach import shown_values
 
-__all__ = ["Row", "measure", "region"]
+__all__ = ["Row", "check_pixels", "measure", "region"]
 
 FEWEST_VOXELS = 5
-"""Fewer voxels give no standard deviation to speak of."""
+"""Number of voxels for which there must be room inside a vial; fewer give no standard deviation to speak of."""
 LEAST_VALID = 0.5
 """Part of the voxels of a vial in which a map must have a meaning; a vial with fewer is taken as absent."""
 
@@ -84,6 +84,18 @@ class Row:
         return self.accurate and self.stable
 
 
+def check_pixels(layout: Layout, grid: PixelGrid) -> None:
+    """Raise ScanError if the pixels are too large for the smallest vial."""
+    smallest = min(layout.vials, key=lambda vial: vial.radius_mm)
+    largest_mm = smallest.radius_mm / (1 + math.sqrt(FEWEST_VOXELS / math.pi))
+    if max(grid.pixel_mm) > largest_mm:
+        raise ScanError(
+            f"{smallest.name[0].upper()}{smallest.name[1:]} is {2 * smallest.radius_mm:g} mm wide, and pixels of "
+            f"{max(grid.pixel_mm):.2g} mm leave too few inside it; scan the phantom with pixels of {largest_mm:.1f} mm "
+            "or smaller."
+        )
+
+
 def measure(
     maps: Mapping[str, NDArray[np.float32]],
     valid: Mapping[str, NDArray[np.bool_]],
@@ -102,23 +114,15 @@ def measure(
         grid: the pixels of the slice.
         ranges: name -> the values that the map can show; values of vials outside them are not judged.
 
-    Raises ScanError if fewer than five voxels lie inside a vial.
-
     """
     rows = []
     for number, (vial, centre) in enumerate(zip(layout.vials, centres_mm, strict=True), 1):
         inside = region(centre, vial.radius_mm, grid)
-        n_inside = np.count_nonzero(inside)
-        if n_inside < FEWEST_VOXELS:
-            raise ScanError(
-                f"Only {n_inside} voxels of {max(grid.pixel_mm):.2g} mm lie inside {vial.name}, which is "
-                f"{2 * vial.radius_mm:g} mm wide; scan the phantom with smaller pixels."
-            )
         shown = shown_values(vial, ranges)
         for name in (name for name in ranges if name in vial.reference):
             voxels = inside & valid[name]
             values = maps[name][voxels].astype(np.float64)
-            if values.size < max(2, LEAST_VALID * n_inside):
+            if values.size < max(2, LEAST_VALID * np.count_nonzero(inside)):
                 mean = sd = math.nan
             else:
                 mean, sd = float(values.mean()), float(values.std(ddof=1))
