@@ -1,11 +1,11 @@
-"""A test object of the simulator in any pose: maps as a scan shows them, and a scan of it that is turned and shifted."""
+"""A test object of the simulator in any pose: maps as a scan shows them, and a scan that is turned and shifted."""
 
 from functools import cache
 from pathlib import Path
 
-import h5py
 import ismrmrd
 import numpy as np
+from rewritten_scan import rewrite_scan
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from spokestream.pipelines.acceptance.reach import reach
@@ -71,23 +71,19 @@ def _pulling(pose, n, fov_mm):
     return {"matrix": backward, "offset": middle - backward @ (middle + shift)}
 
 
-def move_scan(path: Path, pose, fov_mm: float) -> None:
-    """Turn and shift what a scan with an embedded trajectory shows, by the theorems of the Fourier transform."""
+def move_scan(path: Path, pose, pixel_mm: float) -> None:
+    """Turn and shift what a scan shows, by the theorems of the Fourier transform.
+
+    Its trajectory is embedded, in cycles per pixel.
+    """
     c, s = np.cos(np.deg2rad(pose.angle_deg)), np.sin(np.deg2rad(pose.angle_deg))
     turn = np.array([[c, s], [-s, c]])
-    shift = np.array([pose.x_mm, pose.y_mm]) / fov_mm
-    with h5py.File(path) as file:
-        xml = file["dataset/xml"][0]
-        n = len(file["dataset/data"])
-    with ismrmrd.Dataset(str(path), mode="r") as source:
-        acquisitions = [source.read_acquisition(i) for i in range(n)]
-    moved = path.with_suffix(".moved.h5")
-    with ismrmrd.Dataset(str(moved), mode="w") as target:
-        target.write_xml_header(xml)
-        for acquisition in acquisitions:
-            if acquisition.trajectory_dimensions >= 2:
-                k = acquisition.traj[:, :2] @ turn
-                acquisition.traj[:, :2] = k
-                acquisition.data[:] *= np.exp(-2j * np.pi * (k @ shift))
-            target.append_acquisition(acquisition)
-    moved.replace(path)
+    shift = np.array([pose.x_mm, pose.y_mm]) / pixel_mm
+
+    def move(acquisition):
+        if acquisition.trajectory_dimensions >= 2:
+            k = acquisition.traj[:, :2] @ turn
+            acquisition.traj[:, :2] = k
+            acquisition.data[:] *= np.exp(-2j * np.pi * (k @ shift))
+
+    rewrite_scan(path, move)

@@ -96,7 +96,7 @@ def test_a_vial_that_gives_no_signal_fails(rng):
 
 def test_another_phantom_is_refused(rng):
     maps, valid = placed_maps("brain", 0.0, Pose(0, 0, 0), rng)
-    with pytest.raises(ScanError, match="was not found in 1 slices.*is it another phantom"):
+    with pytest.raises(ScanError, match=r"was not found in 1 slices.*is it another phantom"):
         accept_maps(scan_of((maps, valid)), nist_layouts(), 3.0)
 
 
@@ -121,14 +121,14 @@ def test_reference_values_of_another_field_are_refused(rng):
 
 def test_maps_without_reference_values_are_refused(rng):
     maps, valid = placed_maps("nist", 0.5, Pose(0, 0, 0), rng)
-    with pytest.raises(InputError, match="The scan has maps of t1, t2, and 90 squares .* reference values of b1"):
+    with pytest.raises(InputError, match=r"The scan has maps of t1, t2, and 90 squares .* reference values of b1"):
         accept_maps(scan_of((maps, valid)), (squares_layout(draw_subject("patients", 0)),), 3.0)
 
 
 def test_vials_of_one_value_are_refused(rng):
     maps, valid = placed_maps("nist", 0.5, Pose(0, 0, 0), rng)
     layout = replace(T1_ARRAY, vials=tuple(replace(vial, reference={"t1": 800.0}) for vial in T1_ARRAY.vials))
-    with pytest.raises(InputError, match="at least 3 vials need a reference value .* these must differ"):
+    with pytest.raises(InputError, match=r"at least 3 vials need a reference value .* these must differ"):
         accept_maps(scan_of((maps, valid)), (layout,), 3.0)
 
 
