@@ -83,11 +83,12 @@ def find(
     if not compared:
         return None
     centres, radii = centres_mm(vials), np.array([vial.radius_mm for vial in vials])
-    coarse = _search(compared, centres, radii, grid)
-    refined = [_refine(compared, centres, radii, grid, start) for start in coarse]
+    inner = np.maximum(radii - max(grid.pixel_mm) / 2, radii / 2)  # voxels on the rim hold a mixture
+    coarse = _search(compared, centres, inner, grid)
+    refined = [_refine(compared, centres, inner, grid, start) for start in coarse]
     refined.sort(key=lambda one: -one[1])
     pose, likeness = refined[0]
-    pose, _ = _refine(compared, centres, radii, grid, pose, OVER_THE_RIM)
+    pose, _ = _refine(compared, centres, OVER_THE_RIM * radii, grid, pose)
     others = [other for other in refined[1:] if _apart(pose, other[0], centres) > radii.min()]
     return Found(pose, likeness, others[0][1] if others else 0.0)
 
@@ -186,11 +187,9 @@ class _Disks:
         return Sums(area, n, m, mm, v, vv, mv).likeness()
 
 
-def _refine(
-    maps: Sequence[_Map], centres: Float, radii: Float, grid: PixelGrid, start: Pose, reach: float = 1.0
-) -> tuple[Pose, float]:
+def _refine(maps: Sequence[_Map], centres: Float, radii: Float, grid: PixelGrid, start: Pose) -> tuple[Pose, float]:
     """The pose of the largest likeness near another one, and its likeness."""
-    points = _points(reach * radii)
+    points = _points(radii)
     scale = np.array([radii.min() / 2, radii.min() / 2, np.rad2deg(radii.min() / 2 / np.hypot(*centres.T).max()), 0.02])
     origin = np.array([start.x_mm, start.y_mm, start.angle_deg, start.size])
 

@@ -113,6 +113,13 @@ def test_a_layout_that_fits_in_two_ways_is_refused(rng):
         accept_maps(scan_of((maps, valid)), (layout,), 3.0)
 
 
+def test_arrays_that_look_alike_are_refused(rng):
+    maps, valid = placed_maps("nist", 0.5, Pose(0, 0, 0), rng)
+    twin = replace(T1_ARRAY, title="its twin")
+    with pytest.raises(ScanError, match=r"Slice 1 can be T1 array .* or its twin, which look alike"):
+        accept_maps(scan_of((maps, valid)), (T1_ARRAY, twin), 3.0)
+
+
 def test_reference_values_of_another_field_are_refused(rng):
     maps, valid = placed_maps("nist", 0.5, Pose(0, 0, 0), rng)
     with pytest.raises(InputError, match=r"hold from 2.8 to 3.2 T, and this scan was made at 1.5 T"):
