@@ -183,7 +183,7 @@ def _conjugation(provenance: Mapping[str, str], selection: Selection, foreground
         return "not checked: the signals of T1 and T2 are real" if model is not WATER_FAT else "not checked, as set"
     if foreground < FEWEST_VOXELS:
         return "not checked: too little tissue"
-    return "as it should be: tissue explains the samples, not their conjugates"
+    return "no sign of complex conjugates"
 
 
 def _command(path: Path, pipeline: str, options: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from spokestream.simulator.phantoms.anatomies.nist import SPHERE_MM, SPHERES_MM,
 from spokestream.simulator.phantoms.anatomies.squares import SIDE_MM, SQUARES_MM, square_values
 from spokestream.simulator.phantoms.subject import Subject
 
-__all__ = ["NIST_FIELD_T", "Layout", "Limit", "Vial", "nist_layouts", "squares_layout"]
+__all__ = ["DRIFTS", "LIMITS", "NIST_FIELD_T", "Layout", "Limit", "Vial", "nist_layouts", "squares_layout"]
 
 NIST_FIELD_T = (2.8, 3.2)
 """Main fields, in tesla, for which the reference values of the NIST phantom hold; they were measured at 3 T."""

@@ -48,7 +48,7 @@ def test_a_good_scan_is_described(scan):
         "sequence": "t1ff-2d-1400 (header): 1400 spokes in 175 frames, 3 echo times, ideal spoiling",
         "pipeline": "mrf_t1ff: maps of water and fat",
         "trajectory unit": "cycles per recon pixel",
-        "sign of the samples": "as it should be: tissue explains the samples, not their conjugates",
+        "sign of the samples": "no sign of complex conjugates",
         "irregular spokes": "none in the first slice",
     }.items():
         assert found(result, what).found == words

@@ -1,8 +1,12 @@
 """Files of vials: what they declare, and one sentence for everything that is wrong with them."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from spokestream.errors import FileError, InputError
+from spokestream.pipelines.acceptance.layout import DRIFTS, LIMITS
 from spokestream.pipelines.acceptance.phantoms import phantom_layouts
 from spokestream.pipelines.acceptance.vials_file import read_vials
 
@@ -47,6 +51,20 @@ def test_a_file_declares_vials_and_limits(file):
     assert layout.drifts["t1"].of(1200) == 24
     assert layout.drifts["ff"].of(0.25) == 0.01
     assert phantom_layouts(str(file), file) == (layout,)
+
+
+def test_the_file_that_the_page_shows_is_read(file):
+    page = (Path(__file__).parents[3] / "docs" / "acceptance.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
+    file.write_text(text)
+    layout = read_vials(file)
+    assert [vial.name for vial in layout.vials] == ["A", "B", "C"]
+    assert layout.limits["t2"].of(20) == 3
+    for name, limit in {**LIMITS, "t2": None}.items():
+        relative, absolute = (f"{100 * limit.relative:g} %", f"{limit.absolute:g}") if limit else ("not judged", "0")
+        (row,) = re.findall(rf"^\| `{name}` \| (.*?) \| (.*?) \|$", page, flags=re.MULTILINE)
+        assert relative in row[0] or absolute in row[0]
+        assert f"{100 * DRIFTS[name].relative:g} %" in row[1] or f"{DRIFTS[name].absolute:g}" in row[1]
 
 
 @pytest.mark.parametrize(
