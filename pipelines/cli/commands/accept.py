@@ -54,6 +54,9 @@ def run(arguments: argparse.Namespace) -> None:
     errors = Console(stderr=True)
     with warnings_on(errors), counting_progress(errors, "readouts") as show:
         report = replay(a.scan, a.output, a.pipeline, named_values(a.parameters), show)
+    results = a.output / "acceptance.json", a.output / "acceptance.png"
+    for old in results:  # those of an earlier scan do not belong to the new maps
+        old.unlink(missing_ok=True)
     images, xml = read_map_file(a.output / "maps.h5")
     maps = scan_maps(images)
     measured = accept_maps(maps, layouts, main_field(ScanHeader.from_xml(xml)).tesla)
@@ -68,8 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
         "baseline": str(a.baseline) if baseline else None,
         "warnings": report.warnings,
     }
-    write_report(a.output / "acceptance.json", measured, about)
-    acceptance_figure(a.output / "acceptance.png", maps, measured)
+    write_report(results[0], measured, about)
+    acceptance_figure(results[1], maps, measured)
     for table in tables(measured):
         console.print(table)
     for line in (*map(where, measured), *notes(measured)):

@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from spokestream.errors import FileError, InputError
 from spokestream.pipelines.acceptance.layout import DRIFTS, LIMITS
 from spokestream.pipelines.acceptance.phantoms import phantom_layouts
 from spokestream.pipelines.acceptance.vials_file import read_vials
+from spokestream.simulator.phantoms import draw_subject, render
 
 GOOD = """
 title = "Agarose of our site"
@@ -104,6 +107,19 @@ def test_a_file_that_is_missing_is_refused(file):
 def test_a_phantom_that_is_unknown_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no phantom 'acr'; known are nist, squares, and files of vials \(\*.toml\)"):
         phantom_layouts("acr", tmp_path / "scan.h5")
+
+
+def test_squares_have_the_values_of_the_simulated_subject(tmp_path):
+    with h5py.File(tmp_path / "scan.truth.h5", "w") as truth:
+        truth.attrs.update(anatomy="squares", population="volunteers", seed=7)
+    (layout,) = phantom_layouts("squares", tmp_path / "scan.h5")
+    phantom = render("squares", draw_subject("volunteers", 7), matrix=256)
+    for n in (0, 41, 89):
+        inside = phantom.label == n + 1
+        vial, (y, x) = layout.vials[n], np.argwhere(inside).mean(0) - 128
+        assert (vial.x_mm, vial.y_mm) == pytest.approx((x, y))
+        for name, value in vial.reference.items():
+            assert np.median(getattr(phantom, name)[inside]) == pytest.approx(value, rel=1e-4, abs=1e-4)
 
 
 def test_squares_need_the_truth_of_the_scan(tmp_path):

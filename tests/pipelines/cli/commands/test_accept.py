@@ -95,6 +95,17 @@ def test_the_baseline_is_compared_and_a_change_fails(accepted, scan, tmp_path, c
     assert json.loads(changed.read_text()) == base
 
 
+def test_results_of_an_earlier_scan_do_not_stay_beside_new_maps(scan, tmp_path, capsys):
+    folder, thigh, options = tmp_path / "maps", tmp_path / "thigh.h5", ["--matrix", "32", "--coils", "2"]
+    folder.mkdir()
+    (folder / "acceptance.json").write_text('{"passed": true}')
+    assert main(["simulate", str(thigh), *options]) == 0
+    assert main(["accept", str(thigh), "--phantom", "nist", "-o", str(folder)]) == 1
+    assert "pixels of 11 mm leave too few inside it" in capsys.readouterr().err
+    assert (folder / "maps.h5").exists()
+    assert not (folder / "acceptance.json").exists()
+
+
 def test_wrong_requests_are_refused_before_the_reconstruction(scan, tmp_path, capsys):
     folder = tmp_path / "maps"
     for extra, sentence in (
