@@ -35,6 +35,8 @@ move while they stay within them; in simulated scans of 2.3 mm pixels, centres w
 1.2 %."""
 
 
+ROUGH, FINE = {"xatol": 2e-2, "fatol": 1e-4}, {"xatol": 2e-3, "fatol": 1e-6}
+"""Tolerances of the refinement: of steps, in halves of a radius, and of the likeness."""
 LARGEST_MISFIT = 0.05
 """Largest deviation of the size of a phantom from that of its layout; gradients are calibrated to better than 2 %."""
 
@@ -85,10 +87,10 @@ def find(
     centres, radii = centres_mm(vials), np.array([vial.radius_mm for vial in vials])
     inner = np.maximum(radii - max(grid.pixel_mm) / 2, radii / 2)  # voxels on the rim hold a mixture
     coarse = _search(compared, centres, inner, grid)
-    refined = [_refine(compared, centres, inner, grid, start) for start in coarse]
+    refined = [_refine(compared, centres, inner, grid, start, ROUGH) for start in coarse]
     refined.sort(key=lambda one: -one[1])
     pose, likeness = refined[0]
-    pose, _ = _refine(compared, centres, OVER_THE_RIM * radii, grid, pose)
+    pose, _ = _refine(compared, centres, OVER_THE_RIM * radii, grid, pose, FINE)
     others = [other for other in refined[1:] if _apart(pose, other[0], centres) > radii.min()]
     return Found(pose, likeness, others[0][1] if others else 0.0)
 
@@ -187,7 +189,9 @@ class _Disks:
         return Sums(area, n, m, mm, v, vv, mv).likeness()
 
 
-def _refine(maps: Sequence[_Map], centres: Float, radii: Float, grid: PixelGrid, start: Pose) -> tuple[Pose, float]:
+def _refine(
+    maps: Sequence[_Map], centres: Float, radii: Float, grid: PixelGrid, start: Pose, tolerance: dict[str, float]
+) -> tuple[Pose, float]:
     """The pose of the largest likeness near another one, and its likeness."""
     points = _points(radii)
     scale = np.array([radii.min() / 2, radii.min() / 2, np.rad2deg(radii.min() / 2 / np.hypot(*centres.T).max()), 0.02])
@@ -202,9 +206,7 @@ def _refine(maps: Sequence[_Map], centres: Float, radii: Float, grid: PixelGrid,
         return -_likeness_at(maps, pose(step).place(centres)[:, None, :] + points, grid)
 
     corners = np.vstack([np.zeros(4), np.eye(4)])
-    found = minimize(
-        loss, np.zeros(4), method="Nelder-Mead", options={"initial_simplex": corners, "xatol": 2e-3, "fatol": 1e-6}
-    )
+    found = minimize(loss, np.zeros(4), method="Nelder-Mead", options={"initial_simplex": corners, **tolerance})
     best = pose(found.x)
     turned = (best.angle_deg + 180) % 360 - 180
     return Pose(best.x_mm, best.y_mm, turned, best.mirrored, best.size), -float(found.fun)
