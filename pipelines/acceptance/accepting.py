@@ -76,6 +76,8 @@ def accept_maps(maps: ScanMaps, layouts: Sequence[Layout], field_t: float) -> li
             for layout in layouts
             if (found := find(values, valid, layout.vials, expected[layout.title], grid)) is not None
         ]
+        if not candidates:
+            continue
         candidates.sort(key=lambda one: -one[0].likeness)
         found, layout = candidates[0]
         highest = max(highest, found.likeness)
@@ -88,8 +90,9 @@ def accept_maps(maps: ScanMaps, layouts: Sequence[Layout], field_t: float) -> li
     if not best and highest >= FOUND:
         raise ScanError(unclear)
     if not best:
+        n_slices = len(next(iter(maps.volumes.values())))
         raise ScanError(
-            f"The phantom was not found in {len(next(iter(maps.volumes.values())))} slices: the likeness of "
+            f"The phantom was not found in {'the slice' if n_slices == 1 else f'the {n_slices} slices'}: the likeness of "
             f"{' or '.join(layout.title for layout in layouts)} is {highest:.2f} where it is best, and {FOUND:g} is "
             "needed; is it another phantom, or does the slice not cut through the vials?"
         )

@@ -112,7 +112,11 @@ def examine_scan(path: Path, pipeline: str | None = None, parameters: Mapping[st
 def _describe_readouts(result: Examination, count: ReadoutCount) -> None:
     spokes, slices = count.spokes.total(), len(count.spokes)
     each = _values(Counter(count.spokes.values()))
-    result.add("readouts", f"{count.readouts}: {spokes} spokes in {slices} slices ({each} in each)", not spokes)
+    result.add(
+        "readouts",
+        f"{count.readouts}: {spokes} spokes in {slices} slice{'s' * (slices != 1)} ({each} in each)",
+        not spokes,
+    )
     if count.runs > slices:
         result.add("order", f"the slices are interleaved: a slice begins {count.runs} times", True)
     result.add("noise readouts", str(count.noise) if count.noise else "none", not count.noise)

@@ -20,9 +20,9 @@ Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 FEWEST_VIALS = 3
-"""The vials with values that the maps can show must be as many at least; two have the same distance in a mirror."""
+"""Least number of vials with a reference value of a map by which they are found; a mirrored pose fits two as well."""
 STEP_OF_RADIUS = 0.6
-"""Part of a vial's radius by which the outermost vial moves from one angle of the search to the next."""
+"""Fraction of a vial's radius by which the outermost vial moves from one angle of the search to the next."""
 MOST_SEARCHED = 30
 """Number of vials with which the search is done; more are only used for the refinement."""
 CANDIDATES = 4
@@ -33,8 +33,6 @@ OVER_THE_RIM = 1.15
 """Size, relative to the vials, of the circles that are centred on them at the end. Circles as large as the vials can
 move while they stay within them; in simulated scans of 2.3 mm pixels, centres were then found to 0.3 mm and the size to
 1.2 %."""
-
-
 ROUGH, FINE = {"xatol": 2e-2, "fatol": 1e-4}, {"xatol": 2e-3, "fatol": 1e-6}
 """Tolerances of the refinement: of steps, in halves of a radius, and of the likeness."""
 LARGEST_MISFIT = 0.05
@@ -71,7 +69,7 @@ def find(
     references: Sequence[Mapping[str, float]],
     grid: PixelGrid,
 ) -> Found | None:
-    """The best pose of the vials in a slice; None if their values cannot place them.
+    """The best pose of the vials in a slice; None if their values cannot place them, or the picture is too small.
 
     Args:
         maps: name -> (y, x) in the unit of the map.
@@ -87,6 +85,8 @@ def find(
     centres, radii = centres_mm(vials), np.array([vial.radius_mm for vial in vials])
     inner = np.maximum(radii - max(grid.pixel_mm) / 2, radii / 2)  # voxels on the rim hold a mixture
     coarse = _search(compared, centres, inner, grid)
+    if not coarse:
+        return None
     refined = [_refine(compared, centres, inner, grid, start, ROUGH) for start in coarse]
     refined.sort(key=lambda one: -one[1])
     pose, likeness = refined[0]
@@ -112,7 +112,10 @@ def _compared(
 
 
 def _search(maps: Sequence[_Map], centres: Float, radii: Float, grid: PixelGrid) -> list[Pose]:
-    """The best pose of every angle, on whole pixels; those of the best angles that differ, best first."""
+    """The best poses that differ, best first: one of an angle at most, with shifts by whole pixels.
+
+    The centres of all vials lie in the picture; there is no pose if the picture is too small.
+    """
     coarser = max(1, int(radii.min() / 3 // max(grid.pixel_mm)))
     if coarser > 1:
         height, width = grid.pixel_mm

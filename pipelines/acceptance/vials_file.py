@@ -73,8 +73,15 @@ def _vial(table: Any, number: int, diameter_mm: Any) -> Vial:
         _number(centre[0], f"centre_mm of {what}"),
         _number(centre[1], f"centre_mm of {what}"),
         diameter / 2,
-        {name: _number(value, f"{name} of {what}") for name, value in reference.items()},
+        {name: _reference(name, value, what) for name, value in reference.items()},
     )
+
+
+def _reference(name: str, value: Any, what: str) -> float:
+    number = _number(value, f"{name} of {what}")
+    if number <= 0 and QUANTITIES[name].logarithmic:
+        raise _WrongError(f"{name} of {what} is {number:g}; it must be positive.")
+    return number
 
 
 def _limits(table: Any, what: str) -> dict[str, Limit]:

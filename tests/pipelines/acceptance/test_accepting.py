@@ -96,8 +96,15 @@ def test_a_vial_that_gives_no_signal_fails(rng):
 
 def test_another_phantom_is_refused(rng):
     maps, valid = placed_maps("brain", 0.0, Pose(0, 0, 0), rng)
-    with pytest.raises(ScanError, match=r"was not found in 1 slices.*is it another phantom"):
+    with pytest.raises(ScanError, match=r"was not found in the slice.*is it another phantom"):
         accept_maps(scan_of((maps, valid)), nist_layouts(), 3.0)
+
+
+def test_a_phantom_larger_than_the_picture_is_not_found(rng):
+    maps, valid = placed_maps("nist", 0.5, Pose(0, 0, 0), rng)
+    wide = replace(T1_ARRAY, vials=tuple(replace(v, x_mm=4 * v.x_mm, y_mm=4 * v.y_mm) for v in T1_ARRAY.vials))
+    with pytest.raises(ScanError, match=r"was not found in the slice: .* is 0.00 where it is best"):
+        accept_maps(scan_of((maps, valid)), (wide,), 3.0)
 
 
 def test_a_layout_that_fits_in_two_ways_is_refused(rng):

@@ -77,6 +77,7 @@ def test_the_file_that_the_page_shows_is_read(file):
         ("[2.8, 3.2]", "3.0", "field_t must be the smallest and the largest main field"),
         ("t1 = 1200", "T1 = 1200", "there is no map 'T1', which the reference of vial 1 names; known are ff, t1h2o"),
         ("t1 = 1200", 't1 = "long"', "t1 of vial 1 must be a number"),
+        ("t1 = 1200", "t1 = 0", "t1 of vial 1 is 0; it must be positive"),
         ("t1 = 1200", "t1 = nan", "t1 of vial 1 must be a number"),
         ("[-30, 0.5]", "[-30]", r"vial 1 needs centre_mm = \[x, y\]"),
         ("centre_mm = [30, 0]\n", "", "vial 2 needs centre_mm"),
