@@ -91,10 +91,11 @@ def accept_maps(maps: ScanMaps, layouts: Sequence[Layout], field_t: float) -> li
         raise ScanError(unclear)
     if not best:
         n_slices = len(next(iter(maps.volumes.values())))
+        where = "the slice" if n_slices == 1 else f"the {n_slices} slices"
+        titles = " or ".join(layout.title for layout in layouts)
         raise ScanError(
-            f"The phantom was not found in {'the slice' if n_slices == 1 else f'the {n_slices} slices'}: the likeness of "
-            f"{' or '.join(layout.title for layout in layouts)} is {highest:.2f} where it is best, and {FOUND:g} is "
-            "needed; is it another phantom, or does the slice not cut through the vials?"
+            f"The phantom was not found in {where}: the likeness of {titles} is {highest:.2f} where it is best, and "
+            f"{FOUND:g} is needed; is it another phantom, or does the slice not cut through the vials?"
         )
     return [_measured(maps, layout, *best[layout.title], ranges) for layout in layouts if layout.title in best]
 

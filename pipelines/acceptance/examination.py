@@ -78,7 +78,7 @@ def examine_scan(path: Path, pipeline: str | None = None, parameters: Mapping[st
     count = count_readouts(source)
     _describe_readouts(result, count)
     encoding = next(iter(count.encodings), 0)
-    options = dict(parameters or {})
+    options = {name: getattr(selection.settings, name) for name in sorted(selection.given)}
     try:
         header = ScanHeader.from_xml(source.xml)
         header = ScanHeader.from_xml(source.xml, encoding if encoding < header.n_encodings else 0)
@@ -129,7 +129,9 @@ def _describe_readouts(result: Examination, count: ReadoutCount) -> None:
     if len(count.shapes) > 1:
         shapes += "; others: " + _values(Counter({f"{c} coils, {s} samples": n for (c, s), n in count.shapes.items()}))
     result.add("spoke", shapes, len(count.shapes) > 1)
-    result.add("dwell time", f"{_values(count.dwells_us)} µs", len(count.dwells_us) > 1)
+    result.add(
+        "dwell time", f"{_values(count.dwells_us)} µs", set(count.dwells_us) == {0.0} or len(count.dwells_us) > 1
+    )
     result.add("center_sample", _values(count.centers))
     if any(any(discard) for discard in count.discards):
         words = _values(Counter({f"{pre} before, {post} after": n for (pre, post), n in count.discards.items()}))

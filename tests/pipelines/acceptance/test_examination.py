@@ -69,6 +69,7 @@ def test_conjugate_samples_are_found_and_the_option_is_named(scan):
     assert any("complex conjugates" in warning for warning in result.warnings)
     again = examine_scan(scan, parameters={"conjugate": "yes"})
     assert found(again, "sign of the samples").found == "samples conjugated, as set"
+    assert again.command == result.command
 
 
 def test_what_is_unusual_is_marked(scan):
@@ -99,6 +100,7 @@ def test_angles_without_a_trajectory_are_pointed_at(scan):
     def strip(acquisition):
         data, header = acquisition.data.copy(), acquisition.getHead()
         header.user_float[0] = 0.3 * acquisition.idx.kspace_encode_step_1
+        header.sample_time_us = 0.0
         acquisition.resize(data.shape[1], data.shape[0], 0)
         header.trajectory_dimensions = 0
         acquisition.setHead(header)
@@ -107,6 +109,7 @@ def test_angles_without_a_trajectory_are_pointed_at(scan):
     rewrite_scan(scan, strip)
     result = examine_scan(scan)
     assert found(result, "embedded trajectory").found == "none"
+    assert (found(result, "dwell time").found, found(result, "dwell time").doubtful) == ("0 µs", True)
     assert "set trajectory=angle" in found(result, "user_float[0]").found
     assert found(result, "trajectory").found == "golden angle from the spoke's index"
 
