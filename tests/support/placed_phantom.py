@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ismrmrd
 import numpy as np
-from rewritten_scan import rewrite_scan
+from rewritten_scan import rewrite_scan, samples
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from spokestream.pipelines.acceptance.reach import reach
@@ -80,10 +80,10 @@ def move_scan(path: Path, pose, pixel_mm: float) -> None:
     turn = np.array([[c, s], [-s, c]])
     shift = np.array([pose.x_mm, pose.y_mm]) / pixel_mm
 
-    def move(acquisition):
-        if acquisition.trajectory_dimensions >= 2:
-            k = acquisition.traj[:, :2] @ turn
-            acquisition.traj[:, :2] = k
-            acquisition.data[:] *= np.exp(-2j * np.pi * (k @ shift))
+    def move(row):
+        if len(row["traj"]):
+            k = row["traj"].reshape(-1, 2)
+            k[:] = k @ turn
+            samples(row)[:] *= np.exp(-2j * np.pi * (k @ shift))
 
     rewrite_scan(path, move)
