@@ -30,9 +30,9 @@ CANDIDATES = 4
 RINGS, SPOKES = 3, 8
 """Points in a circle at which the maps are read for the refinement: rings of equal area, and points on each ring."""
 OVER_THE_RIM = 1.15
-"""Size, relative to the vials, of the circles that are centred on them at the end. Circles as large as the vials can
-move while they stay within them. In simulated scans of 2.3 mm pixels, the circles then lay within 0.9 mm of the vials, and
-the size was found to 1.2 %."""
+"""Size, relative to the vials, of the circles that are centred on them at the end. Smaller circles can move while they
+stay within the vials. In simulated scans of 2.3 mm pixels, the circles then lay within 0.9 mm of the vials, and the
+size was found to 1.2 %."""
 ROUGH, FINE = {"xatol": 2e-2, "fatol": 1e-4}, {"xatol": 2e-3, "fatol": 1e-6}
 """Tolerances of the refinement: of steps, in halves of a radius, and of the likeness."""
 LARGEST_MISFIT = 0.05
