@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from spokestream.models.training.recipes import RECIPES
+from spokestream.pipelines.acceptance.vials_file import read_vials
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.cli.main import COMMANDS, _parser, main
 from spokestream.pipelines.console.settings import ConsoleSettings
@@ -49,6 +50,7 @@ ONLY_PARSED = {
     r"spokestream study": "takes minutes or hours (tests/pipelines/studies/)",
     r"spokestream dictionary": "the published grids take minutes (tests/pipelines/cli/commands/test_dictionary.py)",
     r"spokestream demo": "takes half a minute with the train of a brain",
+    r"spokestream accept": "needs a scan of a phantom (tests/pipelines/cli/commands/test_accept.py)",
     r"spokestream (dataset|train|export|evaluate) (?!thighs |run thighs|test --with ours\.pt)":
         "the same commands are run from README.md",
 }  # fmt: skip
@@ -256,6 +258,9 @@ OTHER_PROGRAMS = {
     "torchrun": lambda words: parse(words[words.index("spokestream.pipelines") + 1 :]),
     "docker": in_a_container,
     "dask": lambda words: None,  # an option of the cluster's own program
+    **dict.fromkeys(
+        ("siemens_to_ismrmrd", "ge2ismrmrd", "philips_to_ismrmrd", "bruker_to_ismrmrd"), lambda words: None
+    ),  # converters of other people, which are not here
 }
 """Program beside ours -> what is checked of the words behind it."""
 
@@ -337,7 +342,11 @@ def is_a_site_s_file(path):
         layered(kind(), values)
 
 
-READERS = {"site.toml": is_a_site_s_file}
+def is_a_phantom(path):
+    assert [vial.name for vial in read_vials(path).vials] == ["A", "B", "C"]
+
+
+READERS = {"site.toml": is_a_site_s_file, "vials.toml": is_a_phantom}
 """Name of a TOML file, in the comment with which its block begins -> its reader; without a name it is a sequence."""
 
 

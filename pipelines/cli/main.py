@@ -8,6 +8,7 @@ from typing import Protocol
 
 from spokestream.errors import SpokestreamError
 from spokestream.pipelines.cli.commands import (
+    accept,
     convert,
     dataset,
     demo,
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Command] = {
     "export": export,
     "evaluate": evaluate,
     "study": study,
+    "accept": accept,
     "doctor": doctor,
     "demo": demo,
 }

@@ -23,7 +23,7 @@ from spokestream.pipelines.selection import Selection, select, start_scan
 from spokestream.pipelines.settings import AUTO
 from spokestream.whole_files import check_writable
 
-__all__ = ["check_output", "peak_memory_mb", "reconstruct", "replay", "replay_to_stream"]
+__all__ = ["check_output", "open_chosen", "peak_memory_mb", "reconstruct", "replay", "replay_to_stream"]
 
 LOG = logging.getLogger("spokestream")
 
@@ -60,7 +60,7 @@ def replay(
     """
     formats = formats or Formats()
     formats.check()
-    source, chosen = _open(path, pipeline, parameters)
+    source, chosen = open_chosen(path, pipeline, parameters)
     check_output(Path(path), Path(out_dir))
     images, report = reconstruct(source, chosen, progress)
     values = {name: getattr(chosen.settings, name, given) for name, given in (parameters or {}).items()}
@@ -81,15 +81,17 @@ def replay_to_stream(
     The stream is HEADER, the IMAGEs, warnings as TEXT `WARNING ...`, and CLOSE. After a failure it ends with TEXT
     `ERROR ...` and CLOSE. The other arguments, and the errors, are those of `replay`.
     """
-    source, chosen = _open(path, pipeline, parameters)
+    source, chosen = open_chosen(path, pipeline, parameters)
     with MessageStream(pipe, source.xml) as stream, warnings_to(stream.warning):
         images, report = reconstruct(source, chosen, progress, stream.write)
     report.source, report.integrity = str(path), integrity_rows(images)
     return report
 
 
-def _open(path: str | Path, pipeline: str | None, parameters: Mapping[str, Any] | None) -> tuple[ScanSource, Selection]:
-    """The scan, and the pipeline with its settings."""
+def open_chosen(
+    path: str | Path, pipeline: str | None, parameters: Mapping[str, Any] | None
+) -> tuple[ScanSource, Selection]:
+    """The scan in a file, and the pipeline with its settings; see `replay`."""
     source = open_scan(path)
     if isinstance(source, RecordedScan) and pipeline is None:
         asked, _ = select(source.config).as_console_asks(source.parameters)

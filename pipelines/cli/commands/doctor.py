@@ -1,12 +1,16 @@
-"""`spokestream doctor`: check the install end to end; a small simulated scan must come out as its truth."""
+"""`spokestream doctor`: check the install end to end, or say what is found in a scan.
+
+The install is checked on a small simulated scan, which must come out as its truth.
+"""
 
 import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from spokestream.errors import ScanError, SpokestreamError
+from spokestream.errors import InputError, ScanError, SpokestreamError
 from spokestream.pipelines.cli.machine import machine_facts
+from spokestream.pipelines.cli.options import add_set_option, named_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,21 +19,54 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "examine", "options", "run"]
 
-HELP = "check this install end to end on a small simulated scan"
+HELP = "check this install on a simulated scan, or say what is found in a scan and which options it takes"
 MATRIX, COILS, NOISE = 48, 4, 0.02
 ACCEPTED = 0.1
 """The largest error (RMSE) of a map over the width of its display window; coarse pixels cause half of it."""
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """The command takes no arguments."""
+    """Declare the arguments: a scan to examine, and how it is to be reconstructed."""
+    parser.add_argument(
+        "--scan", type=Path, metavar="FILE", help="say what is found in this scan instead of checking the install"
+    )
+    parser.add_argument("--pipeline", metavar="NAME", help="which reconstruction to examine the scan for")
+    add_set_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run all checks. Raises ScanError at the first that fails."""
+    """Check the install, or examine a scan. Raises ScanError if a check fails, or if the scan is refused."""
     from rich.console import Console
 
-    examine(Console())
+    if arguments.scan is not None:
+        _scan(arguments, Console())
+    elif arguments.pipeline or arguments.parameters:
+        raise InputError("--pipeline and --set belong to --scan FILE.")
+    else:
+        examine(Console())
+
+
+def _scan(arguments: argparse.Namespace, console: "Console") -> None:
+    """Print what is found in a scan. Raises ScanError if it cannot be reconstructed."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from spokestream.pipelines.acceptance.examination import examine_scan
+
+    result = examine_scan(arguments.scan, arguments.pipeline, named_values(arguments.parameters))
+    table = Table(show_header=False, title=str(arguments.scan), title_style="bold")
+    for style in ("", "bold", ""):
+        table.add_column(style=style)
+    for finding in result.findings:
+        mark = "[yellow]![/yellow]" if finding.doubtful else "[green]✓[/green]"
+        table.add_row(mark, finding.what, Text(finding.found))
+    console.print(table)
+    for warning in dict.fromkeys(result.warnings):
+        console.print("[yellow]![/yellow]", Text(warning), highlight=False)
+    if result.refusal:
+        raise ScanError(result.refusal)
+    console.print("[green]✓[/green] The first slice was reconstructed; the whole scan with:", highlight=False)
+    console.print(f"  {result.command}", highlight=False, markup=False, soft_wrap=True)
 
 
 def examine(console: "Console") -> None:

@@ -14,7 +14,7 @@ from spokestream.simulator.phantoms.field_maps import FieldMaps
 from spokestream.simulator.phantoms.subject import Subject
 from spokestream.simulator.phantoms.tissues import TISSUES, Tissue
 
-__all__ = ["NIST", "T1_ARRAY_MS", "T2_ARRAY_MS"]
+__all__ = ["NIST", "SPHERES_MM", "SPHERE_MM", "T1_ARRAY_MS", "T2_ARRAY_MS"]
 
 T1_ARRAY_MS = (
     (1989, 1465), (1454, 1076), (984.1, 717.9), (706, 510.1), (496.7, 359.6), (351.5, 255.5), (247.13, 180.8),
@@ -31,6 +31,13 @@ WATER = Tissue(1.0, 0.0, 2700, 1900)
 VESSEL_MM, SPHERE_MM, WALL_MM = 97.0, 7.5, 1.0
 RING_MM, INNER_MM = 50.0, 28.3
 """Distances of the spheres from the middle; the inner ones are the corners of a square of 40 mm."""
+SPHERES_MM = tuple(
+    (float(distance * np.cos(angle)), float(distance * np.sin(angle)))
+    for distance, first, n in ((RING_MM, -np.pi / 2, 10), (INNER_MM, -np.pi / 4, 4))
+    for angle in first + 2 * np.pi * np.arange(n) / n
+)
+"""Centres (x, y) of the spheres of both arrays, in the order of their values; x to the patient's left, y to the back.
+"""
 
 
 def _cross_section(subject: Subject, level: float, axis: NDArray[np.float32]) -> CrossSection:
@@ -38,11 +45,8 @@ def _cross_section(subject: Subject, level: float, axis: NDArray[np.float32]) ->
     x, y = axis[None, :], axis[:, None]
     values = T1_ARRAY_MS if level >= 0 else T2_ARRAY_MS
     label = (np.hypot(x, y) < VESSEL_MM).astype(np.uint8)
-    ring = -np.pi / 2 + 2 * np.pi * np.arange(10) / 10
-    inner = -np.pi / 4 + np.pi / 2 * np.arange(4)
-    centers = np.r_[RING_MM * np.exp(1j * ring), INNER_MM * np.exp(1j * inner)]
-    for n, center in enumerate(centers):
-        distance = np.hypot(x - center.real, y - center.imag)
+    for n, (x_mm, y_mm) in enumerate(SPHERES_MM):
+        distance = np.hypot(x - x_mm, y - y_mm)
         label[distance < SPHERE_MM + WALL_MM] = 0
         label[distance < SPHERE_MM] = 2 + n
     spheres = tuple(Tissue(1.0, 0.0, t1, t2) for t1, t2 in values)

@@ -11,19 +11,35 @@ from spokestream.simulator.phantoms.cross_section import CrossSection
 from spokestream.simulator.phantoms.subject import Subject
 from spokestream.simulator.phantoms.tissues import TISSUES, Tissue
 
-__all__ = ["SQUARES"]
+__all__ = ["SIDE_MM", "SQUARES", "SQUARES_MM", "square_values"]
 
 Float = NDArray[np.float32]
+Values = NDArray[np.float64]
 
 ROWS, COLUMNS = 9, 10
-PITCH_MM, SIDE_MM = 20.0, 10.0
+PITCH_MM, SIDE_MM, T2_MS = 20.0, 10.0, 40.0
+OFFSET_MM = 0.5
+"""Distance by which the squares lie to the right and front of the middle: edges lie between pixels of 1 mm."""
+SQUARES_MM = tuple(
+    (PITCH_MM * (column + 0.5 - COLUMNS / 2) - OFFSET_MM, PITCH_MM * (row + 0.5 - ROWS / 2) - OFFSET_MM)
+    for row in range(ROWS)
+    for column in range(COLUMNS)
+)
+"""Centres (x, y) of the squares, in the order of their numbers; x to the patient's left, y to the back."""
+
+
+def square_values(subject: Subject) -> dict[str, Values]:
+    """The values of the squares in their order: name of a map of the phantom -> (squares,), in its unit."""
+    t1, ff, t1fat = subject.rng("squares").uniform((850, 0, 250), (1850, 1, 390), (len(SQUARES_MM), 3)).T
+    deltaf, b1 = subject.rng("squares", "fields").uniform((-60, 0.3), (60, 1.0), (len(SQUARES_MM), 2)).T
+    return {"ff": ff, "t1h2o": t1, "t1fat": t1fat, "deltaf": deltaf, "b1": b1}
 
 
 def _nearest(axis: Float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """The index of the square nearest to every point (y, x), and whether the point lies in it."""
 
     def along(n: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        place = axis + 0.5 + PITCH_MM * n / 2  # edges lie between pixels of 1 mm
+        place = axis + OFFSET_MM + PITCH_MM * n / 2
         which = np.clip(np.floor(place / PITCH_MM), 0, n - 1).astype(np.intp)
         return which, np.abs(place - PITCH_MM * (which + 0.5)) < SIDE_MM / 2
 
@@ -33,12 +49,12 @@ def _nearest(axis: Float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
 
 def _cross_section(subject: Subject, level: float, axis: Float) -> CrossSection:
     del level
-    rng = subject.rng("squares")
-    t1, ff, t1fat = rng.uniform((850, 0, 250), (1850, 1, 390), (ROWS * COLUMNS, 3)).T
+    values = square_values(subject)
     squares = tuple(
-        Tissue(1.0, *values, t1fat_spread=0) for values in zip(ff, t1, np.full_like(t1, 40), t1fat, strict=True)
+        Tissue(1.0, ff, t1, T2_MS, t1fat, t1fat_spread=0)
+        for ff, t1, t1fat in zip(values["ff"], values["t1h2o"], values["t1fat"], strict=True)
     )
-    names = tuple(f"square {n + 1}" for n in range(ROWS * COLUMNS))
+    names = tuple(f"square {n + 1}" for n in range(len(squares)))
     nearest, inside = _nearest(axis)
     label = np.where(inside, nearest + 1, 0).astype(np.uint8)
     return CrossSection(label, ("air", *names), (TISSUES["air"], *squares))
@@ -46,10 +62,8 @@ def _cross_section(subject: Subject, level: float, axis: Float) -> CrossSection:
 
 def _field_maps(subject: Subject, level: float, axis: Float) -> tuple[Float, Float]:
     del level
-    rng = subject.rng("squares", "fields")
-    deltaf, b1 = rng.uniform((-60, 0.3), (60, 1.0), (ROWS * COLUMNS, 2)).astype(np.float32).T
-    nearest, _ = _nearest(axis)
-    return deltaf[nearest], b1[nearest]
+    values, (nearest, _) = square_values(subject), _nearest(axis)
+    return values["deltaf"].astype(np.float32)[nearest], values["b1"].astype(np.float32)[nearest]
 
 
 SQUARES = Anatomy("90 squares with random values", 256.0, _cross_section, _field_maps)
