@@ -1,0 +1,70 @@
+"""Work on many processes by Dask: workers of this machine, or those of a scheduler that the operator runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from typing import Any
+
+from spokestream.errors import InputError
+
+__all__ = ["cores_and_memory", "dask_client", "load_dask"]
+
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
+"""Dask's own settings without MALLOC_TRIM_THRESHOLD_: to return memory after every product takes as long as the
+products."""
+LOCAL = "local"
+"""The name that asks for workers of this machine."""
+
+
+def load_dask(work: str) -> Any:
+    """The module `distributed`. Raises InputError if it is not installed; `work` is what is made with it."""
+    try:
+        return import_module("distributed")
+    except ImportError:
+        raise InputError(f"{work} with Dask; install spokestream[train].") from None
+
+
+def cores_and_memory() -> tuple[int, int]:
+    """The cores, and the bytes of memory, of this machine or of the cgroup that it gives us."""
+    system = import_module("dask.system"), import_module("distributed.system")
+    return int(system[0].CPU_COUNT), int(system[1].MEMORY_LIMIT)
+
+
+@contextmanager
+def dask_client(scheduler: str | None, n_workers: int) -> Iterator[Any]:
+    """A client of Dask, which is closed at the end together with the local workers.
+
+    Args:
+        scheduler: address of a running scheduler; None, or `local`, starts workers on this machine.
+        n_workers: number of local workers. Each is a process that does one task at a time, so that the tasks that a
+            dead worker is blamed for are those that it was doing.
+
+    Raises InputError if no scheduler answers at the address.
+
+    """
+    distributed: Any = import_module("distributed")
+    dask: Any = import_module("dask")
+    remote = None if scheduler == LOCAL else scheduler
+    settings = {
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+        "distributed.scheduler.worker-saturation": 1.0,
+    }
+    with dask.config.set(settings):
+        local = (
+            nullcontext(remote)
+            if remote
+            else distributed.LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, memory_limit=None, dashboard_address=":0"
+            )
+        )
+        with local as cluster, _connected(distributed, cluster) as client:
+            yield client
+
+
+def _connected(distributed: Any, cluster: Any) -> Any:
+    try:
+        return distributed.Client(cluster)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No Dask scheduler answers at '{cluster}'; give the address that it prints, such as tcp://host:8786."
+        ) from error
