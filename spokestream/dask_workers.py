@@ -7,7 +7,7 @@ from typing import Any
 
 from spokestream.errors import InputError
 
-__all__ = ["cores_and_memory", "dask_client", "load_dask"]
+__all__ = ["cores_and_memory", "dask_client", "is_remote", "load_dask"]
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
 """Dask's own settings without MALLOC_TRIM_THRESHOLD_: to return memory after every product takes as long as the
@@ -30,6 +30,11 @@ def cores_and_memory() -> tuple[int, int]:
     return int(system[0].CPU_COUNT), int(system[1].MEMORY_LIMIT)
 
 
+def is_remote(scheduler: str | None) -> bool:
+    """Whether the workers are those of a scheduler that somebody else runs."""
+    return scheduler not in (None, LOCAL)
+
+
 @contextmanager
 def dask_client(scheduler: str | None, n_workers: int) -> Iterator[Any]:
     """A client of Dask, which is closed at the end together with the local workers.
@@ -44,15 +49,14 @@ def dask_client(scheduler: str | None, n_workers: int) -> Iterator[Any]:
     """
     distributed: Any = import_module("distributed")
     dask: Any = import_module("dask")
-    remote = None if scheduler == LOCAL else scheduler
     settings = {
         "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
         "distributed.scheduler.worker-saturation": 1.0,
     }
     with dask.config.set(settings):
         local = (
-            nullcontext(remote)
-            if remote
+            nullcontext(scheduler)
+            if is_remote(scheduler)
             else distributed.LocalCluster(
                 n_workers=n_workers, threads_per_worker=1, memory_limit=None, dashboard_address=":0"
             )
