@@ -9,9 +9,9 @@ from spokestream.errors import InputError
 
 __all__ = ["cores_and_memory", "dask_client", "is_remote", "load_dask"]
 
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
-"""Dask's own settings without MALLOC_TRIM_THRESHOLD_: to return memory after every product takes as long as the
-products."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""The variables of a worker's environment. Dask's own settings have MALLOC_TRIM_THRESHOLD_, too, but to return memory
+after every product takes as long as the products."""
 LOCAL = "local"
 """The name that asks for workers of this machine."""
 
@@ -36,13 +36,14 @@ def is_remote(scheduler: str | None) -> bool:
 
 
 @contextmanager
-def dask_client(scheduler: str | None, n_workers: int) -> Iterator[Any]:
+def dask_client(scheduler: str | None, n_workers: int, threads: int = 1) -> Iterator[Any]:
     """A client of Dask, which is closed at the end together with the local workers.
 
     Args:
         scheduler: address of a running scheduler; None, or `local`, starts workers on this machine.
         n_workers: number of local workers. Each is a process that does one task at a time, so that the tasks that a
             dead worker is blamed for are those that it was doing.
+        threads: number of threads of OpenMP and BLAS in each local worker.
 
     Raises InputError if no scheduler answers at the address.
 
@@ -50,7 +51,7 @@ def dask_client(scheduler: str | None, n_workers: int) -> Iterator[Any]:
     distributed: Any = import_module("distributed")
     dask: Any = import_module("dask")
     settings = {
-        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREAD_VARIABLES, threads),
         "distributed.scheduler.worker-saturation": 1.0,
     }
     with dask.config.set(settings):

@@ -38,7 +38,11 @@ def find_scans(archive: Path, results: Path) -> list[FoundScan]:
     Raises InputError if there is no scan, or if two files would have the same folder of results.
 
     """
-    scans = [FoundScan(_name(path.relative_to(archive)), path) for path in _files(archive, results) if _is_scan(path)]
+    scans = [
+        FoundScan(_name(path.relative_to(archive.absolute())), path)
+        for path in _files(archive, results)
+        if _is_scan(path)
+    ]
     if not scans:
         raise InputError(f"There is no scan in {archive} or below it: no file ends with {', '.join(ENDINGS)}.")
     by_name: dict[str, Path] = {}

@@ -157,7 +157,7 @@ def _run(tasks: Sequence[ScanTask], settings: ArchiveSettings, selection: Select
     plan = largest_plan((task.path for task in tasks if not task.record), selection)
     threads = settings.parameters.get("threads")
     workers = plan_workers(len(tasks), plan, *cores_and_memory(), settings.workers, threads and int(threads))
-    with dask_client(settings.scheduler, workers.number) as client:
+    with dask_client(settings.scheduler, workers.number, workers.threads) as client:
         if is_remote(settings.scheduler):
             workers = remote_workers(client.scheduler_info()["workers"].values(), plan)
         tasks = [replace(task, parameters={"threads": workers.threads, **task.parameters}) for task in tasks]
