@@ -12,6 +12,11 @@ __all__ = ["cores_and_memory", "dask_client", "is_remote", "load_dask"]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """The variables of a worker's environment. Dask's own settings have MALLOC_TRIM_THRESHOLD_, too, but to return memory
 after every product takes as long as the products."""
+QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}
+"""What a worker logs when it is stopped helps nobody; the errors of its tasks reach the client."""
+REPLACED_WITHIN = "10 minutes"
+"""Time within which a process that replaces a dead one must be ready; Dask gives it up after 15 seconds, but on a busy
+machine the imports alone take as long."""
 LOCAL = "local"
 """The name that asks for workers of this machine."""
 
@@ -51,8 +56,9 @@ def dask_client(scheduler: str | None, n_workers: int, threads: int = 1) -> Iter
     distributed: Any = import_module("distributed")
     dask: Any = import_module("dask")
     settings = {
-        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREAD_VARIABLES, threads),
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREAD_VARIABLES, threads) | QUIET,
         "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.deploy.lost-worker-timeout": REPLACED_WITHIN,
     }
     with dask.config.set(settings):
         local = (

@@ -1,15 +1,16 @@
 """The record of a scan of an archive, which is written beside its maps when they are complete."""
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spokestream import __version__
 from spokestream.pipelines.archive.identity import FileState, digest_of, state_of
 from spokestream.pipelines.archive.values import RegionValues
 from spokestream.whole_files import whole_file
 
-__all__ = ["DONE", "DONE_BEFORE", "FAILED", "RECORD", "SAME_SCAN", "ScanRecord", "read_record", "write_record"]
+__all__ = ["DONE", "DONE_BEFORE", "FAILED", "RECORD", "SAME_SCAN", "ScanRecord", "finished_record", "write_record"]
 
 RECORD = "archive.json"
 """Name of the record in the folder of the results."""
@@ -49,25 +50,6 @@ class ScanRecord:
     """Digest of the labels by which `values` were computed; empty without labels."""
     values: list[RegionValues] = field(default_factory=list)
 
-    def holds_for(self, folder: Path, path: Path, settings: str, version: str) -> bool:
-        """Whether the results are complete, and were made of this file with these settings and this software.
-
-        Args:
-            folder: the folder of the results.
-            path: the scan file. If its size or time has changed, its content is compared.
-            settings: digest of pipeline, settings and formats.
-            version: the version of this software.
-
-        """
-        if (self.settings, self.versions.get("spokestream")) != (settings, version):
-            return False
-        if not all((folder / name).is_file() for name in self.files):
-            return False
-        state = state_of(path)
-        return state == FileState(self.n_bytes, self.changed_ns) or (
-            state.n_bytes == self.n_bytes and digest_of(path) == self.digest
-        )
-
 
 def write_record(folder: Path, record: ScanRecord) -> None:
     """Write the record of a finished scan. Raises FileError if the folder cannot be written."""
@@ -75,11 +57,26 @@ def write_record(folder: Path, record: ScanRecord) -> None:
         draft.write_text(json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def read_record(folder: Path) -> ScanRecord | None:
-    """The record in a folder of results, as of an earlier run; None if there is none that can be read."""
+def finished_record(folder: Path, path: Path, settings: str) -> ScanRecord | None:
+    """The record of a scan whose results are complete, and were made by this version of the software.
+
+    Args:
+        folder: the folder of the results.
+        path: the scan file. If its time has changed, its content is compared.
+        settings: digest of pipeline, settings and formats.
+
+    Returns None if there is none, or if it belongs to another file or to other settings.
+
+    """
     try:
         fields: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
         record = ScanRecord(**fields | {"values": [RegionValues(**row) for row in fields["values"]]})
+        state = state_of(path)
+        same_scan = state == FileState(record.n_bytes, record.changed_ns) or (
+            state.n_bytes == record.n_bytes and digest_of(path) == record.digest
+        )
     except (OSError, ValueError, TypeError, LookupError):
         return None
-    return replace(record, outcome=DONE_BEFORE)
+    same_work = (record.settings, record.versions.get("spokestream")) == (settings, __version__)
+    complete = all((folder / name).is_file() for name in record.files)
+    return record if same_scan and same_work and complete else None

@@ -9,9 +9,10 @@ from time import perf_counter
 from typing import Any
 
 from spokestream.errors import FileError, InputError, SpokestreamError
+from spokestream.pipelines.archive.folder_lock import locked_folder
 from spokestream.pipelines.archive.identity import digest_of, state_of
 from spokestream.pipelines.archive.labels import read_labels
-from spokestream.pipelines.archive.record import DONE, FAILED, RECORD, ScanRecord, write_record
+from spokestream.pipelines.archive.record import DONE, FAILED, RECORD, ScanRecord, finished_record, write_record
 from spokestream.pipelines.archive.scanner import scanner_of
 from spokestream.pipelines.archive.values import region_values
 from spokestream.pipelines.files.formats import Formats
@@ -40,17 +41,20 @@ class ScanTask:
     """Digest of pipeline, settings and formats."""
     labels: Path | None = None
     labels_digest: str = ""
-    record: ScanRecord | None = None
-    """The record of an earlier run, whose maps are complete; only the values of its regions are computed again."""
 
 
 def run_task(task: ScanTask) -> ScanRecord:
-    """Reconstruct the scan and return its record; what goes wrong is a sentence in it."""
+    """Reconstruct the scan and return its record; what goes wrong is a sentence in it.
+
+    A worker may get a task that another one has finished, whose answer was lost. Its record is then there.
+    """
     with _alone:
         try:
-            record = task.record or _reconstructed(task)
-            record = _with_values(record, task)
-            write_record(task.folder, replace(record, outcome=DONE))
+            with locked_folder(task.folder):
+                record = finished_record(task.folder, task.path, task.settings) or _reconstructed(task)
+                if record.labels != task.labels_digest or not record.values:
+                    record = _with_values(record, task)
+                write_record(task.folder, record)
             return record
         except (SpokestreamError, OSError) as error:
             sentence = str(error)
