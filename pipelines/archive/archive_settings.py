@@ -35,9 +35,9 @@ class ArchiveSettings:
 
     def check(self) -> None:
         """Raises InputError for what an archive cannot have, or if a package is missing."""
-        self.formats.check()
         if self.formats.dicom_from:
             raise InputError("An archive has many patients, so that --dicom-from, which names one, cannot be used.")
+        self.formats.check()
         if self.labels and not self.labels.is_dir():
             raise InputError(f"There is no folder {self.labels} of labels.")
 

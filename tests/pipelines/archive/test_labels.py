@@ -1,4 +1,5 @@
 import shutil
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -32,7 +33,7 @@ def maps(results):
 
 def write_labels(results, path, change=None, affine=None):
     """Labels on the grid of a map: 1 where the fat fraction is over 0.5, 7 in the rest of the second slice."""
-    ff = nibabel.load(results / "ff.nii.gz")
+    ff: Any = nibabel.load(results / "ff.nii.gz")
     values = ff.get_fdata()
     labels = np.where(values > 0.5, 1, 0).astype(np.int16)
     labels[..., 1][labels[..., 1] == 0] = 7
