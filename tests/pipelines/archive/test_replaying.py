@@ -2,13 +2,11 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
+from multiprocessing import active_children
 from pathlib import Path
 
 import dask
-import psutil
 import pytest
 from distributed import KilledWorker, LocalCluster
 from threadpoolctl import threadpool_limits
@@ -45,9 +43,9 @@ def first_run(archive, tmp_path_factory):
 
     def kill_one(done, total):
         if done > 2 and not killed:  # one more than the scans that need no worker or are broken: both workers are busy
-            workers = [p for p in psutil.Process().children() if any("spawn_main" in word for word in p.cmdline())]
+            workers = [process for process in active_children() if "Dask" in process.name]
             killed.append(len(workers))
-            os.kill(workers[0].pid, signal.SIGKILL)
+            workers[0].kill()
 
     records = replay_archive(archive, out, ArchiveSettings(workers=2, parameters={"threads": 1}), kill_one)
     assert killed == [2]
@@ -148,8 +146,9 @@ def test_other_settings_and_other_files_of_settings_are_another_digest(tmp_path,
     before = digest(dictionary="dictionary.h5")
     assert before == digest(dictionary=dictionary.absolute(), threads=4)
     dictionary.write_bytes(b"other")
-    different = [digest(), before, digest(dictionary=dictionary), digest(virtual_coils=4), digest(refine="on"),
-                 ArchiveSettings("mrf_t1ff").digest(), ArchiveSettings(formats=Formats(dicom=True)).digest()]  # fmt: skip
+    others = [{}, {"dictionary": dictionary}, {"virtual_coils": 4}, {"refine": "on"}]
+    different = [before, *(digest(**parameters) for parameters in others)]
+    different += [ArchiveSettings("mrf_t1ff").digest(), ArchiveSettings(formats=Formats(dicom=True)).digest()]
     assert len(set(different)) == len(different)
     assert digest(virtual_coils="4") == digest(virtual_coils=4)
 
@@ -161,7 +160,7 @@ def test_other_settings_and_other_files_of_settings_are_another_digest(tmp_path,
         (["--labels", "nowhere"], "There is no folder nowhere"),
         (["--dicom-from", "a.dcm"], "An archive has many patients"),
         (["--scheduler", "tcp://127.0.0.1:9"], r"No Dask scheduler answers at 'tcp://127.0.0.1:9'"),
-        (["--scheduler", "nonsense://x"], r"No Dask scheduler answers at 'nonsense://x'"),
+        (["--scheduler", "nonsense://x"], "No Dask scheduler answers at"),
         (["-o", "-"], "is a folder"),
     ],
 )
