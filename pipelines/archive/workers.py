@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,6 @@ PROCESS_BYTES = 450 << 20
 370 MiB after two scans of 48 and 192 pixels, by dictionary matching and by networks."""
 MEMORY_FRACTION = 0.8
 """Fraction of the memory that the workers may take; the rest is left for the scheduler and for the cache of files."""
-FIRST_READOUTS = 16
-"""The number of readouts among which the largest is looked for; the first ones are often short noise readouts."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +33,19 @@ class Workers:
 def largest_plan(paths: Iterable[Path], selection: Selection) -> int:
     """The memory, in bytes, that the largest of these scans needs.
 
-    A scan that cannot be planned cannot be reconstructed either, and counts as 0.
+    Of files of the same size, one is planned: an archive has few protocols, and a plan takes tens of milliseconds. A
+    scan that cannot be planned cannot be reconstructed either, and counts as 0.
     """
     largest = 0
-    for path in paths:
+    for path in {path.stat().st_size: path for path in paths if path.is_file()}.values():
         try:
             scan = open_scan(path)
-            readouts = list(islice(scan, FIRST_READOUTS))
-            channels = max((readout.active_channels for readout in readouts), default=1)
-            n_bytes = max((readout.data.nbytes + readout.traj.nbytes for readout in readouts), default=0)
-            largest = max(largest, plan_scan(selection, scan.xml, channels, n_bytes, queue_bytes=0).total)
-        except (SpokestreamError, OSError):
+            readout = next(iter(scan))
+            n_bytes = readout.data.nbytes + readout.traj.nbytes
+            largest = max(
+                largest, plan_scan(selection, scan.xml, readout.active_channels, n_bytes, queue_bytes=0).total
+            )
+        except (SpokestreamError, OSError, StopIteration):
             continue
     return largest
 
