@@ -231,7 +231,7 @@ def project(archive: Path, place: Path, runs: dict[int, Run], console: Console) 
     console.print(
         f"{100 * alone:.2f} % of the time of a scan is not shared by the workers. With {PROJECTED} workers on cores of "
         f"their own, an archive takes {amdahl:.0f} times less time than with one (Amdahl), and can be {gustafson:.0f} "
-        f"times larger in the same time (Gustafson). They reconstruct {HOUR * amdahl / per_scan:.0f} such scans an hour."
+        f"times larger in the same time (Gustafson). They make {HOUR * amdahl / per_scan:.0f} such scans an hour."
     )
     rate = amdahl / per_scan
     console.print(

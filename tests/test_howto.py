@@ -50,7 +50,8 @@ def test_a_program_of_the_pages_runs(blocks, tmp_path, monkeypatch):
 def test_every_section_is_run():
     assert [param.id for param in programs()] == [
         "howto.md-A quantity", "howto.md-A sequence", "howto.md-A gadget", "howto.md-A network",
-        "howto.md-Maps in the formats of a site", "tissue_models.md-Adding a model",
+        "howto.md-Maps in the formats of a site", "howto.md-A year of scans over night",
+        "tissue_models.md-Adding a model",
     ]  # fmt: skip
 
 
