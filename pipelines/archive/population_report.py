@@ -19,6 +19,8 @@ from spokestream.whole_files import whole_file
 
 __all__ = ["write_population"]
 
+MOST_OUTLIERS = 200
+"""Largest number of outliers in the table of one sequence."""
 MOST_REGIONS = 12
 """Largest number of regions in one figure."""
 
@@ -52,7 +54,9 @@ def _body(records: Sequence[ScanRecord], rows: Sequence[PopulationRow]) -> Itera
         yield _outlier_table([row for row in own if row.is_outlier])
         if scanners := [summary for summary in group if summary.scanner]:
             yield _summary_table("Scanners compared", scanners)
-        yield figure("values", "One point for each scan; circles mark outliers.", png(_figure(own)))
+        n_regions = len({row.region for row in own})
+        cut = f" The first {MOST_REGIONS} of {n_regions} regions are shown." if n_regions > MOST_REGIONS else ""
+        yield figure("values", f"One point for each scan; circles mark outliers.{cut}", png(_figure(own)))
     if unused := [record for record in records if record.values and record.sentence]:
         cells = [f'<td>{escape(record.scan)}</td><td class="text">{escape(record.sentence)}</td>' for record in unused]
         yield table("Scans whose labels were not used", ("scan", "why"), cells)
@@ -77,11 +81,14 @@ def _outlier_table(rows: Sequence[PopulationRow]) -> str:
     if not rows:
         return "<p>No scan is an outlier.</p>"
     cells = []
-    for row in sorted(rows, key=lambda row: -abs(row.z)):
+    for row in sorted(rows, key=lambda row: -abs(row.z))[:MOST_OUTLIERS]:
         texts = row.scan, QUANTITIES[row.quantity].label, row.region, row.scanner
         cells.append(_texts(texts) + f'<td>{row.median:{QUANTITIES[row.quantity].digits}}</td>'
                      f'<td class="worse">{row.z:+.1f}</td>')  # fmt: skip
-    return table("Outliers", ("scan", "quantity", "region", "scanner", "median", "robust z"), cells)
+    caption = "Outliers"
+    if len(rows) > MOST_OUTLIERS:
+        caption = f"The {MOST_OUTLIERS} farthest of {len(rows)} outliers; population.csv has all of them"
+    return table(caption, ("scan", "quantity", "region", "scanner", "median", "robust z"), cells)
 
 
 def _texts(texts: Sequence[str]) -> str:
