@@ -59,7 +59,7 @@ def _body(records: Sequence[ScanRecord], rows: Sequence[PopulationRow]) -> Itera
         yield figure("values", f"One point for each scan; circles mark outliers.{cut}", png(_figure(own)))
     if unused := [record for record in records if record.values and record.sentence]:
         cells = [f'<td>{escape(record.scan)}</td><td class="text">{escape(record.sentence)}</td>' for record in unused]
-        yield table("Scans whose labels were not used", ("scan", "why"), cells)
+        yield table("Scans without values by region", ("scan", "why"), cells)
 
 
 def _summary_table(caption: str, found: Sequence[Summary]) -> str:

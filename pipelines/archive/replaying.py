@@ -60,7 +60,13 @@ def replay_archive(
         known = record.scan in finished  # only its labels are new
         records[record.scan] = replace(record, outcome=DONE_BEFORE) if known else record
         report(len(records), len(tasks))
-    return [records[task.name] for task in tasks]
+    return [_without_labels(records[task.name], task, settings) for task in tasks]
+
+
+def _without_labels(record: ScanRecord, task: ScanTask, settings: ArchiveSettings) -> ScanRecord:
+    """The record, which says if labels are wanted and the scan has none."""
+    missing = settings.labels is not None and task.labels is None and bool(record.values)
+    return replace(record, sentence=f"There are no labels of it in {settings.labels}.") if missing else record
 
 
 def _tasks(scans: Sequence[FoundScan], results: Path, settings: ArchiveSettings) -> list[ScanTask]:

@@ -58,6 +58,8 @@ def run_task(task: ScanTask) -> ScanRecord:
             return record
         except (SpokestreamError, OSError) as error:
             sentence = str(error)
+        except MemoryError:
+            sentence = "The memory of the worker is too small for the scan; take fewer workers."
         except Exception as error:  # noqa: BLE001  a defect that one scan shows must not end the others
             sentence = f"This is a defect of spokestream: {type(error).__name__}: {error}"
         return ScanRecord(task.name, FAILED, " ".join(sentence.split()))

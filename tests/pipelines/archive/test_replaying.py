@@ -98,11 +98,14 @@ def test_a_run_is_continued_and_the_table_says_what_became_of_every_scan(
         name: DONE_BEFORE if outcome == DONE and name != "b/four" else outcome for name, outcome in OUTCOMES.items()
     }
     assert (rows["b/four"]["sequence"], rows["b/four"]["pipeline"]) == ("t1ff-2d-1400, 1400 spokes", "mrf_t1ff")
+    no_labels = f"There are no labels of it in {archive}."
+    assert [rows[name]["sentence"] for name in GOOD] == ["", no_labels, no_labels, no_labels]
     assert [row["scan"] for row in json.loads((out / "scans.json").read_text())] == sorted(OUTCOMES)
     printed = capsys.readouterr()
     assert "1 done, 3 done before, 1 failed, 1 same scan." in printed.out
     assert "b/broken" in printed.out
     assert "error: 1 of 6 scans failed; the table says why." in printed.err
+    assert (out / "population.html").read_text().count(no_labels) == 3
     with (out / "population.csv").open() as file:
         values = list(csv.DictReader(file))
     assert {row["scan"] for row in values} == set(GOOD)

@@ -75,6 +75,14 @@ def test_what_a_killed_worker_left_is_deleted_and_its_old_record_does_not_surviv
     assert run_task(task).outcome == DONE
 
 
+def test_a_worker_without_memory_says_so(task, monkeypatch):
+    def replay(*arguments, **_):
+        raise MemoryError
+
+    monkeypatch.setattr(scan_task, "replay", replay)
+    assert run_task(task).sentence == "The memory of the worker is too small for the scan; take fewer workers."
+
+
 def test_a_broken_scan_is_a_sentence_and_leaves_no_folder(task):
     task.path.write_bytes(task.path.read_bytes()[:100_000])
     record = run_task(task)
