@@ -50,6 +50,7 @@ ONLY_PARSED = {
     r"spokestream study": "takes minutes or hours (tests/pipelines/studies/)",
     r"spokestream dictionary": "the published grids take minutes (tests/pipelines/cli/commands/test_dictionary.py)",
     r"spokestream demo": "takes half a minute with the train of a brain",
+    r"spokestream replay archive": "needs a folder of scans, and a scheduler; the program of the section runs the same",
     r"spokestream accept": "needs a scan of a phantom (tests/pipelines/cli/commands/test_accept.py)",
     r"spokestream (dataset|train|export|evaluate) (?!thighs |run thighs|test --with ours\.pt)":
         "the same commands are run from README.md",

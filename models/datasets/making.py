@@ -1,10 +1,8 @@
 """Makes a training set from a population: one task and one file for each subject, on any number of machines."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from spokestream.errors import InputError
+from spokestream.dask_workers import cores_and_memory, dask_client, load_dask
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
@@ -36,9 +34,6 @@ TISSUE = 9
 """Identifies the random numbers of `varied_relaxation`; those of the scan have other identifiers."""
 WORKER_BYTES = 4 << 30
 """Memory of a process at 350 pixels: the point spread functions and their working memory."""
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, "MKL_NUM_THREADS": 1}
-"""Dask's own settings without MALLOC_TRIM_THRESHOLD_: to return memory after every product takes as long as the
-products."""
 
 Box = tuple[slice, slice]
 
@@ -171,24 +166,9 @@ def _completed(make: Callable[[int], int], seeds: list[int], scheduler: str | No
     if scheduler == "synchronous":
         yield from map(make, seeds)
         return
-    try:
-        import dask
-
-        distributed: Any = import_module("distributed")
-    except ImportError:
-        raise InputError("Training sets are made with Dask; install spokestream[train].") from None
-    room = distributed.system.MEMORY_LIMIT // WORKER_BYTES
-    local = partial(
-        distributed.LocalCluster,
-        n_workers=int(max(1, min(len(seeds), dask.system.CPU_COUNT, room))),
-        threads_per_worker=1,
-        memory_limit=None,
-        dashboard_address=":0",
-    )
-    with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}),
-        nullcontext(scheduler) if scheduler else local() as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    distributed = load_dask("Training sets are made")
+    cores, memory = cores_and_memory()
+    n_workers = max(1, min(len(seeds), cores, memory // WORKER_BYTES))
+    with dask_client(scheduler, n_workers) as client:
         for future in distributed.as_completed(client.map(make, seeds, pure=False)):
             yield future.result()

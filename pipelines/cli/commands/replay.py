@@ -1,9 +1,10 @@
-"""`spokestream replay`: reconstruct a recorded scan offline."""
+"""`spokestream replay`: reconstruct a recorded scan, or all scans of a folder, offline."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from spokestream.pipelines.cli.archive import add_archive_options, refuse_archive_options, run_archive
 from spokestream.pipelines.cli.format_options import add_format_options, given_formats, refuse_formats_in_a_stream
 from spokestream.pipelines.cli.options import add_options, add_set_option, given_options, named_values
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
@@ -12,7 +13,7 @@ from spokestream.pipelines.settings import SETTINGS
 
 __all__ = ["HELP", "options", "run"]
 
-HELP = "reconstruct a recorded scan offline"
+HELP = "reconstruct a recorded scan, or all scans of a folder, offline"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "scan",
         type=Path,
-        help="ISMRMRD file or stream of the scan, the recording of a session, or - for a stream on standard input",
+        help="ISMRMRD file or stream of the scan, the recording of a session, or - for a stream on standard input; or "
+        "a folder, of which all scans are reconstructed",
     )
     parser.add_argument(
         "-o",
@@ -38,6 +40,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add_format_options(parser)
     add_set_option(parser)
     add_options(parser, *SETTINGS.values())
+    add_archive_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -54,6 +57,10 @@ def run(arguments: argparse.Namespace) -> None:
     a = arguments
     parameters = named_values(a.parameters) | given_options(a, *SETTINGS.values())
     formats, console = given_formats(a), Console(stderr=True)
+    if a.scan.is_dir() and str(a.output) != PIPE:
+        run_archive(a, parameters, formats)
+        return
+    refuse_archive_options(a)
     if str(a.output) == PIPE:
         refuse_formats_in_a_stream(formats)
         with warnings_on(console), counting_progress(console, "readouts") as show:
