@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from spokestream.models.evaluation.html import figure, page, png, table
 
+from spokestream.html_parts import figure, page, table
+from spokestream.models.evaluation.look import STYLE, png
 from spokestream.pipelines.archive.population import OUTLIER, PopulationRow, Summary, population, summaries
 from spokestream.pipelines.archive.record import ScanRecord
 from spokestream.pipelines.archive.table import counts
@@ -34,7 +35,7 @@ def write_population(folder: Path, records: Sequence[ScanRecord]) -> list[str]:
         writer.writeheader()
         writer.writerows(asdict(row) | {"outlier": row.is_outlier} for row in rows)
     with whole_file(folder / "population.html") as draft:
-        draft.write_text(page("The scans of an archive", "".join(_body(records, rows))), "utf-8")
+        draft.write_text(page("The scans of an archive", "".join(_body(records, rows)), STYLE), "utf-8")
     return ["population.html", "population.csv"]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from spokestream.errors import FileError, ScanError
@@ -86,7 +87,8 @@ class Relaxation(TissueModel):
         t1_ms, t2_ms = t1_ms[possible], t2_ms[possible]
         coefficients = _coefficients(_node_signals(sequence).astype(np.float32))
         products = np.einsum("ni,nj->nij", _values(t1_ms, T1_RANGE_MS), _values(t2_ms, T2_RANGE_MS))
-        atoms = products.reshape(len(t1_ms), -1).astype(np.float32) @ coefficients.reshape(NODES**2, -1)
+        with threadpool_limits(1, "blas"):  # the same bits, and so the same digest, for any number of threads
+            atoms = products.reshape(len(t1_ms), -1).astype(np.float32) @ coefficients.reshape(NODES**2, -1)
         return OnePoolDictionary(sequence, {"t1": t1_ms, "t2": t2_ms}, atoms)
 
     def load_dictionary(self, path: Path) -> OnePoolDictionary:
