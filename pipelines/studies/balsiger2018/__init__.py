@@ -40,7 +40,7 @@ STUDY = Study(
             matrix=256, coils=8, subjects=6, slices=16, stride=1, networks=("balsiger2018", "cohen2018", "hoppe2017")
         ),
         "small": Sizes(
-            matrix=64, coils=4, subjects=6, slices=4, stride=6, networks=("balsiger2018", "cohen2018", "hoppe2017"),
+            matrix=96, coils=4, subjects=6, slices=4, stride=6, networks=("balsiger2018", "cohen2018", "hoppe2017"),
             epochs=40, patch=5, per_slice=60, batch=60, voxels=1000,
         ),
         "smoke": Sizes(

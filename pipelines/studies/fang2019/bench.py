@@ -12,6 +12,7 @@ from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.evaluation.metrics import blurriness
 from spokestream.models.training.loop import train
 from spokestream.models.training.training_settings import TrainingSettings
+from spokestream.pipelines.studies.fang2019.csmr import by_restoration
 from spokestream.pipelines.studies.fang2019.scans import Scans, vectors_for
 from spokestream.pipelines.studies.fang2019.sizes import ALL_POINTS, MAPS, Run, Sizes
 from spokestream.pipelines.studies.left_out import Maps, by_matching, by_network, stacked
@@ -62,6 +63,18 @@ class Bench:
             method: {"seconds": float(np.median(seconds[method]))} | self._errors(acceleration, found[method], MAPS)
             for method in methods
         }
+
+    def restoration(self, acceleration: int) -> Numbers:
+        """The errors of CSMR, which starts from k-space."""
+        found, seconds = [], []
+        for subject in self.scans.left_out:
+            data = self.scans.test(acceleration, subject)
+            masks = [data[index]["foreground"].numpy() for index in range(len(data))]
+            exam = self.scans.exam(acceleration, subject)
+            slices, of_slices = by_restoration(exam, RELAXATION.dictionary(data.sequence), masks, self.threads)
+            seconds += of_slices
+            found.append(slices)
+        return {"seconds": float(np.median(seconds))} | self._errors(acceleration, found, MAPS)
 
     def network(self, run: Run, fold: int) -> Numbers:
         """Train a network without the subject of a fold, and the errors in that subject."""

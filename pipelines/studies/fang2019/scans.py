@@ -7,6 +7,7 @@ import numpy as np
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.pipelines.studies.fang2019.sizes import ALL_POINTS, Sizes
 from spokestream.pipelines.studies.left_out import set_without
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
@@ -56,6 +57,10 @@ class Scans:
     def test(self, acceleration: int, subject: int) -> TrainingSet:
         """The scan of a subject that is left out."""
         return TrainingSet(self._set(acceleration), [subject])
+
+    def exam(self, acceleration: int, subject: int) -> WhitenedExam:
+        """The scan of a subject, from which its k-space can be simulated; it has been made."""
+        return WhitenedExam(self._settings(subject, self._set(acceleration) / "sequence.toml").exam(subject))
 
     def training(self, acceleration: int, subject: int) -> Path:
         """The folder of a training set without one subject; it refers to the scans of the others."""
