@@ -40,12 +40,12 @@ STUDY = Study(
             matrix=256, coils=8, subjects=6, slices=16, stride=1, networks=("balsiger2018", "cohen2018", "hoppe2017")
         ),
         "small": Sizes(
-            matrix=96, coils=4, subjects=6, slices=4, stride=6, networks=("balsiger2018", "cohen2018", "hoppe2017"),
-            epochs=40, patch=5, per_slice=60, batch=60, voxels=1000,
+            matrix=96, coils=4, subjects=6, slices=4, stride=24, networks=("balsiger2018", "cohen2018"),
+            epochs=20, learning_rate=3e-4, patch=16, per_slice=6, batch=6, voxels=1000,
         ),
         "smoke": Sizes(
             matrix=24, coils=2, subjects=3, slices=1, stride=48, networks=("balsiger2018", "cohen2018"), epochs=2,
-            patch=5, per_slice=4, batch=4, voxels=50,
+            learning_rate=1e-3, patch=5, per_slice=4, batch=4, voxels=50,
         ),
     },
     _steps,

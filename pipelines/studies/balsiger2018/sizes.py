@@ -29,6 +29,8 @@ class Sizes:
     """The networks that are trained."""
     epochs: int = 0
     """Epochs of all networks, with a cosine decay of the learning rate; 0 stands for the training of each paper."""
+    learning_rate: float = 0
+    """Of the proposed network; the others have that of their papers. It was chosen on other subjects."""
     patch: int = 0
     """Side in pixels of the patches that the proposed network predicts."""
     per_slice: int = 0
@@ -50,8 +52,11 @@ def training(sizes: Sizes, network: str, seed: int) -> TrainingSettings:
     if not sizes.epochs:
         return TrainingSettings(**common)
     patches: dict[str, Any] = (
-        {"patch": sizes.patch, "per_slice": sizes.per_slice, "batch": sizes.batch}
+        {
+            "learning_rate": sizes.learning_rate, "patch": sizes.patch, "per_slice": sizes.per_slice,
+            "batch": sizes.batch,
+        }
         if network == PROPOSED
         else {"patch": 1, "per_slice": sizes.voxels, "batch": sizes.voxels}
-    )
+    )  # fmt: skip
     return TrainingSettings(epochs=sizes.epochs, decay="cosine", **patches, **common)

@@ -20,7 +20,7 @@ from spokestream.pipelines.studies.study import Numbers
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.whole_files import whole_file
 
-__all__ = ["MATCHERS", "Bench", "detail", "relative_error"]
+__all__ = ["FLUID_T1_MS", "MATCHERS", "Bench", "detail", "relative_error"]
 
 MATCHERS = {"DM": "inner-product", "SDM": "svd"}
 """Method of the paper -> the matcher that it is here."""

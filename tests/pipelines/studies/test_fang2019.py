@@ -1,17 +1,23 @@
 """The study of Fang 2019: its scans, its errors, and what it makes of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_scan import short_fisp
 
+from spokestream.gadgets.matching.matchers import make_matcher
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.pipelines.studies.fang2019 import STUDY
-from spokestream.pipelines.studies.fang2019.bench import detail, relative_error
+from spokestream.pipelines.studies.fang2019.bench import FLUID_T1_MS, detail, relative_error
+from spokestream.pipelines.studies.fang2019.csmr import by_restoration
 from spokestream.pipelines.studies.fang2019.scans import SEQUENCE, Scans, vectors_for
 from spokestream.pipelines.studies.fang2019.sizes import MAPS, runs
+from spokestream.pipelines.studies.left_out import by_matching
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import frame_basis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 
 SMALL = STUDY.scales["small"]
 
@@ -35,6 +41,25 @@ def test_the_subject_that_is_left_out_is_not_in_the_training_set(scans):
     without = TrainingSet(scans.training(4, 7))
     assert without.seeds == [5, 6]
     assert (without[0]["t1"] == scans.test(4, 5)[0]["t1"]).all()
+
+
+def test_restoration_has_less_error_than_matching(tmp_path):
+    """64 spokes of 48 pixels, one a frame: errors of T1 and T2 are 16.9 and 61 % by matching, 12.1 and 38 % by CSMR."""
+    sizes = replace(STUDY.scales["smoke"], points=256, matrix=48, coils=4)
+    scans = Scans(tmp_path, sizes, seed=5)
+    scans.folder.mkdir()
+    data = scans.make(4, [7])
+    item, dictionary = data[0], RELAXATION.dictionary(data.sequence)
+    mask = item["foreground"].numpy()
+    true = {name: item[name].numpy() for name in MAPS}
+    where = mask & (true["t1"] > 0) & (true["t1"] < FLUID_T1_MS)
+    found = {
+        "DM": by_matching(make_matcher("exact", dictionary, data.basis), data, threads=1)[0],
+        "CSMR": by_restoration(scans.exam(4, 7), dictionary, [mask], threads=1)[0],
+    }
+    errors = {method: [relative_error(maps[0][n], true[n], where) for n in MAPS] for method, maps in found.items()}
+    assert errors["CSMR"][0] < 0.8 * errors["DM"][0]
+    assert errors["CSMR"][1] < 0.7 * errors["DM"][1]
 
 
 def test_the_vectors_are_as_many_as_keep_the_energy():
