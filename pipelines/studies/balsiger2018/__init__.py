@@ -28,13 +28,13 @@ def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
 STUDY = Study(
     "balsiger2018",
     "Balsiger, Shridhar Konar, Chikop, Chandran, Scheidegger, Geethanath and Reyes, MLMIR 2018, LNCS 11074:39",
-    "Brains are procedural, and every readout of the train of 720 is a golden-angle radial spoke. An image is the mean "
-    "of a sliding window of 48 readouts, as in the paper; except at the scale `paper`, windows are several readouts "
-    "apart. The paper scanned six volunteers at 1.5 T with spirals, and took other scans as the truth of T1, T2 and "
-    "proton density; here the truth is that of the phantom, without proton density. The flip angles of the brains vary "
-    "with B1, which dictionary and networks do not know. In turn, each subject is left out; another one chooses the "
-    "best weights, and four are trained on. Errors are those of the subject that is left out, over all voxels of a "
-    "tissue, and means of all subjects.",
+    "Brains are procedural, and every readout of the train of 720 is a golden-angle radial spoke. An image is the "
+    "mean of a sliding window of 48 readouts, as in the paper; except at the scale `paper`, windows are half a window "
+    "or more apart. The paper scanned six volunteers at 1.5 T with spirals, and took other scans as the truth of T1, "
+    "T2 and proton density; here the truth is that of the phantom, without proton density. The flip angles of the "
+    "brains vary with B1, which dictionary and networks do not know. In turn, each subject is left out; of the "
+    "others, the last one chooses the best weights, and the network is trained on the rest. Errors are those of the "
+    "subject that is left out, over all voxels of a tissue, and means of all subjects.",
     {
         "paper": Sizes(
             matrix=256, coils=8, subjects=6, slices=16, stride=1, networks=("balsiger2018", "cohen2018", "hoppe2017")
