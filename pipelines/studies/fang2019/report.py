@@ -169,7 +169,7 @@ def _course(found: Found) -> Figure:
         axes.set(xlabel="acceleration", ylabel=f"relative error of {name.upper()} (%)", xticks=[ALL_POINTS, *at])
     for name, style in zip(MAPS, ("o-", "s--"), strict=True):
         detail = [found.error("SCQ", name, a, "detail") for a in at]
-        panels[2].plot(at, detail, style, color="C2", label=f"{name.upper()}, SCQ")
+        panels[2].plot(at, detail, style, color="C3", label=f"{name.upper()}, SCQ")
     panels[2].set(xlabel="acceleration", ylabel="fine detail over the truth's", xticks=at)
     for axes in panels:
         _from_zero(axes)
