@@ -41,7 +41,7 @@ STUDY = Study(
         ),
         "small": Sizes(
             matrix=96, coils=4, subjects=6, slices=4, stride=24, networks=("balsiger2018", "cohen2018"),
-            epochs=20, learning_rate=3e-4, patch=16, per_slice=6, batch=6, voxels=1000,
+            epochs=20, learning_rate=3e-4, patch=5, per_slice=60, batch=60, voxels=1000,
         ),
         "smoke": Sizes(
             matrix=24, coils=2, subjects=3, slices=1, stride=48, networks=("balsiger2018", "cohen2018"), epochs=2,
