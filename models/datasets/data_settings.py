@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from spokestream.errors import InputError
+from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
 from spokestream.simulator.phantoms import ANATOMIES, POPULATIONS
@@ -68,6 +69,19 @@ class DataSettings:
         meaning="Whether images are simulated by point spread functions (fast) or through k-space (full).",
         choices=("fast", "full"),
     )
+    basis: str = setting(
+        "compressed",
+        meaning="Temporal images, as in the pipeline: weighted sums, or means of a sliding window.",
+        choices=("compressed", "window"),
+    )
+    window: int = setting(48, meaning="Readouts of a sliding window.", unit="readouts", low=1, high=LONGEST_TRAIN)
+    stride: int = setting(
+        24,
+        meaning="Readouts from one position of the sliding window to the next.",
+        unit="readouts",
+        low=1,
+        high=LONGEST_TRAIN,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -77,6 +91,8 @@ class DataSettings:
                 raise InputError(f"The setting {name} is a range from low to high, not {low:g},{high:g}.")
         if self.path == "fast" and "nist" in self.anatomies.split(","):
             raise InputError("The fast path knows the tissue of people; the system phantom takes --path full.")
+        if self.path == "fast" and self.basis == "window":
+            raise InputError("The fast path takes the compressed basis; images of sliding windows take --path full.")
         for anatomy in self.anatomies.split(","):
             if anatomy not in ANATOMIES:
                 raise InputError(f"There is no anatomy '{anatomy}'; there are {', '.join(ANATOMIES)}.")
@@ -88,8 +104,14 @@ class DataSettings:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """The settings that all subjects have in common: all but the number of subjects and of the first of them."""
-        return {name: value for name, value in asdict(self).items() if name not in ("subjects", "first_seed")}
+        """The settings that all subjects have in common: all but the number of subjects and of the first of them.
+
+        Those of a sliding window are among them only where there is one, so that sets made without keep their recipe.
+        """
+        others = {"subjects", "first_seed"}
+        if self.basis != "window":
+            others |= {"basis", "window", "stride"}
+        return {name: value for name, value in asdict(self).items() if name not in others}
 
     def exam(self, seed: int) -> SimulationSettings:
         """How subject number `seed` is scanned, which depends only on that number and on the recipe."""

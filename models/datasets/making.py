@@ -23,7 +23,8 @@ from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
 from spokestream.simulator.phantoms import MAP_UNITS, Phantom
 from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, window_basis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
@@ -66,12 +67,7 @@ def make_training_set(
     """
     settings.exam(settings.first_seed).protocol()
     sequence = load_sequence(settings.sequence)
-    basis = open_or_create(
-        folder,
-        settings.recipe,
-        sequence,
-        lambda: compressed_basis(sequence, model_of_sequence(sequence).dictionary(sequence).atoms),
-    )
+    basis = open_or_create(folder, settings.recipe, sequence, partial(_basis, settings, sequence))
     anywhere = replace(settings, sequence=_absolute(settings.sequence))  # workers have folders of their own
     missing = [seed for seed in settings.seeds if not shard_path(folder, seed).exists()]
     done = len(settings.seeds) - len(missing)
@@ -104,6 +100,14 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
         finally:
             torch.set_num_threads(threads)
     return seed
+
+
+def _basis(settings: DataSettings, sequence: PulseSequence) -> TemporalBasis:
+    """The temporal basis of the settings, for the atoms of the sequence's dictionary."""
+    atoms = model_of_sequence(sequence).dictionary(sequence).atoms
+    if settings.basis == "window":
+        return window_basis(sequence, settings.window, settings.stride, atoms)
+    return compressed_basis(sequence, atoms)
 
 
 def _absolute(sequence: str) -> str:

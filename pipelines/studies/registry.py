@@ -6,7 +6,7 @@ from spokestream.pipelines.studies.study import Study
 
 __all__ = ["STUDIES", "load_study"]
 
-STUDIES = ("fang2019", "cohen2018", "song2019", "balsiger2020")
+STUDIES = ("fang2019", "cohen2018", "song2019", "balsiger2018", "balsiger2020")
 """The papers; the module of the same name holds the study as `STUDY`."""
 
 

@@ -17,10 +17,10 @@ from spokestream.gadgets.restoration.flor import low_rank_in_span
 from spokestream.gadgets.restoration.measurement import InBasis, OnIteration
 from spokestream.gadgets.restoration.multiscale import SCALES, restore_from_coarse_to_fine
 from spokestream.gadgets.restoration.nuclear_norm import least_nuclear_norm
+from spokestream.pipelines.studies.orthonormal_basis import orthonormal_basis
 from spokestream.simulator.phantoms import draw_subject, render
 from spokestream.simulator.physics.dictionaries.build_t1t2 import build_t1t2_dictionary
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
-from spokestream.simulator.physics.dictionaries.singular_vectors import leading_vectors, normalised_gram
 from spokestream.simulator.physics.dictionaries.t1t2 import GRIDS, T1T2Grid, t1t2_grid
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
@@ -31,8 +31,6 @@ __all__ = ["Brain", "Restore", "SampledBrain", "brain", "decibels", "grid", "met
 
 TISSUES = ("spinal fluid", "grey matter", "white matter", "deep grey matter", "lesion")
 """What remains of the head when its outer layers are removed, as in the paper's phantom."""
-ENERGY = 1 - 1e-7
-"""Fraction of the energy of the dictionary in the basis of its signals: 19 vectors for 200 frames."""
 GAUSSIAN_WIDTH = 0.2
 """Standard deviation of the density of points along ky and kx, relative to the matrix. The paper does not print it."""
 
@@ -110,10 +108,9 @@ def grid(thin: int) -> T1T2Grid:
 def sample(truth: Brain, sequence: PulseSequence, mask: Tensor, dictionary: Path, thin: int = 1) -> SampledBrain:
     """Sample the images without noise. The dictionary is read from the file, or made there if it does not exist."""
     built = build_t1t2_dictionary(dictionary, sequence, grid(thin))
-    span = leading_vectors(normalised_gram([built.atoms]), ENERGY)[0].astype(np.float32)
-    basis = TemporalBasis(span, np.full(span.shape[1], 2.0), 1, np.ones(span.shape[1], np.float32))
+    basis = orthonormal_basis(sequence, built.atoms)
     frames = CartesianSampling(mask)
-    coefficients = InBasis(frames, torch.from_numpy(span))
+    coefficients = InBasis(frames, torch.from_numpy(basis.weights))
     return SampledBrain(
         frames, coefficients, frames.forward(truth.images), basis, OnePoolAtoms(OnePoolDictionary.of(built), basis)
     )

@@ -18,6 +18,10 @@ def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
         steps.append(Step(f"scans-{a}", lambda folder, a=a: bench(folder).scan(a)))  # type: ignore[misc]
         steps.append(Step(f"matching-{a}", lambda folder, a=a: bench(folder).matching(a)))  # type: ignore[misc]
     steps += [
+        Step(f"csmr-{a}", lambda folder, a=a: bench(folder).restoration(a))  # type: ignore[misc]
+        for a in sizes.accelerations
+    ]
+    steps += [
         Step(step_name(run, fold), lambda folder, r=run, f=fold: bench(folder).network(r, f))  # type: ignore[misc]
         for run in runs(sizes)
         for fold in range(sizes.folds)

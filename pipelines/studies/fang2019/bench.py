@@ -1,34 +1,26 @@
 """What the steps of the study measure: the errors of matching, and those of a network that they train."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from spokestream.gadgets.dictionary_matching import parameter_maps
-from spokestream.gadgets.matching.matchers import make_matcher, match_slice
-from spokestream.gadgets.network.network_input import interleaved
+from spokestream.gadgets.matching.matchers import make_matcher
 from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.evaluation.metrics import blurriness
-from spokestream.models.training.checkpoint import read_best
-from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.loop import train
-from spokestream.models.training.processes import autocast
-from spokestream.models.training.recipes import recipe, trained_parameters
 from spokestream.models.training.training_settings import TrainingSettings
-from spokestream.models.training.validation import predict
+from spokestream.pipelines.studies.fang2019.csmr import by_restoration
 from spokestream.pipelines.studies.fang2019.scans import Scans, vectors_for
 from spokestream.pipelines.studies.fang2019.sizes import ALL_POINTS, MAPS, Run, Sizes
+from spokestream.pipelines.studies.left_out import Maps, by_matching, by_network, stacked
 from spokestream.pipelines.studies.study import Numbers
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.whole_files import whole_file
 
-__all__ = ["MATCHERS", "Bench", "detail", "relative_error"]
+__all__ = ["FLUID_T1_MS", "MATCHERS", "Bench", "detail", "relative_error"]
 
 MATCHERS = {"DM": "inner-product", "SDM": "svd"}
 """Method of the paper -> the matcher that it is here."""
@@ -36,8 +28,6 @@ FINE = 0.5
 """Spatial frequency, over the highest one along an axis, above which the energy of a map is its fine detail."""
 FLUID_T1_MS = 2500.0
 """Voxels with a longer T1 are fluid, whose errors are separate."""
-
-Maps = dict[str, NDArray[Any]]
 
 
 class Bench:
@@ -63,23 +53,28 @@ class Bench:
             dictionary = RELAXATION.dictionary(data.sequence)
             for method in methods:
                 matcher = make_matcher(MATCHERS[method], dictionary, data.basis)
-                slices = []
-                for index in range(len(data)):
-                    item = data[index]
-                    mask = item["foreground"].numpy()
-                    begin = perf_counter()
-                    y = item["fingerprints"][:, item["foreground"]].T.contiguous()
-                    maps = parameter_maps(match_slice(matcher, y, mask, self.threads), dictionary, mask)
-                    seconds[method].append(perf_counter() - begin)
-                    slices.append({name: maps[name] for name in MAPS})
+                slices, of_slices = by_matching(matcher, data, self.threads)
+                seconds[method] += of_slices
                 found[method].append(slices)
             if acceleration == ALL_POINTS:
                 with whole_file(self._reference(subject)) as draft, draft.open("wb") as file:
-                    np.save(file, np.stack([*_stacked(found["DM"][-1]).values()]))
+                    np.save(file, np.stack([*stacked(found["DM"][-1]).values()]))
         return {
             method: {"seconds": float(np.median(seconds[method]))} | self._errors(acceleration, found[method], MAPS)
             for method in methods
         }
+
+    def restoration(self, acceleration: int) -> Numbers:
+        """The errors of CSMR, which starts from k-space."""
+        found, seconds = [], []
+        for subject in self.scans.left_out:
+            data = self.scans.test(acceleration, subject)
+            masks = [data[index]["foreground"].numpy() for index in range(len(data))]
+            exam = self.scans.exam(acceleration, subject)
+            slices, of_slices = by_restoration(exam, RELAXATION.dictionary(data.sequence), masks, self.threads)
+            seconds += of_slices
+            found.append(slices)
+        return {"seconds": float(np.median(seconds))} | self._errors(acceleration, found, MAPS)
 
     def network(self, run: Run, fold: int) -> Numbers:
         """Train a network without the subject of a fold, and the errors in that subject."""
@@ -89,10 +84,10 @@ class Bench:
         best = train(folder, self.scans.training(run.acceleration, subject), settings)
         assert best is not None
         data = self.scans.test(run.acceleration, subject)
-        slices, seconds = self._predicted(folder, settings, data)
+        slices, seconds = by_network(folder, settings, data)
         errors = self._errors(run.acceleration, [slices], run.maps, [subject])
         trained = {"features": settings.features, "epoch": best.epoch, "training_seconds": round(best.seconds, 1)}
-        return trained | {"seconds": seconds} | errors
+        return trained | {"seconds": float(np.median(seconds))} | errors
 
     def _settings(self, run: Run) -> TrainingSettings:
         sizes, features = self.sizes, run.features
@@ -107,25 +102,6 @@ class Bench:
             decay="cosine", patch=1 if single else sizes.patch, per_slice=sizes.voxels if single else sizes.per_slice,
             batch=sizes.voxels * sizes.batch // sizes.per_slice if single else sizes.batch,
         )  # fmt: skip
-
-    def _predicted(self, folder: Path, settings: TrainingSettings, data: TrainingSet) -> tuple[list[Maps], float]:
-        """The maps of all slices by the best weights, and the median time of a slice."""
-        parameters = trained_parameters(settings, RELAXATION)
-        method = recipe(settings, RELAXATION)
-        normalisation = _normalisation(method.normalisation, data.folder)  # type: ignore[arg-type]
-        network = method.build(normalisation.n_images, len(parameters))
-        network.load_state_dict(read_best(folder).weights)
-        network.eval()
-        slices, seconds = [], []
-        for index in range(len(data)):
-            item = data[index]
-            begin = perf_counter()
-            with torch.inference_mode(), autocast(settings.precision, torch.device("cpu")):
-                x = normalisation(interleaved(item["fingerprints"]), item["foreground"], 1.0)
-                planes = predict(network, x, network.border, network.step).clamp(0, 1).numpy()
-            seconds.append(perf_counter() - begin)
-            slices.append({p.name: p.scale.from_unit(plane) for p, plane in zip(parameters, planes, strict=True)})
-        return slices, float(np.median(seconds))
 
     def _errors(
         self, acceleration: int, found: Sequence[Sequence[Maps]], names: Sequence[str], subjects: Sequence[int] = ()
@@ -150,7 +126,7 @@ class Bench:
         where, fluid = pure & (true["t1"] < FLUID_T1_MS), pure & (true["t1"] >= FLUID_T1_MS)
         matched = dict(zip(MAPS, np.load(reference), strict=True))
         known = where & (matched["t1"] > 0)
-        maps = _stacked(slices)
+        maps = stacked(slices)
         return {
             name: {
                 "truth": relative_error(maps[name], true[name], where),
@@ -163,17 +139,6 @@ class Bench:
 
     def _reference(self, subject: int) -> Path:
         return self.folder / f"matched-{subject}.npy"
-
-
-@cache
-def _normalisation(kind: type[Normalisation], folder: Path) -> Normalisation:
-    """The normalisation for the scans in a folder; it is kept, because it is fitted to a dictionary."""
-    data = TrainingSet(folder, ())
-    return kind.of(data.basis, data.sequence)
-
-
-def _stacked(slices: Sequence[Mapping[str, NDArray[Any]]]) -> Maps:
-    return {name: np.stack([maps[name] for maps in slices]) for name in slices[0]}
 
 
 def relative_error(found: NDArray[Any], true: NDArray[Any], where: NDArray[np.bool_]) -> float:

@@ -1,6 +1,7 @@
 """Tables, claims and figures of the study of Fang 2019."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,12 +9,14 @@ from matplotlib.figure import Figure
 
 from spokestream.pipelines.studies.fang2019.bench import MATCHERS
 from spokestream.pipelines.studies.fang2019.sizes import ALL_POINTS, FEATURES, MAPS, PAPER_FEATURES, Run, Sizes, runs
-from spokestream.pipelines.studies.study import Claim, Report, Results, Table
+from spokestream.pipelines.studies.study import Claim, Numbers, Report, Results, Table
 
 __all__ = ["report", "step_name"]
 
+CSMR = "CSMR"
 NETWORKS = ("DL", "SCQ")
 """The networks of Table I."""
+WITHOUT_TRAINING = (*MATCHERS, CSMR)
 
 
 def step_name(run: Run, fold: int) -> str:
@@ -27,9 +30,16 @@ class Found:
     def __init__(self, sizes: Sizes, results: Results) -> None:
         self.sizes, self.results = sizes, results
 
-    def matching(self, method: str, acceleration: int, name: str, key: str = "truth") -> float:
-        """An error of matching in a map, in %."""
-        return float(self.results[f"matching-{acceleration}"][method][name][key])
+    def without_training(self, method: str, acceleration: int, name: str, key: str = "truth") -> float:
+        """An error in a map of a method without training, in %."""
+        return float(self.untrained(method, acceleration)[name][key])
+
+    def untrained(self, method: str, acceleration: int) -> Numbers:
+        """What the steps measured of a method without training."""
+        if method == CSMR:
+            return self.results[f"csmr-{acceleration}"]
+        numbers: Numbers = self.results[f"matching-{acceleration}"][method]
+        return numbers
 
     def network(self, run: Run, name: str, key: str = "truth") -> float:
         """An error of a network in a map, in %."""
@@ -55,8 +65,8 @@ class Found:
     def error(self, method: str, name: str, acceleration: int | None = None, key: str = "truth") -> float:
         """An error of any method in a map, in %."""
         at = acceleration or self.sizes.compared
-        if method in MATCHERS:
-            return self.matching(method, at, name, key)
+        if method in WITHOUT_TRAINING:
+            return self.without_training(method, at, name, key)
         return self.network(self.one(method, name, at), name, key)
 
     def _mean(self, run: Run, of: Any) -> float:
@@ -87,12 +97,12 @@ KEY = "* against matching of all points"
 
 def _methods(found: Found) -> Table:
     at = found.sizes.compared
-    times = {m: float(found.results[f"matching-{at}"][m]["seconds"]) for m in MATCHERS}
+    times = {m: float(found.untrained(m, at)["seconds"]) for m in WITHOUT_TRAINING}
     times |= {m: sum(found.seconds(run) for run in {found.one(m, name) for name in MAPS}) for m in NETWORKS}
-    words = {"DM": "1", "SDM": ".54; worse than DM", "DL": ".69", "SCQ": "best in both"}
+    words = {"DM": "1", "SDM": ".54; worse than DM", CSMR: "longest", "DL": ".69", "SCQ": "best in both"}
     rows = [
         (m, *_cells(found, m), f"{times[m]:.2f}", f"{times[m] / times['DM']:.2f}", words[m])
-        for m in (*MATCHERS, *NETWORKS)
+        for m in (*WITHOUT_TRAINING, *NETWORKS)
     ]
     points = found.sizes.points // at
     return Table(
@@ -103,13 +113,13 @@ def _methods(found: Found) -> Table:
 
 
 def _accelerations(found: Found) -> Table:
-    whole = [f"{found.matching('DM', ALL_POINTS, name, key):.2f}" for name in MAPS for key in ("truth", "fluid")]
+    whole = [f"{found.without_training('DM', ALL_POINTS, *of):.2f}" for of in product(MAPS, ("truth", "fluid"))]
     rows: list[tuple[str, ...]] = [
         ("DM", f"{found.sizes.points:,}", whole[0], "0", whole[1], whole[2], "0", whole[3], "the truth")
     ]
     words = {4: "SCQ without significant loss", 8: "SCQ blurred"}
     for a in found.sizes.accelerations:
-        for method in (*MATCHERS, "SCQ"):
+        for method in (*WITHOUT_TRAINING, "SCQ"):
             word = words.get(a, "") if method == "SCQ" else ""
             rows.append((method, f"{found.sizes.points // a:,}", *_cells(found, method, a), word))
     return Table(
@@ -152,14 +162,14 @@ def _course(found: Found) -> Figure:
     panels = figure.subplots(1, 3)
     at = sorted(found.sizes.accelerations)
     for axes, name in zip(panels[:2], MAPS, strict=True):
-        for method in (*MATCHERS, "SCQ"):
+        for method in (*WITHOUT_TRAINING, "SCQ"):
             of = [ALL_POINTS, *at] if method == "DM" else at
             axes.plot(of, [found.error(method, name, a) for a in of], marker="o", label=method)
         axes.plot(found.sizes.compared, found.error("DL", name), "s", label="DL")
         axes.set(xlabel="acceleration", ylabel=f"relative error of {name.upper()} (%)", xticks=[ALL_POINTS, *at])
     for name, style in zip(MAPS, ("o-", "s--"), strict=True):
         detail = [found.error("SCQ", name, a, "detail") for a in at]
-        panels[2].plot(at, detail, style, color="C2", label=f"{name.upper()}, SCQ")
+        panels[2].plot(at, detail, style, color="C3", label=f"{name.upper()}, SCQ")
     panels[2].set(xlabel="acceleration", ylabel="fine detail over the truth's", xticks=at)
     for axes in panels:
         _from_zero(axes)
@@ -186,7 +196,7 @@ def _from_zero(axes: Axes) -> None:
 
 
 def _claims(found: Found) -> list[Claim]:
-    first = ("DM", "SDM", "DL")
+    first = ("DM", "SDM", CSMR, "DL")
     claims = [
         _less(found, f"SCQ has the smallest error of {name.upper()} of all methods.", "SCQ", first, name)
         for name in MAPS
@@ -208,7 +218,7 @@ def _claims(found: Found) -> list[Claim]:
     ]  # fmt: skip
     slowest, at = max(found.sizes.accelerations), found.sizes.compared
     for name in MAPS:
-        scq, matched = found.error("SCQ", name), found.matching("DM", ALL_POINTS, name)
+        scq, matched = found.error("SCQ", name), found.without_training("DM", ALL_POINTS, name)
         claims.append(
             Claim(
                 f"SCQ at {at} loses nothing: its error of {name.upper()} is below that of matching all points.",

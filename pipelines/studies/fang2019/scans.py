@@ -6,8 +6,10 @@ import numpy as np
 
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
-from spokestream.models.datasets.shards import TrainingSet, shard_path
+from spokestream.models.datasets.shards import TrainingSet
+from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.pipelines.studies.fang2019.sizes import ALL_POINTS, Sizes
+from spokestream.pipelines.studies.left_out import set_without
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -56,15 +58,13 @@ class Scans:
         """The scan of a subject that is left out."""
         return TrainingSet(self._set(acceleration), [subject])
 
+    def exam(self, acceleration: int, subject: int) -> WhitenedExam:
+        """The scan of a subject, from which its k-space can be simulated; it has been made."""
+        return WhitenedExam(self._settings(subject, self._set(acceleration) / "sequence.toml").exam(subject))
+
     def training(self, acceleration: int, subject: int) -> Path:
         """The folder of a training set without one subject; it refers to the scans of the others."""
-        whole, folder = self._set(acceleration), self.folder / f"{acceleration}-without-{subject}"
-        folder.mkdir(exist_ok=True)
-        kept = [shard_path(whole, other).name for other in self.subjects if other != subject]
-        for name in ("training_set.json", "basis.h5", *kept):
-            if not (folder / name).exists():
-                (folder / name).symlink_to(whole / name)
-        return folder
+        return set_without(self._set(acceleration), subject, self.folder / f"{acceleration}-without-{subject}")
 
     def _set(self, acceleration: int) -> Path:
         return self.folder / f"{acceleration}"

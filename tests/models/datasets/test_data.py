@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from small_scan import gradient_spoiled
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from spokestream.errors import FileError, InputError
@@ -163,6 +164,29 @@ def test_a_folder_of_other_settings_is_refused(folder, settings):
             make_training_set(folder, replace(settings, **changes), HERE)
 
 
+def test_images_of_windows_are_means_of_their_halves(tmp_path):
+    sequence = tmp_path / "fisp.toml"
+    sequence.write_text(gradient_spoiled(60))
+    whole = DataSettings(
+        subjects=1, slices=1, matrix=32, coils=(4, 4), virtual_coils=4, anatomies="brain", sequence=str(sequence),
+        demodulation_hz=0.0, path="full", basis="window", window=12, stride=6,
+    )  # fmt: skip
+    found = {}
+    for name, settings in {"whole": whole, "halves": replace(whole, window=6)}.items():
+        make_training_set(tmp_path / name, settings, HERE)
+        found[name] = TrainingSet(tmp_path / name)[0]["fingerprints"].numpy()
+    assert len(found["halves"]) == 60 // 6
+    expected = (found["halves"][1:] + found["halves"][:-1]) / 2
+    assert np.linalg.norm(found["whole"] - expected) < 1e-5 * np.linalg.norm(expected)
+
+
+def test_only_sets_of_windows_have_windows_in_their_recipe():
+    """A set that was made before data sets had windows can still grow."""
+    windows = {"basis", "window", "stride"}
+    assert windows.isdisjoint(DataSettings().recipe)
+    assert windows < DataSettings(path="full", basis="window").recipe.keys()
+
+
 def test_a_sequence_that_has_changed_since_is_refused(settings, tmp_path):
     file = tmp_path / "mine.toml"
     train = Path(settings.sequence).read_text()
@@ -206,6 +230,7 @@ def test_every_subject_draws_from_its_own_number():
         ({"subjects": 0}, "The setting subjects must be a whole number from 1"),
         ({"matrix": 20.5}, "whole number"),
         ({"path": "quick"}, "one of fast, full"),
+        ({"basis": "window"}, "images of sliding windows take --path full"),
     ],
 )
 def test_impossible_settings_are_refused(changes, words):

@@ -18,8 +18,8 @@ from spokestream.errors import FileError
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.models.datasets.data_settings import DataSettings
-from spokestream.models.datasets.making import make_subject
-from spokestream.models.datasets.shards import TrainingSet, open_or_create
+from spokestream.models.datasets.making import make_training_set
+from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.training import recipes
 from spokestream.models.training.checkpoint import read_best
@@ -30,8 +30,6 @@ from spokestream.models.training.recipes import RECIPES
 from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.pipelines.cli.main import COMMANDS
 from spokestream.pipelines.cli.options import settings_from
-from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.temporal_basis import window_basis
 
 HALF = [("cpu", "bfloat16")] + [("cuda", p) for p in ("float16", "bfloat16") if torch.cuda.is_available()]
 
@@ -78,18 +76,17 @@ def test_a_network_of_window_images_leaves_with_its_windows(tmp_path):
     sequence_file.write_text(gradient_spoiled(60))
     settings = DataSettings(
         subjects=2, slices=2, matrix=32, coils=(4, 4), virtual_coils=4, anatomies="brain", noise=(0, 0),
-        sequence=str(sequence_file), demodulation_hz=0.0, path="full",
+        sequence=str(sequence_file), demodulation_hz=0.0, path="full", basis="window", window=12, stride=2,
     )  # fmt: skip
-    windows = window_basis(load_sequence(str(sequence_file)), 12, 2)
-    basis = open_or_create(tmp_path / "set", settings.recipe, load_sequence(str(sequence_file)), lambda: windows)
-    for seed in settings.seeds:
-        make_subject(tmp_path / "set", settings, basis, seed)
+    make_training_set(tmp_path / "set", settings, "synchronous")
+    windows = TrainingSet(tmp_path / "set").basis
     run(tmp_path / "run", tmp_path / "set", "balsiger2018")
     export(tmp_path / "run", tmp_path / "set", tmp_path / "archive.pt")
     contract = load_archive(tmp_path / "archive.pt").contract
     assert contract.channels == 2 * 25
     np.testing.assert_array_equal(contract.basis.weights, windows.weights)
     np.testing.assert_array_equal(contract.basis.noise, windows.noise)
+    assert "--path full --basis window --window 12 --stride 2" in model_card(contract)
 
 
 def test_an_archive_says_what_made_it(training_set, tmp_path):
