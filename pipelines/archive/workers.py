@@ -9,7 +9,7 @@ from typing import Any
 
 from spokestream.errors import SpokestreamError
 from spokestream.pipelines.files.scan_source import open_scan
-from spokestream.pipelines.node.memory_plan import plan_scan
+from spokestream.pipelines.node.memory.plan import plan_scan
 from spokestream.pipelines.selection import Selection
 
 __all__ = ["PROCESS_BYTES", "Workers", "largest_plan", "plan_workers", "remote_workers"]

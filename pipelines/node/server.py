@@ -15,7 +15,7 @@ from typing import Any
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.dialect import DIALECTS, Dialect
 from spokestream.pipelines.node.events import Observer, all_of
-from spokestream.pipelines.node.memory_budget import MemoryBudget, resident_bytes, words
+from spokestream.pipelines.node.memory.budget import MemoryBudget, resident_bytes, words
 from spokestream.pipelines.node.recordings import Recordings
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.node.session import Session
@@ -59,7 +59,7 @@ class Server:
     ) -> None:
         if select is None or start_scan is None:
             from spokestream.pipelines import selection
-            from spokestream.pipelines.node.memory_plan import plan_scan
+            from spokestream.pipelines.node.memory.plan import plan_scan
 
             def plan_bytes(chosen: Any, header_xml: str, channels: int, readout_bytes: int) -> int:
                 plan = plan_scan(chosen, header_xml, channels, readout_bytes, settings.queue_bytes)

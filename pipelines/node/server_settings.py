@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from spokestream.pipelines.node.memory_budget import bytes_of, default_memory
+from spokestream.pipelines.node.memory.budget import bytes_of, default_memory
 from spokestream.settings import check_settings, setting
 
 __all__ = ["ServerSettings"]

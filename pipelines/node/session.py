@@ -14,7 +14,6 @@ import ismrmrd
 from spokestream.errors import ScanError, SpokestreamError
 from spokestream.gadgets.readouts.flags import ENDS_SLICE
 from spokestream.pipelines import wire
-from spokestream.pipelines.node.admission import Admission
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import WarningsToClient, answer, read_parameters
 from spokestream.pipelines.node.events import (
@@ -25,6 +24,7 @@ from spokestream.pipelines.node.events import (
     ScanEnded,
     ScanWarned,
 )
+from spokestream.pipelines.node.memory.admission import Admission
 from spokestream.pipelines.node.plain_text import escape_record, escaped
 from spokestream.pipelines.node.released import released
 from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.dialect import Dialect
 from spokestream.pipelines.node.events import Observer
-from spokestream.pipelines.node.memory_budget import MemoryBudget
+from spokestream.pipelines.node.memory.budget import MemoryBudget
 from spokestream.pipelines.node.recordings import Recordings
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.node.workers.worker import Workers

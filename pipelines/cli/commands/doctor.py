@@ -51,7 +51,7 @@ def _scan(arguments: argparse.Namespace, console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from spokestream.pipelines.acceptance.examination import examine_scan
+    from spokestream.pipelines.examination.examination import examine_scan
 
     result = examine_scan(arguments.scan, arguments.pipeline, named_values(arguments.parameters))
     table = Table(show_header=False, title=str(arguments.scan), title_style="bold")

@@ -8,8 +8,8 @@ import pytest
 from rewritten_scan import rewrite_scan, samples, spoke
 
 from spokestream.errors import InputError, ScanError
-from spokestream.pipelines.acceptance.examination import examine_scan
 from spokestream.pipelines.cli.main import main
+from spokestream.pipelines.examination.examination import examine_scan
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
 from spokestream.errors import ScanError
-from spokestream.pipelines.node.memory_plan import MARGIN, plan_scan
+from spokestream.pipelines.node.memory.plan import MARGIN, plan_scan
 from spokestream.pipelines.selection import configure, select
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.scan_files.protocol import Protocol, header_xml

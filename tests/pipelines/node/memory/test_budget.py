@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from spokestream.errors import InputError, ScanError
-from spokestream.pipelines.node import memory_budget
-from spokestream.pipelines.node.memory_budget import MemoryBudget, bytes_of, default_memory
+from spokestream.pipelines.node.memory import budget
+from spokestream.pipelines.node.memory.budget import MemoryBudget, bytes_of, default_memory
 
 
 def run(scenario):
@@ -120,7 +120,7 @@ def test_other_sizes_are_refused(text):
 
 def test_the_default_is_a_fraction_of_the_cgroup_where_it_has_less(tmp_path, monkeypatch):
     limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory_budget, "CGROUP_LIMITS", (limit,))
+    monkeypatch.setattr(budget, "CGROUP_LIMITS", (limit,))
     unlimited = default_memory()
     limit.write_text("max\n")
     assert default_memory() == unlimited

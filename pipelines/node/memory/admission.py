@@ -7,7 +7,7 @@ from typing import Any
 
 import ismrmrd
 
-from spokestream.pipelines.node.memory_budget import MemoryBudget, words
+from spokestream.pipelines.node.memory.budget import MemoryBudget, words
 
 __all__ = ["Admission"]
 

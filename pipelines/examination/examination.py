@@ -17,8 +17,8 @@ from spokestream.gadgets.readouts.flags import rejecting_flags
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import ScanSequence, sequence_from_header
 from spokestream.gadgets.scan.main_field import main_field
-from spokestream.pipelines.acceptance.first_slice import FirstSlice, ReadoutCount, count_readouts
 from spokestream.pipelines.chains import PIPELINES
+from spokestream.pipelines.examination.first_slice import FirstSlice, ReadoutCount, count_readouts
 from spokestream.pipelines.files.image_notes import image_counts, image_provenance
 from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.piped_scan import PIPE

@@ -1,0 +1,1 @@
+"""What is found in a scan before it is reconstructed."""
