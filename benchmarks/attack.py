@@ -23,6 +23,7 @@ from pathlib import Path
 
 import ismrmrd
 import numpy as np
+from measure import processes
 
 from spokestream.pipelines import wire
 from spokestream.pipelines.client import ClientError, send_scan
@@ -63,15 +64,12 @@ class Node:
         threading.Thread(target=self._sample, daemon=True).start()
 
     def _sample(self) -> None:
-        main = self.process.pid
-        with suppress(FileNotFoundError):
-            while True:
-                children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-                self.largest = max(self.largest, sum(map(resident_bytes, [main, *children])))
-                time.sleep(0.02)
+        while running := processes(self.process.pid):
+            self.largest = max(self.largest, sum(map(resident_bytes, running)))
+            time.sleep(0.02)
 
 
-def resident_bytes(pid: int | str) -> int:
+def resident_bytes(pid: int) -> int:
     """The memory of a process; 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-__all__ = ["alternately", "installed", "print_machine", "ratio"]
+__all__ = ["alternately", "installed", "print_machine", "processes", "ratio"]
 
 
 def alternately(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
@@ -42,6 +42,15 @@ def installed(packages: Mapping[str, str], console: Console) -> set[str]:
     if missing:
         console.print(f"Skipped, not installed: {', '.join(missing)} (pip install -e '.\\[bench]').")
     return set(packages) - set(missing)
+
+
+def processes(pid: int) -> list[int]:
+    """The numbers of a process and of those that it has started; empty if it has ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *map(int, children)]
 
 
 def print_machine(console: Console, threads: int, packages: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Compares the memory that a node plans for a scan with the memory that it takes.
 
 `python benchmarks/memory_plan.py scan.h5 ...` starts a node for every scan file and pipeline, sends the scan as fast as
-the node takes it, and prints plan, growth of the resident memory, and their ratio.
+the node takes it, and prints the plan, the memory of the scan's process with the growth of the node's, and their ratio.
 """
 
 import re
@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from measure import processes
 
 from spokestream.pipelines.client import send_scan
 from spokestream.pipelines.files.ismrmrd_file import read_scan
@@ -44,7 +46,7 @@ def measured(path: str, config: str, threads: int) -> tuple[int, int]:
             send_scan(scan.xml, readouts, "127.0.0.1", int(port[1]), config)
             plan = re.search(r"([\d.]+) (MiB|GiB) of memory are reserved", log.read_text())
             assert plan
-            taken = resident(node.pid, "VmHWM") - before
+            taken = sum(resident(pid, "VmHWM") for pid in processes(node.pid)) - before
         finally:
             node.kill()
             node.wait()

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import ismrmrd
 import numpy as np
-from measure import print_machine
+from measure import print_machine, processes
 from rich.console import Console
 from rich.table import Table
 
@@ -40,16 +40,10 @@ class Node:
     def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
         self._process, self.port = process, port
 
-    @property
-    def processes(self) -> list[int]:
-        """The numbers of the node's process and of those for scans."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        return [self._process.pid, *map(int, children)]
-
     def seconds(self) -> dict[int, float]:
         """The processor time so far of every process."""
         found = {}
-        for pid in self.processes:
+        for pid in processes(self._process.pid):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return found
