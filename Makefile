@@ -25,7 +25,7 @@ test: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=
 	@for part in $(COVERED); do echo "Coverage of $${part%=*}, at least $${part#*=} %:"; \
 		$(BIN)/coverage report --format=total --include="$${part%=*}/*" --fail-under="$${part#*=}" || exit 1; done
 
