@@ -43,7 +43,7 @@ def test_every_setting_of_the_node_can_be_set(read):
         ("\udcff = 1", "is not a TOML file"),
         (
             "ports = 1",
-            "there is no setting 'ports'; known are host, port, max_sessions, memory, .*, record, .*, virtual_coils, ",
+            "there is no setting 'ports'; known are host, port, role, pipeline, .*, record, .*, virtual_coils, ",
         ),
         ("max-sessions = 1", "there is no setting 'max-sessions'"),
         ("[mrf_t1ff]\nvirtual_coils = 4", "there is no setting 'mrf_t1ff'"),

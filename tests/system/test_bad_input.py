@@ -108,8 +108,12 @@ def test_an_unknown_config_name(scan, first_slice, node_serves_on):
 
 
 def test_a_parameter_that_only_the_operator_may_set(scan, first_slice, node_serves_on):
+    reply = send_scan(scan.xml, first_slice, port=node_serves_on, parameters={"dictionary": "/etc/passwd"})
+    assert "WARNING Unknown parameters were ignored: dictionary.\n" in reply.texts
+    assert reply.images
+    xml = '<configuration pipeline="mrf_t1ff"><property name="dictionary" value="/etc/passwd"/></configuration>'
     with pytest.raises(ClientError, match="no parameter 'dictionary'"):
-        send_scan(scan.xml, first_slice[:20], port=node_serves_on, parameters={"dictionary": "/etc/passwd"})
+        send_scan(scan.xml, first_slice[:20], port=node_serves_on, config=xml)
 
 
 @pytest.mark.parametrize(("header", "sentence"), [("", "well-formed"), ("<html/>", "root element is <html>")])

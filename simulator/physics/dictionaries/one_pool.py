@@ -34,6 +34,8 @@ class OnePoolDictionary:
     """(atoms, R) real or complex; the signals themselves if there are no vectors, with R = spokes."""
     vectors: NDArray[Any] | None = None
     """(spokes, R): a signal is the sum over r of coefficients[r] vectors[:, r]."""
+    source: NDArray[Any] | None = None
+    """What the atoms were computed from, if the last bits of that computation depend on the number of threads."""
 
     def __post_init__(self) -> None:
         n = len(self.sequence)
@@ -74,9 +76,10 @@ class OnePoolDictionary:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that name these atoms, for provenance."""
+        """Twelve hexadecimal digits that name these atoms, or their source and parameters, for provenance."""
         state = hashlib.sha256()
-        for array in (self.coefficients, *(() if self.vectors is None else (self.vectors,)), *self.parameters.values()):
+        atoms = self.coefficients if self.source is None else self.source
+        for array in (atoms, *(() if self.vectors is None else (self.vectors,)), *self.parameters.values()):
             state.update(np.ascontiguousarray(array, np.complex64 if np.iscomplexobj(array) else np.float32).tobytes())
         return state.hexdigest()[:12]
 

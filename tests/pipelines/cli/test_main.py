@@ -115,15 +115,14 @@ def served(monkeypatch):
     got = {}
 
     class Server:
-        def __init__(self, settings, select, observers):
-            got.update(server=settings, pipelines={name: select(name).settings for name in SETTINGS})
+        def __init__(self, settings, select, observers, workers):
+            got.update(server=settings, pipelines={name: select(name).settings for name in SETTINGS}, select=select)
 
         async def serve(self):
             got["ran"] = True
             return got.get("dropped", 0)
 
     monkeypatch.setattr("spokestream.pipelines.node.server.Server", Server)
-    monkeypatch.setattr("spokestream.pipelines.chains.warm_up", lambda settings: None)
     return got
 
 
@@ -141,6 +140,18 @@ def test_a_server_takes_its_settings_from_the_site_s_file_and_the_command_line(s
         "mrf_t1t2": T1T2Settings(virtual_coils=4, threads=6),
         "mrf_t1t2_net": T1T2NetSettings(virtual_coils=4, threads=6, device="cpu"),
     }
+
+
+def test_the_operator_says_which_pipeline_scans_get_that_name_none(served, capsys):
+    assert main(["serve", "--pipeline", "mrf_t1ff_net"]) == 0
+    assert served["select"]("openrecon").name == "mrf_t1ff_net"
+    assert served["select"]("mrf_t1ff").name == "mrf_t1ff"
+    assert main(["serve", "--role", "gadgetron", "--pipeline", "mrf_t1t2"]) == 0
+    assert served["select"]('<?xml version="1.0"?>').name == "mrf_t1t2"
+    served.clear()
+    assert main(["serve", "--pipeline", "liver"]) == 1
+    assert "no pipeline 'liver'" in capsys.readouterr().err
+    assert not served
 
 
 def test_a_server_that_dropped_scans_exits_with_1(served):

@@ -430,7 +430,7 @@ def test_a_vanished_client_frees_its_place_although_nobody_reads(waiting, serve,
         else:
             running.gate.clear()
             peer = first.say(big, big, big)
-            eventually(lambda: running.session()._worker.held > 1 << 19)
+            eventually(lambda: running.session().queued_bytes > 1 << 19)
         n_sessions = len(running.server._sessions)
         peer.hang_up()
         eventually(lambda: len(running.server._sessions) == n_sessions - 1 or running.chains[0].cancelled)
