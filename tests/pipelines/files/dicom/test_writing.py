@@ -1,6 +1,8 @@
 """DICOM files of an oblique scan of five slices, read with pydicom alone."""
 
 import re
+import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -59,6 +61,29 @@ def voxel_positions(file, position):
     height, width = (float(x) for x in file.PixelSpacing)
     y, x = np.mgrid[: file.Rows, : file.Columns][..., None]
     return np.array(position, float) + x * width * across + y * height * down
+
+
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="needs dcm2niix")
+def test_an_independent_reader_finds_the_same_values_at_the_same_places(oblique, tmp_path):
+    """Both kinds of DICOM, converted by dcm2niix, beside our NIfTI."""
+    command = ["dcm2niix", "-b", "n", "-z", "n", "-f", "%s", "-o", tmp_path, oblique / "dicom"]
+    subprocess.run(command, check=True, capture_output=True)
+    for name in ("t1", "t2", "phase"):
+        ours = Nifti1Image.from_filename(oblique / f"{name}.nii.gz")
+        values = np.asarray(ours.dataobj).ravel()
+        indices = np.moveaxis(np.indices(ours.shape), 0, -1).reshape(-1, 3)
+        places = indices @ ours.affine[:3, :3].T + ours.affine[:3, 3]
+        number = series(oblique, name)[0].SeriesNumber
+        paths = [path for n in (number, number + 1000) for path in tmp_path.glob(f"{n}*.nii")]
+        assert len(paths) == 2
+        for path in paths:
+            theirs = Nifti1Image.from_filename(path)
+            found = np.rint((places - theirs.affine[:3, 3]) @ np.linalg.inv(theirs.affine[:3, :3]).T)
+            assert np.abs(found @ theirs.affine[:3, :3].T + theirs.affine[:3, 3] - places).max() < 1e-3  # mm
+            read = np.asarray(theirs.dataobj)[tuple(found.astype(int).T)]
+            valid = np.isfinite(values)
+            np.testing.assert_allclose(read[valid], values[valid], rtol=1e-6, atol=1e-6)
+    assert len(list(tmp_path.iterdir())) == 2 * 7
 
 
 def test_mr_images_have_the_values_and_the_voxels_of_the_nifti_volume(oblique):
