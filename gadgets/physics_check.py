@@ -14,7 +14,7 @@ from spokestream.gadgets.messages import Fingerprints, Float, ParameterMaps
 from spokestream.gadgets.model_fit.misfit import Explained, explained, misfit
 from spokestream.gadgets.model_fit.residuals import parameter_columns
 from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evidence
-from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, FitEvidence, verdict
+from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, UNEXPLAINED_SPOKES, FitEvidence, verdict
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -75,18 +75,18 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         quality = ""
         if total:
             fit = FitEvidence(unexplained, flagged / total, _at_limit(message))
-            image = image_evidence(fingerprints.data, message.foreground)
-            if fingerprints.has_corners:
-                image = replace(image, corners=0.0)
-            quality = self._judged(message, image, fit)
+            image, spokes = image_evidence(fingerprints.data, message.foreground), len(self._scan.sequence)
+            if fingerprints.has_corners:  # whole images instead of spokes
+                image, spokes = replace(image, corners=0.0), UNEXPLAINED_SPOKES
+            quality = self._judged(message, image, fit, spokes)
         yield replace(message, maps={**checked, **message.maps}, quality=quality)
 
-    def _judged(self, message: ParameterMaps, image: ImageEvidence, fit: FitEvidence) -> str:
+    def _judged(self, message: ParameterMaps, image: ImageEvidence, fit: FitEvidence, spokes: int) -> str:
         """The quality of a slice, of which the client is warned if it is not good."""
         header = self._scan.header
         covered = header.encoded_matrix[0] / header.oversampling / header.recon_matrix[0]
         body, matrix = float(message.foreground.mean()), max(message.foreground.shape)
-        found = verdict(image, fit, body, matrix, covered, self._most_flagged)
+        found = verdict(image, fit, body, matrix, covered, self._most_flagged, spokes)
         if found is None:
             return "good"
         self._scan.log.warning("Slice %d: %s", message.slice + 1, found.sentence)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from spokestream.gadgets.quality.image_evidence import ImageEvidence
 
-__all__ = ["LARGEST_RING", "MOST_FLAGGED_BY_NETWORK", "MOST_FLAGGED_BY_SEARCH", "FitEvidence", "Verdict", "verdict"]
+__all__ = [
+    "LARGEST_RING", "MOST_FLAGGED_BY_NETWORK", "MOST_FLAGGED_BY_SEARCH", "UNEXPLAINED_SPOKES", "FitEvidence", "Verdict",
+    "verdict",
+]  # fmt: skip
 
 CONTRAST_OF_NOISE = 1.3
 """Noise has a contrast of 1, because its mask is random."""
@@ -27,9 +30,11 @@ LARGEST_BODY = 0.75
 """Fraction of the image that tissue fills. In clean scans it is 0.4 or less."""
 SMALLEST_BODY = 0.005
 UNEXPLAINED_ALWAYS, UNEXPLAINED_PER_PIXEL = 0.015, 0.011 / 96
-"""Energy that noise (up to 0.2 of the mean frame) and aliasing leave unexplained: a part, and a part for every pixel
-of the matrix, because the number of spokes is the same for every matrix. The
-amplitude of clean scans is up to 0.7 of the limit."""
+"""Energy that noise (up to 0.2 of the mean frame) and aliasing of `UNEXPLAINED_SPOKES` leave unexplained: a part, and a
+part for every pixel of the matrix. The amplitude of clean scans is up to 0.7 of the limit."""
+UNEXPLAINED_SPOKES = 1400
+"""Fewer spokes leave more in inverse proportion, both of noise and of aliasing. The amplitude of a clean brain of 256
+pixels and 576 spokes is 0.8 of the limit then."""
 MOST_FLAGGED_BY_NETWORK = 0.15
 """Fraction of flagged voxels above which the maps of a network do not explain the signal."""
 MOST_FLAGGED_BY_SEARCH = 0.35
@@ -62,7 +67,13 @@ class Verdict:
 
 
 def verdict(
-    image: ImageEvidence, fit: FitEvidence, body: float, matrix: int, covered: float, most_flagged: float
+    image: ImageEvidence,
+    fit: FitEvidence,
+    body: float,
+    matrix: int,
+    covered: float,
+    most_flagged: float,
+    spokes: int = UNEXPLAINED_SPOKES,
 ) -> Verdict | None:
     """The first cause that the evidence speaks for; None if the slice can be trusted.
 
@@ -73,9 +84,11 @@ def verdict(
         matrix: larger number of pixels of a side.
         covered: radius of k-space that the header says is measured, over that of the image's resolution.
         most_flagged: `MOST_FLAGGED_BY_NETWORK` or `MOST_FLAGGED_BY_SEARCH`.
+        spokes: number of spokes of a slice.
 
     """
-    usual = (UNEXPLAINED_ALWAYS + UNEXPLAINED_PER_PIXEL * matrix) ** 0.5
+    fewer = max(1.0, UNEXPLAINED_SPOKES / spokes)
+    usual = (fewer * (UNEXPLAINED_ALWAYS + UNEXPLAINED_PER_PIXEL * matrix)) ** 0.5
     limit, fraction = max(fit.at_limit.items(), key=lambda item: item[1], default=("", 0.0))
     causes = (
         (

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from spokestream.gadgets.quality.image_evidence import ImageEvidence
-from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, MOST_FLAGGED_BY_SEARCH, FitEvidence, verdict
+from spokestream.gadgets.quality.verdict import (
+    MOST_FLAGGED_BY_NETWORK,
+    MOST_FLAGGED_BY_SEARCH,
+    UNEXPLAINED_ALWAYS,
+    UNEXPLAINED_PER_PIXEL,
+    FitEvidence,
+    verdict,
+)
 
 IMAGE = ImageEvidence(contrast=30, ring=0.2, corners=0.01, rim=0.15)
 FIT = FitEvidence(unexplained=0.08, flagged=0.02, at_limit={"deltaf": 0.001, "b1": 0.002})
@@ -61,3 +68,13 @@ def test_a_network_may_have_fewer_flagged_voxels_than_a_search():
 def test_noise_is_named_before_all_that_follows_from_it():
     nothing = judged(replace(IMAGE, contrast=1.0, ring=3.0), replace(FIT, unexplained=0.9), body=0.9)
     assert nothing.reason == "there is nothing but noise"
+
+
+def test_fewer_spokes_may_leave_more_unexplained():
+    """Both noise and aliasing: the energy is inversely proportional to the number of spokes."""
+    limit = (UNEXPLAINED_ALWAYS + UNEXPLAINED_PER_PIXEL * 256) ** 0.5
+    for spokes, factor in ((1400, 1.0), (2304, 1.0), (350, 2.0)):
+        for part, good in ((0.99, True), (1.01, False)):
+            fit = FitEvidence(part * factor * limit, 0.0, {})
+            found = verdict(IMAGE, fit, 0.3, 256, 1.0, MOST_FLAGGED_BY_SEARCH, spokes)
+            assert (found is None) == good
