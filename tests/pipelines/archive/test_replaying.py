@@ -2,15 +2,18 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from multiprocessing import active_children
 from pathlib import Path
 
 import dask
+import h5py
 import pytest
 from distributed import KilledWorker, LocalCluster
-from threadpoolctl import threadpool_limits
 
 from spokestream.pipelines.archive.archive_settings import ArchiveSettings
 from spokestream.pipelines.archive.record import DONE, DONE_BEFORE, FAILED, RECORD, SAME_SCAN
@@ -18,7 +21,6 @@ from spokestream.pipelines.archive.replaying import replay_archive
 from spokestream.pipelines.archive.running import _lost
 from spokestream.pipelines.cli.main import main
 from spokestream.pipelines.files.formats import Formats
-from spokestream.pipelines.files.replay import replay
 
 GOOD = ["a/one", "a/two", "b/four", "b/three"]
 OUTCOMES = {
@@ -66,22 +68,34 @@ def test_nothing_is_lost_when_a_worker_is_killed(first_run):
 
 
 def test_results_are_those_of_a_single_replay(archive, first_run, tmp_path):
+    """In a process with as many threads as a worker has, because last bits of a basis depend on their number."""
     _, out = first_run
-    with threadpool_limits(1, "blas"):
-        for name in GOOD:
-            replay(archive / f"{name}.h5", tmp_path / name, parameters={"threads": 1})
-            single = {path.name: path for path in (tmp_path / name).iterdir()}
-            assert {path.name for path in (out / name).iterdir()} == {*single, RECORD}
-            for file, path in single.items():
-                if file == "report.json":
-                    told, expected = (json.loads(p.read_text()) for p in (out / name / file, path))
-                    for key in ("total_s", "latency_s", "peak_memory_mb"):
-                        del told[key], expected[key]
-                    assert told == expected
-                elif file == "report.html":
-                    assert _without_seconds(out / name / file) == _without_seconds(path)
-                else:
-                    assert (out / name / file).read_bytes() == path.read_bytes(), file
+    one_thread = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    for name in GOOD[:2]:
+        command = [sys.executable, "-m", "spokestream.pipelines", "replay", archive / f"{name}.h5", "--threads", "1"]
+        subprocess.run([*command, "-o", tmp_path / name], env=one_thread, check=True, capture_output=True)
+        single = {path.name: path for path in (tmp_path / name).iterdir()}
+        assert {path.name for path in (out / name).iterdir()} == {*single, RECORD}
+        for file, path in single.items():
+            if file == "report.json":
+                told, expected = (json.loads(p.read_text()) for p in (out / name / file, path))
+                for key in ("total_s", "latency_s", "peak_memory_mb"):
+                    del told[key], expected[key]
+                assert told == expected
+            elif file == "report.html":
+                assert _without_seconds(out / name / file) == _without_seconds(path)
+            elif file == "maps.h5":
+                assert _content(out / name / file) == _content(path)
+            else:
+                assert (out / name / file).read_bytes() == path.read_bytes(), file
+
+
+def _content(path):
+    """Every dataset of a file: HDF5 leaves unused bytes between them, which differ from file to file."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+    return {name: str(value.tolist()) if value.dtype == object else value.tobytes() for name, value in found.items()}
 
 
 def _without_seconds(page):
