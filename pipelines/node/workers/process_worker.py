@@ -95,7 +95,6 @@ class ProcessWorker:
 
     async def _run(self, scan: Sequence[Any], queue_bytes: int) -> None:
         process = await self._processes.take()
-        how = ""
         try:
             finished = await self._converse(process, scan, queue_bytes)
         finally:
@@ -105,8 +104,8 @@ class ProcessWorker:
                 writer.transport.abort()
             how = await self._processes.give_back(process)
         if not finished:
-            how = how or "ended the scan too early"
-            raise ScanError(f"The process that reconstructed the scan {how}; send the scan again or replay it.")
+            what = f"The process that reconstructed the scan {how or 'ended the scan too early'}"
+            raise ScanError(f"{what}; send the scan again or replay it.")
 
     async def _converse(self, process: ScanProcess, scan: Sequence[Any], queue_bytes: int) -> bool:
         """Send what is put, and handle what comes; returns whether the scan has finished. Raises its error."""

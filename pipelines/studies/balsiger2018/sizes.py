@@ -30,7 +30,7 @@ class Sizes:
     epochs: int = 0
     """Epochs of all networks, with a cosine decay of the learning rate; 0 stands for the training of each paper."""
     learning_rate: float = 0
-    """Of the proposed network; the others have that of their papers. It was chosen on other subjects."""
+    """The rate of the proposed network; the others have that of their papers. It was chosen on other subjects."""
     patch: int = 0
     """Side in pixels of the patches that the proposed network predicts."""
     per_slice: int = 0
