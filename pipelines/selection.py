@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.network.device import choose_device
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader, parse_xml
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
@@ -160,6 +161,7 @@ def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Cha
         settings.threads,
         log,
         integrity=IntegrityLedger(strict=settings.integrity == "strict"),
+        device=choose_device(settings.device).type,
     )
     scan.provenance["pipeline"] = selection.name
     scan.provenance["sequence"] = f"{scan.sequence.name}, {len(scan.sequence)} spokes"

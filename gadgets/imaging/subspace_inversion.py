@@ -109,15 +109,20 @@ class PointSpread:
             products = np.stack([vectors[:, a] * vectors[:, b] for a, b in group.pairs])
             torch.view_as_real(sums).flatten(1).addmm_(torch.from_numpy(products), rows)
 
-    def spectra(self, box: tuple[int, int]) -> list[Tensor]:
-        """The real spectra (pairs, y, x) of the point spread functions, for images of a box of pixels, by echo time."""
+    def spectra(self, box: tuple[int, int], device: str = "cpu") -> list[Tensor]:
+        """The real spectra (pairs, y, x) of the point spread functions, for images of a box of pixels, by echo time.
+
+        They are computed on the device, and stay there.
+        """
         self._sum()
         shape = tuple(next_fast_len(2 * n) for n in box)
         spectra = []
         for sums in self._sums:
-            found = torch.empty((len(sums), *shape))
+            found = torch.empty((len(sums), *shape), device=device)
             for one, spectrum in zip(sums, found, strict=True):
-                psf = 4 * self._grid.images(one[None])[0]  # which divides by four times the pixels of the image
+                psf = (
+                    4 * self._grid.images(one[None].to(device))[0]
+                )  # which divides by four times the pixels of the image
                 spectrum.copy_(torch.fft.fft2(_lags(psf, box, shape)).real)  # real areas make a Hermitian function
             spectra.append(found)
         return spectra
@@ -131,7 +136,7 @@ class SubspaceOperator:
         spectra: what `PointSpread.spectra` gives.
         sensitivities: (coils, y, x) in the box.
         support: (y, x) pixels that may hold tissue; all others are 0.
-        pool: computes the coils.
+        pool: computes the coils on the CPU; a CUDA device, if all arrays are there, computes them together.
 
     """
 
@@ -139,30 +144,31 @@ class SubspaceOperator:
         self, groups: list[EchoTime], spectra: list[Tensor], sensitivities: Tensor, support: Tensor, pool: "Executor"
     ) -> None:
         self._groups, self._spectra, self._pool = groups, spectra, pool
-        self._sensitivities = sensitivities * support
+        on_cpu = sensitivities.device.type == "cpu"
+        self._parts = torch.split(sensitivities * support, 1 if on_cpu else len(sensitivities))
         self._shape = spectra[0].shape[1:]
         self._box = tuple(sensitivities.shape[1:])
 
     def __call__(self, coefficients: Tensor) -> Tensor:
         """Apply the operator."""
         out = torch.zeros_like(coefficients)
-        for coil in self._pool.map(lambda s: self._of_coil(coefficients, s), self._sensitivities):
-            out += coil  # in the order of the coils, so that bits do not depend on the number of threads
+        for of_coils in self._pool.map(lambda part: self._of_coils(coefficients, part), self._parts):
+            out += of_coils  # in the order of the coils, so that bits do not depend on the number of threads
         return out
 
     @torch.inference_mode()
-    def _of_coil(self, coefficients: Tensor, sensitivity: Tensor) -> Tensor:
+    def _of_coils(self, coefficients: Tensor, sensitivities: Tensor) -> Tensor:
         out = torch.empty_like(coefficients)
         for group, spectra in zip(self._groups, self._spectra, strict=True):
-            seen = torch.fft.fft2(coefficients[group.images] * sensitivity, s=self._shape)
+            seen = torch.fft.fft2(coefficients[group.images, None] * sensitivities, s=self._shape)
             mixed = torch.zeros_like(seen)
             parts_seen, parts_mixed = torch.view_as_real(seen), torch.view_as_real(mixed)
             for (a, b), spectrum in zip(group.pairs, spectra[..., None], strict=True):
                 parts_mixed[a].addcmul_(spectrum, parts_seen[b])
                 if a != b:
                     parts_mixed[b].addcmul_(spectrum, parts_seen[a])
-            images = torch.fft.ifft2(mixed)[:, : self._box[0], : self._box[1]]
-            out[group.images] = images * sensitivity.conj()
+            images = torch.fft.ifft2(mixed)[..., : self._box[0], : self._box[1]]
+            out[group.images] = (images * sensitivities.conj()).sum(1)
         return out
 
 
@@ -173,6 +179,7 @@ def inverted(
     tissue: NDArray[np.bool_],
     pool: "Executor",
     on_iteration: Callable[[int], object] = lambda done: None,
+    device: str = "cpu",
 ) -> NDArray[np.complex64]:
     """The images (K, y, x) of low-rank inversion; they are 0 away from tissue.
 
@@ -181,8 +188,9 @@ def inverted(
         spread: the point spread functions of the frames of these images.
         sensitivities: (coils, y, x) with unit norm over coils.
         tissue: (y, x) foreground.
-        pool: computes the coils.
+        pool: computes the coils on the CPU.
         on_iteration: receives the number of iterations that are done.
+        device: where to compute, `cpu` or `cuda`.
 
     """
     images = np.zeros_like(adjoint)
@@ -191,12 +199,12 @@ def inverted(
     margin = max(1, round(MARGIN * max(tissue.shape)))
     support = ndimage.binary_fill_holes(ndimage.binary_dilation(tissue, iterations=margin))
     box = ndimage.find_objects(support.astype(np.uint8))[0]
-    inside = torch.from_numpy(support[box])
-    maps = sensitivities[:, *box]
-    spectra = spread.spectra((maps.shape[1], maps.shape[2]))
+    inside = torch.from_numpy(support[box]).to(device)
+    maps = sensitivities[:, *box].to(device)
+    spectra = spread.spectra((maps.shape[1], maps.shape[2]), device)
     operator = SubspaceOperator(spread.groups, spectra, maps, inside, pool)
-    right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])) * inside
-    images[:, *box] = conjugate_gradients(operator, right, ITERATIONS, on_iteration).numpy()
+    right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])).to(device) * inside
+    images[:, *box] = conjugate_gradients(operator, right, ITERATIONS, on_iteration).cpu().numpy()
     return images
 
 
@@ -237,7 +245,7 @@ def _power(x: Tensor) -> float:
 
 def _lags(psf: Tensor, box: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
     """The point spread function at the lags within a box, lag 0 first, in an array of this shape; 0 elsewhere."""
-    out = torch.zeros(shape, dtype=psf.dtype)
+    out = torch.zeros(shape, dtype=psf.dtype, device=psf.device)
     centre = tuple(n // 2 for n in psf.shape)
     (y, x), (cy, cx) = box, centre
     near = psf[cy - y + 1 : cy + y, cx - x + 1 : cx + x]

@@ -14,6 +14,7 @@ from spokestream.gadgets.imaging.subspace_inversion import (
     SubspaceOperator,
     conjugate_gradients,
     echo_times,
+    inverted,
 )
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
@@ -124,3 +125,22 @@ def test_the_vectors_are_orthonormal_and_belong_to_one_echo_time(problem):
     for group in groups:
         np.testing.assert_allclose(group.vectors.T @ group.vectors, np.eye(group.vectors.shape[1]), atol=1e-6)
     assert EchoTime(slice(0, 2), groups[0].vectors).pairs == [(0, 0), (0, 1), (1, 1)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_inverts_as_the_cpu_does(problem, rng):
+    basis, noise, k, sensitivities, _ = problem
+    tissue = np.zeros(MATRIX, bool)
+    tissue[2:8, 3:9] = True
+    adjoint = complex_normal(rng, 3, *MATRIX).astype(np.complex64)
+
+    def on(device):
+        spread = PointSpread(MATRIX, echo_times(basis, noise), TOLERANCE)
+        for frame in range(FRAMES):
+            spread.add(frame, k[frame], ramp_density(k[frame]))
+        maps = torch.from_numpy(sensitivities.astype(np.complex64))
+        return inverted(adjoint, spread, maps, tissue, ThreadPoolExecutor(2), device=device)
+
+    expected = on("cpu")
+    # rounding errors of 6e-8 in each of twelve iterations, amplified by a condition number of about 100
+    assert np.linalg.norm(on("cuda") - expected) < 12 * 6e-8 * 100 * np.linalg.norm(expected)
