@@ -61,7 +61,7 @@ from time import perf_counter
 from spokestream.models.training.loop import train
 from spokestream.models.training.training_settings import TrainingSettings
 begin = perf_counter()
-settings = TrainingSettings(validation=1, epochs=int(sys.argv[3]), per_slice=8, batch=8)
+settings = TrainingSettings(validation=1, epochs=int(sys.argv[3]), per_slice=64, batch=64)
 train(Path(sys.argv[1]), Path(sys.argv[2]), settings)
 print(perf_counter() - begin)
 """
@@ -102,13 +102,13 @@ def pipelines(folder: Path, device: str, rounds: int, threads: int, quick: bool)
             yield row(f"{', '.join(settings.values())}, {matrix} x {matrix}", seconds, f"{max(differences):.1e}")
 
 
-def training_set(folder: Path, sequence: str, matrix: int, subjects: int) -> TrainingSet:
-    """A few slices of thighs, or of brains for trains that map T1 and T2."""
+def training_set(folder: Path, sequence: str, matrix: int) -> TrainingSet:
+    """Two slices of thighs, or of brains for trains that map T1 and T2."""
     brain = sequence.startswith("fisp")
     make_training_set(
         folder,
         DataSettings(
-            subjects=subjects, slices=1, matrix=matrix, coils=(4, 4), sequence=sequence,
+            subjects=2, slices=1, matrix=matrix, coils=(4, 4), sequence=sequence, path="full",
             anatomies="brain" if brain else "thigh", demodulation_hz=0.0 if brain else 200.0,
         ),
         scheduler="synchronous",
@@ -153,7 +153,7 @@ def phase_graphs(device: str, atoms: int, rounds: int, threads: int) -> tuple[st
 
 
 def epoch(data: Path, device: str, epochs: int) -> tuple[str, ...]:
-    """The row of a short training of our network; the start of a process is in both times."""
+    """The row of a training of one step of 64 patches an epoch; the start of a process is in both times."""
     seconds = {}
     for which, visible in (("cpu", ""), ("device", None if device == "cuda" else "")):
         environment = dict(os.environ) | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
@@ -163,7 +163,7 @@ def epoch(data: Path, device: str, epochs: int) -> tuple[str, ...]:
         if said.returncode:
             raise RuntimeError(f"The training failed.\n{said.stderr}")
         seconds[which] = [float(said.stdout.split()[-1])]
-    return row(f"training, {epochs} epochs", seconds, "")
+    return row(f"training, {epochs} step{'s' * (epochs > 1)} of 64 patches", seconds, "")
 
 
 def row(what: str, seconds: dict[str, list[float]], difference: str) -> tuple[str, ...]:
@@ -171,16 +171,14 @@ def row(what: str, seconds: dict[str, list[float]], difference: str) -> tuple[st
     return what, cpu, device, f"{ratio(seconds['cpu'], seconds['device']):.2f}", difference
 
 
-def rows(
-    device: str, matrix: int, subjects: int, atoms: int, rounds: int, threads: int, quick: bool
-) -> Iterator[tuple[str, ...]]:
+def rows(device: str, matrix: int, atoms: int, rounds: int, threads: int, quick: bool) -> Iterator[tuple[str, ...]]:
     """All rows of the table."""
     with TemporaryDirectory() as folder:
         yield from pipelines(Path(folder), device, 1 if quick else 3, threads, quick)
         yield phase_graphs(device, atoms, rounds, threads)
-        sets = {s: training_set(Path(folder) / s, s, matrix, subjects) for s in set(NETWORKS.values())}
+        sets = {s: training_set(Path(folder) / s, s, matrix) for s in set(NETWORKS.values())}
         yield from inference(sets, device, rounds, threads)
-        yield epoch(Path(folder) / "t1ff-2d-1400", device, 1 if quick else 3)
+        yield epoch(Path(folder) / "t1ff-2d-1400", device, 1 if quick else 20)
 
 
 def main() -> None:
@@ -192,7 +190,7 @@ def main() -> None:
     if device == "cpu" and not arguments.quick:
         console.print("This machine has no CUDA device that torch can use.")
         raise SystemExit(1)
-    matrix, subjects, atoms, rounds = (64, 2, 200, 1) if arguments.quick else (350, 4, 20_000, 5)
+    matrix, atoms, rounds = (64, 200, 1) if arguments.quick else (350, 20_000, 5)
     begin = perf_counter()
     logging.getLogger("spokestream").setLevel(logging.ERROR)
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft"])
@@ -203,7 +201,7 @@ def main() -> None:
     for column in ("", "CPU", "device", "CPU / device", "difference"):
         table.add_column(column, justify="left" if not column else "right")
     try:
-        for cells in rows(device, matrix, subjects, atoms, rounds, arguments.threads, arguments.quick):
+        for cells in rows(device, matrix, atoms, rounds, arguments.threads, arguments.quick):
             table.add_row(*cells)
     finally:  # what was measured before an error
         console.print(table)
