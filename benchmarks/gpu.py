@@ -174,7 +174,7 @@ def row(what: str, seconds: dict[str, list[float]], difference: str) -> tuple[st
 def rows(device: str, matrix: int, atoms: int, rounds: int, threads: int, quick: bool) -> Iterator[tuple[str, ...]]:
     """All rows of the table."""
     with TemporaryDirectory() as folder:
-        yield from pipelines(Path(folder), device, 1 if quick else 3, threads, quick)
+        yield from pipelines(Path(folder), device, 1 if quick else 2, threads, quick)
         yield phase_graphs(device, atoms, rounds, threads)
         sets = {s: training_set(Path(folder) / s, s, matrix) for s in set(NETWORKS.values())}
         yield from inference(sets, device, rounds, threads)
