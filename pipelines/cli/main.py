@@ -22,6 +22,7 @@ from spokestream.pipelines.cli.commands import (
     simulate,
     study,
     train,
+    xml,
 )
 
 __all__ = ["COMMANDS", "main"]
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "study": study,
     "accept": accept,
+    "xml": xml,
     "doctor": doctor,
     "demo": demo,
 }

@@ -3,11 +3,12 @@
 import socket
 
 import pytest
-from gadgetron_host import Host
+from gadgetron_host import Host, configuration_of
 
 from spokestream.errors import InputError
 from spokestream.pipelines import wire
 from spokestream.pipelines.gadgetron_texts import configuration, for_gadgetron
+from spokestream.pipelines.installation.gadgetron_xml import gadgetron_xml
 from spokestream.pipelines.selection import select
 
 
@@ -53,3 +54,9 @@ def test_images_that_gadgetron_cannot_read_are_refused():
     assert for_gadgetron(select("mrf_t1ff")).name == "mrf_t1ff"
     with pytest.raises(InputError, match="does not know int16"):
         for_gadgetron(select("mrf_t1ff").with_parameters({"datatype": "int16"}))
+
+
+def test_a_node_takes_the_configuration_of_the_printed_file():
+    xml = gadgetron_xml("mrf_t1ff_net", "connect", parameters={"virtual_coils": "6"})
+    chosen = for_gadgetron(select(configuration(configuration_of(xml))))
+    assert (chosen.name, chosen.settings.virtual_coils) == ("mrf_t1ff_net", 6)
