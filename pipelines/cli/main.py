@@ -16,6 +16,7 @@ from spokestream.pipelines.cli.commands import (
     doctor,
     evaluate,
     export,
+    package,
     replay,
     send,
     serve,
@@ -59,6 +60,7 @@ COMMANDS: dict[str, Command] = {
     "study": study,
     "accept": accept,
     "xml": xml,
+    "package": package,
     "doctor": doctor,
     "demo": demo,
 }
