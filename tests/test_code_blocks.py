@@ -47,6 +47,7 @@ SMALL = {
 
 ONLY_PARSED = {
     r"spokestream serve": "runs until it is stopped (tests/pipelines/console/test_serving_a_page.py)",
+    r"spokestream send .* --tls": "needs certificates (tests/pipelines/node/test_tls.py)",
     r"spokestream study": "takes minutes or hours (tests/pipelines/studies/)",
     r"spokestream dictionary": "the published grids take minutes (tests/pipelines/cli/commands/test_dictionary.py)",
     r"spokestream demo": "takes half a minute with the train of a brain",
@@ -260,6 +261,7 @@ OTHER_PROGRAMS = {
     "python": script,
     "torchrun": lambda words: parse(words[words.index("spokestream.pipelines") + 1 :]),
     "docker": in_a_container,
+    "openssl": lambda words: None,  # makes certificates, as tests/support/certificates.py does
     "dask": lambda words: None,  # an option of the cluster's own program
     **dict.fromkeys(
         ("siemens_to_ismrmrd", "ge2ismrmrd", "philips_to_ismrmrd", "bruker_to_ismrmrd"), lambda words: None
