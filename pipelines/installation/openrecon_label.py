@@ -26,6 +26,8 @@ NOT_SHOWN = {
     "stride": "belongs to a basis that is for research",
 }
 """Settings that a scanner may set and that the page has no room for, and why these."""
+MEANINGS = {"sequence": "Name of a preset, whatever the header says; without one, the header says the sequence."}
+"""What a setting means at a console, where that differs: a console cannot name a file."""
 LONGEST_UNIT = 3
 TITLES = {
     AUTO: "By the sequence", "mrf_t1ff": "T1-FF, matching", "mrf_t1ff_net": "T1-FF, network",
@@ -104,7 +106,8 @@ def _pipeline() -> dict[str, Any]:
 
 def _parameter(declared: Declaration) -> dict[str, Any]:
     words = declared.name.replace("_", " ")
-    entry = _entry(_kind(declared), declared.name.replace("_", ""), words[0].upper() + words[1:], declared.meaning)
+    meaning = MEANINGS.get(declared.name, declared.meaning)
+    entry = _entry(_kind(declared), declared.name.replace("_", ""), words[0].upper() + words[1:], meaning)
     entry["default"] = "" if declared.default is None else declared.default
     if declared.choices:
         entry["values"] = [{"id": choice, "name": {"en": choice}} for choice in declared.choices]

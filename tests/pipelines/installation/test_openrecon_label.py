@@ -52,6 +52,8 @@ def test_limits_and_defaults_are_those_of_the_declarations():
     assert by_id["demodulationhz"]["unit"] == {"en": "Hz"}
     assert [value["id"] for value in by_id["refine"]["values"]] == ["on", "off"]
     assert by_id["sequence"]["default"] == ""
+    assert "file" not in by_id["sequence"]["information"]["en"]
+    assert by_id["refine"]["information"] == {"en": declarations(AutoSettings)["refine"].meaning}
 
 
 FAULTS = [
