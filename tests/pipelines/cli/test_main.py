@@ -90,7 +90,7 @@ def test_replay_and_send_speak_the_same_words(replayed, monkeypatch, tmp_path):
     assert (replayed["pipeline"], replayed["parameters"]) == wanted
     sent = []
 
-    def send_scan(xml, items, host, port, config, parameters, pace, on_event):
+    def send_scan(xml, items, host, port, config, parameters, pace, on_event, tls):
         sent.append((config, parameters))
         raise ScanError("Enough.")
 
