@@ -20,23 +20,27 @@ from typing import Any
 
 import numpy as np
 import torch
-from measure import alternately, print_machine, ratio, timed_maps
+from measure import alternately, print_machine, ratio, slice_before, timed_maps
 from rich.console import Console
 from rich.table import Table
 
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network_inference import NetworkInference
 from spokestream.models.archives import archive_path
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
-from spokestream.models.datasets.shards import TrainingSet
 from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 ROOT = Path(__file__).parents[1]
-NETWORKS = {"ours": "t1ff-2d-1400", "balsiger2020": "t1ff-2d-1400", "ours-fisp-576": "fisp-fang-576"}
-"""Name of an archive that comes with the software -> its sequence."""
+NETWORKS = {
+    "ours": ("t1ff-2d-1400", "mrf_t1ff_net"),
+    "balsiger2020": ("t1ff-2d-1400", "mrf_t1ff_net"),
+    "ours-fisp-576": ("fisp-fang-576", "mrf_t1t2_net"),
+}
+"""Name of an archive that comes with the software -> its sequence and pipeline."""
 PRECISIONS = ("float32", "float16")
 PIPELINES: dict[str, tuple[dict[str, str], ...]] = {
     "t1ff-2d-1400": (
@@ -54,6 +58,8 @@ PIPELINES: dict[str, tuple[dict[str, str], ...]] = {
 SCANS = {"t1ff-2d-1400": ("thigh", 350, 12), "fisp-fang-576": ("brain", 256, 12)}
 """Anatomy, pixels and coils of the scan of a sequence."""
 SLICES = 5
+TRAINED_ON = 96
+"""Pixels of the training set; patches are smaller."""
 EPOCH = """
 import sys
 from pathlib import Path
@@ -83,7 +89,7 @@ def pipelines(folder: Path, device: str, rounds: int, threads: int, quick: bool)
     """
     for sequence, several in PIPELINES.items():
         anatomy, matrix, coils = (SCANS[sequence][0], 48, 2) if quick else SCANS[sequence]
-        path = folder / f"{sequence}.h5"
+        path = scan_file(folder, sequence)
         simulate_scan(path, SimulationSettings(anatomy=anatomy, matrix=matrix, coils=coils, sequence=sequence))
         for settings in several:
             seconds: dict[str, list[float]] = {"cpu": [], "device": []}
@@ -102,26 +108,20 @@ def pipelines(folder: Path, device: str, rounds: int, threads: int, quick: bool)
             yield row(f"{', '.join(settings.values())}, {matrix} x {matrix}", seconds, f"{max(differences):.1e}")
 
 
-def training_set(folder: Path, sequence: str, matrix: int) -> TrainingSet:
-    """Two slices of thighs, or of brains for trains that map T1 and T2."""
-    brain = sequence.startswith("fisp")
-    make_training_set(
-        folder,
-        DataSettings(
-            subjects=2, slices=1, matrix=matrix, coils=(4, 4), sequence=sequence, path="full",
-            anatomies="brain" if brain else "thigh", demodulation_hz=0.0 if brain else 200.0,
-        ),
-        scheduler="synchronous",
-    )  # fmt: skip
-    return TrainingSet(folder)
+def scan_file(folder: Path, sequence: str) -> Path:
+    """The file of the scan of a sequence."""
+    return folder / f"{sequence}.h5"
 
 
-def inference(sets: dict[str, TrainingSet], device: str, rounds: int, threads: int) -> Iterator[tuple[str, ...]]:
-    """Rows: network and precision, seconds of the CPU and of the device for five slices, ratio, largest difference."""
-    for name, sequence in NETWORKS.items():
+def inference(folder: Path, device: str, rounds: int, threads: int) -> Iterator[tuple[str, ...]]:
+    """Rows: network and precision, seconds of the CPU and of the device for five slices, ratio, largest difference.
+
+    The slices are those of the scans of `pipelines`.
+    """
+    for name, (sequence, pipeline) in NETWORKS.items():
         archive = load_archive(archive_path(name))
-        item = {key: value.numpy() for key, value in sets[sequence][0].items()}
-        given = item["fingerprints"], item["foreground"], threads
+        seen = slice_before(NetworkInference, scan_file(folder, sequence), pipeline, network=name, device="cpu")
+        given = seen.data, seen.foreground, threads
         on_cpu = TiledNetwork(archive, "cpu", "auto")
         exact = TiledNetwork(archive, "cpu", "float32").planes(*given)
         for precision in PRECISIONS if device == "cuda" else ("float32",):
@@ -154,6 +154,8 @@ def phase_graphs(device: str, atoms: int, rounds: int, threads: int) -> tuple[st
 
 def epoch(data: Path, device: str, epochs: int) -> tuple[str, ...]:
     """The row of a training of one step of 64 patches an epoch; the start of a process is in both times."""
+    subjects = DataSettings(subjects=2, slices=1, matrix=TRAINED_ON, coils=(4, 4), path="full")
+    make_training_set(data, subjects, scheduler="synchronous")
     seconds = {}
     for which, visible in (("cpu", ""), ("device", None if device == "cuda" else "")):
         environment = dict(os.environ) | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
@@ -171,14 +173,13 @@ def row(what: str, seconds: dict[str, list[float]], difference: str) -> tuple[st
     return what, cpu, device, f"{ratio(seconds['cpu'], seconds['device']):.2f}", difference
 
 
-def rows(device: str, matrix: int, atoms: int, rounds: int, threads: int, quick: bool) -> Iterator[tuple[str, ...]]:
+def rows(device: str, atoms: int, rounds: int, threads: int, quick: bool) -> Iterator[tuple[str, ...]]:
     """All rows of the table."""
     with TemporaryDirectory() as folder:
         yield from pipelines(Path(folder), device, 1 if quick else 2, threads, quick)
+        yield from inference(Path(folder), device, rounds, threads)
         yield phase_graphs(device, atoms, rounds, threads)
-        sets = {s: training_set(Path(folder) / s, s, matrix) for s in set(NETWORKS.values())}
-        yield from inference(sets, device, rounds, threads)
-        yield epoch(Path(folder) / "t1ff-2d-1400", device, 1 if quick else 20)
+        yield epoch(Path(folder) / "set", device, 1 if quick else 20)
 
 
 def main() -> None:
@@ -190,18 +191,18 @@ def main() -> None:
     if device == "cpu" and not arguments.quick:
         console.print("This machine has no CUDA device that torch can use.")
         raise SystemExit(1)
-    matrix, atoms, rounds = (64, 200, 1) if arguments.quick else (350, 20_000, 5)
+    atoms, rounds = (200, 1) if arguments.quick else (20_000, 5)
     begin = perf_counter()
     logging.getLogger("spokestream").setLevel(logging.ERROR)
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft"])
     name = torch.cuda.get_device_name() if device == "cuda" else "the CPU again, to test this script"
     console.print(f"Device: {name}.", highlight=False)
     console.print(f"Tests that need CUDA: {tests()}", highlight=False)
-    table = Table(title=f"Seconds of the CPU and of the device; networks on {matrix} x {matrix} pixels")
+    table = Table(title="Seconds of the CPU and of the device")
     for column in ("", "CPU", "device", "CPU / device", "difference"):
         table.add_column(column, justify="left" if not column else "right")
     try:
-        for cells in rows(device, matrix, atoms, rounds, arguments.threads, arguments.quick):
+        for cells in rows(device, atoms, rounds, arguments.threads, arguments.quick):
             table.add_row(*cells)
     finally:  # what was measured before an error
         console.print(table)

@@ -12,22 +12,17 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
-from measure import print_machine
+from measure import print_machine, slice_before
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
-from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.matching.matchers import ONE_POOL
-from spokestream.gadgets.messages import Fingerprints
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
-from spokestream.pipelines.chains import mrf_t1t2
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.truth import read_truth
-from spokestream.pipelines.run_chain import run_chain
-from spokestream.pipelines.settings import T1T2Settings
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.scan_files.scan_file import truth_path
@@ -46,10 +41,7 @@ def compare(folder: Path, settings: SimulationSettings, threads: int, errors: di
     readouts, truth = read_scan(path), read_truth(truth_path(path))
     sequence = load_sequence(settings.sequence)
     scan = ScanContext(ScanHeader.from_xml(readouts.xml), sequence, threads)
-    gadgets = mrf_t1t2(scan, T1T2Settings(threads=threads)).gadgets
-    matching = next(i for i, gadget in enumerate(gadgets) if isinstance(gadget, DictionaryMatching))
-    messages = run_chain(Chain(gadgets[:matching]), readouts)
-    fingerprints = next(m for m in list(messages) if isinstance(m, Fingerprints))
+    fingerprints = slice_before(DictionaryMatching, path, "mrf_t1t2", threads=threads)
     dictionary = RELAXATION.dictionary(sequence)
     for name in ONE_POOL:
         gadget = DictionaryMatching(replace(scan, provenance={}), RELAXATION, dictionary, matcher=name)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import ismrmrd
 import numpy as np
@@ -15,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
+from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.messages import Fingerprints
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import select, start_scan
 
-__all__ = ["alternately", "installed", "print_machine", "processes", "ratio", "timed_maps"]
+__all__ = ["alternately", "installed", "print_machine", "processes", "ratio", "slice_before", "timed_maps"]
 
 
 def alternately(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
@@ -59,6 +62,15 @@ def timed_maps(path: Path, pipeline: str = "auto", **settings: object) -> tuple[
     found = list(run_chain(start_scan(selection, scan.xml, logging.getLogger("spokestream")), arriving()))
     seconds = perf_counter() - last_spoke
     return map_volumes([item for item in found if isinstance(item, ismrmrd.Image)]), seconds
+
+
+def slice_before(gadget: type[Gadget[Any, Any]], path: Path, pipeline: str, **settings: object) -> Fingerprints:
+    """The fingerprints of the first slice of a scan file, as they reach a gadget of a pipeline."""
+    scan = read_scan(path)
+    selection = select(pipeline).with_parameters(settings, trusted=True)
+    gadgets = start_scan(selection, scan.xml, logging.getLogger("spokestream")).gadgets
+    first = next(i for i, one in enumerate(gadgets) if isinstance(one, gadget))
+    return next(m for m in list(run_chain(Chain(gadgets[:first]), scan)) if isinstance(m, Fingerprints))
 
 
 def installed(packages: Mapping[str, str], console: Console) -> set[str]:
