@@ -82,6 +82,11 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
         self._sent: Counter[int] = Counter()
         self._warned = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether maps are being computed. Whoever feeds a chain only when it is not gets all of them."""
+        return self._running is not None and not self._running.done()
+
     def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints | ismrmrd.Image]:
         """Grid a frame, and yield provisional images that are ready; at the end of the slice, its coefficients."""
         if isinstance(message, SliceEnd):
@@ -124,7 +129,7 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
 
     def _ready(self) -> Iterator[ismrmrd.Image]:
         """The images that have been computed since the last call."""
-        if self._running is None or not self._running.done():
+        if self._running is None or self.busy:
             return
         running, self._running = self._running, None
         try:

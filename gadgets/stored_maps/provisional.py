@@ -6,8 +6,8 @@ __all__ = ["PROVISIONAL", "PROVISIONAL_SERIES", "is_provisional", "mark_provisio
 
 PROVISIONAL = "provisional"
 """Entry of the provenance that only provisional maps have: how many spokes they were computed from."""
-PROVISIONAL_SERIES = 1000
-"""Added to the series number of a map. All series of final maps are below it."""
+PROVISIONAL_SERIES = 2000
+"""Added to the series number of a map. Series of final maps, and of the two kinds of DICOM files, are below it."""
 
 
 def mark_provisional(image: ismrmrd.Image, number: int) -> ismrmrd.Image:
