@@ -41,7 +41,7 @@ class ProvisionalMatching(Gadget[Fingerprints, ParameterMaps]):
     Args:
         scan: the scan.
         model: the tissue model of the maps.
-        dictionary: gives the dictionary of the scan's sequence; it is called with the first fingerprints.
+        dictionary: gives the dictionary of the scan's sequence; `prepare` calls it.
         closed_form: the signal of the scan's sequence.
         check_conjugation: whether the fingerprints may be complex conjugates, which each slice tells by itself.
 
@@ -61,11 +61,17 @@ class ProvisionalMatching(Gadget[Fingerprints, ParameterMaps]):
         self._closed_form, self._check_conjugation = closed_form, check_conjugation
         self._matching: DictionaryMatching | None = None
 
+    def prepare(self) -> None:
+        """Get the dictionary, which takes two seconds to compute for T1 and T2, before it is needed."""
+        dictionary = _thinned(self._dictionary())
+        self._matching = DictionaryMatching(self._scan, self._model, dictionary, "thinned")
+
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Compute the maps of one slice."""
         scan, closed_form = self._scan, self._closed_form
         if self._matching is None:
-            self._matching = DictionaryMatching(scan, self._model, _thinned(self._dictionary()), "thinned")
+            self.prepare()
+        assert self._matching is not None
         if self._check_conjugation:  # with few spokes it may be wrong, so that nothing is remembered
             (message,) = ConjugationCheck(scan, closed_form).feed(message)
         side = -(-max(message.foreground.shape) // MOST_BLOCKS)

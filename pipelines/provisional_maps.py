@@ -12,8 +12,8 @@ from spokestream.errors import InputError
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding, PartialSlice
 from spokestream.gadgets.map_images import MapImages
-from spokestream.gadgets.messages import Fingerprints, ParameterMaps, SliceEnd, SpokeBlock
-from spokestream.gadgets.provisional_matching import encodes
+from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
+from spokestream.gadgets.provisional_matching import ProvisionalMatching, encodes
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.integrity import IntegrityLedger
@@ -23,6 +23,9 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["ProvisionalMaps"]
+
+METHOD = ("dictionary", "matcher", "network", "refinement")
+"""Entries of the provenance that say how maps were computed. Provisional maps have their own."""
 
 
 class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image]):
@@ -54,7 +57,7 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
         basis: TemporalBasis,
         model: TissueModel,
         every: int,
-        matching: Callable[[ScanContext], Gadget[Fingerprints, ParameterMaps]],
+        matching: Callable[[ScanContext], ProvisionalMatching],
         datatype: str,
     ) -> None:
         if gridding.combines_at_once(n_coils=1):
@@ -72,7 +75,8 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
         self._context = replace(
             scan, log=quiet, provenance={}, integrity=IntegrityLedger(), cancellation=Cancellation()
         )
-        self._maps = Chain([matching(self._context), MapImages(self._context, datatype)])
+        self._matching = matching(self._context)
+        self._maps = Chain([self._matching, MapImages(self._context, datatype)])
         self._thread: ThreadPoolExecutor | None = None
         self._running: Future[list[ismrmrd.Image]] | None = None
         self._wanted = False
@@ -96,6 +100,9 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
             return
         if self._gridding.combines_at_once(len(message.data)):
             self._warn("the images of all coils need too much memory; compress to fewer coils")
+        elif self._thread is None:
+            self._thread = workers(1)
+            self._running = self._thread.submit(self._prepare)
         yield from self._ready()
         yield from self._gridding.feed(message)
         if self._gridding.spokes_so_far >= self._last + self._every:
@@ -113,15 +120,23 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
     def _begin(self) -> None:
         """Begin to compute maps of what is gridded, unless earlier ones are still computed or it is too little."""
         sequence, spokes = self._scan.sequence, self._gridding.spokes_so_far
-        if self._running is not None or not encodes(self._model, sequence, self._gridding.basis_so_far):
+        if (
+            self._thread is None
+            or self._running is not None
+            or not encodes(self._model, sequence, self._gridding.basis_so_far)
+        ):
             return
         self._last = spokes
         words = f"{spokes} of {len(sequence)} spokes"
-        self._context.provenance.clear()
-        self._context.provenance.update({**self._scan.provenance, PROVISIONAL: words})
+        self._context.provenance.pop("conjugation", None)  # each slice tells it by itself
+        shared = {key: text for key, text in self._scan.provenance.items() if key not in METHOD}
+        self._context.provenance.update({**shared, PROVISIONAL: words})
         self._context.cancellation = Cancellation()
-        self._thread = self._thread or workers(1)
         self._running, self._wanted = self._thread.submit(self._images, self._gridding.so_far()), True
+
+    def _prepare(self) -> list[ismrmrd.Image]:
+        self._matching.prepare()
+        return []
 
     def _images(self, partial: PartialSlice) -> list[ismrmrd.Image]:
         context = self._context
