@@ -24,6 +24,9 @@ from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["ProvisionalMaps"]
 
+LAST_BEGIN = 15 / 16
+"""Fraction of the spokes after which no maps are begun. Those of a slice of 350 pixels take about as long as the other
+spokes; later ones would hardly come, and final maps would share the processor with them."""
 METHOD = ("dictionary", "matcher", "network", "refinement")
 """Entries of the provenance that say how maps were computed. Provisional maps have their own."""
 
@@ -32,8 +35,8 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
     """Gridding that also yields images of provisional maps, every few spokes from the spoke on that they are encoded.
 
     They are computed in another thread, from a copy of what is gridded so far, and yielded with the next frame. Final
-    maps do not depend on them. They are skipped while earlier ones are computed, and given up when the last spoke of
-    the slice has come. If they fail, the client is warned once, and the scan goes on.
+    maps do not depend on them. They are skipped while earlier ones are computed and when the slice is nearly complete,
+    and given up when its last spoke has come. If they fail, the client is warned once, and the scan goes on.
 
     Args:
         scan: the scan.
@@ -65,12 +68,14 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
                 f"The {basis.weights.shape[1]} images of this temporal basis are too many for provisional maps; set "
                 "provisional = 0, or choose a basis or a network of fewer images."
             )
-        if every >= len(scan.sequence) or not encodes(model, scan.sequence, basis.without([len(basis.weights) - 1])):
+        self._scan, self._gridding, self._model, self._every = scan, gridding, model, every
+        self._last_begin = LAST_BEGIN * len(scan.sequence)
+        later = range(int(self._last_begin / basis.spokes_per_frame), len(basis.weights))
+        if every > self._last_begin or not encodes(model, scan.sequence, basis.without([*later])):
             raise InputError(
                 f"No provisional maps can come after {every} of {len(scan.sequence)} spokes, before the slice is "
                 "complete; set provisional to a smaller number, or to 0."
             )
-        self._scan, self._gridding, self._model, self._every = scan, gridding, model, every
         quiet = logging.Logger("provisional", logging.CRITICAL + 1)  # final maps repeat what is worth a warning
         self._context = replace(
             scan, log=quiet, provenance={}, integrity=IntegrityLedger(), cancellation=Cancellation()
@@ -105,7 +110,7 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
             self._running = self._thread.submit(self._prepare)
         yield from self._ready()
         yield from self._gridding.feed(message)
-        if self._gridding.spokes_so_far >= self._last + self._every:
+        if self._last + self._every <= self._gridding.spokes_so_far <= self._last_begin:
             self._begin()
 
     def close(self) -> None:
