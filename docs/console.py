@@ -1,8 +1,9 @@
-"""Write `docs/console.jpg`: the page of a node that has reconstructed a simulated thigh by two pipelines.
+"""Write the pictures of the page: `docs/console.jpg`, and `docs/console-growing.jpg` of a slice while it is acquired.
 
     python docs/console.py
 
-Chromium must be installed. It takes about two minutes.
+A simulated thigh is reconstructed by two pipelines, and is then sent at the pace of a scanner. Chromium must be
+installed. It takes about two minutes.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from spokestream.pipelines.client import send_scan
+from spokestream.pipelines.client import scanner_pace, send_scan
 from spokestream.pipelines.console.console import Console
 from spokestream.pipelines.console.settings import ConsoleSettings
 from spokestream.pipelines.files.ismrmrd_file import read_scan
@@ -25,11 +26,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
 from browser import browser_tab
 
 PICTURE = Path(__file__).with_suffix(".jpg")
-WIDTH, HEIGHT = 1360, 1420
+GROWING = PICTURE.with_stem("console-growing")
+WIDTH, HEIGHT, HEIGHT_OF_GROWING = 1360, 1420, 760
 QUALITY = 85
 PIPELINES = ("mrf_t1ff", "mrf_t1ff_net")
 SHOW = """
 document.getElementById('other').selectedIndex = 1;
+document.getElementById('other').dispatchEvent(new Event('change'));
+"""
+ONE_SCAN = """
+document.getElementById('other').selectedIndex = 0;
 document.getElementById('other').dispatchEvent(new Event('change'));
 """
 REGION = """
@@ -58,10 +64,26 @@ async def take_picture() -> None:
             await tab.until("document.querySelectorAll('figure').length === 3")
             await tab.value(REGION)
             await asyncio.sleep(1)  # the browser draws
-            png = await tab.picture()
+            save(await tab.picture(), PICTURE)
+            await tab.value(ONE_SCAN)
+            sending = asyncio.create_task(
+                asyncio.to_thread(
+                    send_scan, scan.xml, scan, port=server.port, config=PIPELINES[0],
+                    parameters={"provisional": 64, "refine": "on"}, pace=scanner_pace(scan, 1),
+                )
+            )  # fmt: skip
+            await tab.until("document.querySelector('.provisional-note')")
+            await asyncio.sleep(0.2)  # the browser draws
+            save(await tab.picture(), GROWING, HEIGHT_OF_GROWING)
+            await sending
         await server.stop()
         await console.stop()
-    Image.open(io.BytesIO(png)).convert("RGB").save(PICTURE, quality=QUALITY, optimize=True)
+
+
+def save(png: bytes, path: Path, height: int = HEIGHT) -> None:
+    """Write the upper part of a picture as JPEG."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB").crop((0, 0, WIDTH, height))
+    picture.save(path, quality=QUALITY, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Gridding: computes the coil-combined temporal coefficients of a slice from its frames, while the scan continues."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +10,20 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.imaging.coil_sensitivities import frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
-from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES, CoilSlice, CombinedSlice, FrameSpreader
+from spokestream.gadgets.imaging.frames_of_slice import (
+    BATCH_FRAMES,
+    CoilSlice,
+    CombinedSlice,
+    FrameSpreader,
+    SliceSoFar,
+)
 from spokestream.gadgets.imaging.subspace_inversion import EchoTime, PointSpread
-from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
+from spokestream.gadgets.messages import NOWHERE, Complex, Fingerprints, Geometry, SliceEnd, SpokeBlock
 from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["Gridding"]
+__all__ = ["Gridding", "PartialSlice"]
 
 MOST_BYTES = 4 << 30
 """Largest memory for one slice."""
@@ -32,6 +39,33 @@ CLEAR_SPOKES = 48
 """Images of fewer spokes than the first number are added up to the second one, to show where there is tissue. In images
 of one spoke or one arm, aliasing was taken for tissue in 80 to 96 % of the field of view of a brain, and in 77 % after
 sums of 16 arms."""
+
+
+@dataclass(frozen=True)
+class PartialSlice:
+    """A copy of a slice that is still being acquired. Any thread may compute its fingerprints."""
+
+    frames: SliceSoFar
+    basis: TemporalBasis
+    """The basis without the frames that have not come yet."""
+    whole: bool
+    """Whether every readout is a whole image."""
+    slice: int
+    geometry: Geometry
+    has_corners: bool
+    straight: bool
+
+    def fingerprints(self, threads: int, check: Callable[[], None]) -> Fingerprints:
+        """The fingerprints of the spokes so far, as those of a slice in which all later frames are missing.
+
+        Args:
+            threads: CPU threads.
+            check: called before every image; an error that it raises ends the computation.
+
+        """
+        images = self.frames.images(threads, check)
+        mask = foreground(_clear(images, self.basis, self.whole))
+        return Fingerprints(images, self.basis, mask, self.slice, self.geometry, self.has_corners, self.straight)
 
 
 class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
@@ -76,6 +110,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
         self._has_corners, self._straight, self._whole = False, True, False
+        self._number, self._geometry = 0, NOWHERE
         self._frames: FrameSpreader | None = None
         self._slice: CombinedSlice | CoilSlice | None = None
 
@@ -90,11 +125,12 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                 self._slice = self._begin(frames, window, len(message.data))
                 self._straight = message.density is None  # all readouts of a scan have one shape
                 self._has_corners = not self._straight and self._reaches_corners(message.k)
+                self._number, self._geometry = message.slice, message.geometry
             self._slice.add(message)
             self._present.add(message.frame)
         elif self._slice is not None:
             images = self._slice.images()
-            mask = foreground(self._clear(images))
+            mask = foreground(_clear(images, self._basis, self._whole))
             if isinstance(self._slice, CoilSlice):
                 images = self._slice.inverted(images, mask)
             self._slice = None
@@ -106,8 +142,41 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             basis = self._basis.without(missing) if missing and self._groups is None else self._basis
             yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight)
 
+    def combines_at_once(self, n_coils: int) -> bool:
+        """Whether every frame is combined over coils as it comes, because images are many, or too large for all coils.
+
+        If the images are fewer than half the frames, it takes less time to transform images than frames.
+        """
+        n_frames, n_images = self._basis.weights.shape
+        n_bytes = BYTES_ON_GRID * n_coils * n_images * self._matrix[0] * self._matrix[1]
+        return (self._basis.is_windows and 2 * n_images > n_frames) or bool(n_bytes > MOST_COIL_BYTES)
+
+    @property
+    def spokes_so_far(self) -> int:
+        """The number of spokes of the current slice that are in its images."""
+        return self._slice.spokes if isinstance(self._slice, CoilSlice) else 0
+
+    @property
+    def basis_so_far(self) -> TemporalBasis:
+        """The basis without the frames that are not in the images of the current slice yet."""
+        seen = self._slice.frames if isinstance(self._slice, CoilSlice) else []
+        return self._basis.without(sorted(set(range(len(self._basis.weights))) - set(seen)))
+
+    def so_far(self) -> PartialSlice:
+        """A copy of the current slice, which the next call overwrites.
+
+        Raises ValueError if `spokes_so_far` is 0.
+        """
+        if not self.spokes_so_far:
+            raise ValueError("no spoke is in the images of the slice")
+        assert isinstance(self._slice, CoilSlice)
+        return PartialSlice(
+            self._slice.so_far(), self.basis_so_far, self._whole, self._number, self._geometry, self._has_corners,
+            self._straight,
+        )  # fmt: skip
+
     def _begin(self, frames: FrameSpreader, window: int, n_coils: int) -> CombinedSlice | CoilSlice:
-        if self._combines_at_once(n_coils):
+        if self.combines_at_once(n_coils):
             return CombinedSlice(frames, self._basis, window)
         spread = PointSpread(self._matrix, self._groups, self._tolerance) if self._groups else None
         return CoilSlice(frames, self._basis, window, spread)
@@ -118,32 +187,10 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         if frames is not None:
             frames.pool.shutdown()
 
-    def _clear(self, images: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """Images (n, y, x) that show where there is tissue.
-
-        Of windows that overlap, those that share no spoke show as much as all. Images of few spokes are added up.
-        """
-        independent = self._basis.independent
-        if len(independent) < len(images):
-            images = images[independent]
-        n_spokes = int((self._basis.weights != 0).sum(0).max()) * self._basis.spokes_per_frame
-        if self._whole or n_spokes >= FEW_SPOKES:
-            return images
-        return np.asarray(np.add.reduceat(images, np.arange(0, len(images), -(-CLEAR_SPOKES // n_spokes)), axis=0))
-
     def _reaches_corners(self, k: NDArray[np.float32]) -> bool:
         """Whether samples at k (..., 2), in cycles per field of view, lie beyond the circle of the resolution."""
         edge = np.array(self._matrix[::-1]) / 2
         return bool(np.hypot(*(k / edge).reshape(-1, 2).T).max() > CORNERS)
-
-    def _combines_at_once(self, n_coils: int) -> bool:
-        """Whether every frame is combined over coils as it comes, because images are many, or too large for all coils.
-
-        If the images are fewer than half the frames, it takes less time to transform images than frames.
-        """
-        n_frames, n_images = self._basis.weights.shape
-        n_bytes = BYTES_ON_GRID * n_coils * n_images * self._matrix[0] * self._matrix[1]
-        return (self._basis.is_windows and 2 * n_images > n_frames) or bool(n_bytes > MOST_COIL_BYTES)
 
     def _spreader(self, n_coils: int, slice_index: int) -> FrameSpreader:
         """The spreader for this number of coils, which is kept from slice to slice.
@@ -154,7 +201,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             if self._slice is not None:
                 raise ScanError(f"The number of coils changes to {n_coils} within slice {slice_index + 1}.")
             self.close()
-            n_images, at_once = self._basis.weights.shape[1], self._combines_at_once(n_coils)
+            n_images, at_once = self._basis.weights.shape[1], self.combines_at_once(n_coils)
             on_grids = BYTES_ON_GRID * n_coils * (BATCH_FRAMES if at_once else n_images)
             n_bytes = (on_grids + 8 * n_images * at_once) * self._matrix[0] * self._matrix[1]
             if n_bytes > MOST_BYTES:
@@ -172,6 +219,21 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                 )
             self._frames = FrameSpreader(self._matrix, n_coils, self._tolerance, self._scan)
         return self._frames
+
+
+def _clear(images: Complex, basis: TemporalBasis, whole: bool) -> Complex:
+    """Images (n, y, x) that show where there is tissue, from all images of a basis.
+
+    Of windows that overlap, those that share no spoke show as much as all. Images of few spokes are added up, unless
+    every readout is a whole image.
+    """
+    independent = basis.independent
+    if len(independent) < len(images):
+        images = images[independent]
+    n_spokes = int((basis.weights != 0).sum(0).max()) * basis.spokes_per_frame
+    if whole or n_spokes >= FEW_SPOKES:
+        return images
+    return np.asarray(np.add.reduceat(images, np.arange(0, len(images), -(-CLEAR_SPOKES // n_spokes)), axis=0))
 
 
 def _is_whole(block: SpokeBlock) -> bool:

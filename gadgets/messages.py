@@ -70,6 +70,8 @@ class SpokeBlock:
     """Number of spokes of this frame that never came."""
     density: Float | None = None
     """(spokes, samples) area of k-space that each sample represents in this frame; None for straight spokes."""
+    geometry: Geometry = NOWHERE
+    """That of its slice."""
 
 
 @dataclass(frozen=True)

@@ -51,4 +51,5 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
             slice=spokes[0].slice,
             missing=self._full(frame) - len(spokes),
             density=np.stack(densities) / np.float32(len(spokes)) if densities else None,
+            geometry=spokes[0].geometry,
         )

@@ -22,6 +22,7 @@ from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.gadgets.provisional_matching import ProvisionalMatching
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, MOST_FLAGGED_BY_SEARCH
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.refinement import Refinement
@@ -30,6 +31,7 @@ from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
+from spokestream.pipelines.provisional_maps import ProvisionalMaps
 from spokestream.pipelines.settings import (
     AutoSettings,
     MatchingSettings,
@@ -40,10 +42,11 @@ from spokestream.pipelines.settings import (
     T1T2NetSettings,
     T1T2Settings,
 )
+from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, window_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
-from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
+from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = [
@@ -114,10 +117,12 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
     basis = _basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
+    inversion, auto = _inversion(scan, settings, basis, dictionary.atoms), settings.conjugate == "auto"
     return Chain(
         [
-            *_imaging(scan, settings, basis, demodulation_hz, _inversion(scan, settings, basis, dictionary.atoms)),
-            *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
+            *_imaging(scan, settings, demodulation_hz),
+            _gridding(scan, settings, WATER_FAT, basis, lambda: dictionary, closed_form, auto, inversion),
+            *([ConjugationCheck(scan, closed_form)] if auto else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
@@ -142,9 +147,14 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     scan.provenance["basis"] = f"of the network, {basis.weights.shape[1]} images"
     closed_form = contract.model.closed_form(scan.sequence, basis, scan.field_t)
     demodulation_hz = contract.demodulation_hz * scan.field_t / contract.field_t
+
+    def dictionary() -> Dictionary:
+        return contract.model.dictionary(scan.sequence, scan.field_t)
+
     return Chain(
         [
-            *_imaging(scan, settings, basis, demodulation_hz),
+            *_imaging(scan, settings, demodulation_hz),
+            _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
@@ -166,9 +176,11 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
     basis = _basis(scan, settings, signals)
     closed_form = RELAXATION.closed_form(scan.sequence, basis)
+    inversion = _inversion(scan, settings, basis, signals)
     return Chain(
         [
-            *_imaging(scan, settings, basis, 0.0, _inversion(scan, settings, basis, signals)),
+            *_imaging(scan, settings, 0.0),
+            _gridding(scan, settings, RELAXATION, basis, lambda: dictionary, closed_form, False, inversion),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
@@ -229,14 +241,8 @@ def _inversion(
     return echo_times(basis, frame_basis(scan.sequence, signals).noise, signals)
 
 
-def _imaging(
-    scan: ScanContext,
-    settings: StreamSettings,
-    basis: TemporalBasis,
-    demodulation_hz: float,
-    inversion: list[EchoTime] | None = None,
-) -> list[Gadget[Any, Any]]:
-    """The gadgets from readouts to the fingerprints of a slice."""
+def _imaging(scan: ScanContext, settings: StreamSettings, demodulation_hz: float) -> list[Gadget[Any, Any]]:
+    """The gadgets from readouts to the frames of a slice."""
     whitening = NoiseWhitening(scan)
     return [
         DiscardedSamples(scan),
@@ -246,8 +252,30 @@ def _imaging(
         SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
-        Gridding(scan, basis, inversion=inversion),
     ]
+
+
+def _gridding(
+    scan: ScanContext,
+    settings: StreamSettings,
+    model: TissueModel,
+    basis: TemporalBasis,
+    dictionary: Callable[[], Dictionary],
+    closed_form: ClosedForm,
+    check_conjugation: bool,
+    inversion: list[EchoTime] | None = None,
+) -> Gadget[Any, Any]:
+    """The gadget from frames to fingerprints, which also gives provisional maps if the settings ask for them."""
+    gridding = Gridding(scan, basis, inversion=inversion)
+    if not settings.provisional:
+        return gridding
+    if inversion is not None:
+        raise InputError("Provisional maps are not computed from iterative images; set provisional = 0.")
+
+    def matching(context: ScanContext) -> ProvisionalMatching:
+        return ProvisionalMatching(context, model, dictionary, closed_form, check_conjugation)
+
+    return ProvisionalMaps(scan, gridding, basis, model, settings.provisional, matching, settings.datatype)
 
 
 add_installed_pipelines()

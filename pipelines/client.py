@@ -13,6 +13,7 @@ import ismrmrd
 import numpy as np
 
 from spokestream.errors import InputError, SpokestreamError
+from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines import wire
 from spokestream.pipelines.settings import AUTO
 from spokestream.pipelines.tls import TlsError, TlsSocket
@@ -36,6 +37,9 @@ class Reply:
     """The answer of a server to a scan."""
 
     images: list[ismrmrd.Image] = field(default_factory=list)
+    """The images of final maps."""
+    provisional: list[ismrmrd.Image] = field(default_factory=list)
+    """The images of provisional maps, which came before their slices were complete."""
     texts: list[str] = field(default_factory=list)
     seconds_from_last_spoke_to_last_image: float = 0.0
     """The time that the person at the console waits after the scan."""
@@ -219,6 +223,8 @@ class _Listener(threading.Thread):
     def _take(self, events: Iterable[wire.Event]) -> None:
         for event in events:
             match event:
+                case wire.Data(ismrmrd.Image() as image) if is_provisional(image):
+                    self.reply.provisional.append(image)
                 case wire.Data(ismrmrd.Image() as image):
                     self.last_image = time.monotonic()
                     self.reply.images.append(image)

@@ -70,6 +70,14 @@ class StreamSettings:
     datatype: str = setting(
         "uint16", meaning="Pixel type of the maps.", choices=("uint16", "int16", "float32"), peer=True
     )
+    provisional: int = setting(
+        0,
+        meaning="Provisional maps of an incomplete slice are sent after every so many spokes; 0 is never.",
+        unit="spokes",
+        low=0,
+        high=LONGEST_TRAIN,
+        peer=True,
+    )
     threads: int = setting(2, meaning="CPU threads of one scan.", low=1, high=256)
     device: str = setting(
         "auto",

@@ -55,6 +55,12 @@ class CoilCalibration:
         else:
             self._windows[window] = centre.copy()
 
+    def copy(self) -> "CoilCalibration":
+        """What was collected so far; frames that are added to the original later are not in it."""
+        copied = CoilCalibration(self._grid, self._window_frames)
+        copied._windows = {window: centre.copy() for window, centre in self._windows.items()}
+        return copied
+
     def sensitivities(self) -> Tensor:
         """The sensitivities (coils, y, x) with unit norm over coils. Raises ValueError if nothing was added."""
         if not self._windows:

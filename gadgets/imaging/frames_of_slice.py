@@ -1,6 +1,7 @@
 """The frames of one slice on their way to images: spread onto grids, added up, and combined over coils."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader"]
+__all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader", "SliceSoFar"]
 
 BATCH_FRAMES = 8
 """Number of frames that are spread, and added to the coefficients, together."""
@@ -35,12 +36,20 @@ class FrameSpreader:
         self.grid = self._grids[0]
         self._batch = self.grid.empty(BATCH_FRAMES)
         self._coefficients = torch.empty(0)
+        self._copy = torch.empty(0)
 
     def coefficients(self, n: int) -> torch.Tensor:
         """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
         if len(self._coefficients) != n:
             self._coefficients = torch.from_numpy(self.grid.empty(n))
         return self._coefficients.zero_()
+
+    def copies(self, coefficients: torch.Tensor, images: list[int]) -> dict[int, torch.Tensor]:
+        """Copies of the grids of some images; the next call overwrites them. They share one memory, as above."""
+        if self._copy.shape != coefficients.shape:
+            self._copy = torch.empty_like(coefficients)
+        list(self.pool.map(lambda image: self._copy[image].copy_(coefficients[image]), images))
+        return {image: self._copy[image] for image in images}
 
     def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
         """The grids (frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; the next call overwrites them."""
@@ -52,6 +61,36 @@ class FrameSpreader:
 
         list(self.pool.map(spread_every_nth, range(len(self._grids))))
         return torch.from_numpy(self._batch[: len(blocks)])
+
+
+@dataclass(frozen=True)
+class SliceSoFar:
+    """A copy of a slice that is still being acquired. Any thread may compute its images."""
+
+    grid: RadialGrid
+    n_images: int
+    coefficients: dict[int, torch.Tensor]
+    """The grids (coils, grid y, grid x) of the images that have a frame so far; the others are 0."""
+    calibration: CoilCalibration
+
+    def images(self, threads: int, check: Callable[[], None]) -> NDArray[np.complex64]:
+        """The images of the adjoint (K, y, x).
+
+        Args:
+            threads: CPU threads.
+            check: called before every image; an error that it raises ends the computation.
+
+        """
+        weights = self.calibration.sensitivities().conj() * self.grid.correction
+        images = torch.zeros((self.n_images, *self.grid.matrix), dtype=torch.complex64)
+
+        def compute(image: int) -> None:
+            check()
+            images[image] = self.grid.combined(self.coefficients[image], weights)
+
+        with workers(threads) as pool:
+            list(pool.map(compute, self.coefficients))
+        return np.asarray(images.numpy())
 
 
 class CoilSlice:
@@ -66,6 +105,10 @@ class CoilSlice:
         self._calibration = CoilCalibration(frames.grid, window_frames)
         self._coefficients = frames.coefficients(basis.weights.shape[1])
         self._blocks: list[SpokeBlock] = []
+        self.frames: list[int] = []
+        """The frames that were added to the images; up to `BATCH_FRAMES` others wait."""
+        self.spokes = 0
+        """Number of spokes of the frames that were added."""
 
     def add(self, block: SpokeBlock) -> None:
         """Add a frame."""
@@ -84,6 +127,15 @@ class CoilSlice:
             return np.asarray(grid.combined(coefficient, weights).numpy())
 
         return np.stack(list(self._frames.pool.map(image, self._coefficients)))
+
+    def so_far(self) -> SliceSoFar:
+        """A copy of the frames that were added; the next call overwrites its coefficients.
+
+        Frames that wait for their batch are left out: batches of another size would change the last bits of the images.
+        """
+        used = self._weights[self.frames].any(0).nonzero()[:, 0].tolist()
+        copies = self._frames.copies(self._coefficients, used)
+        return SliceSoFar(self._frames.grid, self._weights.shape[1], copies, self._calibration.copy())
 
     def inverted(self, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]) -> NDArray[np.complex64]:
         """The images of low-rank inversion; those of the adjoint where there is no inversion."""
@@ -112,6 +164,8 @@ class CoilSlice:
             _as_rows(self._coefficients[images, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
 
         list(self._frames.pool.map(add, range(batch.shape[1])))
+        self.frames += [block.frame for block in blocks]
+        self.spokes += sum(len(block.indices) for block in blocks)
 
 
 class CombinedSlice:

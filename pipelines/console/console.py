@@ -18,7 +18,7 @@ from spokestream.pipelines.console.guard import add_security_headers, guard
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.console.live import Live
 from spokestream.pipelines.console.metrics import CONTENT_TYPE, Metrics
-from spokestream.pipelines.console.pages import pages_of_history, static_pages
+from spokestream.pipelines.console.pages import pages_of_scans, static_pages
 from spokestream.pipelines.console.running_scans import RunningScans
 from spokestream.pipelines.console.settings import ConsoleSettings
 from spokestream.pipelines.node.events import Observer
@@ -88,8 +88,8 @@ class Console:
         application = web.Application(middlewares=[guard(self.settings.http_token)], client_max_size=LARGEST_REQUEST)
         application.on_response_prepare.append(add_security_headers)
         pages = {
-            **static_pages(), **pages_of_history(self._history), "/healthz": self._health, "/readyz": self._ready,
-            "/metrics": self._count, "/api/live": self._live.stream,
+            **static_pages(), **pages_of_scans(self._history, self._scans), "/healthz": self._health,
+            "/readyz": self._ready, "/metrics": self._count, "/api/live": self._live.stream,
         }  # fmt: skip
         application.add_routes([web.get(address, page) for address, page in pages.items()])
         self._runner = web.AppRunner(
@@ -117,7 +117,7 @@ class Console:
         """What open pages are told: running scans, and whether the history has changed."""
         return {
             "version": __version__,
-            "running": [record.summary() for record in self._scans.records],
+            "running": self._scans.summaries,
             "history": f"{self._began} {self._history.revision}",
             "trouble": self._scans.trouble,
         }

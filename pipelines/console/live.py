@@ -9,7 +9,7 @@ from aiohttp import web
 
 __all__ = ["Live"]
 
-PAUSE_S = 0.4
+PAUSE_S = 0.2
 """Time between two messages, so that a fast scan does not keep the pages busy."""
 SILENCE_S = 15.0
 """Longest time without a message. A lost connection is noticed when it is next written to."""

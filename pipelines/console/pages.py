@@ -12,13 +12,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from spokestream.pipelines.console.history import History
+from spokestream.pipelines.console.running_scans import RunningScans
 from spokestream.pipelines.files.map_file import read_map_file
 from spokestream.pipelines.files.outputs import scan_maps, write_nifti_maps
 from spokestream.pipelines.map_panels.browser_files import PANEL_FILES
 from spokestream.pipelines.map_panels.colour_table import colour_table
 from spokestream.simulator.physics.quantities import QUANTITIES
 
-__all__ = ["pages_of_history", "static_pages"]
+__all__ = ["pages_of_scans", "static_pages"]
 
 Value = TypeVar("Value")
 FILES = (*sorted(Path(__file__).with_name("static").iterdir()), *PANEL_FILES)
@@ -40,19 +41,31 @@ def static_pages() -> dict[str, Handler]:
     return {**files, "/": files["/index.html"]}
 
 
-def pages_of_history(history: History) -> dict[str, Handler]:
-    """Address -> page, for records, maps, colours and files of the scans in the history. Files are read in threads."""
+def pages_of_scans(history: History, running: RunningScans) -> dict[str, Handler]:
+    """Address -> page, for records, maps, colours and files of scans. Files are read in threads.
+
+    A running scan has the same addresses as when it is in the history, except those of files.
+    """
 
     async def scans(request: web.Request) -> web.Response:
         return web.json_response([record.summary() for record in history.records])
 
     async def details(request: web.Request) -> web.Response:
-        body = await _found(history.details, request.match_info["scan"])
+        scan = request.match_info["scan"]
+        if found := await running.maps_so_far(scan):
+            record, maps = found
+            return web.json_response({**record.as_json(), "shown": maps and maps.about})
+        body = await _found(history.details, scan)
         return web.Response(body=body, content_type="application/json", charset="utf-8")
 
     async def values(request: web.Request) -> web.Response:
         of = request.match_info
-        array = await _found(history.slice_of, of["scan"], of["map"], int(of["slice"]))
+        scan, name, index = of["scan"], of["map"], int(of["slice"])
+        if found := await running.maps_so_far(scan):
+            volumes = found[1].volumes if found[1] else {}
+            array = await _found(lambda: dict(enumerate(volumes[name]))[index])
+        else:
+            array = await _found(history.slice_of, scan, name, index)
         return web.Response(body=array.astype("<f4").tobytes(), content_type="application/octet-stream")
 
     async def map_images(request: web.Request) -> web.Response:

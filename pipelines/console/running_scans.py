@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import ismrmrd
 
 from spokestream.errors import FileError
+from spokestream.pipelines.console.growing_maps import MOST_IMAGE_BYTES, GrowingMaps, MapsSoFar
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.console.scan_record import ScanRecord
 from spokestream.pipelines.node.events import Event, ImageSent, ScanAdmitted, ScanEnded
@@ -17,25 +19,26 @@ from spokestream.pipelines.node.events import Event, ImageSent, ScanAdmitted, Sc
 __all__ = ["RunningScans"]
 
 LOG = logging.getLogger("spokestream.history")
-MOST_IMAGE_BYTES = 512 << 20
-"""Images of one scan that are kept in memory until it ends: 2,000 maps of 350 x 350 pixels of 16 bits."""
+SETTLED_S = 0.1
+"""Images that come without a longer pause belong together, and are shown together."""
 
 
 @dataclass
 class _Scan:
     record: ScanRecord
     header_xml: str = ""
-    images: list[ismrmrd.Image] = field(default_factory=list)
-    n_bytes: int = 0
+    maps: GrowingMaps = field(default_factory=GrowingMaps)
+    revision: int = 0
+    """Number of times that the maps to show have changed."""
+    settling: asyncio.TimerHandle | None = None
+    shown: tuple[int, MapsSoFar | None] = (0, None)
+    """The revision that was shown last, and its maps."""
 
     def keep(self, image: ismrmrd.Image) -> None:
-        """Keep an image. When there are too many, all are given up, because a part of a scan is misleading."""
-        already_full = self.n_bytes > MOST_IMAGE_BYTES
-        self.n_bytes += image.data.nbytes
-        if self.n_bytes <= MOST_IMAGE_BYTES:
-            self.images.append(image)
-        elif not already_full:
-            self.images.clear()
+        """Keep an image, with a warning when there are too many."""
+        already_full = self.maps.too_many
+        self.maps.add(image)
+        if self.maps.too_many and not already_full:
             self.record.warn(f"The maps are not in the history: they are larger than {MOST_IMAGE_BYTES >> 20} MiB.")
 
 
@@ -58,9 +61,19 @@ class RunningScans:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def records(self) -> list[ScanRecord]:
-        """The records of the running scans, oldest first."""
-        return [scan.record for scan in self._scans.values()]
+    def summaries(self) -> list[dict[str, Any]]:
+        """The records of the running scans, oldest first; `revision` counts the changes of their maps."""
+        return [{**scan.record.summary(), "revision": scan.revision} for scan in self._scans.values()]
+
+    async def maps_so_far(self, identity: str) -> tuple[ScanRecord, MapsSoFar | None] | None:
+        """The record of a running scan and its maps so far; None if no such scan is running."""
+        scan = next((scan for scan in self._scans.values() if scan.record.id == identity), None)
+        if scan is None:
+            return None
+        revision, slices = scan.revision, scan.maps.slices()
+        if scan.shown[0] != revision:
+            scan.shown = revision, await asyncio.to_thread(MapsSoFar.of, slices) if slices else None
+        return scan.record, scan.shown[1]
 
     def tell(self, event: Event) -> None:
         """Follow an event."""
@@ -74,9 +87,18 @@ class RunningScans:
                 self._do(self._read_header(scan.record, xml))
             case ImageSent(image=image):
                 scan.keep(image)
+                if scan.settling:
+                    scan.settling.cancel()
+                scan.settling = asyncio.get_running_loop().call_later(SETTLED_S, self._settled, scan)
             case ScanEnded():
                 del self._scans[event.session]
+                if scan.settling:
+                    scan.settling.cancel()
                 self._do(self._keep(scan))
+        self._changed()
+
+    def _settled(self, scan: _Scan) -> None:
+        scan.revision += 1
         self._changed()
 
     async def finish(self) -> None:
@@ -98,7 +120,7 @@ class RunningScans:
     async def _keep(self, scan: _Scan) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(
-                self._thread, self.history.add, scan.record, scan.images, scan.header_xml
+                self._thread, self.history.add, scan.record, scan.maps.final, scan.header_xml
             )
             self.trouble = ""
         except FileError as error:

@@ -5,6 +5,7 @@ from typing import Any
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines.node.events import Event, ImageSent, ReadoutsReceived, ScanEnded, ScanWarned
 
 __all__ = ["ScanRecord"]
@@ -46,8 +47,8 @@ class ScanRecord:
         match event:
             case ReadoutsReceived():
                 self.readouts = event.readouts
-            case ImageSent():
-                self.images += 1
+            case ImageSent(image=image):
+                self.images += not is_provisional(image)
             case ScanWarned():
                 self.warn(event.sentence)
             case ScanEnded():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from spokestream import __version__
 from spokestream.errors import FileError
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
+from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines.files.dicom.writing import is_our_dicom, write_dicom
 from spokestream.pipelines.files.figures import maps_figure
 from spokestream.pipelines.files.formats import Formats
@@ -89,7 +90,10 @@ class ScanMaps:
 
 
 def scan_maps(images: Sequence[ismrmrd.Image]) -> ScanMaps:
-    """The maps in the images of a scan. Raises FileError for images that are not maps, or if some lack slices."""
+    """The final maps in the images of a scan.
+
+    Raises FileError for images that are not maps, if some lack slices, or if there are provisional maps only.
+    """
     volumes = map_volumes(images)
     if len({volume.shape for volume in volumes.values()}) > 1:
         slices = ", ".join(f"{name} {len(volume)}" for name, volume in volumes.items())
@@ -180,7 +184,7 @@ def _names(quantity: Quantity) -> re.Pattern[str]:
 def map_volumes(images: Sequence[ismrmrd.Image]) -> dict[str, NDArray[np.float32]]:
     """The volumes (slices, y, x) by map, in the unit of the map; slices and maps are in the order of their numbers.
 
-    Raises FileError for images that are not maps.
+    Images of provisional maps are left out. Raises FileError for images that are not maps, or if all are provisional.
     """
     return {
         name: np.stack([stored_to_physical(image)[2] for image in of_one_map])
@@ -197,7 +201,10 @@ def whole_slices(images: Sequence[ismrmrd.Image]) -> list[ismrmrd.Image]:
 
 def _by_map(images: Sequence[ismrmrd.Image]) -> dict[str, list[ismrmrd.Image]]:
     by_name: dict[str, list[ismrmrd.Image]] = {}
-    for image in sorted(images, key=lambda image: (image.image_series_index, image.slice)):
+    final = [image for image in images if not is_provisional(image)]
+    if images and not final:
+        raise FileError("The maps are provisional: those of complete slices did not come.")
+    for image in sorted(final, key=lambda image: (image.image_series_index, image.slice)):
         by_name.setdefault(stored_to_physical(image)[0], []).append(image)
     unknown = by_name.keys() - QUANTITIES.keys()
     if unknown:

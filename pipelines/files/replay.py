@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import ismrmrd
 
 from spokestream.errors import FileError, ScanError
+from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.files.image_notes import integrity_rows
 from spokestream.pipelines.files.message_scan import RecordedScan
@@ -119,13 +120,13 @@ def reconstruct(
     progress: Progress | None = None,
     on_image: Callable[[ismrmrd.Image], None] | None = None,
 ) -> tuple[list[ismrmrd.Image], ReconstructionReport]:
-    """Reconstruct a scan; returns its images in the order in which they came from the chain, and the report.
+    """Reconstruct a scan; returns its final images in the order in which they came from the chain, and the report.
 
     Args:
         source: the scan.
         selection: the pipeline and its settings.
         progress: called after every acquisition.
-        on_image: called with every image as soon as it is there.
+        on_image: called with every image as soon as it is there, and with those of provisional maps.
 
     If the scan breaks off after some slices, these slices are returned, with a warning; unless its integrity is strict.
 
@@ -150,8 +151,9 @@ def reconstruct(
         try:
             for item in run_chain(chain, readouts()):
                 if isinstance(item, ismrmrd.Image):
-                    images.append(item)
-                    last_map = perf_counter()
+                    if not is_provisional(item):
+                        images.append(item)
+                        last_map = perf_counter()
                     if on_image:
                         on_image(item)
         except ScanError as error:

@@ -13,6 +13,7 @@ import ismrmrd
 
 from spokestream.errors import ScanError, SpokestreamError
 from spokestream.gadgets.readouts.flags import ENDS_SLICE
+from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import WarningsToClient, answer, read_parameters
@@ -247,8 +248,9 @@ class Session:
 
     async def _send_image(self, image: ismrmrd.Image) -> None:
         await self._channel.send(wire.Data(image))
-        self._images += 1
-        self._last_image = asyncio.get_running_loop().time()
+        if not is_provisional(image):
+            self._images += 1
+            self._last_image = asyncio.get_running_loop().time()
         self._rules.tell(ImageSent(self.id, image))
 
     def _warn(self, sentence: str) -> None:

@@ -247,3 +247,54 @@ def test_single_spokes_show_where_there_is_tissue_as_windows_of_them_do(rng):
     for mask in found:
         assert mask[ellipse].all()
         assert np.mean(mask[~ellipse]) < 0.03  # pixels at the edge; half of the field of view without sums of images
+
+
+@pytest.mark.parametrize("kind", ["compressed", "windows"])
+def test_a_slice_so_far_is_the_slice_in_which_all_later_frames_are_missing(scan, sequence, bases, rng, kind):
+    messages = list(blocks(rng, sequence, 3, np.array([1.0, -0.5j, 0.3])))
+    gadget, basis = Gridding(scan, bases[kind], TOLERANCE), bases[kind]
+    for message in messages[:7]:
+        list(gadget.feed(message))
+    assert gadget.spokes_so_far == 0  # frames are added by eight
+    with pytest.raises(ValueError, match="no spoke"):
+        gadget.so_far()
+    for message in messages[7:9]:
+        list(gadget.feed(message))
+    assert gadget.spokes_so_far == 64
+    found = gadget.so_far().fingerprints(threads=2, check=lambda: None)
+    expected = gridded(scan, basis, messages[:8])
+    assert found.data.tobytes() == expected.data.tobytes()
+    assert found.foreground.tobytes() == expected.foreground.tobytes()
+    np.testing.assert_array_equal(found.basis.weights, basis.without([8, 9]).weights)
+    list(gadget.feed(messages[9]))
+    (whole,) = gadget.feed(SliceEnd(0, NOWHERE))
+    gadget.close()
+    assert whole.data.tobytes() == gridded(scan, basis, messages).data.tobytes()  # the copy has changed nothing
+    assert gadget.spokes_so_far == 0
+
+
+def test_a_copy_of_a_slice_does_not_change_while_the_slice_grows(scan, sequence, bases, rng):
+    messages = [*blocks(rng, sequence, 2), *blocks(rng, sequence, 2)]
+    gadget = Gridding(scan, bases["compressed"], TOLERANCE)
+    for message in messages[:8]:
+        list(gadget.feed(message))
+    partial = gadget.so_far()
+    before = partial.fingerprints(1, lambda: None).data
+    for message in messages[8:16]:
+        list(gadget.feed(message))
+    assert gadget.spokes_so_far == 128
+    assert partial.fingerprints(1, lambda: None).data.tobytes() == before.tobytes()
+    gadget.close()
+
+
+def test_the_images_of_a_slice_so_far_stop_when_nobody_waits_for_them(scan, sequence, bases, rng):
+    gadget = Gridding(scan, bases["compressed"], TOLERANCE)
+    for message in list(blocks(rng, sequence, 2))[:8]:
+        list(gadget.feed(message))
+
+    def stop():
+        raise CancelledScanError
+
+    with pytest.raises(CancelledScanError):
+        gadget.so_far().fingerprints(1, stop)
+    gadget.close()

@@ -32,8 +32,9 @@ def test_every_setting_of_the_node_can_be_set(read):
     for kind in (ServerSettings, *SETTINGS.values()):
         for name, declared in declarations(kind).items():
             value = declared.choices[-1] if declared.choices else declared.default
-            text = repr(value) if isinstance(value, int | float) else f'"{value or "given"}"'
-            assert str(read(f"{name} = {text}")[name]) == str(value or "given")
+            value = "given" if value is None else value
+            text = repr(value) if isinstance(value, int | float) else f'"{value}"'
+            assert str(read(f"{name} = {text}")[name]) == str(value)
 
 
 @pytest.mark.parametrize(

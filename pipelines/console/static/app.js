@@ -7,6 +7,7 @@ import { announce, byId } from "/words.js";
 
 let scans = [];
 let known = null; // the state of the history when the list was fetched
+let growing = { id: "", revision: 0, loading: false }; // the running scan that was shown last, and its revision
 const viewer = new Viewer(() => {
   const choice = { scan: viewer.scan.id, map: viewer.map, slice: viewer.slice, other: viewer.other?.id ?? "" };
   history.replaceState(null, "", `#${new URLSearchParams(choice)}`);
@@ -43,7 +44,26 @@ async function refresh() {
   } else if (ended.length) {
     announce(ended.map((scan) => `${title(scan)}: ${scan.outcome}`).join(", "));
     const newest = ended.find((scan) => scan.maps.length);
+    const replaced = ended.find((scan) => scan.id === viewer.scan?.id); // final maps instead of provisional ones
     if (newest && byId("follow").checked) await show(newest.id);
+    else if (replaced) await show(replaced.id);
+  }
+}
+
+/** Show the maps so far of the running scan that the reader looks at, or of the newest one if new scans are followed. */
+async function grow(running) {
+  const withMaps = running.filter((scan) => scan.revision > 0);
+  const looked = withMaps.find((scan) => scan.id === viewer.scan?.id);
+  const scan = looked ?? (byId("follow").checked ? withMaps.at(-1) : null);
+  if (!scan || growing.loading || (scan.id === growing.id && scan.revision === growing.revision)) return;
+  growing = { id: scan.id, revision: scan.revision, loading: true };
+  try {
+    await viewer.show(scan.id, looked && !viewer.atLastSlice() ? {} : { slice: Infinity });
+    announce(viewer.words());
+  } catch {
+    // the scan has ended, and the history will have it
+  } finally {
+    growing.loading = false;
   }
 }
 
@@ -52,7 +72,8 @@ async function told(state) {
   byId("version").textContent = state.version;
   byId("trouble").textContent = state.trouble;
   byId("trouble").hidden = !state.trouble;
-  showRunning(state.running);
+  showRunning(state.running, viewer.scan?.id, (id) => show(id));
+  await grow(state.running);
   if (state.history === known) return;
   const refreshed = refresh();
   known = state.history;

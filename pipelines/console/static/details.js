@@ -15,16 +15,21 @@ export function section(scan, map) {
     made.append(element("p", {}, `${scan.n_warnings - scan.warnings.length} more are not kept.`));
   }
   if (!scan.shown) return made;
+  const running = scan.outcome === "running";
   made.append(
     element("h3", {}, "Files"),
-    element(
-      "p", {}, element("a", { href: `/api/scans/${scan.id}/maps.h5`, download: "" }, "ISMRMRD images (maps.h5)"), ", ",
-      element("a", { href: `/api/scans/${scan.id}/nifti.zip`, download: "" }, "NIfTI with JSON (zip)"),
-    ),
+    element("p", {}, ...(running ? ["There are files when the scan has ended."] : files(scan))),
     element("h3", {}, "Counts by slice"), counts(scan, map),
     element("h3", {}, "How the maps were made"), provenance(scan),
   );
   return made;
+}
+
+function files(scan) {
+  return [
+    element("a", { href: `/api/scans/${scan.id}/maps.h5`, download: "" }, "ISMRMRD images (maps.h5)"), ", ",
+    element("a", { href: `/api/scans/${scan.id}/nifti.zip`, download: "" }, "NIfTI with JSON (zip)"),
+  ];
 }
 
 function counts(scan, map) {

@@ -6,16 +6,19 @@ const OUTCOMES = { finished: "✓ finished", failed: "✗ failed", refused: "✗
 
 export const title = (scan) => scan.protocol || scan.pipeline || "scan";
 
-export function showRunning(scans) {
+/** Fill the list; `show` is called with the scan that the reader chooses, which is possible as soon as it has maps. */
+export function showRunning(scans, shown, show) {
   byId("idle").hidden = scans.length > 0;
   const list = byId("running");
   const items = new Map([...list.children].map((item) => [item.dataset.scan, item]));
   for (const scan of scans) {
-    const item = items.get(scan.id) ?? newItem(scan);
+    const item = items.get(scan.id) ?? newItem(scan, show);
     items.delete(scan.id);
     const total = scan.expected_readouts;
     const [name, bar, text] = item.children;
     name.textContent = title(scan);
+    name.disabled = scan.revision === 0;
+    name.setAttribute("aria-pressed", String(scan.id === shown));
     if (total) {
       bar.max = total;
       bar.value = Math.min(scan.readouts, total);
@@ -28,10 +31,10 @@ export function showRunning(scans) {
   for (const gone of items.values()) gone.remove();
 }
 
-function newItem(scan) {
+function newItem(scan, show) {
   return element(
     "li", { "data-scan": scan.id },
-    element("strong"), element("progress", { "aria-label": "Readouts received" }), element("span", { class: "quiet" }),
+    element("button", { type: "button", onclick: () => show(scan.id) }), element("progress", { "aria-label": "Readouts received" }), element("span", { class: "quiet" }),
   );
 }
 

@@ -15,6 +15,7 @@ export class Viewer {
     this.changed = changed;
     this.scan = this.other = null;
     this.map = "";
+    this.wanted = ""; // the map that the reader has chosen, which provisional maps may lack
     this.slice = 0;
     this.windows = new Map();
     this.panels = [];
@@ -22,7 +23,7 @@ export class Viewer {
     this.drawing = 0;
     const hear = (id, event, act) => byId(id).addEventListener(event, act);
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
-    hear("map", "change", () => this.choose({ map: byId("map").value }));
+    hear("map", "change", () => this.choose({ map: byId("map").value, wanted: byId("map").value }));
     hear("slice", "input", () => this.choose({ slice: Number(byId("slice").value) }));
     hear("beside", "change", () => this.draw());
     hear("other", "change", () => this.compare(byId("other").value));
@@ -33,9 +34,10 @@ export class Viewer {
   }
 
   /** Show a scan; `other`, `map` and `slice` as they were, if the scan has them. */
-  async show(id, { map = this.map, slice = this.slice, other = this.other?.id ?? "" } = {}) {
+  async show(id, { map = this.wanted || this.map, slice = this.slice, other = this.other?.id ?? "" } = {}) {
     const found = await node.details(id);
     this.scan = found;
+    this.wanted = map;
     byId("hint").hidden = Boolean(found.shown);
     byId("hint").textContent = "This scan has no maps.";
     byId("controls").hidden = byId("keys").hidden = !found.shown;
@@ -97,6 +99,7 @@ export class Viewer {
     this.panels = wanted.map(([scan, about], i) => {
       const panel = new Panel(scan.shown, about, this.slice, arrays[i], this.pointing.heard);
       panel.figure.dataset.scan = scan.id;
+      this.markProvisional(panel, scan.shown.slices[this.slice].provisional);
       panel.scanName.textContent = this.other ? nameOf(scan) : "";
       return panel;
     });
@@ -109,6 +112,25 @@ export class Viewer {
     this.showControls();
     await this.paint();
     this.pointing.mark();
+  }
+
+  markProvisional(panel, spokes) {
+    if (!spokes) return;
+    panel.figure.classList.add("provisional");
+    const note = element("span", { class: "provisional-note" }, ` Provisional, ${spokes}`);
+    panel.figure.querySelector("figcaption").append(note);
+    panel.map.setAttribute("aria-label", `${panel.map.getAttribute("aria-label")} Provisional, ${spokes}.`);
+  }
+
+  /** Whether the last slice is shown, which grows if the scan is running. */
+  atLastSlice() {
+    return this.slice >= (this.scan.shown?.shape[0] ?? 0) - 1;
+  }
+
+  /** What a screen reader says when the maps of a running scan have changed. */
+  words() {
+    const where = this.scan.shown?.slices[this.slice];
+    return where ? `${title(this.scan)}, slice ${where.slice + 1}: ${where.provisional ? `provisional, ${where.provisional}` : "final"}` : "";
   }
 
   showControls() {

@@ -40,6 +40,8 @@ MATCHED_BYTES_PER_IMAGE, THREAD_BYTES_PER_IMAGE = 600_000, 500_000
 `frames`."""
 COPIES_OF_FRAMES = 2.5
 """Arrays of the size of all frames of a slice that exist at once: images, voxels of the tissue, and residuals."""
+COPIES_OF_PROVISIONAL = 4
+"""Arrays of the size of all images that provisional maps need: images, those of the foreground, and their blocks."""
 MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
@@ -93,19 +95,24 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     pixels = header.recon_matrix[0] * header.recon_matrix[1]
     image, frames = 8 * pixels, sequence.n_frames
     threads = min(settings.threads, math.ceil(pixels / PIXELS_PER_THREAD))
-    if by_network:
-        dictionary, maps = 0, NETWORK_BYTES + NETWORK_IMAGES_PER_SLICE * image
-    else:
+    dictionary = 0
+    if settings.provisional or not by_network:
         if sequence.spoiling == "ideal":
             dictionary = WATER_FAT_BYTES_PER_SPOKE * len(sequence)
         else:
             dictionary = PHASE_GRAPH_BYTES + PHASE_GRAPH_BYTES_PER_SPOKE * len(sequence)
         dictionary += 8 * frames**2
+    if by_network:
+        maps = NETWORK_BYTES + NETWORK_IMAGES_PER_SLICE * image
+    else:
         maps = threads * MATCHING_BYTES + MAPS_PER_SLICE * image
         if in_frames:
             dictionary += MATCHED_BYTES_PER_IMAGE * n_images
             maps += threads * THREAD_BYTES_PER_IMAGE * n_images
     grids = (0 if in_frames else n_images) + 2 * BATCH_FRAMES + settings.threads
+    if settings.provisional:  # another copy of the grids, and images and voxels beside those of the final maps
+        grids += n_images
+        maps += threads * MATCHING_BYTES + COPIES_OF_PROVISIONAL * n_images * image
     inverted = 0
     if isinstance(settings, MatchingSettings) and settings.images == "iterative":
         pairs = INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)

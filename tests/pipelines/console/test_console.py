@@ -375,7 +375,7 @@ def test_an_open_page_does_not_keep_the_node_from_stopping(tools):
 
 
 def test_the_maps_of_a_monstrous_scan_are_given_up_with_a_warning(tools, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.console.running_scans.MOST_IMAGE_BYTES", 1000)
+    monkeypatch.setattr("spokestream.pipelines.console.growing_maps.MOST_IMAGE_BYTES", 1000)
 
     async def scenario():
         async with tools.open() as (console, client):

@@ -64,7 +64,8 @@ def test_a_scan_is_on_the_page_and_still_after_a_restart(scan, tmp_path):
     options = ("--history", str(tmp_path / "history"), "--record", str(tmp_path / "recordings"), "--log", "json")
     with node(*options) as (port, page, lines):
         assert json.loads(body(f"{page}/readyz")) == {"listening": True, "recordings": True}
-        images = send_scan(scan.xml, scan, port=port).images
+        reply = send_scan(scan.xml, scan, port=port, parameters={"provisional": 128})
+        images = reply.images
         counted = body(f"{page}/metrics").decode()
     assert 'spokestream_scans_total{outcome="finished"} 1.0' in counted
     assert f"spokestream_readouts_total {float(scan.n_acquisitions)}" in counted
@@ -74,7 +75,7 @@ def test_a_scan_is_on_the_page_and_still_after_a_restart(scan, tmp_path):
     told = [json.loads(line) for line in lines]
     (ended,) = [line for line in told if line.get("event") == "scan_ended"]
     assert (ended["outcome"], ended["images"], ended["readouts"]) == ("finished", len(images), scan.n_acquisitions)
-    assert sum(line.get("event") == "image_sent" for line in told) == len(images)
+    assert sum(line.get("event") == "image_sent" for line in told) == len(images) + len(reply.provisional)
     assert {line["session"] for line in told if "event" in line} == {ended["session"]}
 
     with node(*options) as (_, page, _):

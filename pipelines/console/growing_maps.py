@@ -1,0 +1,97 @@
+"""The maps of a scan that is still running: those of complete slices, and provisional ones of the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ismrmrd
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.errors import SpokestreamError
+from spokestream.gadgets.stored_maps.provisional import PROVISIONAL, PROVISIONAL_SERIES, is_provisional
+from spokestream.pipelines.files.outputs import scan_maps
+from spokestream.pipelines.map_panels.shown_scan import ShownScan
+
+__all__ = ["GrowingMaps", "MapsSoFar"]
+
+MOST_IMAGE_BYTES = 512 << 20
+"""Images of one scan that are kept in memory until it ends: 2,000 maps of 350 x 350 pixels of 16 bits."""
+KEY = f"spokestream_{PROVISIONAL}"
+
+
+@dataclass
+class GrowingMaps:
+    """The images of one scan, as they come."""
+
+    final: list[ismrmrd.Image] = field(default_factory=list)
+    provisional: dict[int, list[ismrmrd.Image]] = field(default_factory=dict)
+    """Slice -> its newest provisional images."""
+    n_bytes: int = 0
+    """Bytes of all final images, those that were given up included."""
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the images were given up because they are too large."""
+        return self.n_bytes > MOST_IMAGE_BYTES
+
+    def add(self, image: ismrmrd.Image) -> None:
+        """Keep an image. When there are too many, all are given up, because a part of a scan is misleading."""
+        if is_provisional(image):
+            newest = self.provisional.get(image.slice, [])
+            alike = newest and newest[0].meta[KEY] == image.meta[KEY]
+            self.provisional[image.slice] = [*(newest if alike else []), image]
+            return
+        self.provisional.pop(image.slice, None)
+        self.n_bytes += image.data.nbytes
+        if self.too_many:
+            self.final.clear()
+        else:
+            self.final.append(image)
+
+    def slices(self) -> list[list[ismrmrd.Image]]:
+        """The images of every slice that has any, in the order of the slices."""
+        found: dict[int, list[ismrmrd.Image]] = {number: list(images) for number, images in self.provisional.items()}
+        for image in self.final:
+            found.setdefault(image.slice, []).append(image)
+        return [found[number] for number in sorted(found)]
+
+
+@dataclass(frozen=True)
+class MapsSoFar:
+    """The maps of a running scan as the page shows them."""
+
+    about: dict[str, Any]
+    """What `ShownScan.as_json` gives. For provisional maps, `provisional` of a slice says from how many spokes they
+    are; it is empty for final maps."""
+    volumes: dict[str, NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, slices: Sequence[Sequence[ismrmrd.Image]]) -> "MapsSoFar | None":
+        """The maps that all slices have; None if there are none. Final slices have more maps than provisional ones."""
+        common = set.intersection(*({image.meta.get("spokestream_map") for image in images} for images in slices)) - {
+            None
+        }
+        if not common:
+            return None
+        words = [images[0].meta.get(KEY, "") if is_provisional(images[0]) else "" for images in slices]
+        images = [_as_final(image) for of_slice in slices for image in of_slice]
+        images = [image for image in images if image.meta.get("spokestream_map") in common]
+        try:
+            shown = ShownScan.from_maps(scan_maps(images))
+            about = shown.as_json()
+        except (SpokestreamError, ValueError):
+            return None  # the history will say why
+        for where, word in zip(about["slices"], words, strict=True):
+            where["provisional"] = word
+        return cls(about, shown.volumes)
+
+
+def _as_final(image: ismrmrd.Image) -> ismrmrd.Image:
+    """A provisional image as one of the series of final maps, so that both are slices of one map."""
+    if not is_provisional(image):
+        return image
+    copy = ismrmrd.Image(head=image.getHead(), data=image.data)
+    copy.image_series_index -= PROVISIONAL_SERIES
+    copy.meta = ismrmrd.Meta({key: value for key, value in image.meta.items() if key != KEY})
+    return copy
