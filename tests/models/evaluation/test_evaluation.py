@@ -287,6 +287,7 @@ def test_a_reconstructor_of_a_program_is_not_for_workers(folder, cluster):
 
 def test_a_worker_that_finds_another_network_refuses(archive):
     origin = reconstructor(str(archive), device="cpu", precision="float32").origin
+    assert origin is not None
     assert again(origin).origin == origin
     with pytest.raises(FileError, match=r"A worker finds another network as .*toy\.pt"):
         again(replace(origin, digest="0" * 12))
