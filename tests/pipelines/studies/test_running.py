@@ -10,7 +10,7 @@ from spokestream.errors import FileError, InputError
 from spokestream.pipelines.studies.registry import STUDIES, load_study
 from spokestream.pipelines.studies.report import markdown, write_study
 from spokestream.pipelines.studies.running import run_study, stored_results
-from spokestream.pipelines.studies.study import Claim, Report, Step, Study, Table
+from spokestream.pipelines.studies.study import SCALES, Claim, Report, Step, Study, Table
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def test_an_interrupted_study_goes_on_on_workers(tmp_path, cluster):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_steps_need_steps_before_them(name):
+def test_a_study_has_all_scales_and_its_steps_need_earlier_ones(name):
     study = load_study(name)
+    assert set(study.scales) == set(SCALES)
     for sizes in study.scales.values():
         names = []
         for step in study.steps(sizes, 0, 1):
