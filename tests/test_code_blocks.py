@@ -18,7 +18,7 @@ from pages import BLOCKS, PAGES, ROOT, commands, of_language, sections, words
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.training.recipes import RECIPES
-from spokestream.pipelines.acceptance.vials_file import read_vials
+from spokestream.pipelines.acceptance.layouts.vials_file import read_vials
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.cli.main import COMMANDS, _parser
 from spokestream.pipelines.console.settings import ConsoleSettings

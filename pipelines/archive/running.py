@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from spokestream.dask_workers import load_dask, planned_client
 from spokestream.pipelines.archive.archive_settings import ArchiveSettings
-from spokestream.pipelines.archive.largest_plan import largest_plan
 from spokestream.pipelines.archive.record import FAILED, ScanRecord
 from spokestream.pipelines.archive.scan_task import ScanTask, run_task
+from spokestream.pipelines.archive.scans.largest_plan import largest_plan
 
 __all__ = ["WORK", "run_tasks"]
 

@@ -43,7 +43,7 @@ def run_archive(arguments: argparse.Namespace, parameters: dict[str, Any], forma
     from rich.console import Console
 
     from spokestream.pipelines.archive.archive_settings import ArchiveSettings
-    from spokestream.pipelines.archive.population_report import write_population
+    from spokestream.pipelines.archive.population.report import write_population
     from spokestream.pipelines.archive.record import FAILED
     from spokestream.pipelines.archive.replaying import replay_archive
     from spokestream.pipelines.archive.table import console_table, counts, write_table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spokestream.pipelines.archive.labels import Labels
+from spokestream.pipelines.archive.population.labels import Labels
 from spokestream.pipelines.files.outputs import ScanMaps
 from spokestream.simulator.physics.tissue_models.registry import model_of_maps
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.pipelines.archive.population.values import TISSUE, quartiles
 from spokestream.pipelines.archive.record import ScanRecord
-from spokestream.pipelines.archive.values import TISSUE, quartiles
 from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["OUTLIER", "Group", "PopulationRow", "Summary", "population", "robust_z", "summaries"]

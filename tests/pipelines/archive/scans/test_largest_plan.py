@@ -1,4 +1,4 @@
-from spokestream.pipelines.archive.largest_plan import largest_plan
+from spokestream.pipelines.archive.scans.largest_plan import largest_plan
 from spokestream.pipelines.selection import select
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
