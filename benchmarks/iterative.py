@@ -6,24 +6,17 @@ The errors of matching, and the seconds from the last spoke to the last map.
 # isort: split
 import argparse
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
-import ismrmrd
 import numpy as np
-from measure import print_machine
+from measure import print_machine, timed_maps
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.files.tissue_errors import tissue_errors
 from spokestream.pipelines.files.truth import Truth, map_errors, read_truth
-from spokestream.pipelines.run_chain import run_chain
-from spokestream.pipelines.selection import select, start_scan
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
@@ -40,24 +33,6 @@ def scans(quick: bool) -> list[SimulationSettings]:
         thigh,
         *(SimulationSettings(anatomy="brain", matrix=matrix, coils=coils, sequence=sequence) for sequence in brains),
     ]
-
-
-def reconstruct(path: Path, images: str, threads: int) -> tuple[dict[str, NDArray[np.float32]], float]:
-    """The maps, and the seconds from the last spoke to the last map."""
-    scan = read_scan(path)
-    readouts, last_spoke = list(scan), 0.0
-
-    def arriving() -> Iterator[ismrmrd.Acquisition]:
-        nonlocal last_spoke
-        for readout in readouts:
-            last_spoke = perf_counter()
-            yield readout
-
-    settings = {"images": images, "datatype": "float32", "threads": threads}
-    selection = select("auto").with_parameters(settings, trusted=True)
-    found = list(run_chain(start_scan(selection, scan.xml, logging.getLogger("spokestream")), arriving()))
-    seconds = perf_counter() - last_spoke
-    return map_volumes([item for item in found if isinstance(item, ismrmrd.Image)]), seconds
 
 
 def errors(maps: dict[str, NDArray[np.float32]], truth: Truth) -> dict[tuple[str, str], tuple[float, float]]:
@@ -78,7 +53,7 @@ def compare(settings: SimulationSettings, threads: int) -> Table:
         simulate_scan(path, settings)
         truth = read_truth(truth_path(path))
         for images in IMAGES:
-            maps, seconds[images] = reconstruct(path, images, threads)
+            maps, seconds[images] = timed_maps(path, images=images, threads=threads, device="cpu")
             found[images] = errors(maps, truth)
             table.add_column(images, justify="right")
     for name, tissue in found[IMAGES[0]]:

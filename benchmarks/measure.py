@@ -1,18 +1,26 @@
 """Functions that the benchmarks share: they run methods alternately, and describe the machine."""
 
 import importlib.util
+import logging
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+import ismrmrd
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 
-__all__ = ["alternately", "installed", "print_machine", "processes", "ratio"]
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.files.outputs import map_volumes
+from spokestream.pipelines.run_chain import run_chain
+from spokestream.pipelines.selection import select, start_scan
+
+__all__ = ["alternately", "installed", "print_machine", "processes", "ratio", "timed_maps"]
 
 
 def alternately(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
@@ -34,6 +42,23 @@ def alternately(methods: Mapping[str, Callable[[], object]], rounds: int, thread
 def ratio(seconds: Sequence[float], ours: Sequence[float]) -> float:
     """The ratio of the times of two methods: the median over rounds of the ratio within a round."""
     return float(np.median(np.divide(seconds, ours)))
+
+
+def timed_maps(path: Path, pipeline: str = "auto", **settings: object) -> tuple[dict[str, NDArray[np.float32]], float]:
+    """The maps of a scan file as `replay` computes them, and the seconds from the last spoke to the last map."""
+    scan = read_scan(path)
+    readouts, last_spoke = list(scan), 0.0
+
+    def arriving() -> Iterator[ismrmrd.Acquisition]:
+        nonlocal last_spoke
+        for readout in readouts:
+            last_spoke = perf_counter()
+            yield readout
+
+    selection = select(pipeline).with_parameters({"datatype": "float32", **settings}, trusted=True)
+    found = list(run_chain(start_scan(selection, scan.xml, logging.getLogger("spokestream")), arriving()))
+    seconds = perf_counter() - last_spoke
+    return map_volumes([item for item in found if isinstance(item, ismrmrd.Image)]), seconds
 
 
 def installed(packages: Mapping[str, str], console: Console) -> set[str]:

@@ -28,8 +28,8 @@ NAVIGATION = {
         "docs/report.md", "README.md",
     ],
     "At the scanner": [
-        "docs/deployment.md", "examples/node_and_scanner.py", "docs/console.md", "docs/conventions.md",
-        "docs/protocol.md", "docs/robustness.md", "docs/vendors.md", "docs/acceptance.md",
+        "docs/deployment.md", "docs/scanners.md", "docs/security.md", "examples/node_and_scanner.py", "docs/console.md",
+        "docs/conventions.md", "docs/protocol.md", "docs/robustness.md", "docs/vendors.md", "docs/acceptance.md",
     ],
     "Own sequence": ["docs/sequences.md", "examples/own_sequence.py"],
     "Own network": [

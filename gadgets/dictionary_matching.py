@@ -7,7 +7,7 @@ import torch
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.matching.matchers import Matcher, check_matcher, make_matcher, match_slice
+from spokestream.gadgets.matching.matchers import Matcher, check_matcher, make_matcher, match_slice, on_device
 from spokestream.gadgets.matching.two_pools import MOST_ECHO_TIMES
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
@@ -62,7 +62,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         if isinstance(dictionary, WaterFatDictionary) and n_echoes > MOST_ECHO_TIMES:
             raise ScanError(f"The sequence has {n_echoes} echo times; matching takes up to {MOST_ECHO_TIMES}.")
         scan.provenance["dictionary"] = f"{source}, {dictionary.digest}"
-        scan.provenance["matcher"] = matcher
+        scan.provenance["matcher"] = f"exact on {scan.device}" if on_device(matcher, scan.device) else matcher
         self._dictionary, self._name = dictionary, matcher
         self._scan = scan
         of_voxel = [p.name for p in model.parameters if not p.pool and p.name in dictionary.axes]
@@ -72,7 +72,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
         if self._matcher is None or self._matcher[0] is not message.basis:  # a slice with missing frames has its own
-            self._matcher = message.basis, make_matcher(self._name, self._dictionary, message.basis)
+            self._matcher = message.basis, make_matcher(self._name, self._dictionary, message.basis, self._scan.device)
         matcher, mask = self._matcher[1], message.foreground
         y = torch.from_numpy(np.ascontiguousarray(message.data[:, mask].T))
         match = match_slice(matcher, y, mask, self._scan.threads, self._scan.cancellation)

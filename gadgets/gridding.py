@@ -10,7 +10,7 @@ from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.imaging.coil_sensitivities import frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES, CoilSlice, CombinedSlice, FrameSpreader
-from spokestream.gadgets.imaging.subspace_inversion import PointSpread, echo_times
+from spokestream.gadgets.imaging.subspace_inversion import EchoTime, PointSpread
 from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
 from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
@@ -47,8 +47,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         scan: the scan.
         basis: the temporal basis of the images.
         tolerance: relative accuracy of the gridding kernel.
-        inverted_noise: noise (frames,) of the frames of a compressed basis, see `frame_noise`. With it, the images are
-            those of low-rank inversion; without it, those of the adjoint.
+        inversion: the echo times of a compressed basis, see `echo_times`. With them, the images are those of low-rank
+            inversion; without them, those of the adjoint.
 
     Raises ScanError if the basis and the sequence have different numbers of frames.
 
@@ -61,7 +61,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         scan: ScanContext,
         basis: TemporalBasis,
         tolerance: float = 1e-3,
-        inverted_noise: NDArray[np.float32] | None = None,
+        inversion: list[EchoTime] | None = None,
     ) -> None:
         if len(basis.weights) != scan.sequence.n_frames:
             raise ScanError(
@@ -71,7 +71,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._scan = scan
         self._basis = basis
         self._tolerance = tolerance
-        self._groups = None if inverted_noise is None else echo_times(basis, inverted_noise)
+        self._groups = inversion
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()

@@ -7,7 +7,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import InputError
@@ -18,6 +17,7 @@ from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_di
 from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.imaging.subspace_inversion import EchoTime, echo_times
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
@@ -116,7 +116,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     return Chain(
         [
-            *_imaging(scan, settings, basis, demodulation_hz, _inverted_noise(scan, settings, dictionary.atoms)),
+            *_imaging(scan, settings, basis, demodulation_hz, _inversion(scan, settings, basis, dictionary.atoms)),
             *([ConjugationCheck(scan, closed_form)] if settings.conjugate == "auto" else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
@@ -168,7 +168,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     closed_form = RELAXATION.closed_form(scan.sequence, basis)
     return Chain(
         [
-            *_imaging(scan, settings, basis, 0.0, _inverted_noise(scan, settings, signals)),
+            *_imaging(scan, settings, basis, 0.0, _inversion(scan, settings, basis, signals)),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
@@ -217,14 +217,16 @@ def _basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -
     return basis
 
 
-def _inverted_noise(scan: ScanContext, settings: MatchingSettings, signals: NDArray[Any]) -> NDArray[np.float32] | None:
-    """The noise of the frames, if the images are inverted, of the basis that was made from the same signals."""
+def _inversion(
+    scan: ScanContext, settings: MatchingSettings, basis: TemporalBasis, signals: NDArray[Any]
+) -> list[EchoTime] | None:
+    """The echo times of the basis that was made from these signals, if the images are inverted."""
     if settings.images != "iterative":
         return None
     if settings.basis != "compressed":
         raise InputError(f"Iterative images need the compressed basis, not basis={settings.basis}.")
     scan.provenance["images"] = "iterative"
-    return frame_basis(scan.sequence, signals).noise
+    return echo_times(basis, frame_basis(scan.sequence, signals).noise, signals)
 
 
 def _imaging(
@@ -232,7 +234,7 @@ def _imaging(
     settings: StreamSettings,
     basis: TemporalBasis,
     demodulation_hz: float,
-    inverted_noise: NDArray[np.float32] | None = None,
+    inversion: list[EchoTime] | None = None,
 ) -> list[Gadget[Any, Any]]:
     """The gadgets from readouts to the fingerprints of a slice."""
     whitening = NoiseWhitening(scan)
@@ -244,7 +246,7 @@ def _imaging(
         SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
-        Gridding(scan, basis, inverted_noise=inverted_noise),
+        Gridding(scan, basis, inversion=inversion),
     ]
 
 

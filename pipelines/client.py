@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from spokestream.errors import InputError, SpokestreamError
 from spokestream.pipelines import wire
 from spokestream.pipelines.settings import AUTO
+from spokestream.pipelines.tls import TlsError, TlsSocket
 
 __all__ = ["ClientError", "Pace", "Reply", "scanner_pace", "send_scan"]
 
@@ -49,6 +51,7 @@ def send_scan(
     pace: Pace | None = None,
     on_event: Callable[[wire.Event], None] | None = None,
     timeout_s: float = 600.0,
+    tls: ssl.SSLContext | None = None,
 ) -> Reply:
     """Send a scan and collect the images.
 
@@ -62,12 +65,13 @@ def send_scan(
         pace: when to send which item; if None, items are sent as fast as the server takes them.
         on_event: called, in another thread, with every message of the server.
         timeout_s: how long the server may take nothing, or say nothing after the scan.
+        tls: which server is trusted, from `spokestream.pipelines.tls`; without it, nothing is encrypted.
 
     Raises ClientError when there is no server, when it refuses the scan, and when it hangs up without CLOSE.
 
     """
     events = _script(header_xml, items, config, parameters)
-    with _connect(host, port) as sock:
+    with _connect(host, port, tls) as sock:
         sock.settimeout(timeout_s)
         listener = _Listener(sock, on_event)
         listener.start()
@@ -111,7 +115,7 @@ def _script(
     yield wire.Close()
 
 
-def _connect(host: str, port: int) -> socket.socket:
+def _connect(host: str, port: int, tls: ssl.SSLContext | None) -> socket.socket | TlsSocket:
     try:
         sock = socket.create_connection((host, port), CONNECT_S)
     except OSError as error:
@@ -121,10 +125,20 @@ def _connect(host: str, port: int) -> socket.socket:
         ) from None
     # a spoke is sent when it is there, not when the next one is
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    if tls is None:
+        return sock
+    try:
+        return TlsSocket(sock, tls, host)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, TlsError | OSError):
+            raise ClientError(str(error)) from None
+        raise
 
 
-def _speak(sock: socket.socket, events: Iterable[wire.Event], pace: Pace | None, listener: "_Listener") -> float:
+def _speak(
+    sock: socket.socket | TlsSocket, events: Iterable[wire.Event], pace: Pace | None, listener: "_Listener"
+) -> float:
     """Send everything at its time, but stop when the server has closed. Returns when the last readout was sent."""
     connection = wire.Connection(wire.Role.CLIENT)
     seconds = pace if callable(pace) or pace is None else pace.__getitem__
@@ -153,7 +167,7 @@ def _speak(sock: socket.socket, events: Iterable[wire.Event], pace: Pace | None,
 class _Listener(threading.Thread):
     """Collects what the server says, until it says CLOSE or the connection breaks."""
 
-    def __init__(self, sock: socket.socket, on_event: Callable[[wire.Event], None] | None) -> None:
+    def __init__(self, sock: socket.socket | TlsSocket, on_event: Callable[[wire.Event], None] | None) -> None:
         super().__init__(daemon=True, name="listener")
         self.reply = Reply()
         self.last_image = 0.0
@@ -180,6 +194,8 @@ class _Listener(threading.Thread):
                 raise ClientError(f"The server says: {text.removeprefix('ERROR').strip()}")
         if isinstance(self._failure, (wire.RemoteProtocolError, ConnectionError)):
             raise ClientError(f"The server hung up after {len(self.reply.images)} images: {self._failure}")
+        if isinstance(self._failure, TlsError):
+            raise ClientError(str(self._failure))
         if self._failure:
             raise self._failure
         return self.reply

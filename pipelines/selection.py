@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.network.device import choose_device
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader, parse_xml
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
@@ -18,7 +19,7 @@ from spokestream.gadgets.scan.main_field import main_field
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
 from spokestream.pipelines.settings import AUTO, AutoSettings, StreamSettings
-from spokestream.settings import declarations, layered, replace_settings
+from spokestream.settings import Declaration, declarations, layered, replace_settings
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
@@ -63,16 +64,24 @@ class Selection:
     def as_console_asks(self, parameters: Mapping[str, object]) -> tuple["Selection", list[str]]:
         """The selection with the JSON parameters of a scanner's console, and the names among them that no setting has.
 
-        Consoles send parameters that are not for the reconstruction. Names may lack their underscores, because those of
-        OpenRecon have letters and digits only. Raises InputError for an unknown pipeline, and values that are not
-        allowed.
+        Consoles send all parameters of their page, changed or not: a value that is the node's own counts as not given,
+        and so does an empty text where a setting may have none. They also send parameters that are not for the
+        reconstruction. Names may lack their underscores, because those of OpenRecon have letters and digits only.
+        Raises InputError for an unknown pipeline, and values that are not allowed.
         """
         pipeline = parameters.get("config", self.name)
         asked = self.with_parameters({"config": self.name if _names_none(str(pipeline)) else pipeline})
-        known = {_plain(name): name for name, d in declarations(type(asked.settings)).items() if d.peer}
-        given = {name: value for name, value in parameters.items() if name != "config"}
-        values = {known[_plain(name)]: value for name, value in given.items() if _plain(name) in known}
-        return asked.with_parameters(values), [name for name in given if _plain(name) not in known]
+        values: dict[str, object] = {}
+        unknown = []
+        for name, value in parameters.items():
+            own = _declared(asked.settings, name)
+            if name == "config" or _is_unchanged(value, asked.settings, own):
+                continue
+            if own:
+                values[own.name] = value
+            elif not any(_is_unchanged(value, other, _declared(other, name)) for other in self.offered.values()):
+                unknown.append(name)
+        return asked.with_parameters(values), unknown
 
     def of_sequence(self, sequence: PulseSequence) -> "Selection":
         """The selection in which `auto` is replaced by the pipeline for a sequence; other selections are the same.
@@ -160,6 +169,7 @@ def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Cha
         settings.threads,
         log,
         integrity=IntegrityLedger(strict=settings.integrity == "strict"),
+        device=choose_device(settings.device).type,
     )
     scan.provenance["pipeline"] = selection.name
     scan.provenance["sequence"] = f"{scan.sequence.name}, {len(scan.sequence)} spokes"
@@ -180,6 +190,24 @@ def _names_none(text: str) -> bool:
 def _plain(name: str) -> str:
     """A name without what OpenRecon does not allow in it."""
     return name.replace("_", "").lower()
+
+
+def _declared(settings: StreamSettings, name: str) -> Declaration | None:
+    """The declaration of the setting that a scanner calls by this name; None if it can set none of this name."""
+    declared = declarations(type(settings)).values()
+    return next((d for d in declared if d.peer and _plain(d.name) == _plain(name)), None)
+
+
+def _is_unchanged(value: object, settings: StreamSettings, declared: Declaration | None) -> bool:
+    """Whether the value of a console is what these settings have anyway."""
+    if declared is None:
+        return False
+    if value == "":
+        return declared.optional
+    try:
+        return bool(declared.read(value) == getattr(settings, declared.name))
+    except InputError:
+        return False
 
 
 def _registered(text: str) -> str:

@@ -71,6 +71,11 @@ class StreamSettings:
         "uint16", meaning="Pixel type of the maps.", choices=("uint16", "int16", "float32"), peer=True
     )
     threads: int = setting(2, meaning="CPU threads of one scan.", low=1, high=256)
+    device: str = setting(
+        "auto",
+        meaning="Where networks, exact matching and iterative images run; auto is CUDA on machines that have it.",
+        choices=DEVICES,
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -130,9 +135,6 @@ class NetworkSettings(StreamSettings):
         None, meaning="Name of a network that comes with the software; by default that of the pipeline.", peer=True
     )
     archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
-    device: str = setting(
-        "auto", meaning="Where the network runs; auto is CUDA on machines that have it.", choices=DEVICES
-    )
     precision: str = setting(
         "auto",
         meaning="Arithmetic of the network; auto is half precision on CUDA, and on CPUs bfloat16 where it is faster.",

@@ -4,6 +4,7 @@ SpokestreamError        one sentence for the person at the console: what is wron
 ├── InputError          what was asked for is impossible or unknown: a setting, a sequence, a tissue
 ├── FileError           a file is not what it should be, or holds what cannot be used
 ├── ScanError           a scan cannot be reconstructed
+├── TlsError            two ends of a connection do not agree on encryption (`spokestream.pipelines.tls`)
 ├── ClientError         a server did not reconstruct a scan (`spokestream.pipelines.client`)
 └── ProtocolError       the stream of messages was broken (`spokestream.pipelines.wire`)
 

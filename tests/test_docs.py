@@ -85,7 +85,7 @@ def test_the_table_of_networks_is_the_one_in_the_code():
 
 def test_configurations_are_accepted():
     texts = re.findall(r"<configuration.*?</configuration>", "\n".join(page.read_text() for page in PAGES))
-    assert len(texts) >= 2
+    assert texts  # complete files are tested by test_code_blocks.py
     for text in texts:
         assert select(text, default="mrf_t1ff").settings.virtual_coils == 8
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from certificates import make_certificates
 from distributed import LocalCluster
 from pages import BLOCKS, ROOT, commands, sections, words
 from small_scan import gradient_spoiled
@@ -36,6 +37,7 @@ NOT_RUN = {
     "python": "every benchmark takes minutes of an idle machine",
     "torchrun": "several processes train together in tests/models/training/test_processes.py",
     "docker": "needs a running Docker daemon",
+    "openssl": "makes certificates, as tests/support/certificates.py does",
     "dask": "a worker of a cluster, which waits for its scheduler",
     "siemens_to_ismrmrd": "a converter of other people, and raw data of a scanner",
     "ge2ismrmrd": "a converter of other people, and raw data of a scanner",
@@ -66,6 +68,7 @@ AS_RUN = {
     "--http 9003": "--http 0",
     "/data/history": "history",
     "--device cuda": "--device cpu",
+    "--host node.hospital.example": "--host localhost",
     "--network two_layers": "--network ours",
     "--sequence fisp-fang-576": "--sequence short.toml",
     "--sequence fisp-balsiger-720": "--sequence short.toml",
@@ -108,6 +111,7 @@ def small(tmp_path_factory):
     ):  # fmt: skip
         assert main(["dataset", str(folder / name), *options.split(), *SMALL["dataset"].split()]) == 0
     (folder / "sets/default").symlink_to(folder / "test")
+    make_certificates(folder)
     for name in ("ours.pt", "mine.pt"):
         shutil.copy(archive_path("ours"), folder / name)
     return folder

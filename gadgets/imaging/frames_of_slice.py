@@ -30,6 +30,7 @@ class FrameSpreader:
     def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, scan: ScanContext) -> None:
         self.pool = workers(scan.threads)
         self.cancellation = scan.cancellation
+        self.device = scan.device
         self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(scan.threads)]
         self.grid = self._grids[0]
         self._batch = self.grid.empty(BATCH_FRAMES)
@@ -90,8 +91,9 @@ class CoilSlice:
             return adjoint
         frames = self._frames
         return inverted(
-            adjoint, self._spread, self._sensitivities, mask, frames.pool, lambda done: frames.cancellation.check()
-        )
+            adjoint, self._spread, self._sensitivities, mask, frames.pool,
+            lambda done: frames.cancellation.check(), frames.device,
+        )  # fmt: skip
 
     def _add_batch(self) -> None:
         """Add the waiting frames to the images that they are part of."""

@@ -67,11 +67,12 @@ class RadialGrid:
 
     def images(self, grid: Tensor) -> Tensor:
         """The images (coils, y, x) of one grid."""
-        out = torch.empty((len(grid), *self.matrix), dtype=grid.dtype)
+        out = torch.empty((len(grid), *self.matrix), dtype=grid.dtype, device=grid.device)
+        correction = self.correction.to(grid.device)
         for coil, image in zip(grid, out, strict=True):
             transform = torch.fft.ifft2(coil, norm="forward")
             for target, source in self._quadrants():
-                torch.mul(transform[source], self.correction[target], out=image[target])
+                torch.mul(transform[source], correction[target], out=image[target])
         return out
 
     def combined(self, grid: Tensor, weights: Tensor) -> Tensor:

@@ -8,13 +8,18 @@ the signals of tissue as sums over few vectors V of a temporal basis, the images
 with the transform F_f at the samples of the frame, sensitivities S, and the area D that each sample represents. The
 normal equations have the images of `Gridding` as their right side. Their operator is a convolution of every coil image
 with the point spread functions of all pairs of coefficients of one echo time, which FFTs compute without any further
-interpolation (Tamir et al., Magn Reson Med 2017;77:180, T2 shuffling; Zhao et al., 2018;79:933, for fingerprints). The
-number of iterations limits the amplification of noise. Starting from the adjoint instead of zero changes nothing.
+interpolation (Tamir et al., Magn Reson Med 2017;77:180, T2 shuffling; Zhao et al., 2018;79:933, for fingerprints).
+
+At most places of k-space, fewer spokes were measured than there are coefficients. The samples then do not say which of
+them they belong to. The atoms do: nearly all signal of tissue lies in two or three coefficients. With R the square root
+of the atoms' covariance, the solution is c = R u, and the iterations begin at u = 0 and minimise over u. What the
+samples leave open is thus explained by the coefficients that tissue is likely to have, as in an estimate with this
+covariance as a prior; the number of iterations limits the amplification of noise.
 """
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +53,8 @@ class EchoTime(NamedTuple):
     """Their places among the images of the basis."""
     vectors: NDArray[np.float32]
     """(frames, images) orthonormal vectors, 0 in the frames of other echo times."""
+    prior: NDArray[np.float32]
+    """(images, images) square root of the covariance of the coefficients of atoms of norm 1."""
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -56,14 +63,21 @@ class EchoTime(NamedTuple):
         return [(k, l) for k in range(n) for l in range(k, n)]  # noqa: E741  the names of the equations
 
 
-def echo_times(basis: TemporalBasis, frame_noise: NDArray[np.float32]) -> list[EchoTime]:
-    """The echo times of a compressed basis, whose weights are vectors divided by the noise (frames,) of the frames."""
+def echo_times(basis: TemporalBasis, frame_noise: NDArray[np.float32], atoms: NDArray[Any]) -> list[EchoTime]:
+    """The echo times of a compressed basis, whose weights are vectors divided by the noise (frames,) of the frames.
+
+    The atoms (atoms, spokes) represent the tissue.
+    """
     vectors = basis.weights * frame_noise[:, None]
+    coefficients = basis.project(atoms)
+    unit = coefficients / np.linalg.norm(coefficients, axis=1, keepdims=True).clip(1e-30)
     groups = []
     for te in np.unique(basis.te_ms):
         images = np.flatnonzero(basis.te_ms == te)
         chosen = slice(int(images[0]), int(images[-1]) + 1)
-        groups.append(EchoTime(chosen, np.ascontiguousarray(vectors[:, chosen])))
+        power, directions = np.linalg.eigh(np.real(unit[:, chosen].conj().T @ unit[:, chosen]) / len(unit))
+        prior = (directions * np.sqrt(power.clip(0))) @ directions.T
+        groups.append(EchoTime(chosen, np.ascontiguousarray(vectors[:, chosen]), prior.astype(np.float32)))
     return groups
 
 
@@ -109,15 +123,20 @@ class PointSpread:
             products = np.stack([vectors[:, a] * vectors[:, b] for a, b in group.pairs])
             torch.view_as_real(sums).flatten(1).addmm_(torch.from_numpy(products), rows)
 
-    def spectra(self, box: tuple[int, int]) -> list[Tensor]:
-        """The real spectra (pairs, y, x) of the point spread functions, for images of a box of pixels, by echo time."""
+    def spectra(self, box: tuple[int, int], device: str = "cpu") -> list[Tensor]:
+        """The real spectra (pairs, y, x) of the point spread functions, for images of a box of pixels, by echo time.
+
+        They are computed on the device, and stay there.
+        """
         self._sum()
         shape = tuple(next_fast_len(2 * n) for n in box)
         spectra = []
         for sums in self._sums:
-            found = torch.empty((len(sums), *shape))
+            found = torch.empty((len(sums), *shape), device=device)
             for one, spectrum in zip(sums, found, strict=True):
-                psf = 4 * self._grid.images(one[None])[0]  # which divides by four times the pixels of the image
+                psf = (
+                    4 * self._grid.images(one[None].to(device))[0]
+                )  # which divides by four times the pixels of the image
                 spectrum.copy_(torch.fft.fft2(_lags(psf, box, shape)).real)  # real areas make a Hermitian function
             spectra.append(found)
         return spectra
@@ -131,7 +150,7 @@ class SubspaceOperator:
         spectra: what `PointSpread.spectra` gives.
         sensitivities: (coils, y, x) in the box.
         support: (y, x) pixels that may hold tissue; all others are 0.
-        pool: computes the coils.
+        pool: computes the coils on the CPU; a CUDA device, if all arrays are there, computes them together.
 
     """
 
@@ -139,30 +158,31 @@ class SubspaceOperator:
         self, groups: list[EchoTime], spectra: list[Tensor], sensitivities: Tensor, support: Tensor, pool: "Executor"
     ) -> None:
         self._groups, self._spectra, self._pool = groups, spectra, pool
-        self._sensitivities = sensitivities * support
+        on_cpu = sensitivities.device.type == "cpu"
+        self._parts = torch.split(sensitivities * support, 1 if on_cpu else len(sensitivities))
         self._shape = spectra[0].shape[1:]
         self._box = tuple(sensitivities.shape[1:])
 
     def __call__(self, coefficients: Tensor) -> Tensor:
         """Apply the operator."""
         out = torch.zeros_like(coefficients)
-        for coil in self._pool.map(lambda s: self._of_coil(coefficients, s), self._sensitivities):
-            out += coil  # in the order of the coils, so that bits do not depend on the number of threads
+        for of_coils in self._pool.map(lambda part: self._of_coils(coefficients, part), self._parts):
+            out += of_coils  # in the order of the coils, so that bits do not depend on the number of threads
         return out
 
     @torch.inference_mode()
-    def _of_coil(self, coefficients: Tensor, sensitivity: Tensor) -> Tensor:
+    def _of_coils(self, coefficients: Tensor, sensitivities: Tensor) -> Tensor:
         out = torch.empty_like(coefficients)
         for group, spectra in zip(self._groups, self._spectra, strict=True):
-            seen = torch.fft.fft2(coefficients[group.images] * sensitivity, s=self._shape)
+            seen = torch.fft.fft2(coefficients[group.images, None] * sensitivities, s=self._shape)
             mixed = torch.zeros_like(seen)
             parts_seen, parts_mixed = torch.view_as_real(seen), torch.view_as_real(mixed)
             for (a, b), spectrum in zip(group.pairs, spectra[..., None], strict=True):
                 parts_mixed[a].addcmul_(spectrum, parts_seen[b])
                 if a != b:
                     parts_mixed[b].addcmul_(spectrum, parts_seen[a])
-            images = torch.fft.ifft2(mixed)[:, : self._box[0], : self._box[1]]
-            out[group.images] = images * sensitivity.conj()
+            images = torch.fft.ifft2(mixed)[..., : self._box[0], : self._box[1]]
+            out[group.images] = (images * sensitivities.conj()).sum(1)
         return out
 
 
@@ -173,6 +193,7 @@ def inverted(
     tissue: NDArray[np.bool_],
     pool: "Executor",
     on_iteration: Callable[[int], object] = lambda done: None,
+    device: str = "cpu",
 ) -> NDArray[np.complex64]:
     """The images (K, y, x) of low-rank inversion; they are 0 away from tissue.
 
@@ -181,8 +202,9 @@ def inverted(
         spread: the point spread functions of the frames of these images.
         sensitivities: (coils, y, x) with unit norm over coils.
         tissue: (y, x) foreground.
-        pool: computes the coils.
+        pool: computes the coils on the CPU.
         on_iteration: receives the number of iterations that are done.
+        device: where to compute, `cpu` or `cuda`.
 
     """
     images = np.zeros_like(adjoint)
@@ -191,13 +213,27 @@ def inverted(
     margin = max(1, round(MARGIN * max(tissue.shape)))
     support = ndimage.binary_fill_holes(ndimage.binary_dilation(tissue, iterations=margin))
     box = ndimage.find_objects(support.astype(np.uint8))[0]
-    inside = torch.from_numpy(support[box])
-    maps = sensitivities[:, *box]
-    spectra = spread.spectra((maps.shape[1], maps.shape[2]))
+    inside = torch.from_numpy(support[box]).to(device)
+    maps = sensitivities[:, *box].to(device)
+    spectra = spread.spectra((maps.shape[1], maps.shape[2]), device)
     operator = SubspaceOperator(spread.groups, spectra, maps, inside, pool)
-    right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])) * inside
-    images[:, *box] = conjugate_gradients(operator, right, ITERATIONS, on_iteration).numpy()
+    right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])).to(device) * inside
+
+    def likely(coefficients: Tensor) -> Tensor:  # on one thread of the pool, so that bits do not depend on their number
+        return pool.submit(_likely, coefficients, spread.groups).result()
+
+    found = conjugate_gradients(lambda u: likely(operator(likely(u))), likely(right), ITERATIONS, on_iteration)
+    images[:, *box] = likely(found).cpu().numpy()
     return images
+
+
+def _likely(coefficients: Tensor, groups: list[EchoTime]) -> Tensor:
+    """The coefficient images (K, y, x) of each echo time times the square root of their covariance."""
+    out = torch.empty_like(coefficients)
+    for group in groups:
+        prior = torch.from_numpy(group.prior).to(coefficients.device, coefficients.dtype)
+        out[group.images] = torch.tensordot(prior, coefficients[group.images], 1)
+    return out
 
 
 def conjugate_gradients(
@@ -237,7 +273,7 @@ def _power(x: Tensor) -> float:
 
 def _lags(psf: Tensor, box: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
     """The point spread function at the lags within a box, lag 0 first, in an array of this shape; 0 elsewhere."""
-    out = torch.zeros(shape, dtype=psf.dtype)
+    out = torch.zeros(shape, dtype=psf.dtype, device=psf.device)
     centre = tuple(n // 2 for n in psf.shape)
     (y, x), (cy, cx) = box, centre
     near = psf[cy - y + 1 : cy + y, cx - x + 1 : cx + x]

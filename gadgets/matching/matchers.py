@@ -20,7 +20,7 @@ from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionar
 from spokestream.simulator.physics.dictionaries.water_fat import WaterFatDictionary
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["ONE_POOL", "TWO_POOLS", "Matcher", "check_matcher", "make_matcher", "match_slice"]
+__all__ = ["ONE_POOL", "TWO_POOLS", "Matcher", "check_matcher", "make_matcher", "match_slice", "on_device"]
 
 
 class Matcher(Protocol):
@@ -71,13 +71,22 @@ def check_matcher(name: str, dictionary: Dictionary) -> None:
         check_reach(dictionary)
 
 
-def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis) -> Matcher:
-    """The matcher of a name, with the atoms in a temporal basis. Raises InputError as `check_matcher`."""
+def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis, device: str = "cpu") -> Matcher:
+    """The matcher of a name, with the atoms in a temporal basis. Raises InputError as `check_matcher`.
+
+    On a CUDA device, the exact matcher of one pool compares all atoms, which takes less time there than bounds.
+    """
     check_matcher(name, dictionary)
+    there = on_device(name, device)
     if isinstance(dictionary, WaterFatDictionary):
-        return TWO_POOLS[name](dictionary, basis)
+        return TwoPoolAtoms(dictionary, basis, device) if there else TWO_POOLS[name](dictionary, basis)
     assert isinstance(dictionary, OnePoolDictionary)
-    return ONE_POOL[name](dictionary, basis)
+    return AllAtoms(dictionary, basis, device) if there else ONE_POOL[name](dictionary, basis)
+
+
+def on_device(name: str, device: str) -> bool:
+    """Whether the matcher of a name runs on this device, if that is not the CPU."""
+    return device != "cpu" and name == "exact"
 
 
 def match_slice(

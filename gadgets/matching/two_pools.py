@@ -38,6 +38,8 @@ PROMISING_CELLS = 6
 """Number of (B1, deltaf) cells that are searched first, to find an energy that other cells must reach."""
 CHUNK = 2048
 """Number of voxels that are searched at once; it limits the memory."""
+CUDA_CHUNK = 2**15
+"""The same number on a CUDA device, whose many processors need more work at once."""
 MOST_CELLS = 100
 """Number of cells per voxel, of 375, that may remain after the promising ones. If more remain in the mean of a full
 chunk, its signal is not that of tissue, and voxels with more remaining cells are searched in the promising cells only.
@@ -51,6 +53,7 @@ class TwoPoolAtoms:
 
     def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis, device: str = "cpu") -> None:
         self.dictionary = dictionary
+        self.device = device
         _, deltaf_hz, _, _ = dictionary.axes.values()
         echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
         water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
@@ -84,7 +87,9 @@ class TwoPoolAtoms:
 
     def match(self, y: Tensor, threads: int = 1, cancellation: Cancellation | None = None) -> Match:
         """Search these atoms; see `match_two_pools`."""
-        return match_two_pools(y, self, threads, cancellation=cancellation)
+        if self.device == "cpu":
+            return match_two_pools(y, self, threads, cancellation=cancellation)
+        return match_two_pools(y, self, 1, CUDA_CHUNK, cancellation)
 
 
 def match_two_pools(
@@ -98,7 +103,7 @@ def match_two_pools(
 
     Args:
         y: (voxels, K) complex coefficients.
-        atoms: the atoms in the temporal basis of the coefficients.
+        atoms: the atoms in the temporal basis of the coefficients, on the device where the search runs.
         threads: CPU threads; the result does not depend on their number.
         chunk: number of voxels that are searched at once.
         cancellation: the sign to stop, which is looked at before every B1 of every chunk.
@@ -110,7 +115,7 @@ def match_two_pools(
     """
     with workers(threads) as pool:
         search = partial(_search, atoms=atoms, sign=cancellation or Cancellation())
-        parts = list(pool.map(search, torch.split(y, chunk)))
+        parts = list(pool.map(search, torch.split(y.to(atoms.device), chunk)))
     index, ff, rho, correlation, limited = (torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     axes = atoms.dictionary.axes
     places = np.unravel_index(index, tuple(len(axis) for axis in axes.values()))
@@ -207,7 +212,7 @@ def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tens
 
 def _limited(cells: Tensor) -> Tensor:
     """The voxels whose search is limited, from the number of cells (voxels,) that bounds do not exclude."""
-    return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * CHUNK)
+    return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * max(CHUNK, len(cells)))
 
 
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:

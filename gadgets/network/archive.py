@@ -25,7 +25,8 @@ from spokestream.gadgets.network.contract_json import contract_json, parse_contr
 __all__ = ["NetworkArchive", "load_archive", "read_contract", "save_archive"]
 
 # the person at the console can do nothing about these warnings
-warnings.filterwarnings("ignore", "`torch.jit.", DeprecationWarning)
+for kind in (DeprecationWarning, FutureWarning):  # the second one since torch 2.14
+    warnings.filterwarnings("ignore", "`torch.jit.", kind)
 
 CONTRACT = "contract.json"
 LARGEST_FILE = 512 << 20

@@ -28,6 +28,8 @@ class ScanContext:
     """Counts of irregularities in every slice; every gadget may add to them."""
     cancellation: Cancellation = field(default_factory=Cancellation)
     """The sign to stop. Long computations look at it between their pieces."""
+    device: str = "cpu"
+    """Where long computations at the end of a slice run, `cpu` or `cuda`."""
 
     @property
     def field_t(self) -> float:

@@ -4,12 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, relu, softplus
 
+from spokestream.errors import InputError
 from spokestream.models.networks.layers import Network
 
-__all__ = ["Ours"]
+__all__ = ["Ours", "ours_of_size"]
 
 SMALLEST_STD = 1e-3
 """Smallest standard deviation, relative to the range of a map, so that no voxel outweighs all others in training."""
+FIRST_LAYER = 5
+"""Pixels along each side of the first layer; each residual block adds two to the receptive field."""
+STEP_OF_WIDTH = 8
+"""Channels of the residual blocks are a multiple of this number, so that products use whole vector registers."""
 QUIET = 1e-4
 """Power, relative to the mean of the slice, below which the features of a voxel fade out."""
 
@@ -95,7 +100,7 @@ class Ours(Network):
         super().__init__(n_images, n_maps, border=2 + blocks)
         self.channels = 2 * n_images + 1
         self.smallest_std = SMALLEST_STD
-        self.filters = ComplexFilters(n_images, filters, 5)
+        self.filters = ComplexFilters(n_images, filters, FIRST_LAYER)
         self.mix = nn.Conv2d(2 * filters + 2, width, 1)
         self.blocks = nn.Sequential(*[Residual(width) for _ in range(blocks)])
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU())
@@ -108,6 +113,33 @@ class Ours(Network):
         features = torch.cat((invariants(self.filters(images)), efficiency), 1)
         features = self.head(self.blocks(self.mix(features)))
         return torch.cat((self.mean(features), softplus(self.spread(features)) + self.smallest_std), 1)
+
+
+def ours_of_size(n_images: int, n_maps: int, receptive_field: int = 15, n_parameters: int | None = None) -> Ours:
+    """The network with another receptive field, or the widest one with at most this number of parameters.
+
+    Raises InputError for a receptive field that is even or smaller than that of one block, and for fewer parameters
+    than the narrowest network has.
+    """
+    blocks, rest = divmod(receptive_field - FIRST_LAYER, 2)
+    if rest or blocks < 1:
+        raise InputError(f"The receptive field of ours is an odd number from {FIRST_LAYER + 2}, not {receptive_field}.")
+    if n_parameters is None:
+        return Ours(n_images, n_maps, blocks=blocks)
+    width, fitting = STEP_OF_WIDTH, 0
+    while (size := _size(n_images, n_maps, width, blocks)) <= n_parameters:
+        width, fitting = width + STEP_OF_WIDTH, width
+    if not fitting:
+        raise InputError(
+            f"A receptive field of {receptive_field} takes at least {size:,} parameters, not {n_parameters:,}."
+        )
+    return Ours(n_images, n_maps, width=fitting, blocks=blocks)
+
+
+def _size(n_images: int, n_maps: int, width: int, blocks: int) -> int:
+    """The number of parameters of a network, which is not allocated."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in Ours(n_images, n_maps, width=width, blocks=blocks).parameters())
 
 
 def invariants(filtered: Tensor, quiet: float = QUIET) -> Tensor:

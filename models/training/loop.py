@@ -184,7 +184,7 @@ class Training:
             return Patches(
                 data, self.normalisation, maps=maps, size=recipe.patch, border=self.network.border,
                 per_slice=recipe.per_slice, batch=recipe.batch, seed=seed, augmentation=Augmentation(),
-                conditioned=recipe.conditioned, rank=rank, processes=size,
+                conditioned=recipe.conditioned, rank=rank, processes=size, threads=self.processes.feeders,
             )  # fmt: skip
         if recipe.patch > 1:
             raise InputError(

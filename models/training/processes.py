@@ -56,6 +56,11 @@ class Processes:
         whole: Tensor = _Total.apply(part, self.size)  # type: ignore[no-untyped-call]
         return whole
 
+    @property
+    def feeders(self) -> int:
+        """Threads that make batches for this process: its part of the cores where a GPU trains, otherwise none."""
+        return max(1, (os.cpu_count() or 1) // self.size) if self.device.type == "cuda" else 0
+
     def wait(self) -> None:
         """Wait until all processes have reached this point."""
         if self.size > 1:

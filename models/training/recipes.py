@@ -13,7 +13,7 @@ from spokestream.models.networks.fang2019 import Fang2019, FeaturesOnly, Pretrai
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.layers import Network
 from spokestream.models.networks.oksuz2019 import Oksuz2019
-from spokestream.models.networks.ours import Ours
+from spokestream.models.networks.ours import Ours, ours_of_size
 from spokestream.models.networks.song2019 import Song2019
 from spokestream.models.training.inputs.normalisation import (
     CoefficientRms,
@@ -177,14 +177,15 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
 
 
 def _sized(settings: TrainingSettings) -> Callable[[int, int], Network]:
-    """The network of Balsiger et al. 2020 with another receptive field or number of parameters (its Fig. 6)."""
-    if settings.network != "balsiger2020":
+    """Our network, or that of Balsiger et al. 2020 (its Fig. 6), with another receptive field or size."""
+    builders: dict[str, Callable[..., Network]] = {"ours": ours_of_size, "balsiger2020": Balsiger2020}
+    if settings.network not in builders:
         raise InputError(
-            f"The receptive field and the number of parameters can be chosen for balsiger2020, not for "
+            f"The receptive field and the number of parameters can be chosen for {' and '.join(builders)}, not for "
             f"{settings.network}."
         )
     sizes = {"receptive_field": settings.receptive_field, "n_parameters": settings.parameters}
-    return _named(Balsiger2020, **{name: size for name, size in sizes.items() if size is not None})
+    return _named(builders[settings.network], **{name: size for name, size in sizes.items() if size is not None})
 
 
 def _variant(settings: TrainingSettings, published: Recipe) -> Recipe:
@@ -209,6 +210,6 @@ def _variant(settings: TrainingSettings, published: Recipe) -> Recipe:
     return replace(one_step, build=SpatialOnly)
 
 
-def _named(network: type[Network], **chosen: Any) -> Callable[[int, int], Network]:
+def _named(network: Callable[..., Network], **chosen: Any) -> Callable[[int, int], Network]:
     """A function that builds a network with these arguments, under the name of the network."""
     return update_wrapper(partial(network, **chosen), network)

@@ -50,10 +50,17 @@ class TrainingSettings:
         high=2**31,
     )
     receptive_field: int | None = setting(
-        None, meaning="Side of the patch that balsiger2020 sees, odd; by default 15.", unit="pixels", low=1, high=99
+        None,
+        meaning="Side of the patch that ours or balsiger2020 sees, odd; by default 15.",
+        unit="pixels",
+        low=1,
+        high=99,
     )
     parameters: int | None = setting(
-        None, meaning="Number of parameters of balsiger2020; by default 5,000,000.", low=1, high=1_000_000_000
+        None,
+        meaning="Number of parameters of balsiger2020, by default 5,000,000, or the largest of ours.",
+        low=1,
+        high=1_000_000_000,
     )
     variant: str = setting(
         "paper",

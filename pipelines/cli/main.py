@@ -16,12 +16,14 @@ from spokestream.pipelines.cli.commands import (
     doctor,
     evaluate,
     export,
+    package,
     replay,
     send,
     serve,
     simulate,
     study,
     train,
+    xml,
 )
 
 __all__ = ["COMMANDS", "main"]
@@ -57,6 +59,8 @@ COMMANDS: dict[str, Command] = {
     "evaluate": evaluate,
     "study": study,
     "accept": accept,
+    "xml": xml,
+    "package": package,
     "doctor": doctor,
     "demo": demo,
 }

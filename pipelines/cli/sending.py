@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from spokestream.pipelines.cli.progress import Show
 
 if TYPE_CHECKING:
+    import ssl
+
     import ismrmrd
 
     from spokestream.pipelines.client import Reply
@@ -26,6 +28,7 @@ def send_and_report(
     speed: float | None,
     show: Show,
     on_event: "Callable[[Event], None] | None" = None,
+    tls: "ssl.SSLContext | None" = None,
 ) -> "tuple[Reply, ReconstructionReport]":
     """Send a scan to a server; returns its reply, and the report of what it did.
 
@@ -38,6 +41,7 @@ def send_and_report(
         speed: how many times faster than the scanner; None is as fast as the server takes it.
         show: shows how many readouts have been sent.
         on_event: called, in another thread, with every message of the server.
+        tls: which server is trusted; without it, nothing is encrypted.
 
     Raises ClientError when the server does not reconstruct the scan, and InputError if the speed is not positive, or if
     the pace is unknown because the scan comes through a pipe.
@@ -61,7 +65,7 @@ def send_and_report(
             show(sent, source.n_acquisitions)
 
     begin = perf_counter()
-    reply = send_scan(source.xml, shown(), host, port, pipeline, parameters, pace, on_event)
+    reply = send_scan(source.xml, shown(), host, port, pipeline, parameters, pace, on_event, tls=tls)
     return reply, ReconstructionReport(
         source="",
         pipeline=pipeline,

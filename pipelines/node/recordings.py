@@ -1,6 +1,7 @@
 """The folder of recordings: it makes new ones, and deletes the oldest when there are too many or too old ones."""
 
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -38,8 +39,8 @@ class Recordings:
             trial.unlink()
         except OSError as error:
             raise FileError(
-                f"Recordings cannot be written to {self.folder} ({error.strerror}); choose another for --record, "
-                "or change its owner."
+                f"Recordings cannot be written to {self.folder} by user {os.getuid()} ({error.strerror}); choose "
+                "another for --record, or change its owner."
             ) from None
 
     def new(self, session: str) -> Recorder:

@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from spokestream.errors import ScanError, SpokestreamError
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.accepting import dismiss, streams_of
 from spokestream.pipelines.node.dialect import DIALECTS, Dialect
 from spokestream.pipelines.node.events import Observer, all_of
 from spokestream.pipelines.node.memory.budget import MemoryBudget, resident_bytes, words
@@ -28,7 +30,6 @@ __all__ = ["Server", "local_server"]
 
 LOG = logging.getLogger("spokestream.server")
 LOOPBACK = ("localhost", "127.0.0.1")
-STREAM_BUFFER = 1 << 20
 GOODBYE_S = 2.0
 """Time in which sessions that are ended send an error to their clients."""
 LEAST_FOR_SCANS = 64 << 20
@@ -68,6 +69,7 @@ class Server:
             select, start_scan = select or selection.select, start_scan or selection.start_scan
             plan = plan or plan_bytes
         self.settings = settings
+        self._tls = settings.tls
         self.port = settings.port
         """The port of the server. If the setting is 0, it is known after `start`."""
         self._select = select
@@ -186,7 +188,7 @@ class Server:
             LOG.error("Refused a client from %s: %s", host, reason)
             _refuse(client, reason, DIALECTS[self.settings.role])
             return
-        task = loop.create_task(self._serve(client))
+        task = loop.create_task(self._serve(client, host))
         self._sessions[task] = None
         self._addresses[host] += 1
 
@@ -207,8 +209,15 @@ class Server:
             return f"The node has {s.max_connections_per_address} connections of this address; close some."
         return ""
 
-    async def _serve(self, client: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=client, limit=STREAM_BUFFER)
+    async def _serve(self, client: socket.socket, host: str) -> None:
+        try:
+            reader, writer = await streams_of(client, self._tls, self.settings.first_byte_s)
+        except (SpokestreamError, OSError) as error:
+            LOG.error("Refused a client from %s: %s", host, error)
+            with client:
+                if isinstance(error, ScanError):
+                    await dismiss(client, _refusal(str(error), DIALECTS[self.settings.role]), self.settings.drain_s)
+            return
         session = Session(reader, writer, self._rules)
         session.log.info("Session %s from %s.", session.id, writer.get_extra_info("peername"))
         task = asyncio.current_task()
@@ -250,11 +259,15 @@ def local_server(
 
 def _refuse(client: socket.socket, reason: str, dialect: Dialect) -> None:
     """Tell a client, without waiting, that it is not served."""
+    with client, suppress(OSError):
+        client.send(_refusal(reason, dialect))
+        client.shutdown(socket.SHUT_WR)
+
+
+def _refusal(reason: str, dialect: Dialect) -> bytes:
     connection = wire.Connection(dialect.role)
     events = dialect.failure(reason), wire.Close()
-    with client, suppress(OSError):
-        client.send(b"".join(part for event in events for part in connection.send(event)))
-        client.shutdown(socket.SHUT_WR)
+    return b"".join(part for event in events for part in connection.send(event))
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

@@ -1,9 +1,12 @@
 """The settings of the server."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from spokestream.errors import InputError
 from spokestream.pipelines.node.memory.budget import bytes_of, default_memory
+from spokestream.pipelines.tls import server_context
 from spokestream.settings import check_settings, setting
 
 __all__ = ["ServerSettings"]
@@ -72,11 +75,31 @@ class ServerSettings:
         30.0, meaning="Time for a client to notice that its scan has failed.", unit="s", low=0, high=86400
     )
 
+    tls_certificate: Path | None = setting(
+        None, meaning="Certificate of the node (PEM), with which all connections are encrypted; by default none is."
+    )
+    tls_key: Path | None = setting(None, meaning="Private key of the certificate (PEM), without a password.")
+    tls_clients: Path | None = setting(
+        None,
+        meaning="Certificates (PEM) of authorities of which clients need a certificate; by default they need none.",
+    )
+
     def __post_init__(self) -> None:
         check_settings(self)
         _ = self.memory_bytes
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise InputError("The settings tls_certificate and tls_key need each other.")
+        if self.tls_clients is not None and self.tls_certificate is None:
+            raise InputError("The setting tls_clients needs tls_certificate and tls_key.")
 
     @property
     def memory_bytes(self) -> int:
         """`memory` as a number of bytes."""
         return default_memory() if self.memory is None else bytes_of(self.memory)
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        """What the server shows to its clients and which it takes, or None without a certificate. Raises FileError."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return server_context(self.tls_certificate, self.tls_key, self.tls_clients)

@@ -27,6 +27,7 @@ FAMILIES: tuple[tuple[MessageKind[Any], ...], ...] = (
 KIND_BY_ID = {kind.id: kind for kind in chain.from_iterable(FAMILIES)}
 
 REFUSED = {
+    0x0316: "TLS handshake",
     1013: "CLOUD_JOB",
     1014: "CLOUD_JOB",
     1023: "RECONDATA",
@@ -35,7 +36,7 @@ REFUSED = {
     1050: "ACQUISITION_BUCKET",
     1051: "BUNDLE",
 }
-"""Ids of known messages that are not part of a scan: some are out of use, some never leave Gadgetron."""
+"""Ids that are known and not part of a scan: some are out of use, some never leave Gadgetron, one begins TLS."""
 
 
 def kind_of_id(number: int) -> MessageKind[Any]:

@@ -10,6 +10,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets import gridding
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.imaging.radial_grid import ONE_SIDED, RadialGrid
+from spokestream.gadgets.imaging.subspace_inversion import echo_times
 from spokestream.gadgets.messages import NOWHERE, SliceEnd, SpokeBlock
 from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.gadgets.scan.context import ScanContext
@@ -217,7 +218,9 @@ def test_more_memory_than_a_slice_may_take_is_refused_before_it_is_taken(scan, s
 
 def test_an_inversion_that_takes_more_memory_is_refused(scan, sequence, bases, rng):
     large = replace(scan, header=replace(scan.header, recon_matrix=(2048, 2048, 1)))
-    gadget = Gridding(large, bases["compressed"], inverted_noise=np.ones(len(bases["compressed"].weights), np.float32))
+    basis = bases["compressed"]
+    noise = np.ones(len(basis.weights), np.float32)
+    gadget = Gridding(large, basis, inversion=echo_times(basis, noise, np.ones((1, len(sequence)))))
     with pytest.raises(ScanError, match=r"inversion of \d+ images .* needs \d+ GB; use images = adjoint"):
         list(gadget.feed(next(blocks(rng, sequence, 1))))
     gadget.close()

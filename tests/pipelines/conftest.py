@@ -107,7 +107,7 @@ class Running:
 
 
 @contextmanager
-def running_server(start_scan=None, plan=None, observers=(), **settings):
+def running_server(start_scan=None, plan=None, observers=(), select=toy_select, **settings):
     chains, gate = [], threading.Event()
     gate.set()
 
@@ -116,7 +116,7 @@ def running_server(start_scan=None, plan=None, observers=(), **settings):
         return chains[-1]
 
     settings = ServerSettings(port=0, **{"drain_s": 5.0, "grace_s": 0.5, "idle_timeout_s": 20.0, **settings})
-    server = Server(settings, toy_select, start_scan or start_toy, plan, observers)
+    server = Server(settings, select, start_scan or start_toy, plan, observers)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -8,9 +8,10 @@ import gadgetron.external
 import ismrmrd
 import numpy as np
 import pytest
-from gadgetron_host import Host, module_process
+from gadgetron_host import Host, configuration_of, module_process
 
 from spokestream.pipelines import external, wire
+from spokestream.pipelines.installation.gadgetron_xml import gadgetron_xml
 
 HEADER = """<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
 <experimentalConditions><H1resonanceFrequency_Hz>123200000</H1resonanceFrequency_Hz></experimentalConditions>
@@ -38,7 +39,7 @@ def test_gadgetron_vanishing_ends_the_process():
 
 def test_int16_is_refused_before_the_scan():
     with module_process() as (host, process):
-        config = '<configuration><property name="datatype" value="int16"/></configuration>'
+        config = configuration_of(gadgetron_xml("mrf_t1ff", parameters={"datatype": "int16"}))
         heard = host.say(wire.ConfigText(config), wire.Header(HEADER)).hear()
         assert "does not know int16; set the parameter datatype to uint16 or float32" in heard[0].text
         host.say(wire.Close())

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 from spokestream.pipelines import wire
+from spokestream.pipelines.installation.gadgetron_xml import gadgetron_xml
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,17 +33,28 @@ class Host:
         return self.heard
 
 
+def external_of(xml):
+    """The element of the external module in a configuration file."""
+    return ElementTree.fromstring(xml).find("stream/external")
+
+
+def configuration_of(xml):
+    """What Gadgetron sends to the module as its configuration."""
+    return ElementTree.tostring(external_of(xml).find("configuration"), "unicode").strip()
+
+
 @contextmanager
 def module_process(pipeline="mrf_t1ff"):
-    """`python -m gadgetron PORT spokestream.pipelines.external mrf_t1ff`, as Gadgetron starts it."""
+    """`python -m gadgetron PORT MODULE TARGET`, as Gadgetron starts it from the printed configuration file."""
+    execute = external_of(gadgetron_xml(pipeline)).find("execute")
     with socket.create_server(("localhost", 0)) as listener:
         command = [
             sys.executable,
             "-m",
             "gadgetron",
             str(listener.getsockname()[1]),
-            "spokestream.pipelines.external",
-            pipeline,
+            execute.get("name"),
+            execute.get("target"),
         ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:

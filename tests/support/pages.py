@@ -52,9 +52,14 @@ def commands(text: str) -> list[str]:
 
 
 def words(command: str) -> list[list[str]]:
-    """The programs of the pipe that a command is, each as a list of words without variables of the environment."""
+    """The programs of the pipe that a command is, each as a list of words without variables of the environment.
+
+    The file to which the last one writes is left out.
+    """
     pipe: list[list[str]] = [[]]
     for word in shlex.split(command):
+        if word == ">":  # a file follows
+            break
         if word == "|":
             pipe.append([])
         elif pipe[-1] or not re.match(r"[A-Z_]+=", word):

@@ -6,7 +6,7 @@ import h5py
 import ismrmrd
 import numpy as np
 import pytest
-from gadgetron_host import module_process
+from gadgetron_host import configuration_of, module_process
 
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines import wire
@@ -14,6 +14,7 @@ from spokestream.pipelines.client import send_scan
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.message_scan import RecordedScan
 from spokestream.pipelines.files.replay import reconstruct, replay
+from spokestream.pipelines.installation.gadgetron_xml import gadgetron_xml
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import select, start_scan
@@ -51,7 +52,8 @@ def from_the_recording(scan, pipeline, tmp_path):
 
 def in_gadgetron(scan, pipeline, tmp_path):
     with module_process(pipeline) as (host, process):
-        host.say(wire.ConfigText("<configuration/>"), wire.Header(scan.xml))
+        config = configuration_of(gadgetron_xml(pipeline))
+        host.say(wire.ConfigText(config), wire.Header(scan.xml))
         for acquisition in scan:
             host.say(wire.Data(acquisition))
         heard = host.say(wire.Close()).hear()

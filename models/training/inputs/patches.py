@@ -1,5 +1,6 @@
 """Batches of training patches: slices are augmented, normalised as in the node, and cut into patches."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.nn.functional import pad
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import crop_around, normalised_crop
+from spokestream.gadgets.workers import workers
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.inputs.augmentation import Augmentation, vary
 from spokestream.models.training.inputs.normalisation import Normalisation
@@ -44,6 +46,8 @@ class Patches:
             node for a network that is not conditioned on it.
         rank: number of this process.
         processes: number of processes. Each makes an equal part of the patches of a batch.
+        threads: threads that make the next batches while one is used, as a GPU needs them faster than one thread can
+            make them; with 0, the caller waits for every batch. The batches are the same.
 
     Raises InputError for batches that do not consist of whole slices, cannot be shared evenly, or are larger than the
     set.
@@ -65,6 +69,7 @@ class Patches:
         conditioned: bool = True,
         rank: int = 0,
         processes: int = 1,
+        threads: int = 0,
     ) -> None:
         if batch % per_slice:
             raise InputError(f"A batch holds whole slices: {batch} patches are no multiple of {per_slice} a slice.")
@@ -75,6 +80,7 @@ class Patches:
         self.data, self.normalisation, self.maps = data, normalisation, maps
         self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
         self.slices, self.augmentation, self.conditioned = batch // per_slice, augmentation, conditioned
+        self.threads = threads
         mine = np.arange(rank * batch // processes, (rank + 1) * batch // processes)
         # for every patch of this process: the slice within the batch, and the number of the patch within the slice
         self._slice, self._number = np.divmod(mine, per_slice)
@@ -86,15 +92,30 @@ class Patches:
     def batches(self, epoch: int, first: int = 0) -> Iterator[Patch]:
         """The batches of an epoch, from batch number `first`."""
         order = np.random.default_rng((self.seed, epoch, 0)).permutation(len(self.data))
-        for batch in range(first, len(self)):
-            chosen = order[batch * self.slices : (batch + 1) * self.slices]
-            patches = [
-                patch
-                for which in np.unique(self._slice)
-                for patch in self._of_slice(int(chosen[which]), epoch, self._number[self._slice == which])
-            ]
-            x, target, weight = (torch.stack(parts) for parts in zip(*patches, strict=True))
-            yield x, target, weight
+
+        def made(batch: int) -> Patch:
+            return self._of_slices(order[batch * self.slices : (batch + 1) * self.slices], epoch)
+
+        if not self.threads:
+            yield from map(made, range(first, len(self)))
+            return
+        with workers(self.threads) as pool:
+            waiting = deque(pool.submit(made, batch) for batch in range(first, min(first + self.threads, len(self))))
+            for batch in range(first, len(self)):
+                patch = waiting.popleft().result()
+                if batch + self.threads < len(self):
+                    waiting.append(pool.submit(made, batch + self.threads))
+                yield patch
+
+    def _of_slices(self, chosen: NDArray[np.int64], epoch: int) -> Patch:
+        """The batch of these slices."""
+        patches = [
+            patch
+            for which in np.unique(self._slice)
+            for patch in self._of_slice(int(chosen[which]), epoch, self._number[self._slice == which])
+        ]
+        x, target, weight = (torch.stack(parts) for parts in zip(*patches, strict=True))
+        return x, target, weight
 
     def _of_slice(self, index: int, epoch: int, numbers: NDArray[np.int64]) -> Iterator[Patch]:
         """The patches of a slice with these numbers."""

@@ -4,7 +4,9 @@ import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from spokestream.errors import InputError
 from spokestream.pipelines.cli.format_options import add_format_options, given_formats, refuse_formats_in_a_stream
 from spokestream.pipelines.cli.options import add_set_option, named_values
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
@@ -12,6 +14,9 @@ from spokestream.pipelines.cli.results import show_results
 from spokestream.pipelines.cli.sending import send_and_report
 from spokestream.pipelines.settings import AUTO, SETTINGS, AutoSettings
 from spokestream.settings import replace_settings
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["HELP", "options", "run"]
 
@@ -23,6 +28,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scan", type=Path, help="ISMRMRD file or stream of the scan, or - for standard input")
     parser.add_argument("--host", default="localhost", help="name or address of the server [localhost]")
     parser.add_argument("--port", type=int, default=9002, metavar="N", help="TCP port of the server [9002]")
+    parser.add_argument(
+        "--tls", type=Path, metavar="CA_FILE", help="encrypt, and trust servers of this authority (PEM)"
+    )
+    parser.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="own certificate (PEM), if the server asks for one"
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help="private key of the own certificate (PEM)")
     parser.add_argument(
         "--pipeline", default=AUTO, metavar="NAME",
         help=f"which reconstruction to ask for, by name or as XML [{AUTO}: by the sequence]",
@@ -61,6 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     if a.pipeline == AUTO or a.pipeline in SETTINGS:
         # here, because a node only warns of a parameter that it does not know
         replace_settings(SETTINGS.get(a.pipeline, AutoSettings)(), parameters, peer=True)
+    tls = _tls(a)
     source = open_scan(a.scan)
     if in_folder:
         check_output(a.scan, a.output)
@@ -70,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
         stack.enter_context(warnings_on(console))
         show = stack.enter_context(counting_progress(console, "readouts"))
         pass_on = stack.enter_context(MessageStream(sys.stdout.buffer, source.xml)).pass_on if to_pipe else None
-        reply, report = send_and_report(source, a.host, a.port, a.pipeline, parameters, a.speed, show, pass_on)
+        reply, report = send_and_report(source, a.host, a.port, a.pipeline, parameters, a.speed, show, pass_on, tls)
     said = console if to_pipe else Console()
     for text in reply.texts:
         said.print(text.strip(), highlight=False, markup=False)
@@ -87,3 +100,12 @@ def run(arguments: argparse.Namespace) -> None:
         f"{'standard output' if to_pipe else a.output}.",
         highlight=False,
     )
+
+
+def _tls(a: argparse.Namespace) -> "ssl.SSLContext | None":
+    """Which server is trusted, or None if nothing is encrypted. Raises InputError and FileError."""
+    from spokestream.pipelines.tls import client_context
+
+    if (a.certificate is None) != (a.key is None) or (a.certificate and a.tls is None):
+        raise InputError("--certificate and --key need each other, and --tls.")
+    return None if a.tls is None else client_context(a.tls, a.certificate, a.key)

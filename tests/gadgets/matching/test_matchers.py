@@ -11,7 +11,14 @@ from spokestream.gadgets.matching.atom_groups import atom_groups
 from spokestream.gadgets.matching.groups import KEPT_GROUPS, GroupedAtoms
 from spokestream.gadgets.matching.inner_product import AllAtoms
 from spokestream.gadgets.matching.matcher_names import MATCHERS
-from spokestream.gadgets.matching.matchers import ONE_POOL, TWO_POOLS, check_matcher, make_matcher, match_slice
+from spokestream.gadgets.matching.matchers import (
+    ONE_POOL,
+    TWO_POOLS,
+    check_matcher,
+    make_matcher,
+    match_slice,
+    on_device,
+)
 from spokestream.gadgets.matching.one_pool import OnePoolAtoms
 from spokestream.gadgets.matching.spatiotemporal import SpatiotemporalAtoms
 from spokestream.gadgets.matching.svd import KEPT_ENERGY
@@ -77,6 +84,21 @@ def test_inner_product_is_a_comparison_with_all_atoms(either, basis, level):
     found = AllAtoms(either, basis).match(y, threads=2)
     np.testing.assert_array_equal(found.index[ATOM], all_products.argmax(1))
     np.testing.assert_allclose(found.correlation, all_products.max(1), rtol=1e-9)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("level", [0.01, 0.3, 3.0])
+def test_a_cuda_device_finds_what_the_cpu_finds(either, basis, level):
+    y = voxels(either, 3000, level)
+    expected, matcher = OnePoolAtoms(either, basis).match(y), make_matcher("exact", either, basis, "cuda")
+    assert isinstance(matcher, AllAtoms)
+    np.testing.assert_array_equal(matcher.match(y).index[ATOM], expected.index[ATOM])
+
+
+def test_only_the_exact_matcher_runs_on_a_device():
+    assert on_device("exact", "cuda")
+    assert not on_device("svd", "cuda")
+    assert not on_device("exact", "cpu")
 
 
 def test_svd_is_a_comparison_in_the_leading_singular_vectors(either, basis):

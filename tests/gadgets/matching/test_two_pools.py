@@ -237,3 +237,24 @@ def test_a_cancelled_search_stops_before_its_next_piece(dictionary, monkeypatch)
     with pytest.raises(CancelledScanError):
         match_two_pools(y, TwoPoolAtoms(dictionary, basis), chunk=100, cancellation=sign)
     assert len(pieces) == 20  # of 6 chunks with 15 values of B1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_finds_what_the_cpu_finds(dictionary):
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    _, y = fingerprints(dictionary.sequence, 5000, 0.2, np.random.default_rng(9), basis)
+    expected = TwoPoolAtoms(dictionary, basis).match(torch.from_numpy(y))
+    found = TwoPoolAtoms(dictionary, basis, "cuda").match(torch.from_numpy(y))
+    # the final comparison is in double precision, so that only exact ties could differ
+    for name, places in expected.index.items():
+        np.testing.assert_array_equal(found.index[name], places)
+    np.testing.assert_allclose(found.rho, expected.rho, rtol=1e-9)
+    np.testing.assert_allclose(found.fraction, expected.fraction, atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [two_pools.CHUNK, 5 * two_pools.CHUNK])
+def test_the_search_is_limited_by_the_mean_number_of_cells_whatever_the_number_of_voxels(n):
+    usual = torch.full((n,), 24)
+    usual[0] = 300
+    assert not two_pools._limited(usual).any()
+    assert two_pools._limited(torch.full((n,), two_pools.MOST_CELLS + 1)).all()

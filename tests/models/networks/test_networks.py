@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from spokestream.errors import InputError
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.networks.cohen2018 import Cohen2018, Drone
@@ -12,7 +13,7 @@ from spokestream.models.networks.fold import fold_batch_norm
 from spokestream.models.networks.hoppe2017 import Hoppe2017
 from spokestream.models.networks.layers import PIXELS_AT_ONCE
 from spokestream.models.networks.oksuz2019 import Oksuz2019
-from spokestream.models.networks.ours import Ours, Residual
+from spokestream.models.networks.ours import Ours, Residual, ours_of_size
 from spokestream.models.networks.song2019 import Song2019
 
 MAPS = 3
@@ -108,6 +109,40 @@ def test_the_receptive_field_is_the_one_that_was_asked_for(receptive_field):
     reach = receptive_field // 2
     assert network.border == reach
     assert seen(network.eval(), 1, 2) == ((1 - reach, 1 + reach), (2 - reach, 2 + reach))
+
+
+@pytest.mark.parametrize("receptive_field", [7, 19])
+def test_our_network_can_have_another_receptive_field(receptive_field):
+    network = ours_of_size(3, MAPS, receptive_field)
+    for block in network.blocks:  # which begins as the identity
+        nn.init.normal_(block.across.weight)
+    reach = receptive_field // 2
+    assert network.border == reach
+    assert seen(network.eval(), 1, 2) == ((1 - reach, 1 + reach), (2 - reach, 2 + reach))
+
+
+@pytest.mark.parametrize(("receptive_field", "most"), [(15, 505_674), (15, 505_673), (19, 1_200_000)])
+def test_our_network_is_the_widest_one_with_at_most_this_number_of_parameters(receptive_field, most):
+    def size(width):
+        blocks = (receptive_field - 5) // 2
+        return sum(p.numel() for p in Ours(17, 5, width=width, blocks=blocks).parameters())
+
+    network = ours_of_size(17, 5, receptive_field, most)
+    width = network.mix.out_channels
+    assert size(width) == sum(p.numel() for p in network.parameters()) <= most < size(width + 8)
+
+
+@pytest.mark.parametrize(
+    ("receptive_field", "most", "words"),
+    [
+        (14, None, "odd number from 7, not 14"),
+        (5, None, "odd number from 7, not 5"),
+        (15, 1000, "takes at least [0-9,]+ parameters, not 1,000"),
+    ],
+)
+def test_a_size_that_our_network_cannot_have_is_refused(receptive_field, most, words):
+    with pytest.raises(InputError, match=words):
+        ours_of_size(17, 5, receptive_field, most)
 
 
 @pytest.mark.parametrize("name", ["fang2019", "fang2019, magnitudes", "fang2019, U-Net only", "fang2019, vectors"])

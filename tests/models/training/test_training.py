@@ -236,8 +236,8 @@ def test_the_architecture_of_balsiger_2020_can_be_chosen_and_that_of_others_cann
     convolutions = [p for name, p in network.named_parameters() if "norm" not in name]
     assert sum(p.numel() for p in convolutions) == pytest.approx(2_000_000, rel=0.01)
     assert sized.words["build"] == "Balsiger2020"
-    with pytest.raises(InputError, match="can be chosen for balsiger2020, not for ours"):
-        recipes.recipe(TrainingSettings("ours", receptive_field=9), WATER_FAT)
+    with pytest.raises(InputError, match="can be chosen for ours and balsiger2020, not for fang2019"):
+        recipes.recipe(TrainingSettings("fang2019", receptive_field=9), WATER_FAT)
     with pytest.raises(InputError, match="odd number of pixels, not 8"):
         recipes.recipe(TrainingSettings("balsiger2020", receptive_field=8), WATER_FAT).make(
             data.basis, data.sequence, 5

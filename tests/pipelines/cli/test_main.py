@@ -90,7 +90,7 @@ def test_replay_and_send_speak_the_same_words(replayed, monkeypatch, tmp_path):
     assert (replayed["pipeline"], replayed["parameters"]) == wanted
     sent = []
 
-    def send_scan(xml, items, host, port, config, parameters, pace, on_event):
+    def send_scan(xml, items, host, port, config, parameters, pace, on_event, tls):
         sent.append((config, parameters))
         raise ScanError("Enough.")
 
@@ -135,9 +135,9 @@ def test_a_server_takes_its_settings_from_the_site_s_file_and_the_command_line(s
     assert served["ran"]
     assert served["server"] == ServerSettings(port=5, max_sessions=2, grace_s=1.0, record=Path("r"))
     assert served["pipelines"] == {
-        "mrf_t1ff": T1FFSettings(virtual_coils=4, threads=6),
+        "mrf_t1ff": T1FFSettings(virtual_coils=4, threads=6, device="cpu"),
         "mrf_t1ff_net": T1FFNetSettings(virtual_coils=4, threads=6, device="cpu"),
-        "mrf_t1t2": T1T2Settings(virtual_coils=4, threads=6),
+        "mrf_t1t2": T1T2Settings(virtual_coils=4, threads=6, device="cpu"),
         "mrf_t1t2_net": T1T2NetSettings(virtual_coils=4, threads=6, device="cpu"),
     }
 

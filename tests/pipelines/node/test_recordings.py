@@ -55,6 +55,16 @@ def test_the_check_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
+def test_a_folder_of_another_user_is_refused_with_the_number_of_the_own(tmp_path, monkeypatch):
+    def open_for_root_alone(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", open_for_root_alone)
+    sentence = rf"Recordings cannot be written to .* by user {os.getuid()} \(Permission denied\); .*change its owner\.$"
+    with pytest.raises(FileError, match=sentence):
+        Recordings(tmp_path, 1000, 1).check()
+
+
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "a").write_text("")
     with pytest.raises(FileError, match="Recordings cannot be written to"):

@@ -15,12 +15,12 @@ from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 
-def patches(training_set, seed=0, augmentation=None, rank=0, processes=1, per_slice=2, batch=8):
+def patches(training_set, seed=0, augmentation=None, rank=0, processes=1, per_slice=2, batch=8, threads=0):
     data = TrainingSet(training_set, range(3))
     normalise = CoefficientRms(len(data.basis.te_ms))
     return Patches(
         data, normalise, maps=WATER_FAT.parameters, size=8, border=3, per_slice=per_slice, batch=batch, seed=seed,
-        augmentation=augmentation, rank=rank, processes=processes,
+        augmentation=augmentation, rank=rank, processes=processes, threads=threads,
     )  # fmt: skip
 
 
@@ -45,6 +45,14 @@ def test_an_epoch_goes_on_in_its_middle(training_set):
         tail = list(small.batches(1, first))
         assert len(tail) == 3 - first
         assert all(equal(a, b) for a, b in zip(tail, whole[first:], strict=True))
+
+
+@pytest.mark.parametrize(("threads", "first"), [(1, 0), (2, 1), (9, 0), (2, 3)])
+def test_threads_that_make_batches_ahead_make_the_same(training_set, threads, first):
+    waited_for = list(patches(training_set, augmentation=Augmentation(), batch=4).batches(1, first))
+    ahead = list(patches(training_set, augmentation=Augmentation(), batch=4, threads=threads).batches(1, first))
+    assert len(ahead) == 3 - first
+    assert all(equal(a, b) for a, b in zip(ahead, waited_for, strict=True))
 
 
 @pytest.mark.parametrize(("per_slice", "processes"), [(2, 2), (4, 4), (8, 2), (8, 4), (8, 8)])
