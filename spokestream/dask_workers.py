@@ -13,7 +13,7 @@ from spokestream.errors import InputError, SpokestreamError
 
 __all__ = [
     "LOCAL", "PROCESS_BYTES", "Workers", "cores_and_memory", "dask_client", "in_order", "is_remote", "load_dask",
-    "plan_workers", "planned_client", "remote_workers", "result_of", "within_a_task",
+    "plan_workers", "planned_client", "remote_workers", "result_of", "secede", "within_a_task",
 ]  # fmt: skip
 
 LOG = logging.getLogger("spokestream")
@@ -218,6 +218,11 @@ def within_a_task() -> bool:
     except ValueError:
         return False
     return True
+
+
+def secede() -> None:
+    """Let another task begin on the worker of this task, which is about to wait."""
+    import_module("distributed").secede()
 
 
 def _connected(distributed: Any, cluster: Any) -> Any:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -13,12 +14,19 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spokestream import __version__
-from spokestream.dask_workers import load_dask, planned_client, result_of
+from spokestream.dask_workers import load_dask, planned_client, result_of, secede, within_a_task
 from spokestream.errors import FileError, InputError
 from spokestream.pipelines.studies.study import SCALES, Results, Step, Study
 from spokestream.whole_files import whole_file
 
 __all__ = ["run_study", "stored_results"]
+
+_alone = Lock()
+"""A process runs one step at a time, because the random numbers of torch are those of the process.
+
+A step that waits for another one of its process leaves its thread to the subjects of data sets, for which that one may
+wait.
+"""
 
 Progress = Callable[[int, int, str], object]
 """Called with the number of steps that are done, the number of all steps, and the name of the next one."""
@@ -129,11 +137,18 @@ def _by_workers(
 
 def _run_step(step: Step, folder: Path, threads: int) -> dict[str, Any]:
     """The numbers of a step and its seconds. The last bits of a training depend on the number of threads."""
-    torch.set_num_threads(threads)
-    with threadpool_limits(threads, "blas"):
-        begin = perf_counter()
-        numbers = dict(step.run(folder))
-        return {"seconds": round(perf_counter() - begin, 1), "numbers": numbers}
+    if not _alone.acquire(blocking=False):
+        if within_a_task():
+            secede()
+        _alone.acquire()
+    try:
+        torch.set_num_threads(threads)
+        with threadpool_limits(threads, "blas"):
+            begin = perf_counter()
+            numbers = dict(step.run(folder))
+            return {"seconds": round(perf_counter() - begin, 1), "numbers": numbers}
+    finally:
+        _alone.release()
 
 
 def stored_results(path: Path) -> tuple[dict[str, Any], Results]:

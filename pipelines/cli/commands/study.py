@@ -38,9 +38,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_worker_options(
         parser,
-        "by default this process. Spread are the subjects of data sets, and steps that do not need each other: "
-        "trainings of different networks, and tests; one training is not. Times that a study measures are then those "
-        "of a shared machine",
+        "by default this process. The subjects of a data set, and steps that do not need each other (trainings of "
+        "different networks, tests), run at once; a single training is not spread. Times that the study measures are "
+        "then those of a shared machine",
     )
 
 

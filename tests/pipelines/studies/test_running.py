@@ -6,6 +6,7 @@ import pytest
 from distributed import LocalCluster
 from matplotlib.figure import Figure
 
+from spokestream.dask_workers import dask_client, in_order
 from spokestream.errors import FileError, InputError
 from spokestream.pipelines.studies.registry import STUDIES, load_study
 from spokestream.pipelines.studies.report import markdown, write_study
@@ -88,6 +89,27 @@ def test_an_interrupted_study_goes_on_on_workers(tmp_path, cluster):
     assert run_study(toy([]), "small", tmp_path, scheduler=cluster)["results"] == {
         "first": {"voxels": 10}, "second": {"error": 5.0},
     }  # fmt: skip
+
+
+def test_a_process_runs_one_step_at_a_time_and_waiting_steps_leave_their_thread(tmp_path, cluster):
+    """Two steps of one process, of which the first waits for tasks of its own; both workers are in this process."""
+
+    def first(folder):
+        (folder / "works").write_text("")
+        with dask_client(None, 1) as client:
+            found = sum(in_order(client, float, range(8)))
+        (folder / "works").unlink()
+        return {"sum": found}
+
+    def other(folder):
+        return {"alone": not (folder / "works").exists()}
+
+    def steps(sizes, seed, threads):
+        return [Step("first", first, []), *(Step(f"other-{n}", other, []) for n in range(4))]
+
+    study = Study("toy", "", "", {"paper": Sizes(3), "small": Sizes(2), "smoke": Sizes(1)}, steps, lambda *_: None)
+    found = run_study(study, "smoke", tmp_path, threads=1, scheduler=cluster)["results"]
+    assert found == {"first": {"sum": 28}, **{f"other-{n}": {"alone": True} for n in range(4)}}
 
 
 @pytest.mark.parametrize("name", STUDIES)
