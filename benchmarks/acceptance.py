@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from placed_phantom import move_scan, placed_maps, scan_of
 
 from spokestream.pipelines.acceptance.accepting import accept_maps
-from spokestream.pipelines.acceptance.layout import nist_layouts
-from spokestream.pipelines.acceptance.pose import Pose, centres_mm
+from spokestream.pipelines.acceptance.layouts.layout import nist_layouts
+from spokestream.pipelines.acceptance.placement.pose import Pose, centres_mm
 from spokestream.pipelines.files.outputs import scan_maps
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.files.scan_source import open_scan

@@ -33,12 +33,12 @@ from rich.table import Table
 
 from spokestream.dask_workers import dask_client
 from spokestream.pipelines.archive.archive_settings import ArchiveSettings
-from spokestream.pipelines.archive.discovery import find_scans
-from spokestream.pipelines.archive.identity import copies, digest_of
 from spokestream.pipelines.archive.record import DONE, DONE_BEFORE, FAILED, SAME_SCAN, ScanRecord
 from spokestream.pipelines.archive.replaying import replay_archive
 from spokestream.pipelines.archive.scan_task import ScanTask, run_task
-from spokestream.pipelines.archive.workers import largest_plan
+from spokestream.pipelines.archive.scans.discovery import find_scans
+from spokestream.pipelines.archive.scans.identity import copies, digest_of
+from spokestream.pipelines.archive.scans.largest_plan import largest_plan
 from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.files.scan_source import open_scan
 from spokestream.pipelines.selection import select

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
-from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
 from spokestream.settings import check_settings, declarations, setting
 
 __all__ = [
@@ -114,17 +114,8 @@ class MatchingSettings(StreamSettings):
         choices=("compressed", "frames", "window"),
         peer=True,
     )
-    window: int = setting(
-        48, meaning="Readouts of a sliding window.", unit="readouts", low=1, high=LONGEST_TRAIN, peer=True
-    )
-    stride: int = setting(
-        24,
-        meaning="Readouts from one position of the sliding window to the next.",
-        unit="readouts",
-        low=1,
-        high=LONGEST_TRAIN,
-        peer=True,
-    )
+    window: int = window_setting()
+    stride: int = stride_setting()
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,28 @@
-"""Every code block of the site is run, or read by the program that it is written for.
+"""The code blocks of the site: programs are run, commands and files are read by what they are written for.
 
-Blocks of text are what a program prints. What is not run is listed with its reason: `ONLY_PARSED`, `OTHER_PROGRAMS`.
+The commands are run in tests/test_shell_blocks.py. Blocks of text are what a program prints.
 """
 
 import ast
-import io
 import re
 import runpy
 import shlex
-import sys
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import torch
+from pages import BLOCKS, PAGES, ROOT, commands, of_language, sections, words
 
+from spokestream.models.datasets.data_settings import DataSettings
+from spokestream.models.datasets.making import make_training_set
 from spokestream.models.training.recipes import RECIPES
-from spokestream.pipelines.acceptance.vials_file import read_vials
+from spokestream.pipelines.acceptance.layouts.vials_file import read_vials
 from spokestream.pipelines.chains import PIPELINES
-from spokestream.pipelines.cli.main import COMMANDS, _parser, main
+from spokestream.pipelines.cli.main import COMMANDS, _parser
 from spokestream.pipelines.console.settings import ConsoleSettings
-from spokestream.pipelines.files.formats import Formats
-from spokestream.pipelines.files.replay import replay
 from spokestream.pipelines.installation.gadgetron_xml import gadgetron_xml
-from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.settings import SETTINGS, T1FFSettings, read_site_file
 from spokestream.settings import layered
@@ -33,31 +31,6 @@ from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
-ROOT = Path(__file__).parents[1]
-OF_THE_SITE = re.findall(r'"([\w/]+\.md)"', (ROOT / "docs/build_site.py").read_text())
-PAGES = sorted({*(ROOT / "docs").glob("*.md"), *(ROOT / name for name in OF_THE_SITE)})
-
-SMALL = {
-    "simulate": "--matrix 48 --coils 3 --slices 1",
-    "dataset": "--matrix 48 --coils 3,3 --subjects 3 --slices 1 --scheduler synchronous",
-    "train": "--epochs 1 --validation 1 --patch 16 --per-slice 1 --batch 2",
-    "send": "--speed 50",
-}
-"""Options that make a command small enough to be run here; they come after those of the page and replace them."""
-
-ONLY_PARSED = {
-    r"spokestream serve": "runs until it is stopped (tests/pipelines/console/test_serving_a_page.py)",
-    r"spokestream send .* --tls": "needs certificates (tests/pipelines/node/test_tls.py)",
-    r"spokestream study": "takes minutes or hours (tests/pipelines/studies/)",
-    r"spokestream dictionary": "the published grids take minutes (tests/pipelines/cli/commands/test_dictionary.py)",
-    r"spokestream demo": "takes half a minute with the train of a brain",
-    r"spokestream replay archive": "needs a folder of scans, and a scheduler; the program of the section runs the same",
-    r"spokestream accept": "needs a scan of a phantom (tests/pipelines/cli/commands/test_accept.py)",
-    r"spokestream (dataset|train|export|evaluate) (?!thighs |run thighs|test --with ours\.pt)":
-        "the same commands are run from README.md",
-}  # fmt: skip
-"""Beginnings of lines that are read by the parser of the command line and not run, and why."""
-
 FOR_READERS = {"ADDRESS", "COMMAND", "FILE", "FOLDER", "NAME", "PORT", "RUN", "DATA"}
 """Words that a reader replaces."""
 
@@ -65,30 +38,7 @@ OWN_NETWORK = {"two_layers": "ours"}
 """A network that a page adds to the code -> one that is there, with which the parser is asked."""
 
 
-def blocks(page):
-    """(heading, language, text) of every code block of a page."""
-    found = []
-    for section in re.split(r"^##+ ", page.read_text(), flags=re.MULTILINE):
-        heading = section.partition("\n")[0]
-        fenced = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", section, flags=re.DOTALL | re.MULTILINE)
-        found += [(heading, language, text) for language, text in fenced]
-    return found
-
-
-BLOCKS = [(page, *block) for page in PAGES for block in blocks(page)]
-
-
-def of_language(*languages):
-    """The blocks in one of the languages, as parameters (page, text)."""
-    chosen = [(page, heading, text) for page, heading, language, text in BLOCKS if language in languages]
-    assert chosen
-    return [pytest.param(page, text, id=f"{page.relative_to(ROOT)}: {heading}") for page, heading, text in chosen]
-
-
-def test_no_rule_is_left_over():
-    shell = [" ".join(words) for _, _, language, text in BLOCKS if language == "sh" for (words, *_) in lines(text)]
-    assert [start for start in ONLY_PARSED if not any(re.match(start, line) for line in shell)] == []
-    assert {line.split()[0] for line in shell if "=" not in line.split()[0]} - {"spokestream"} <= OTHER_PROGRAMS.keys()
+def test_no_check_is_left_over():
     assert CHECKS.keys() <= {page.name for page, *_ in BLOCKS}
 
 
@@ -113,14 +63,11 @@ def registries():
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A folder with what programs and commands of the pages find: a scan, DICOM series of it, and a training set."""
+    """A folder with what the programs of the pages find: a scan and a training set."""
     folder = tmp_path_factory.mktemp("small")
     simulate_scan(folder / "scan.h5", SimulationSettings(matrix=48, coils=3))
-    replay(folder / "scan.h5", folder / "filed", formats=Formats(dicom=True))
-    (folder / "filed/dicom").rename(folder / "examination")
-    for name, first in (("thighs", "0"), ("test", "1000")):
-        options = ["--first-seed", first, *SMALL["dataset"].split()]
-        assert main(["dataset", str(folder / name), *options]) == 0
+    settings = DataSettings(matrix=48, coils=(3, 3), subjects=3, slices=1)
+    make_training_set(folder / "thighs", settings, "synchronous")
     return folder
 
 
@@ -131,19 +78,6 @@ def here(small, tmp_path, monkeypatch):
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def programs():
-    """The Python blocks of a section form one program, which finds its TOML block as the file mine.toml."""
-    sections = {}
-    for page, heading, language, text in BLOCKS:
-        if page.name != "api.md":  # outlines of the code itself
-            sections.setdefault((page, heading), []).append((language, text))
-    return [
-        pytest.param(page, section, id=f"{page.relative_to(ROOT)}: {heading}")
-        for (page, heading), section in sections.items()
-        if "python" in dict(section)
-    ]
 
 
 def maps_have_units(names):
@@ -181,8 +115,9 @@ FEWER = {"range(90)": "range(2)", "range(90, 100)": "range(2, 3)"}
 """Subjects of the training set of a program -> those that are there."""
 
 
-@pytest.mark.parametrize(("page", "section"), programs())
+@pytest.mark.parametrize(("page", "section"), sections("python"))
 def test_a_program_runs(page, section, here, registries):
+    """The Python blocks of a section form one program, which finds its TOML block as the file mine.toml."""
     for language, text in section:
         if language == "toml":
             Path("mine.toml").write_text(text)
@@ -208,49 +143,33 @@ def test_the_page_of_names_is_python():
 # --- Commands
 
 
-def lines(text):
-    """The commands of a block, each a list of the programs of its pipe, as words."""
-    for line in text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        pipe = [[]]
-        for word in words:
-            if word == ">":  # a file follows
-                break
-            if word == "|":
-                pipe.append([])
-            else:
-                pipe[-1].append(word)
-        if words:
-            yield pipe
-
-
-def parse(words):
+def parse(arguments):
     """Read the arguments of a command as the command line does; what a reader replaces is left alone."""
-    assert words[0] in COMMANDS, f"there is no command {words[0]}"
-    words = [OWN_NETWORK.get(word, word) for word in words]
+    assert arguments[0] in COMMANDS, f"there is no command {arguments[0]}"
+    arguments = [OWN_NETWORK.get(word, word) for word in arguments]
     try:
-        return _parser(words).parse_args(words)
+        return _parser(arguments).parse_args(arguments)
     except SystemExit:
-        pytest.fail(f"spokestream {shlex.join(words)} is refused")
+        pytest.fail(f"spokestream {shlex.join(arguments)} is refused")
 
 
-def targets(words):
-    assert all(f"\n{target}:" in (ROOT / "Makefile").read_text() for target in words)
+def targets(names):
+    assert all(f"\n{name}:" in (ROOT / "Makefile").read_text() for name in names)
 
 
-def extras(words):
+def extras(arguments):
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert words[0] == "install"
-    for name in re.findall(r"\[([\w,]+)\]", " ".join(words)):
+    assert arguments[0] == "install"
+    for name in re.findall(r"\[([\w,]+)\]", " ".join(arguments)):
         assert set(name.split(",")) <= known.keys()
 
 
-def script(words):
-    assert (ROOT / words[0]).exists()
+def script(arguments):
+    assert (ROOT / arguments[0]).exists()
 
 
-def in_a_container(words):
-    command = words[words.index("spokestream") + 1 :]  # behind the name of the image
+def in_a_container(arguments):
+    command = arguments[arguments.index("spokestream") + 1 :]  # behind the name of the image
     if command[:1] == ["spokestream"]:
         parse(command[1:])
 
@@ -259,12 +178,12 @@ OTHER_PROGRAMS = {
     "make": targets,
     "pip": extras,
     "python": script,
-    "torchrun": lambda words: parse(words[words.index("spokestream.pipelines") + 1 :]),
+    "torchrun": lambda given: parse(given[given.index("spokestream.pipelines") + 1 :]),
     "docker": in_a_container,
-    "openssl": lambda words: None,  # makes certificates, as tests/support/certificates.py does
-    "dask": lambda words: None,  # an option of the cluster's own program
+    "openssl": lambda given: None,  # makes certificates, as tests/support/certificates.py does
+    "dask": lambda given: None,  # an option of the cluster's own program
     **dict.fromkeys(
-        ("siemens_to_ismrmrd", "ge2ismrmrd", "philips_to_ismrmrd", "bruker_to_ismrmrd"), lambda words: None
+        ("siemens_to_ismrmrd", "ge2ismrmrd", "philips_to_ismrmrd", "bruker_to_ismrmrd"), lambda given: None
     ),  # converters of other people, which are not here
 }
 """Program beside ours -> what is checked of the words behind it."""
@@ -272,9 +191,8 @@ OTHER_PROGRAMS = {
 
 @pytest.mark.parametrize(("page", "text"), of_language("sh"))
 def test_commands_are_read(page, text):
-    for pipe in lines(text):
-        for words in pipe:
-            program, *arguments = [word for word in words if not re.match(r"[A-Z_]+=", word)]
+    for command in commands(text):
+        for program, *arguments in words(command):
             if program == "spokestream":
                 parse(arguments)
             else:
@@ -294,43 +212,13 @@ def in_sentences():
 
 @pytest.mark.parametrize("text", in_sentences())
 def test_commands_in_sentences_are_read(text):
-    for pipe in lines(text):
-        for program, command, *arguments in pipe:
+    for line in commands(text):
+        for program, command, *arguments in words(line):
             assert program == "spokestream"
             if FOR_READERS.isdisjoint([command, *arguments]) and arguments:
                 parse([command, *arguments])
             else:
                 assert command in COMMANDS.keys() | FOR_READERS | {"--version"}
-
-
-def run(pipe, monkeypatch, port):
-    """Run the programs of a pipe one after the other, in this process, at small size."""
-    passed = b""
-    for _, command, *arguments in pipe:
-        options = SMALL.get(command, "").split() + (["--port", str(port)] if command == "send" else [])
-        with monkeypatch.context() as patched:
-            written = io.TextIOWrapper(io.BytesIO(), write_through=True)
-            patched.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(passed)))
-            patched.setattr(sys, "stdout", written)
-            code = main([command, *arguments, *options])
-            passed = written.buffer.getvalue()
-        assert code == 0, shlex.join([command, *arguments])
-
-
-def runs(pipe):
-    line = " | ".join(" ".join(words) for words in pipe)
-    return pipe[0][0] == "spokestream" and not any(re.match(start, line) for start in ONLY_PARSED)
-
-
-@pytest.mark.parametrize(
-    ("page", "text"),
-    [param for param in of_language("sh") if any(runs(pipe) for pipe in lines(param.values[1]))],
-)
-def test_commands_run(page, text, here, monkeypatch):
-    with local_server() as port:
-        for pipe in lines(text):
-            if runs(pipe):
-                run(pipe, monkeypatch, port)
 
 
 # --- Files

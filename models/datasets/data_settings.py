@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from spokestream.errors import InputError
-from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
+from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
 from spokestream.simulator.phantoms import ANATOMIES, POPULATIONS
@@ -74,14 +74,8 @@ class DataSettings:
         meaning="Temporal images, as in the pipeline: weighted sums, or means of a sliding window.",
         choices=("compressed", "window"),
     )
-    window: int = setting(48, meaning="Readouts of a sliding window.", unit="readouts", low=1, high=LONGEST_TRAIN)
-    stride: int = setting(
-        24,
-        meaning="Readouts from one position of the sliding window to the next.",
-        unit="readouts",
-        low=1,
-        high=LONGEST_TRAIN,
-    )
+    window: int = window_setting()
+    stride: int = stride_setting()
 
     def __post_init__(self) -> None:
         check_settings(self)

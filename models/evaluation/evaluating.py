@@ -1,28 +1,31 @@
 """Evaluation of reconstructors on subjects that no network was trained on; slices are reconstructed as by the node."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
+from spokestream.dask_workers import load_dask, planned_client
 from spokestream.errors import InputError
-from spokestream.gadgets.messages import NOWHERE, Fingerprints
-from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.models.datasets.shards import TrainingSet, tissue
-from spokestream.models.datasets.simulated_scan import simulated_scan
-from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor
+from spokestream.models.evaluation.reconstructing import Bench, Reconstructed, by_workers, in_this_process
+from spokestream.models.evaluation.reconstructors import MATCHING, Origin, Reconstructor
 from spokestream.models.evaluation.scores import Maps, Stratum, Verdict, strata_of, thirds
 from spokestream.models.evaluation.subject_errors import WHOLE, SubjectError, subject_errors
-from spokestream.simulator.physics.dictionaries.match import Dictionary
-from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, TissueModel
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["TRUTH", "Condition", "Evaluation", "evaluate", "regions_of_interest"]
 
 TRUTH = "truth"
+WORK = "Sets are evaluated by workers"
+WORKER_BYTES = 300 << 20
+"""Memory of a worker beside `PROCESS_BYTES`. At 350 pixels, a process that had matched a slice and reconstructed it by
+two networks had taken 705 MiB at most, of which libraries without Dask were 256."""
 
 
 @dataclass
@@ -66,6 +69,8 @@ def evaluate(
     reconstructors: Sequence[Reconstructor],
     threads: int = 2,
     progress: Callable[[int, int], object] | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
 ) -> Evaluation:
     """Run every reconstructor on every subject of every set.
 
@@ -74,11 +79,16 @@ def evaluate(
             a condition.
         reconstructors: reconstructors with different names. If matching is one of them, the others are also compared
             with it.
-        threads: CPU threads.
+        threads: CPU threads, of each worker if there are workers; they change no map.
         progress: called with the number of slices that are done and the number of all slices, over all reconstructors.
+        scheduler: address of a Dask scheduler whose workers see the same files, or `local` for processes of this
+            machine. Each task is one slice by one reconstructor, and all numbers but the times are the same as without
+            workers. None reconstructs in this process.
+        workers: number of processes of this machine; by default as many as cores and memory allow.
 
-    Raises InputError for names that occur twice, sets without subjects, subjects that a network was trained on, and
-    sets whose demodulation differs from that of a network; ScanError for a network of another sequence or basis.
+    Raises InputError for names that occur twice, sets without subjects, subjects that a network was trained on,
+    sets whose demodulation differs from that of a network, reconstructors that workers cannot make, and if Dask is
+    missing or no scheduler answers; ScanError for a network of another sequence or basis.
 
     """
     _refuse_equal_names([r.name for r in reconstructors], "reconstructors")
@@ -90,21 +100,44 @@ def evaluate(
         _refuse_other_demodulation(data, reconstructors)
     total, done = len(reconstructors) * sum(map(len, sets)), 0
     conditions = []
-    for name, data in zip(names, sets, strict=True):
-        model = data.tissue_model
-        strata = (*strata_of(model), *thirds(model, _pool_fractions(data, model))) if model.fraction else ()
-        dictionary = model.dictionary(data.sequence)
-        verdicts = {r.name: Verdict(model) for r in reconstructors}
-        condition = Condition(
-            name, model, data.recipe, data.seeds, strata, () if model.fraction else data.labels(0)[1][1:],
-            dictionary.digest, verdicts, Verdict(model),
-        )  # fmt: skip
-        for _ in _judge(condition, data, reconstructors, dictionary, threads):
-            done += 1
-            if progress:
-                progress(done, total)
-        conditions.append(condition)
+    with threadpool_limits(1, "blas"), _workers(scheduler, total, workers, threads) as client:
+        for name, data in zip(names, sets, strict=True):
+            bench, model = Bench(data, threads), data.tissue_model
+            strata = (*strata_of(model), *thirds(model, _pool_fractions(data, model))) if model.fraction else ()
+            verdicts = {r.name: Verdict(model) for r in reconstructors}
+            condition = Condition(
+                name, model, data.recipe, data.seeds, strata, () if model.fraction else data.labels(0)[1][1:],
+                bench.dictionary.digest, verdicts, Verdict(model),
+            )  # fmt: skip
+            found = (
+                by_workers(client, data.folder, threads, _origins(reconstructors), len(data)) if client
+                else in_this_process(bench, reconstructors, len(data))
+            )  # fmt: skip
+            for _ in _judge(condition, data, found):
+                done += 1
+                if progress:
+                    progress(done, total)
+            conditions.append(condition)
     return Evaluation(list(reconstructors), conditions, threads)
+
+
+@contextmanager
+def _workers(scheduler: str | None, tasks: int, wanted: int | None, threads: int) -> Iterator[Any]:
+    """A client of Dask; None if no scheduler is wanted."""
+    if scheduler is None:
+        yield None
+        return
+    load_dask(WORK)
+    with planned_client(scheduler, tasks, WORKER_BYTES, wanted, threads, "slice") as (client, _):
+        yield client
+
+
+def _origins(reconstructors: Sequence[Reconstructor]) -> list[Origin]:
+    """What workers make the reconstructors from. Raises InputError for one that they cannot make."""
+    for reconstructor in reconstructors:
+        if reconstructor.origin is None:
+            raise InputError(f"Workers cannot make '{reconstructor.name}', which is neither matching nor an archive.")
+    return [reconstructor.origin for reconstructor in reconstructors if reconstructor.origin]
 
 
 def regions_of_interest(names: Sequence[str]) -> list[int]:
@@ -113,31 +146,24 @@ def regions_of_interest(names: Sequence[str]) -> list[int]:
     return muscles or list(range(1, len(names)))
 
 
-def _judge(
-    condition: Condition,
-    data: TrainingSet,
-    reconstructors: Sequence[Reconstructor],
-    dictionary: Dictionary,
-    threads: int,
-) -> Iterator[None]:
-    """Fill in the results; yields after every slice of every reconstructor."""
-    names = condition.model.names
-    closed_form = condition.model.closed_form(data.sequence, data.basis)
-    benches = {r.name: _Bench(r, dictionary, closed_form, threads, condition.verdicts[r.name]) for r in reconstructors}
-    slices = int(data.recipe["slices"])
+def _judge(condition: Condition, data: TrainingSet, slices: Iterator[Reconstructed]) -> Iterator[None]:
+    """Fill in the results from the maps of all slices; yields after every slice of every reconstructor."""
+    names, n_slices = condition.model.names, int(data.recipe["slices"])
     for subject in range(len(data.seeds)):
-        indices = range(subject * slices, (subject + 1) * slices)
-        found: dict[str, list[Maps]] = {name: [] for name in benches}
+        indices = range(subject * n_slices, (subject + 1) * n_slices)
+        found: dict[str, list[Maps]] = {name: [] for name in condition.verdicts}
         true, tissues = [], []
-        for level, index in enumerate(indices):
-            tensors = data[index]
-            item = {name: tensor.numpy() for name, tensor in tensors.items()}
-            message = Fingerprints(item["fingerprints"], data.basis, item["foreground"], level, NOWHERE)
-            for name, bench in benches.items():
-                found[name].append(bench.run(message))
+        for index in indices:
+            for name, verdict in condition.verdicts.items():
+                reconstructed = next(slices)
+                found[name].append(reconstructed.maps)
+                verdict.seconds.append(reconstructed.seconds)
+                verdict.flagged += reconstructed.flagged
+                verdict.foreground += reconstructed.foreground
                 yield
-            true.append({name: item[name] for name in names})
-            tissues.append(tissue(tensors).numpy())
+            item = data[index]
+            true.append({name: item[name].numpy() for name in names})
+            tissues.append(tissue(item).numpy())
         truth, mask = _stacked(true), np.stack(tissues)
         maps = {name: _stacked(of_slices) for name, of_slices in found.items()}
         labels = np.stack([data.labels(index)[0] for index in indices])
@@ -157,38 +183,10 @@ def _judge(
             verdict.add_blur(maps[name], mask)
         condition.truth.add_blur(truth, mask)
         if subject == 0:
-            middle = slices // 2
+            middle = n_slices // 2
             condition.tissue, condition.truth.example = mask[middle], true[middle]
             for name, verdict in condition.verdicts.items():
                 verdict.example = found[name][middle]
-
-
-class _Bench:
-    """The gadget of a reconstructor, followed by the physics check; both are built as for a scan."""
-
-    def __init__(
-        self,
-        reconstructor: Reconstructor,
-        dictionary: Dictionary,
-        closed_form: ClosedForm,
-        threads: int,
-        verdict: Verdict,
-    ) -> None:
-        self._verdict, self._names = verdict, closed_form.model.names
-        self._scan = simulated_scan(dictionary.sequence, threads)
-        self._gadget = reconstructor.make(self._scan, closed_form.model, dictionary)
-        self._check = PhysicsCheck(self._scan, closed_form)
-
-    def run(self, message: Fingerprints) -> Maps:
-        """The maps of one slice and their standard deviations; time and flagged voxels are added to the results."""
-        begin = perf_counter()
-        (made,) = self._gadget.feed(message)
-        self._verdict.seconds.append(perf_counter() - begin)
-        (checked,) = self._check.feed(made)
-        counts = self._scan.integrity.take(message.slice)
-        self._verdict.flagged += counts.get("flagged", 0)
-        self._verdict.foreground += counts.get("foreground", 0)
-        return {name: values for name, values in checked.maps.items() if name.removesuffix("_std") in self._names}
 
 
 def _pool_fractions(data: TrainingSet, model: TissueModel) -> NDArray[np.float32]:

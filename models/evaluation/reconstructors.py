@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spokestream.errors import FileError
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
@@ -16,9 +17,21 @@ from spokestream.models.archives import archive_path
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["MATCHING", "Reconstructor", "reconstructor"]
+__all__ = ["MATCHING", "Origin", "Reconstructor", "again", "reconstructor"]
 
 MATCHING = "matching"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What another process needs to know to make the same reconstructor."""
+
+    what: str
+    """`matching`, the absolute path of an archive, or the name of an archive that comes with the software."""
+    device: str
+    precision: str
+    digest: str = ""
+    """Of the archive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +49,8 @@ class Reconstructor:
     """Demodulation frequency that the node uses for it; None means that any is possible."""
     about: dict[str, Any] = field(default_factory=dict)
     """Digest, precision, and description of the training."""
+    origin: Origin | None = None
+    """None for a reconstructor that a program made, which cannot be given to another process."""
 
 
 def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> Reconstructor:
@@ -50,10 +65,12 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
 
     """
     if what == MATCHING:
-        return Reconstructor(MATCHING, DictionaryMatching, about={"kind": "dictionary matching, closed form"})
+        about = {"kind": "dictionary matching, closed form"}
+        return Reconstructor(MATCHING, DictionaryMatching, about=about, origin=Origin(what, device, precision))
     path = Path(what) if what.endswith(".pt") else archive_path(what)
     network = TiledNetwork(load_archive(path), device, precision)
-    contract = network.contract
+    contract, number_type = network.contract, str(network.precision).removeprefix("torch.")
+    anywhere = str(path.absolute()) if what.endswith(".pt") else what
     training = contract.training
     return Reconstructor(
         contract.name,
@@ -66,8 +83,20 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
             "description": contract.description,
             "digest": network.digest,
             "device": network.device.type,
-            "precision": str(network.precision).removeprefix("torch."),
+            "precision": number_type,
             "training": training,
             "versions": contract.versions,
         },
+        Origin(anywhere, network.device.type, number_type, network.digest),
     )
+
+
+def again(origin: Origin) -> Reconstructor:
+    """The reconstructor in another process, with the same device and precision.
+
+    Raises InputError if the machine does not have the device, and FileError if the archive is another one there.
+    """
+    made = reconstructor(origin.what, origin.device, origin.precision)
+    if made.origin != origin:
+        raise FileError(f"A worker finds another network as {origin.what}; workers must see the same files.")
+    return made

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import InputError, ScanError
-from spokestream.pipelines.acceptance.finding import FEWEST_VIALS, Found, find
-from spokestream.pipelines.acceptance.layout import Layout
+from spokestream.pipelines.acceptance.layouts.layout import Layout
 from spokestream.pipelines.acceptance.measuring import Row, check_pixels, measure
-from spokestream.pipelines.acceptance.pose import PixelGrid, centres_mm
+from spokestream.pipelines.acceptance.placement.finding import FEWEST_VIALS, Found, find
+from spokestream.pipelines.acceptance.placement.pose import PixelGrid, centres_mm
 from spokestream.pipelines.acceptance.reach import expected_values, reach
 from spokestream.pipelines.files.outputs import ScanMaps
 from spokestream.simulator.physics.quantities import QUANTITIES

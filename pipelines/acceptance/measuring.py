@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
-from spokestream.pipelines.acceptance.layout import Layout
-from spokestream.pipelines.acceptance.pose import PixelGrid
+from spokestream.pipelines.acceptance.layouts.layout import Layout
+from spokestream.pipelines.acceptance.placement.pose import PixelGrid
 from spokestream.pipelines.acceptance.reach import shown_values
 
 __all__ = ["Row", "check_pixels", "measure", "region"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from spokestream.pipelines.acceptance.layout import Vial
+from spokestream.pipelines.acceptance.layouts.layout import Vial
 from spokestream.simulator.physics.dictionaries.water_fat import Grid
 from spokestream.simulator.physics.quantities import QUANTITIES
 from spokestream.simulator.physics.tissue_models.registry import model_of_maps

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spokestream.errors import InputError
-from spokestream.pipelines.archive.identity import state_of
+from spokestream.pipelines.archive.scans.identity import state_of
 from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.selection import Selection, select
 from spokestream.pipelines.settings import AUTO

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from spokestream import __version__
-from spokestream.pipelines.archive.identity import FileState, digest_of, state_of
-from spokestream.pipelines.archive.values import RegionValues
+from spokestream.pipelines.archive.population.values import RegionValues
+from spokestream.pipelines.archive.scans.identity import FileState, digest_of, state_of
 from spokestream.whole_files import whole_file
 
 __all__ = ["DONE", "DONE_BEFORE", "FAILED", "RECORD", "SAME_SCAN", "ScanRecord", "finished_record", "write_record"]

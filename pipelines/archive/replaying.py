@@ -6,12 +6,12 @@ from pathlib import Path
 
 from spokestream.dask_workers import load_dask
 from spokestream.pipelines.archive.archive_settings import ArchiveSettings
-from spokestream.pipelines.archive.discovery import FoundScan, find_scans
-from spokestream.pipelines.archive.identity import copies, digest_of
-from spokestream.pipelines.archive.labels import find_labels
+from spokestream.pipelines.archive.population.labels import find_labels
 from spokestream.pipelines.archive.record import DONE_BEFORE, SAME_SCAN, ScanRecord, finished_record
 from spokestream.pipelines.archive.running import WORK, run_tasks
 from spokestream.pipelines.archive.scan_task import ScanTask
+from spokestream.pipelines.archive.scans.discovery import FoundScan, find_scans
+from spokestream.pipelines.archive.scans.identity import copies, digest_of
 from spokestream.whole_files import check_writable
 
 __all__ = ["replay_archive"]

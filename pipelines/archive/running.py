@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from spokestream.dask_workers import cores_and_memory, dask_client, is_remote, load_dask
+from spokestream.dask_workers import load_dask, planned_client
 from spokestream.pipelines.archive.archive_settings import ArchiveSettings
 from spokestream.pipelines.archive.record import FAILED, ScanRecord
 from spokestream.pipelines.archive.scan_task import ScanTask, run_task
-from spokestream.pipelines.archive.workers import largest_plan, plan_workers, remote_workers
+from spokestream.pipelines.archive.scans.largest_plan import largest_plan
 
 __all__ = ["WORK", "run_tasks"]
 
@@ -26,10 +26,7 @@ def run_tasks(tasks: Sequence[ScanTask], settings: ArchiveSettings) -> Iterator[
     distributed = load_dask(WORK)
     plan = largest_plan((task.path for task in tasks), settings.selection())
     threads = settings.values().get("threads")
-    workers = plan_workers(len(tasks), plan, *cores_and_memory(), settings.workers, threads)
-    with dask_client(settings.scheduler, workers.number, workers.threads) as client:
-        if is_remote(settings.scheduler):
-            workers = remote_workers(client.scheduler_info(n_workers=-1)["workers"].values(), plan)
+    with planned_client(settings.scheduler, len(tasks), plan, settings.workers, threads) as (client, workers):
         ordered = sorted(tasks, key=lambda task: -task.path.stat().st_size)
         ordered = [replace(task, parameters={"threads": workers.threads, **task.parameters}) for task in ordered]
         keys = [f"{KEY}{task.name}" for task in ordered]

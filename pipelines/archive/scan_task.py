@@ -10,11 +10,11 @@ from typing import Any
 
 from spokestream.errors import FileError, InputError, SpokestreamError
 from spokestream.pipelines.archive.folder_lock import locked_folder
-from spokestream.pipelines.archive.identity import digest_of, state_of
-from spokestream.pipelines.archive.labels import read_labels
+from spokestream.pipelines.archive.population.labels import read_labels
+from spokestream.pipelines.archive.population.scanner import scanner_of
+from spokestream.pipelines.archive.population.values import region_values
 from spokestream.pipelines.archive.record import DONE, FAILED, RECORD, ScanRecord, finished_record, write_record
-from spokestream.pipelines.archive.scanner import scanner_of
-from spokestream.pipelines.archive.values import region_values
+from spokestream.pipelines.archive.scans.identity import digest_of, state_of
 from spokestream.pipelines.files.formats import Formats
 from spokestream.pipelines.files.map_file import read_map_file
 from spokestream.pipelines.files.outputs import scan_maps

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spokestream.errors import InputError, ScanError
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
+from spokestream.pipelines.cli.worker_options import add_worker_options, check_number_of_workers
 
 if TYPE_CHECKING:
     from spokestream.pipelines.files.formats import Formats
@@ -19,14 +20,7 @@ OPTIONS = ("scheduler", "workers", "labels")
 def add_archive_options(parser: argparse.ArgumentParser) -> None:
     """Add `--scheduler`, `--workers` and `--labels`."""
     group = parser.add_argument_group("for a folder of scans")
-    group.add_argument(
-        "--scheduler", metavar="ADDRESS",
-        help="Dask scheduler whose workers see the same files; by default, or with 'local', processes of this machine",
-    )  # fmt: skip
-    group.add_argument(
-        "--workers", type=int, metavar="N",
-        help="processes of this machine; by default as many as its cores and memory allow",
-    )  # fmt: skip
+    add_worker_options(group)
     group.add_argument(
         "--labels", type=Path, metavar="FOLDER",
         help="regions of the scans, for the report over all scans: <scan>.nii.gz of whole numbers on the grid of the "
@@ -49,14 +43,13 @@ def run_archive(arguments: argparse.Namespace, parameters: dict[str, Any], forma
     from rich.console import Console
 
     from spokestream.pipelines.archive.archive_settings import ArchiveSettings
-    from spokestream.pipelines.archive.population_report import write_population
+    from spokestream.pipelines.archive.population.report import write_population
     from spokestream.pipelines.archive.record import FAILED
     from spokestream.pipelines.archive.replaying import replay_archive
     from spokestream.pipelines.archive.table import console_table, counts, write_table
 
     a, errors, console = arguments, Console(stderr=True), Console()
-    if a.workers is not None and a.workers < 1:
-        raise InputError(f"An archive takes one worker or more, not {a.workers}.")
+    check_number_of_workers(a, "An archive")
     settings = ArchiveSettings(a.pipeline, parameters, formats, a.labels, a.scheduler, a.workers)
     begin = perf_counter()
     with warnings_on(errors), counting_progress(errors, "scans", window_s=3600) as show:

@@ -37,6 +37,8 @@ T1_MS, T2_MS = (100.0, 5000.0), (5.0, 2500.0)
 DIFFICULT = (30.0, 1200.0)
 """The paper states errors of T2 also without compartments whose T2 is shorter or longer than this, in ms."""
 FULL = "drone"
+FIRST = "training"
+"""The step that makes the whole dictionary, and the network that is trained with it."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ class Sizes:
 def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     run = partial(_Bench, sizes, seed, threads)
     thinned = [
-        Step(f"thinned-{factor}-{repeat}", lambda folder, f=factor, r=repeat: run(folder).thinned(f, r))  # type: ignore[misc]
+        Step(f"thinned-{factor}-{repeat}", lambda folder, f=factor, r=repeat: run(folder).thinned(f, r), [FIRST])  # type: ignore[misc]
         for factor in sizes.factors
         for repeat in range(sizes.repeats)
     ]
     return [
-        Step("training", lambda folder: run(folder).training()),
-        Step("brain", lambda folder: run(folder).brain(FULL)),
-        Step("spheres", lambda folder: run(folder).spheres()),
+        Step(FIRST, lambda folder: run(folder).training(), []),
+        Step("brain", lambda folder: run(folder).brain(FULL), [FIRST]),
+        Step("spheres", lambda folder: run(folder).spheres(), [FIRST]),
         *thinned,
     ]
 

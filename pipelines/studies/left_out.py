@@ -1,6 +1,7 @@
 """The subject that is left out: a training set without it, and its maps by matching and by a trained network."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -33,7 +34,7 @@ def set_without(whole: Path, subject: int, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     kept = [shard_path(whole, other).name for other in TrainingSet(whole).seeds if other != subject]
     for name in ("training_set.json", "basis.h5", *kept):
-        if not (folder / name).exists():
+        with suppress(FileExistsError):  # another step may make the same folder at the same time
             (folder / name).symlink_to(whole / name)
     return folder
 

@@ -79,11 +79,16 @@ class Sizes:
 def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     run = partial(_Bench, sizes, seed, threads)
     brains = range(sizes.brains)
+    searched = ["training", f"dictionary-{sizes.thin[-1]}"]
+    built = {sizes.training_thin: ["training"]}  # a dictionary that the training has made
     return [
-        Step("training", lambda folder: run(folder).training()),
-        *(Step(f"dictionary-{n}", lambda folder, n=n: run(folder).dictionary_size(n)) for n in sizes.thin),  # type: ignore[misc]
-        *(Step(f"whole-{n}", lambda folder, n=n: run(folder).whole(n)) for n in brains),  # type: ignore[misc]
-        *(Step(f"sampled-{n}", lambda folder, n=n: run(folder).sampled(n)) for n in brains),  # type: ignore[misc]
+        Step("training", lambda folder: run(folder).training(), []),
+        *(
+            Step(f"dictionary-{n}", lambda folder, n=n: run(folder).dictionary_size(n), built.get(n, []))  # type: ignore[misc]
+            for n in sizes.thin
+        ),
+        *(Step(f"whole-{n}", lambda folder, n=n: run(folder).whole(n), searched) for n in brains),  # type: ignore[misc]
+        *(Step(f"sampled-{n}", lambda folder, n=n: run(folder).sampled(n), searched) for n in brains),  # type: ignore[misc]
     ]
 
 

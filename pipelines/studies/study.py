@@ -28,6 +28,9 @@ class Step:
     run: Callable[[Path], Numbers]
     """Measures the numbers, given the folder in which the steps of this study keep data sets and networks. A later step
     may read what an earlier one left there."""
+    after: Sequence[str] | None = None
+    """Names of the earlier steps whose results it needs; None means all earlier ones. Steps that do not need each other
+    may run at once, on different workers."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.pipelines.acceptance.accepting import accept_maps
     from spokestream.pipelines.acceptance.baseline import compared, read_baseline, write_baseline
     from spokestream.pipelines.acceptance.figure import acceptance_figure
-    from spokestream.pipelines.acceptance.phantoms import phantom_layouts
+    from spokestream.pipelines.acceptance.layouts.phantoms import phantom_layouts
     from spokestream.pipelines.acceptance.report import notes, tables, verdict, where, write_report
     from spokestream.pipelines.files.map_file import read_map_file
     from spokestream.pipelines.files.outputs import scan_maps

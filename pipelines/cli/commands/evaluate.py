@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
-from spokestream.pipelines.cli.progress import counting_progress
+from spokestream.pipelines.cli.progress import counting_progress, warnings_on
+from spokestream.pipelines.cli.worker_options import (
+    add_threads_option,
+    add_worker_options,
+    check_number_of_workers,
+    given_scheduler,
+    given_threads,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,9 +38,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "[matching]",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report [report]")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads [2]")
+    add_threads_option(parser)
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where networks run [auto]")
     parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="arithmetic of networks [auto]")
+    add_worker_options(
+        parser,
+        "by default this process. A task is one slice by one reconstructor, and the numbers but the times are the same",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -44,13 +55,15 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
     from spokestream.models.evaluation.report import write_report
 
-    if arguments.threads < 1:
-        raise InputError(f"Evaluation takes one thread or more, not {arguments.threads}.")
+    threads, scheduler = given_threads(arguments), given_scheduler(arguments)
+    if threads < 1:
+        raise InputError(f"Evaluation takes one thread or more, not {threads}.")
+    check_number_of_workers(arguments, "Evaluation")
     wanted = arguments.reconstructors or [MATCHING]
     reconstructors = [reconstructor(what, arguments.device, arguments.precision) for what in wanted]
-    console = Console()
-    with counting_progress(console, "slices", window_s=600) as show:
-        evaluation = evaluate(arguments.folders, reconstructors, arguments.threads, show)
+    console, workers = Console(), arguments.workers
+    with warnings_on(Console(stderr=True)), counting_progress(console, "slices", window_s=600) as show:
+        evaluation = evaluate(arguments.folders, reconstructors, threads, show, scheduler, workers)
     found = write_report(arguments.output, evaluation)
     for condition in found["conditions"]:
         console.print(_ranking(found, condition))

@@ -4,7 +4,14 @@ import argparse
 from pathlib import Path
 
 from spokestream.errors import InputError
-from spokestream.pipelines.cli.progress import counting_progress
+from spokestream.pipelines.cli.progress import counting_progress, warnings_on
+from spokestream.pipelines.cli.worker_options import (
+    add_threads_option,
+    add_worker_options,
+    check_number_of_workers,
+    given_scheduler,
+    given_threads,
+)
 
 __all__ = ["HELP", "options", "run"]
 
@@ -24,11 +31,17 @@ def options(parser: argparse.ArgumentParser) -> None:
         help="size of the paper; what two cores finish in hours; or what only tries whether everything runs [small]",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random numbers [0]")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads [2]")
+    add_threads_option(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER",
         help="folder of the report; an interrupted study in it is continued [studies/STUDY-SCALE]",
     )  # fmt: skip
+    add_worker_options(
+        parser,
+        "by default this process. The subjects of a data set, and steps that do not need each other (trainings of "
+        "different networks, tests), run at once; a single training is not spread. Times that the study measures are "
+        "then those of a shared machine",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -40,12 +53,14 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.pipelines.studies.report import write_study
     from spokestream.pipelines.studies.running import run_study
 
-    if arguments.threads < 1 or arguments.seed < 0:
+    threads, scheduler = given_threads(arguments), given_scheduler(arguments)
+    check_number_of_workers(arguments, "A study")
+    if threads < 1 or arguments.seed < 0:
         raise InputError("A study takes one thread or more, and a seed of 0 or more.")
     study, console = load_study(arguments.study), Console()
     folder = arguments.output or Path("studies") / f"{study.name}-{arguments.scale}"
-    with counting_progress(console, "steps", window_s=3600) as show:
-        found = run_study(study, arguments.scale, folder, arguments.seed, arguments.threads, show)
+    with warnings_on(Console(stderr=True)), counting_progress(console, "steps", window_s=3600) as show:
+        found = run_study(study, arguments.scale, folder, arguments.seed, threads, show, scheduler, arguments.workers)
     report = write_study(folder, study, found)
     for shown in report.tables:
         table = Table(*shown.heads, title=shown.caption, title_style="bold", header_style="bold")

@@ -14,11 +14,11 @@ __all__ = ["STUDY"]
 def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     bench = partial(Bench, sizes, seed, threads)
     steps = [
-        Step("scans", lambda folder: bench(folder).scans()),
-        Step("matching", lambda folder: bench(folder).matching()),
+        Step("scans", lambda folder: bench(folder).scans(), []),
+        Step("matching", lambda folder: bench(folder).matching(), ["scans"]),
     ]
     steps += [
-        Step(training_step(network, fold), lambda folder, n=network, f=fold: bench(folder).network(n, f))  # type: ignore[misc]
+        Step(training_step(network, fold), lambda folder, n=network, f=fold: bench(folder).network(n, f), ["scans"])  # type: ignore[misc]
         for network in sizes.networks
         for fold in range(sizes.subjects)
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spokestream.dask_workers import within_a_task
 from spokestream.gadgets.matching.matchers import make_matcher
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
@@ -42,7 +43,7 @@ class Bench:
             noise=(NOISE, NOISE), delays=0.0, inversion_efficiency=(1.0, 1.0), sequence=SEQUENCE, demodulation_hz=0.0,
             path="full", basis="window", window=WINDOW, stride=sizes.stride,
         )  # fmt: skip
-        make_training_set(self._whole, settings, "synchronous")
+        make_training_set(self._whole, settings, None if within_a_task() else "synchronous")
         data = TrainingSet(self._whole)
         voxels = dict.fromkeys(TISSUES, 0)
         for index in range(len(data)):

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from spokestream.dask_workers import within_a_task
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.datasets.matched import match_training_set
@@ -28,14 +29,24 @@ FIRST_OF_TEST, FIRST_UNSEEN = 100_000, 200_000
 def steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     """The steps in their order; a training is a step of its own, and continues from its checkpoint."""
     run = partial(_Bench, sizes, seed, threads)
+    trained = trainings(sizes, seed)
+    by_matching = [_by_matching(network) for network in sizes.networks]
     return [
-        Step("sets", lambda folder: run(folder).sets()),
-        Step("matching", lambda folder: run(folder).matching()),
-        *(Step(name, partial(_training, run, name)) for name in trainings(sizes, seed)),
-        Step("test", lambda folder: run(folder).test()),
-        Step("unseen", lambda folder: run(folder).unseen()),
-        Step("frames", lambda folder: run(folder).frames()),
+        Step("sets", lambda folder: run(folder).sets(), []),
+        Step("matching", lambda folder: run(folder).matching(), ["sets"]),
+        *(
+            Step(name, partial(_training, run, name), ["matching" if settings.targets == "matching" else "sets"])
+            for name, settings in trained.items()
+        ),
+        Step("test", lambda folder: run(folder).test(), [*trained]),
+        Step("unseen", lambda folder: run(folder).unseen(), by_matching),
+        Step("frames", lambda folder: run(folder).frames(), [_by_matching(PROPOSED)]),
     ]
+
+
+def _by_matching(network: str) -> str:
+    """The name of a network that was trained on the maps of matching."""
+    return f"{network}-matching"
 
 
 def _training(run: Any, name: str, folder: Path) -> Numbers:
@@ -77,13 +88,13 @@ class _Bench:
 
     def unseen(self) -> Numbers:
         """The networks that were trained on matching, and matching, on anatomies that they have not seen."""
-        return self._evaluated(self.sizes.unseen, [MATCHING, *(f"{name}-matching" for name in self.sizes.networks)])
+        return self._evaluated(self.sizes.unseen, [MATCHING, *map(_by_matching, self.sizes.networks)])
 
     def frames(self) -> Numbers:
         """The errors of the proposed network with one frame permuted."""
         data = TrainingSet(self.folder / TEST, matched=True)
         frames = list(range(0, data.sequence.n_frames, self.sizes.frame_step))
-        found = importance(self._archive(f"{PROPOSED}-matching"), data, frames, self.seed)
+        found = importance(self._archive(_by_matching(PROPOSED)), data, frames, self.seed)
         return {"frames": frames, "parts": parts_of_train(data.sequence)} | found
 
     def _archive(self, name: str) -> Path:
@@ -96,7 +107,8 @@ class _Bench:
             matrix=sizes.matrix, coils=(sizes.coils, sizes.coils), virtual_coils=sizes.coils, delays=0.0,
             sequence=SEQUENCE,
         )  # fmt: skip
-        make_training_set(self.folder / name, settings, "synchronous" if self.threads == 1 else None)
+        alone = self.threads == 1 and not within_a_task()
+        make_training_set(self.folder / name, settings, "synchronous" if alone else None)
 
     def _evaluated(self, sets: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Set -> reconstructor -> its scores against the truth and against matching."""

@@ -13,16 +13,21 @@ __all__ = ["STUDY"]
 
 def _steps(sizes: Sizes, seed: int, threads: int) -> Sequence[Step]:
     bench = partial(Bench, sizes, seed, threads)
-    steps = []
+    steps, reference = [], f"matching-{ALL_POINTS}"  # errors are relative to its maps, too
     for a in (ALL_POINTS, *sizes.accelerations):
-        steps.append(Step(f"scans-{a}", lambda folder, a=a: bench(folder).scan(a)))  # type: ignore[misc]
-        steps.append(Step(f"matching-{a}", lambda folder, a=a: bench(folder).matching(a)))  # type: ignore[misc]
+        needed = [f"scans-{a}"] if a == ALL_POINTS else [f"scans-{a}", reference]
+        steps.append(Step(f"scans-{a}", lambda folder, a=a: bench(folder).scan(a), []))  # type: ignore[misc]
+        steps.append(Step(f"matching-{a}", lambda folder, a=a: bench(folder).matching(a), needed))  # type: ignore[misc]
     steps += [
-        Step(f"csmr-{a}", lambda folder, a=a: bench(folder).restoration(a))  # type: ignore[misc]
+        Step(f"csmr-{a}", lambda folder, a=a: bench(folder).restoration(a), [f"scans-{a}", reference])  # type: ignore[misc]
         for a in sizes.accelerations
     ]
     steps += [
-        Step(step_name(run, fold), lambda folder, r=run, f=fold: bench(folder).network(r, f))  # type: ignore[misc]
+        Step(
+            step_name(run, fold),
+            lambda folder, r=run, f=fold: bench(folder).network(r, f),  # type: ignore[misc]
+            [f"scans-{run.acceleration}", reference],
+        )
         for run in runs(sizes)
         for fold in range(sizes.folds)
     ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from distributed import LocalCluster
 from small_scan import gradient_spoiled
 from toy_network import toy_contract, toy_module
 
@@ -21,7 +22,7 @@ from spokestream.models.evaluation.evaluating import evaluate, regions_of_intere
 from spokestream.models.evaluation.metrics import nrmse
 from spokestream.models.evaluation.order import mean_ranks
 from spokestream.models.evaluation.published import PUBLISHED
-from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor, reconstructor
+from spokestream.models.evaluation.reconstructors import MATCHING, Reconstructor, again, reconstructor
 from spokestream.models.evaluation.report import error_text, is_worse, write_report
 from spokestream.models.evaluation.results import results
 from spokestream.models.evaluation.scores import Score, thirds
@@ -250,6 +251,46 @@ def test_the_command_writes_one_page_and_all_numbers(folder, archive, tmp_path, 
     shown = capsys.readouterr().out
     assert "held-out: RMSE against the truth" in shown
     assert "report.html" in shown
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+        yield cluster.scheduler_address
+
+
+def without_seconds(found):
+    if isinstance(found, dict):
+        return {name: without_seconds(value) for name, value in found.items() if name != "seconds_per_slice"}
+    return found
+
+
+def test_workers_find_the_same_numbers(folder, archive, cluster, monkeypatch):
+    """Bit for bit, of matching and of a network, for any number of threads, and in the same order."""
+    monkeypatch.setattr(WaterFat, "dictionary", coarse_dictionary)
+    both = [reconstructor(what, device="cpu", precision="float32") for what in (MATCHING, str(archive))]
+    steps = []
+    alone = evaluate([folder], both, threads=2)
+    spread = evaluate([folder], both, 1, lambda *step: steps.append(step), cluster)
+    assert steps == [(n, 8) for n in range(1, 9)]
+    assert without_seconds(results(spread) | {"threads": 2}) == without_seconds(results(alone))
+    assert spread.conditions[0].by_subject == alone.conditions[0].by_subject
+    for name, verdict in alone.conditions[0].verdicts.items():
+        for quantity, values in verdict.example.items():
+            assert np.array_equal(spread.conditions[0].verdicts[name].example[quantity], values), (name, quantity)
+
+
+def test_a_reconstructor_of_a_program_is_not_for_workers(folder, cluster):
+    with pytest.raises(InputError, match="Workers cannot make 'mine', which is neither matching nor an archive"):
+        evaluate([folder], [oracle("mine", folder)], scheduler=cluster)
+
+
+def test_a_worker_that_finds_another_network_refuses(archive):
+    origin = reconstructor(str(archive), device="cpu", precision="float32").origin
+    assert origin is not None
+    assert again(origin).origin == origin
+    with pytest.raises(FileError, match=r"A worker finds another network as .*toy\.pt"):
+        again(replace(origin, digest="0" * 12))
 
 
 def test_the_errors_of_a_subject_are_those_of_its_tissues(folder):

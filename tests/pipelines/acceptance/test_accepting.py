@@ -8,9 +8,9 @@ from placed_phantom import placed_maps, scan_of
 
 from spokestream.errors import InputError, ScanError
 from spokestream.pipelines.acceptance.accepting import accept_maps
-from spokestream.pipelines.acceptance.layout import nist_layouts, squares_layout
+from spokestream.pipelines.acceptance.layouts.layout import nist_layouts, squares_layout
 from spokestream.pipelines.acceptance.measuring import region
-from spokestream.pipelines.acceptance.pose import PixelGrid, Pose, centres_mm
+from spokestream.pipelines.acceptance.placement.pose import PixelGrid, Pose, centres_mm
 from spokestream.simulator.phantoms import draw_subject
 
 T1_ARRAY, T2_ARRAY = nist_layouts()

@@ -8,10 +8,10 @@ import pytest
 from spokestream.errors import FileError
 from spokestream.pipelines.acceptance.accepting import MeasuredLayout
 from spokestream.pipelines.acceptance.baseline import compared, read_baseline, write_baseline
-from spokestream.pipelines.acceptance.finding import Found
-from spokestream.pipelines.acceptance.layout import Layout, Limit, Vial
+from spokestream.pipelines.acceptance.layouts.layout import Layout, Limit, Vial
 from spokestream.pipelines.acceptance.measuring import Row
-from spokestream.pipelines.acceptance.pose import PixelGrid, Pose
+from spokestream.pipelines.acceptance.placement.finding import Found
+from spokestream.pipelines.acceptance.placement.pose import PixelGrid, Pose
 from spokestream.pipelines.acceptance.report import notes, tables, verdict, where
 
 LAYOUT = Layout(

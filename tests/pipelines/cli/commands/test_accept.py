@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from placed_phantom import move_scan
 
-from spokestream.pipelines.acceptance.layout import nist_layouts
-from spokestream.pipelines.acceptance.pose import Pose, centres_mm
+from spokestream.pipelines.acceptance.layouts.layout import nist_layouts
+from spokestream.pipelines.acceptance.placement.pose import Pose, centres_mm
 from spokestream.pipelines.cli.main import main
 from spokestream.pipelines.files.map_file import read_map_file
 from spokestream.pipelines.files.outputs import map_volumes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spokestream.pipelines.acceptance.layout import Vial
+from spokestream.pipelines.acceptance.layouts.layout import Vial
 
 __all__ = ["PixelGrid", "Pose", "centres_mm"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import h5py
 
 from spokestream.errors import FileError, InputError
-from spokestream.pipelines.acceptance.layout import Layout, nist_layouts, squares_layout
-from spokestream.pipelines.acceptance.vials_file import read_vials
+from spokestream.pipelines.acceptance.layouts.layout import Layout, nist_layouts, squares_layout
+from spokestream.pipelines.acceptance.layouts.vials_file import read_vials
 from spokestream.simulator.phantoms.subject import draw_subject
 from spokestream.simulator.scan_files.scan_file import truth_path
 

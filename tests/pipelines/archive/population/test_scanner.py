@@ -1,6 +1,6 @@
 import pytest
 
-from spokestream.pipelines.archive.scanner import scanner_of
+from spokestream.pipelines.archive.population.scanner import scanner_of
 
 HEADER = '<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"><acquisitionSystemInformation>{}</acquisitionSystemInformation></ismrmrdHeader>'
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from spokestream.pipelines.archive.labels import Labels
+from spokestream.pipelines.archive.population.labels import Labels
 from spokestream.pipelines.files.outputs import ScanMaps
 from spokestream.simulator.physics.tissue_models.registry import model_of_maps
 
-__all__ = ["TISSUE", "RegionValues", "region_values"]
+__all__ = ["TISSUE", "RegionValues", "quartiles", "region_values"]
 
 TISSUE = "tissue"
 """The region of all voxels in which a map has a meaning."""
@@ -44,6 +44,15 @@ def region_values(maps: ScanMaps, labels: Labels | None) -> list[RegionValues]:
             masks |= {name: valid & (labels.numbers == number) for number, name in labels.names.items()}
         for region, mask in masks.items():
             if mask.any():
-                quartiles = np.percentile(maps.volumes[parameter.name][mask].astype(np.float64), [25, 50, 75])
-                rows.append(RegionValues(parameter.name, region, int(mask.sum()), *map(float, quartiles)))
+                rows.append(
+                    RegionValues(
+                        parameter.name, region, int(mask.sum()), *quartiles(maps.volumes[parameter.name][mask])
+                    )
+                )
     return rows
+
+
+def quartiles(values: ArrayLike) -> tuple[float, float, float]:
+    """The lower quartile, the median and the upper quartile of one or more values, in double precision."""
+    lower, median, upper = map(float, np.percentile(np.asarray(values, np.float64), [25, 50, 75]))
+    return lower, median, upper

@@ -9,9 +9,9 @@ from scipy.ndimage import map_coordinates
 from scipy.optimize import minimize
 from scipy.signal import fftconvolve
 
-from spokestream.pipelines.acceptance.layout import Vial
-from spokestream.pipelines.acceptance.likeness import Sums, together
-from spokestream.pipelines.acceptance.pose import PixelGrid, Pose, centres_mm
+from spokestream.pipelines.acceptance.layouts.layout import Vial
+from spokestream.pipelines.acceptance.placement.likeness import Sums, together
+from spokestream.pipelines.acceptance.placement.pose import PixelGrid, Pose, centres_mm
 from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["FEWEST_VIALS", "Found", "find"]
@@ -45,7 +45,7 @@ class Found:
 
     pose: Pose
     likeness: float
-    """See `spokestream.pipelines.acceptance.likeness`."""
+    """See `spokestream.pipelines.acceptance.placement.likeness`."""
     rival: float
     """Largest likeness of a pose that puts some vials in other places."""
 

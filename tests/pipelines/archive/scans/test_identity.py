@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from spokestream.pipelines.archive.identity import PIECE, copies, digest_of
+from spokestream.pipelines.archive.scans.identity import PIECE, copies, digest_of
 
 
 def test_only_equal_contents_are_copies(tmp_path, monkeypatch):
@@ -20,7 +20,7 @@ def test_only_equal_contents_are_copies(tmp_path, monkeypatch):
         read.append(path.name)
         return digest_of(path)
 
-    monkeypatch.setattr("spokestream.pipelines.archive.identity.digest_of", digest)
+    monkeypatch.setattr("spokestream.pipelines.archive.scans.identity.digest_of", digest)
     assert copies(paths) == [[tmp_path / "one", tmp_path / "two", tmp_path / "three"]]
     assert read == ["one", "two", "between", "three"]  # the others differ where files are compared first
 

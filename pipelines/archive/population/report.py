@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from spokestream.html_parts import figure, page, table
 from spokestream.models.evaluation.look import STYLE, png
-from spokestream.pipelines.archive.population import OUTLIER, PopulationRow, Summary, population, summaries
+from spokestream.pipelines.archive.population.comparison import OUTLIER, PopulationRow, Summary, population, summaries
 from spokestream.pipelines.archive.record import ScanRecord
 from spokestream.pipelines.archive.table import counts
 from spokestream.simulator.physics.quantities import QUANTITIES

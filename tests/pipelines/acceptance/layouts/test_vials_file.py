@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from spokestream.errors import FileError, InputError
-from spokestream.pipelines.acceptance.layout import DRIFTS, LIMITS
-from spokestream.pipelines.acceptance.phantoms import phantom_layouts
-from spokestream.pipelines.acceptance.vials_file import read_vials
+from spokestream.pipelines.acceptance.layouts.layout import DRIFTS, LIMITS
+from spokestream.pipelines.acceptance.layouts.phantoms import phantom_layouts
+from spokestream.pipelines.acceptance.layouts.vials_file import read_vials
 from spokestream.simulator.phantoms import draw_subject, render
 
 GOOD = """
@@ -57,7 +57,7 @@ def test_a_file_declares_vials_and_limits(file):
 
 
 def test_the_file_that_the_page_shows_is_read(file):
-    page = (Path(__file__).parents[3] / "docs" / "acceptance.md").read_text()
+    page = (Path(__file__).parents[4] / "docs" / "acceptance.md").read_text()
     (text,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
     file.write_text(text)
     layout = read_vials(file)

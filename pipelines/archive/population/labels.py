@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import FileError
-from spokestream.pipelines.archive.discovery import TRUTH_ENDING
+from spokestream.pipelines.archive.scans.discovery import TRUTH_ENDING
 from spokestream.pipelines.files.nifti import slice_affine, split_into_volumes
 from spokestream.pipelines.files.truth import read_truth
 

@@ -5,7 +5,7 @@ import h5py
 import pytest
 
 from spokestream.errors import InputError
-from spokestream.pipelines.archive.discovery import find_scans
+from spokestream.pipelines.archive.scans.discovery import find_scans
 from spokestream.pipelines.files.conversion import convert
 from spokestream.pipelines.files.replay import replay
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.pipelines.archive.population.values import TISSUE, quartiles
 from spokestream.pipelines.archive.record import ScanRecord
-from spokestream.pipelines.archive.values import TISSUE
 from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["OUTLIER", "Group", "PopulationRow", "Summary", "population", "robust_z", "summaries"]
@@ -122,7 +122,6 @@ def summaries(rows: Sequence[PopulationRow]) -> list[Summary]:
         scanners = sorted({row.scanner for row in members})
         for scanner in ["", *scanners] if len(scanners) > 1 else [""]:
             chosen = [row for row in members if scanner in ("", row.scanner)]
-            lower, median, upper = map(float, np.percentile([row.median for row in chosen], [25, 50, 75]))
             outliers = sum(row.is_outlier for row in chosen)
-            found.append(Summary(group, scanner, len(chosen), lower, median, upper, outliers))
+            found.append(Summary(group, scanner, len(chosen), *quartiles([row.median for row in chosen]), outliers))
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spokestream.errors import FileError
-from spokestream.pipelines.acceptance.layout import Layout, Limit, Vial
+from spokestream.pipelines.acceptance.layouts.layout import Layout, Limit, Vial
 from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["read_vials"]

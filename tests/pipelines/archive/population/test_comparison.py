@@ -4,10 +4,10 @@ import re
 import numpy as np
 import pytest
 
-from spokestream.pipelines.archive.population import population, robust_z, summaries
-from spokestream.pipelines.archive.population_report import write_population
+from spokestream.pipelines.archive.population.comparison import population, robust_z, summaries
+from spokestream.pipelines.archive.population.report import write_population
+from spokestream.pipelines.archive.population.values import RegionValues
 from spokestream.pipelines.archive.record import DONE, FAILED, ScanRecord
-from spokestream.pipelines.archive.values import RegionValues
 
 
 def test_the_robust_score_of_a_normal_distribution_is_its_distance_in_standard_deviations():

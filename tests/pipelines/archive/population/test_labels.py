@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spokestream.errors import FileError
-from spokestream.pipelines.archive.labels import find_labels, read_labels
-from spokestream.pipelines.archive.values import region_values
+from spokestream.pipelines.archive.population.labels import find_labels, read_labels
+from spokestream.pipelines.archive.population.values import region_values
 from spokestream.pipelines.files.map_file import read_map_file
 from spokestream.pipelines.files.outputs import scan_maps
 from spokestream.pipelines.files.replay import replay

@@ -1,0 +1,1 @@
+"""Where a phantom lies in the maps of a slice."""

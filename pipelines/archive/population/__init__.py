@@ -1,0 +1,1 @@
+"""The values of the maps of all scans of an archive, compared."""

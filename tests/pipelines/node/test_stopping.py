@@ -1,0 +1,54 @@
+"""How a server stops."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+
+import pytest
+from heard import counts, failure
+
+from spokestream.pipelines import wire
+
+
+def test_stopping_lets_a_scan_finish(serve, connect, readout, eventually):
+    with serve(grace_s=20.0) as running:
+        running.gate.clear()
+        peer = connect(running.port).opening().say(*[wire.Data(readout())] * 4, wire.Close())
+        eventually(lambda: running.chains)
+    assert counts(peer.hear()) == [4]
+
+
+def test_stopping_tells_a_scan_that_does_not_finish(serve, connect, readout, eventually, caplog):
+    with serve(grace_s=0.1) as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+    assert "stopped before the scan was finished" in failure(peer.hear())
+    assert "Dropped session" in caplog.text
+
+
+def test_a_scan_that_is_dropped_is_counted(serve, connect, readout, eventually):
+    with serve(grace_s=0.05) as running:
+        connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+        stopped = asyncio.run_coroutine_threadsafe(running.server.stop(), running.loop)
+        assert stopped.result() == 1
+
+
+SERVE = """
+import asyncio, logging, sys
+from spokestream.errors import ScanError
+from spokestream.pipelines.node.server import Server
+from spokestream.pipelines.node.server_settings import ServerSettings
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+asyncio.run(Server(ServerSettings(port=0), lambda text: None, lambda *_: None).serve())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_stop_the_server(number):
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True) as process:
+        assert "Listening" in process.stdout.readline()
+        process.send_signal(number)
+        assert "Stopped." in process.stdout.read()
+    assert process.returncode == 0
