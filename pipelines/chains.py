@@ -117,7 +117,8 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
     basis = _basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
-    inversion, auto = _inversion(scan, settings, basis, dictionary.atoms), settings.conjugate == "auto"
+    # a frame of eight spokes says enough: with the atoms as a prior, noise of water T1 is a sixth larger
+    inversion, auto = _inversion(scan, settings, basis, dictionary.atoms, likely=False), settings.conjugate == "auto"
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
@@ -176,7 +177,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
     basis = _basis(scan, settings, signals)
     closed_form = RELAXATION.closed_form(scan.sequence, basis)
-    inversion = _inversion(scan, settings, basis, signals)
+    inversion = _inversion(scan, settings, basis, signals, likely=True)
     return Chain(
         [
             *_imaging(scan, settings, 0.0),
@@ -230,15 +231,18 @@ def _basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -
 
 
 def _inversion(
-    scan: ScanContext, settings: MatchingSettings, basis: TemporalBasis, signals: NDArray[Any]
+    scan: ScanContext, settings: MatchingSettings, basis: TemporalBasis, signals: NDArray[Any], *, likely: bool
 ) -> list[EchoTime] | None:
-    """The echo times of the basis that was made from these signals, if the images are inverted."""
+    """The echo times of the basis that was made from these signals, if the images are inverted.
+
+    If the signals say what is likely, they are the prior of the inversion.
+    """
     if settings.images != "iterative":
         return None
     if settings.basis != "compressed":
         raise InputError(f"Iterative images need the compressed basis, not basis={settings.basis}.")
     scan.provenance["images"] = "iterative"
-    return echo_times(basis, frame_basis(scan.sequence, signals).noise, signals)
+    return echo_times(basis, frame_basis(scan.sequence, signals).noise, signals if likely else None)
 
 
 def _imaging(scan: ScanContext, settings: StreamSettings, demodulation_hz: float) -> list[Gadget[Any, Any]]:

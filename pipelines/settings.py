@@ -9,6 +9,7 @@ from spokestream.errors import FileError, InputError
 from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
+from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
 from spokestream.settings import check_settings, declarations, setting
 
 __all__ = [
