@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import SliceEnd, Spoke
+from spokestream.gadgets.messages import SliceEnd, SpokeBlock
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.spokes.gradient_delays import SHORTEST_BLOCK, SPOKES, DelayEstimate, estimate_delays, shifted
+from spokestream.gadgets.spokes.gradient_delays import SHORTEST_BLOCK, SPOKES, DelayEstimate, estimate_delays
+from spokestream.gadgets.spokes.moved_spokes import moved
 from spokestream.gadgets.spokes.outliers import runs
 
 __all__ = ["DelayCorrection"]
@@ -18,8 +19,8 @@ LEAST_DELAY = 0.02
 """Delay in samples below which nothing is corrected. In simulated subjects, estimates were wrong by at most 0.012 at
 noise 0.05 to 0.2 and 64 to 192 pixels."""
 DEVIATION_FACTOR, LEAST_DEVIATION = 2.0, 0.002
-"""The standard deviation of a delay is that of `estimate_delays` times the factor, and at least the second number: in 50
-simulated subjects, errors were at most twice as large as this, because contrast is no exact polynomial in time."""
+"""The standard deviation of a delay is that of `estimate_delays` times the factor, and at least the second number: in
+50 simulated subjects, errors were at most twice as large, because contrast is no exact polynomial in time."""
 CERTAIN = 4.0
 """Standard deviations that a delay must be away from zero to be corrected."""
 MOST_MISFIT = 0.15
@@ -29,14 +30,14 @@ NOTABLE = 0.1
 """Delay in samples above which a doubtful estimate is warned of. Delays of 0.3 samples change FF by about 0.01."""
 
 
-class DelayCorrection(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
+class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
     """Estimates the gradients' delays from the first spokes of every slice, and corrects the positions of all spokes.
 
     The first spokes wait until there are 200, or half of a shorter train. Arms and whole images are passed on
     unchanged, and so are all spokes if the delays are small or uncertain.
     """
 
-    accepts = (Spoke, SliceEnd)
+    accepts = (SpokeBlock, SliceEnd)
 
     def __init__(self, scan: ScanContext) -> None:
         self._scan = scan
@@ -46,7 +47,7 @@ class DelayCorrection(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._fov_ratio = fov[1] / fov[0]
         self._begin()
 
-    def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
+    def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[SpokeBlock | SliceEnd]:
         """Hold back the first spokes of a slice, then correct them and all later spokes."""
         if isinstance(message, SliceEnd):
             if self._held:
@@ -60,28 +61,31 @@ class DelayCorrection(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
             yield self._corrected(message)
         else:
             self._held.append(message)
-            if len(self._held) == self._needed:
+            if sum(len(block.indices) for block in self._held) >= self._needed:
                 self._decide()
-                held, self._held = self._held, []
-                for spoke in held:
-                    yield self._corrected(spoke)
+                held = self._held
+                self._held = []
+                for block in held:
+                    yield self._corrected(block)
 
     def _begin(self) -> None:
-        self._held: list[Spoke] = []
+        self._held: list[SpokeBlock] = []
         self._decided = False
         self._delays: NDArray[np.float64] | None = None
         """What is corrected; None if nothing is."""
 
-    def _corrected(self, spoke: Spoke) -> Spoke:
+    def _corrected(self, block: SpokeBlock) -> SpokeBlock:
         if self._delays is None:
-            return spoke
-        return replace(spoke, k=shifted(spoke.k, self._delays, self._fov_ratio))
+            return block
+        k, radii = moved(block.k, self._delays, self._fov_ratio)
+        return replace(block, k=k, radii=radii)
 
     def _decide(self) -> None:
         """Decide from the spokes that wait whether the slice is corrected, and by how much."""
         self._decided = True
-        index = np.array([spoke.index for spoke in self._held])
-        data, k = [spoke.data for spoke in self._held], [spoke.k for spoke in self._held]
+        index = np.concatenate([block.indices for block in self._held])
+        data = [spoke for block in self._held for spoke in np.moveaxis(block.data, 1, 0)]
+        k = [spoke for block in self._held for spoke in block.k]
         estimate = estimate_delays(data, k, index, self._runs[index], self._fov_ratio)
         if estimate is None:
             self._note("not estimated: too few spokes of one contrast")
@@ -113,6 +117,6 @@ class DelayCorrection(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
 def _words(estimate: DelayEstimate, deviation: NDArray[np.float64]) -> str:
     """The estimate as text."""
     return ", ".join(
-        f"{axis} {value:.3f} ± {d:.3f}"
+        f"{axis} {value:.3f} +- {d:.3f}"
         for axis, value, d in zip(("x", "y", "coupling"), estimate.samples, deviation, strict=True)
     )

@@ -70,6 +70,9 @@ class SpokeBlock:
     """Number of spokes of this frame that never came."""
     density: Float | None = None
     """(spokes, samples) area of k-space that each sample represents in this frame; None for straight spokes."""
+    radii: Float | None = None
+    """(spokes, samples) in cycles per field of view, to which the area that a sample of a straight spoke represents is
+    proportional, if it is not the distance from k = 0; see `spokestream.gadgets.spokes.moved_spokes.moved`."""
 
 
 @dataclass(frozen=True)

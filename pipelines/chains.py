@@ -244,8 +244,8 @@ def _imaging(
         Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
         SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
-        *([DelayCorrection(scan)] if settings.delays == "auto" else []),
         SpokeAccumulation(scan),
+        *([DelayCorrection(scan)] if settings.delays == "auto" else []),
         Gridding(scan, basis, inverted_noise=inverted_noise),
     ]
 

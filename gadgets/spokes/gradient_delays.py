@@ -18,7 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SHORTEST_BLOCK", "SPOKES", "DelayEstimate", "estimate_delays", "shifted"]
+from spokestream.gadgets.spokes.moved_spokes import shift_matrix
+
+__all__ = ["SHORTEST_BLOCK", "SPOKES", "DelayEstimate", "estimate_delays"]
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex64]
@@ -92,19 +94,6 @@ class _Normal(NamedTuple):
     """The number of residuals less that of the coefficients."""
 
 
-def shifted(k: NDArray[np.float32], samples: Real, fov_ratio: float = 1.0) -> NDArray[np.float32]:
-    """The positions (samples, 2) of a spoke, in cycles per field of view, if the gradients have these delays.
-
-    Args:
-        k: (samples, 2) without delays, evenly spaced.
-        samples: (3,) as in `DelayEstimate`.
-        fov_ratio: the field of view along y over that along x.
-
-    """
-    shift = _matrix(samples, fov_ratio) @ ((k[-1] - k[0]).astype(np.float64) / (len(k) - 1))
-    return np.asarray(k - shift, np.float32)
-
-
 def estimate_delays(
     data: list[Complex], k: list[NDArray[np.float32]], index: NDArray[np.intp], run: NDArray[np.intp],
     fov_ratio: float = 1.0,
@@ -141,7 +130,9 @@ def estimate_delays(
             break
         if largest < max(CONVERGED, deviation.max() / 10):
             residual = sum(part.squares for part in parts)
-            misfit = float(np.sqrt(residual / sum(_power(block) * part.size for block, part in zip(blocks, parts, strict=True))))
+            misfit = float(
+                np.sqrt(residual / sum(_power(block) * part.size for block, part in zip(blocks, parts, strict=True)))
+            )
             break
     return DelayEstimate(unknowns[:3], deviation, misfit)
 
@@ -156,12 +147,6 @@ def _start(blocks: list[_Block], fov_ratio: float) -> Real:
     ux, uy = np.concatenate([block.step for block in blocks]).T / np.array([[1.0], [fov_ratio]])
     squares = np.stack([ux**2, uy**2, 2 * ux * uy], axis=1) / (ux**2 + uy**2)[:, None]
     return np.asarray(np.linalg.lstsq(squares, where, rcond=1e-3)[0])
-
-
-def _matrix(samples: Real, fov_ratio: float) -> Real:
-    """S (2, 2) for steps in cycles per field of view, which differ along x and y by the ratio of the fields of view."""
-    xx, yy, xy = samples
-    return np.array([[xx, xy / fov_ratio], [xy * fov_ratio, yy]])
 
 
 def _power(block: _Block) -> float:
@@ -202,7 +187,7 @@ def _blocks(
 def _normal(block: _Block, unknowns: Real, fov_ratio: float, penalty: float) -> _Normal:
     """The normal equations of one block at these unknowns, with the coefficients of the polynomials eliminated."""
     delays, phases = unknowns[:3], unknowns[3:]
-    shift = block.step @ _matrix(delays, fov_ratio).T
+    shift = block.step @ shift_matrix(delays, fov_ratio).T
     length = np.hypot(*block.step.T)
     direction = block.step / length[:, None]
     middle = block.k.shape[1] // 2
@@ -247,10 +232,11 @@ def _polynomials(x: Real, y: Real, time: Real, along: Real, rate: float) -> tupl
     """The polynomials (samples, terms), and their derivatives by x and y.
 
     Args:
-        x, y: (spokes, samples) positions in units in which the phase of an object changes by `rate` per field of view.
+        x: (spokes, samples) kx, in units in which the phase of an object changes by `rate` per field of view.
+        y: (spokes, samples) ky, likewise.
         time: (spokes, 1) from -1 to 1.
         along: (spokes, samples) place in the readout.
-        rate: see x, y.
+        rate: 2 pi times the unit of x and y in cycles per field of view.
 
     """
     slope = rate * OBJECT_RADIUS
