@@ -45,7 +45,10 @@ class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
         self._needed = min(SPOKES, len(scan.sequence) // 2)
         fov = scan.header.recon_fov_mm
         self._fov_ratio = fov[1] / fov[0]
-        self._begin()
+        self._held: list[SpokeBlock] = []
+        self._decided = False
+        self._delays: NDArray[np.float64] | None = None
+        """What is corrected in this slice; None if nothing is."""
 
     def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[SpokeBlock | SliceEnd]:
         """Hold back the first spokes of a slice, then correct them and all later spokes."""
@@ -53,7 +56,7 @@ class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
             if self._held:
                 self._note("not estimated: too few spokes")
             yield from self._held
-            self._begin()
+            self._held, self._decided, self._delays = [], False, None
             yield message
         elif message.density is not None or self._needed < SHORTEST_BLOCK:
             yield message
@@ -68,12 +71,6 @@ class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
                 for block in held:
                     yield self._corrected(block)
 
-    def _begin(self) -> None:
-        self._held: list[SpokeBlock] = []
-        self._decided = False
-        self._delays: NDArray[np.float64] | None = None
-        """What is corrected; None if nothing is."""
-
     def _corrected(self, block: SpokeBlock) -> SpokeBlock:
         if self._delays is None:
             return block
@@ -83,10 +80,7 @@ class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
     def _decide(self) -> None:
         """Decide from the spokes that wait whether the slice is corrected, and by how much."""
         self._decided = True
-        index = np.concatenate([block.indices for block in self._held])
-        data = [spoke for block in self._held for spoke in np.moveaxis(block.data, 1, 0)]
-        k = [spoke for block in self._held for spoke in block.k]
-        estimate = estimate_delays(data, k, index, self._runs[index], self._fov_ratio)
+        estimate = estimate_delays(self._held, self._runs, self._fov_ratio)
         if estimate is None:
             self._note("not estimated: too few spokes of one contrast")
             return

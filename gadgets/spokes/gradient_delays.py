@@ -12,18 +12,19 @@ smallest (variable projection). Two further terms are fitted so that they do not
 currents give to a spoke by its direction, and the change of the signal during the readout.
 """
 
+from collections.abc import Sequence
 from math import factorial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.gadgets.messages import SpokeBlock
 from spokestream.gadgets.spokes.moved_spokes import shift_matrix
 
 __all__ = ["SHORTEST_BLOCK", "SPOKES", "DelayEstimate", "estimate_delays"]
 
 Real = NDArray[np.float64]
-Complex = NDArray[np.complex64]
 
 SPOKES = 200
 """Number of spokes at the start of a slice from which the delays are estimated."""
@@ -95,20 +96,17 @@ class _Normal(NamedTuple):
 
 
 def estimate_delays(
-    data: list[Complex], k: list[NDArray[np.float32]], index: NDArray[np.intp], run: NDArray[np.intp],
-    fov_ratio: float = 1.0,
-) -> DelayEstimate | None:  # fmt: skip
+    frames: Sequence[SpokeBlock], run: NDArray[np.intp], fov_ratio: float = 1.0
+) -> DelayEstimate | None:
     """The delays of the gradients; None if there are too few spokes.
 
     Args:
-        data: (coils, samples) of every spoke.
-        k: (samples, 2) of every spoke in cycles per field of view, without delays.
-        index: (spokes,) index of every spoke in the train.
-        run: (spokes,) the run of every spoke, within which the signal changes gradually.
+        frames: the first frames of a slice, with places k that know nothing of delays.
+        run: the run of every spoke of the train, within which the signal changes gradually.
         fov_ratio: the field of view along y over that along x.
 
     """
-    blocks = _blocks(data, k, index, run)
+    blocks = _blocks(frames, run)
     if not blocks:
         return None
     unknowns = np.concatenate([_start(blocks, fov_ratio), np.zeros(2)])
@@ -154,27 +152,27 @@ def _power(block: _Block) -> float:
     return float(np.mean(np.abs(block.data) ** 2)) / 2 + 1e-300
 
 
-def _blocks(
-    data: list[Complex], k: list[NDArray[np.float32]], index: NDArray[np.intp], run: NDArray[np.intp]
-) -> list[_Block]:
+def _blocks(frames: Sequence[SpokeBlock], run: NDArray[np.intp]) -> list[_Block]:
     """The spokes by contrast, with samples near k = 0 only, of the coils with most signal."""
-    n_samples = len(k[0])
-    centre = np.array([int(np.abs(one.view(np.complex64)[:, 0]).argmin()) for one in k])
+    spokes = [pair for frame in frames for pair in zip(np.moveaxis(frame.data, 1, 0), frame.k, strict=True)]
+    index = np.concatenate([frame.indices for frame in frames])
+    n_samples = len(spokes[0][1])
+    centre = [int(np.hypot(*k.T).argmin()) for _, k in spokes]
     reach = int(np.ceil(FARTHEST)) + REACH
-    if centre.min() < reach or centre.max() + reach >= n_samples:
+    if min(centre) < reach or max(centre) + reach >= n_samples:
         return []
     near = [slice(c - reach, c + reach + 1) for c in centre]
-    samples = np.stack([one[:, part].T for one, part in zip(data, near, strict=True)]).astype(np.complex128)
-    places = np.stack([one[part] for one, part in zip(k, near, strict=True)]).astype(np.float64)
+    samples = np.stack([data[:, part].T for (data, _), part in zip(spokes, near, strict=True)]).astype(np.complex128)
+    places = np.stack([k[part] for (_, k), part in zip(spokes, near, strict=True)]).astype(np.float64)
     strongest = np.argsort(np.sum(np.abs(samples) ** 2, axis=(0, 1)))[::-1][:MOST_COILS]
     samples = samples[:, :, strongest]
     scale = np.abs(samples).max()
     if not 0 < scale < np.inf:
         return []
-    step = np.stack([(one[-1] - one[0]).astype(np.float64) / (n_samples - 1) for one in k])
+    step = np.stack([(k[-1] - k[0]).astype(np.float64) / (n_samples - 1) for _, k in spokes])
     blocks = []
-    for number in np.unique(run):
-        members = np.flatnonzero(run == number)
+    for number in np.unique(run[index]):
+        members = np.flatnonzero(run[index] == number)
         members = members[np.argsort(index[members])]
         for part in np.array_split(members, -(-len(members) // LONGEST_BLOCK)):
             if len(part) >= SHORTEST_BLOCK:
