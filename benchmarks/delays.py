@@ -138,14 +138,13 @@ def map_table(folder: Path, settings: SimulationSettings, pipeline: str) -> Tabl
         "delayed": reconstruct(late, pipeline, delays="off").values,
         "corrected": reconstruct(late, pipeline).values,
     }
-    judged = judged_voxels(maps["without delays"], truth)
-    shown = np.all([values["ff"] + values["t1h2o"] != 0 for values in maps.values()], axis=0)
+    judged = [judged_voxels(values, truth) for values in maps.values()]
     delays = ", ".join(f"{d:.2f}" for d in settings.delays)
     table = Table(title=f"{settings.anatomy}, {settings.matrix} pixels, {settings.coils} coils, delays {delays}")
     for column in ("map", *(f"{name}: bias, rmse" for name in maps), "corrected - without: mean"):
         table.add_column(column)
     for name, words in MAPS.items():
-        voxels = judged[name] & shown
+        voxels = np.all([masks[name] for masks in judged], axis=0)
         errors = [(values[name] - truth.maps[name])[voxels] for values in maps.values()]
         changed = (maps["corrected"][name] - maps["without delays"][name])[voxels]
         cells = [f"{np.mean(e):+.4g}, {np.sqrt(np.mean(e**2)):.4g}" for e in errors]

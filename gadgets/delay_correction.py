@@ -26,8 +26,9 @@ CERTAIN = 4.0
 MOST_MISFIT = 0.15
 """Largest misfit of an estimate that is believed. It was at most 0.08 in the same subjects, at most 0.15 at 48 pixels,
 and 0.28 or more where the estimate was wrong."""
-NOTABLE = 0.1
-"""Delay in samples above which a doubtful estimate is warned of. Delays of 0.3 samples change FF by about 0.01."""
+NOTABLE, NOISY_MISFIT = 0.1, 0.5
+"""Delay in samples above which a doubtful estimate is warned of, unless its misfit is above the second number: then the
+spokes hold hardly more than noise, from which nothing follows."""
 
 
 class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
@@ -92,7 +93,7 @@ class DelayCorrection(Gadget[SpokeBlock | SliceEnd, SpokeBlock | SliceEnd]):
             self._delays = estimate.samples
             self._note("corrected", words)
             self._scan.log.info("Slice %d: the gradients are delayed, which was corrected: %s.", number, words)
-        elif clear and np.abs(estimate.samples).max() > NOTABLE:
+        elif clear and estimate.misfit < NOISY_MISFIT and np.abs(estimate.samples).max() > NOTABLE:
             self._note("uncertain, not corrected", words)
             self._scan.log.warning(
                 "Slice %d: the gradients seem to be delayed (%s), but the spokes do not fit each other well enough to "

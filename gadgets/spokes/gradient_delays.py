@@ -52,6 +52,8 @@ MOST_STEPS = 12
 """Steps of Gauss-Newton, after which the estimate has not converged."""
 CONVERGED = 5e-4
 """Change of a delay in samples below which the estimate has converged."""
+SAME_SAMPLES = 0.3
+"""Change of a delay up to which the same samples are compared, so that the steps cannot alternate between two sets."""
 FARTHEST = 4.0
 """Largest delay in samples that is searched for."""
 
@@ -112,9 +114,12 @@ def estimate_delays(
     unknowns = np.concatenate([_start(blocks, fov_ratio), np.zeros(2)])
     prior = np.diag([0, 0, 0, PHASE_DEVIATION**-2, PHASE_DEVIATION**-2])
     penalty = np.full(len(blocks), LEAST_PENALTY)
+    about = unknowns[:3]
     misfit = np.inf
     for _ in range(MOST_STEPS):
-        parts = [_normal(b, unknowns, fov_ratio, p) for b, p in zip(blocks, penalty, strict=True)]
+        if np.abs(unknowns[:3] - about).max() > SAME_SAMPLES:
+            about = unknowns[:3]
+        parts = [_normal(b, unknowns, about, fov_ratio, p) for b, p in zip(blocks, penalty, strict=True)]
         variance = np.array([max(part.squares / part.freedom, 1e-300) for part in parts])
         penalty = np.array([max(LEAST_PENALTY, v / _power(b)) for v, b in zip(variance, blocks, strict=True)])
         matrix = sum((part.matrix / v for part, v in zip(parts, variance, strict=True)), prior)
@@ -182,15 +187,20 @@ def _blocks(frames: Sequence[SpokeBlock], run: NDArray[np.intp]) -> list[_Block]
     return blocks
 
 
-def _normal(block: _Block, unknowns: Real, fov_ratio: float, penalty: float) -> _Normal:
-    """The normal equations of one block at these unknowns, with the coefficients of the polynomials eliminated."""
+def _normal(block: _Block, unknowns: Real, about: Real, fov_ratio: float, penalty: float) -> _Normal:
+    """The normal equations of one block at these unknowns, with the coefficients of the polynomials eliminated.
+
+    The samples are those around k = 0 if the delays are `about`.
+    """
     delays, phases = unknowns[:3], unknowns[3:]
     shift = block.step @ shift_matrix(delays, fov_ratio).T
     length = np.hypot(*block.step.T)
     direction = block.step / length[:, None]
     middle = block.k.shape[1] // 2
     # the samples around the place where the spoke passes k = 0 most closely
-    nearest = middle + np.rint(np.sum(direction * shift, axis=1) / length).astype(int)
+    nearest = middle + np.rint(
+        np.sum(direction * (block.step @ shift_matrix(about, fov_ratio).T), axis=1) / length
+    ).astype(int)
     nearest = np.clip(nearest, REACH, block.k.shape[1] - 1 - REACH)
     near = nearest[:, None] + np.arange(-REACH, REACH + 1)
     rows = np.arange(len(near))[:, None]
