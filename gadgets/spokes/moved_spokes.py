@@ -37,7 +37,7 @@ def moved(
     """
     n_samples = k.shape[1]
     step = (k[:, -1] - k[:, 0]).astype(np.float64) / (n_samples - 1)
-    places = np.asarray(k - (step @ shift_matrix(samples, fov_ratio).T)[:, None], np.float32)
+    places = k - (step @ shift_matrix(samples, fov_ratio).T)[:, None].astype(np.float32)
     per_x = np.array([1.0, fov_ratio])
     length = np.hypot(*(step / per_x).T)
     u = step / per_x / length[:, None]
@@ -45,7 +45,8 @@ def moved(
     s = shift_matrix(samples, 1.0)
     a, b, q = (length * np.sum(x @ s * y, axis=1) for x, y in ((u, u), (n, n), (n, u)))
     first = np.sum(k[:, 0] / per_x * u, axis=1)
-    radii = np.abs(np.arange(n_samples) * length[:, None] + (first - b)[:, None])
+    along = np.arange(n_samples, dtype=np.float32) * length[:, None].astype(np.float32)
+    radii = np.abs(along + (first - b)[:, None].astype(np.float32))
     # the exact area of the cells around a and b; everywhere else it is the distance from b
     reach = int(np.ceil(np.abs((a - b) / length).max())) + 2
     middle = np.clip(np.rint((a - first) / length).astype(int), reach, n_samples - 1 - reach)
@@ -55,4 +56,4 @@ def moved(
     area = np.sign(edges - a) * ((edges - b) ** 2 - (a - b) ** 2) / 2
     area += np.clip((edges - a) / half, -1, 1) * q**2 / 2
     radii[np.arange(len(k))[:, None], near] = np.diff(area, axis=1) / length[:, None]
-    return places, np.asarray(radii * (np.hypot(*step.T) / length)[:, None], np.float32)
+    return places, radii * (np.hypot(*step.T) / length)[:, None].astype(np.float32)
