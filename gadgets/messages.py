@@ -72,6 +72,9 @@ class SpokeBlock:
     """(spokes, samples) area of k-space that each sample represents in this frame; None for straight spokes."""
     geometry: Geometry = NOWHERE
     """That of its slice."""
+    radii: Float | None = None
+    """(spokes, samples) in cycles per field of view, to which the area that a sample of a straight spoke represents is
+    proportional, if it is not the distance from k = 0; see `spokestream.gadgets.spokes.moved_spokes.moved`."""
 
 
 @dataclass(frozen=True)

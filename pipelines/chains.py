@@ -13,6 +13,7 @@ from spokestream.errors import InputError
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.conjugation import Conjugation
 from spokestream.gadgets.conjugation_check import ConjugationCheck
+from spokestream.gadgets.delay_correction import DelayCorrection
 from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_dictionary
 from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
@@ -256,6 +257,7 @@ def _imaging(scan: ScanContext, settings: StreamSettings, demodulation_hz: float
         SpokeQuality(scan, settings.max_missing, whitening.as_received),
         CoilCompression(scan, settings.virtual_coils),
         SpokeAccumulation(scan),
+        *([DelayCorrection(scan)] if settings.delays == "auto" else []),
     ]
 
 

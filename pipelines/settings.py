@@ -47,6 +47,12 @@ class StreamSettings:
         choices=("auto", "angle", "golden"),
         peer=True,
     )
+    delays: str = setting(
+        "auto",
+        meaning="Whether delays of the gradients are found from the first spokes of a slice, and corrected.",
+        choices=("auto", "off"),
+        peer=True,
+    )
     conjugate: str = setting(
         "auto",
         meaning="Whether the samples are complex conjugates; auto decides from the fingerprints of the first slice.",

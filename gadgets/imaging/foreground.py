@@ -38,4 +38,6 @@ def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np
     shading = ndimage.gaussian_filter(signal * tissue, width) / np.maximum(density, 1e-6)
     mask = (signal > OF_TISSUE * shading) & (density > 0.01)
     cross = ndimage.generate_binary_structure(2, 1)
-    return np.asarray(ndimage.binary_closing(ndimage.binary_opening(mask, cross), cross))
+    # tissue that the edge of the field of view cuts goes on beyond it; else closing would remove the pixels at the edge
+    mask = np.pad(mask, 2, mode="edge")
+    return np.asarray(ndimage.binary_closing(ndimage.binary_opening(mask, cross), cross)[2:-2, 2:-2])

@@ -235,7 +235,7 @@ def _weighted(block: SpokeBlock) -> NDArray[np.complex64]:
 
 def _area(block: SpokeBlock) -> NDArray[np.float32]:
     """The area of k-space (spokes, samples) that each sample represents in its frame."""
-    return ramp_density(block.k) if block.density is None else block.density
+    return ramp_density(block.k, block.radii) if block.density is None else block.density
 
 
 def _batches(blocks: list[SpokeBlock]) -> Iterator[list[SpokeBlock]]:

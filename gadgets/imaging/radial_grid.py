@@ -109,7 +109,7 @@ class RadialGrid:
                 yield (image_y, image_x), (transform_y, transform_x)
 
 
-def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
+def ramp_density(k: NDArray[np.float32], radii: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """The area of k-space that each sample represents, if the spokes are evenly distributed over 180 degrees.
 
     A spoke with an asymmetric echo, or from the centre outwards, reaches further on one side of k = 0. Beyond the end
@@ -118,6 +118,7 @@ def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Args:
         k: (spokes, samples, 2) in cycles per field of view, evenly spaced along each spoke.
+        radii: (spokes, samples) to be taken instead of |k|, if the spokes do not cross at k = 0.
 
     Returns:
         (spokes, samples) in (cycles per field of view)²: pi / spokes · |k| · dk, times `ONE_SIDED` beyond the
@@ -126,7 +127,7 @@ def ramp_density(k: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     along = k[:, -1] - k[:, 0]
     step = float(np.mean(np.hypot(along[:, 0], along[:, 1]))) / max(1, k.shape[1] - 1)
-    radius = np.maximum(np.hypot(k[..., 0], k[..., 1]), step / 4)
+    radius = np.maximum(np.hypot(k[..., 0], k[..., 1]), step / 4) if radii is None else radii
     area = np.asarray(np.pi / len(k) * step * radius, np.float32)
     ends = np.hypot(*np.moveaxis(k[:, [0, -1]], -1, 0))  # (spokes, 2)
     shorter = float(np.mean(ends.min(1)))

@@ -52,6 +52,22 @@ def test_sensitivities_are_those_of_the_array_also_where_one_contrast_is_nulled(
     assert agreement.mean() > 0.998
 
 
+@pytest.mark.parametrize("exponent", [-27, -20, 12, 27, 60])
+def test_the_scale_of_the_samples_does_not_change_the_sensitivities(exponent):
+    """Scales from 1e-8 to 1e8 and beyond: single precision does not hold the fourth power of such samples."""
+    k = radial_spokes(golden_angles(np.arange(55)), 122, 61.0, 2.0).astype(np.float32)
+    y, x = np.mgrid[-1 : 1 : MATRIX[0] * 1j, -1 : 1 : MATRIX[1] * 1j]
+    data = kspace(smooth_coils(3, MATRIX) * (np.hypot(x, y) < 0.7), k) * ramp_density(k)
+    maps = []
+    for factor in (1.0, 2.0**exponent):
+        grid = RadialGrid(MATRIX, 3)
+        calibration, space = CoilCalibration(grid, 12), grid.empty()
+        grid.spread(data * np.float32(factor), k, out=space)
+        calibration.add(0, space)
+        maps.append(calibration.sensitivities().numpy()[:, np.hypot(x, y) < 0.65])
+    np.testing.assert_allclose(*maps, rtol=0, atol=1e-5)
+
+
 def test_no_frame_no_sensitivities():
     with pytest.raises(ValueError, match="at least one frame"):
         CoilCalibration(RadialGrid(MATRIX, 2), 12).sensitivities()

@@ -18,3 +18,15 @@ def test_tissue_is_kept_through_shading_and_air_and_bone_are_not(rng):
     edge = np.abs(radius - 0.7) < 0.04
     edge |= (np.abs(radius - 0.2) < 0.04) | (np.abs(radius - 0.28) < 0.04)
     assert (mask == body)[~edge].mean() > 0.995
+
+
+def test_tissue_that_the_edge_of_the_field_of_view_cuts_is_kept_up_to_the_edge(rng):
+    y, x = np.mgrid[-1:1:61j, -1:1:71j]
+    body = (x + 0.7) ** 2 + (y - 0.5) ** 2 < 0.9**2
+    images = (body + 0.01 * complex_normal(rng, 4, *body.shape)).astype(np.complex64)
+    mask = foreground(images)
+    edge = np.ones(body.shape, bool)
+    edge[1:-1, 1:-1] = False
+    assert body[edge].sum() > 60
+    assert (mask == body)[edge].mean() > 0.98
+    assert (mask == body).mean() > 0.995

@@ -1,0 +1,37 @@
+"""A scan in another unit of the samples gives the same tissue: no overflow or underflow in single precision."""
+
+import numpy as np
+import pytest
+
+from spokestream import reconstruct
+from spokestream.simulator.faults import RecordedReadouts
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """A thigh of 48 pixels with and without noise readouts, and its maps."""
+    folder = tmp_path_factory.mktemp("scale")
+    simulate_scan(folder / "noise.h5", SimulationSettings(matrix=48, coils=4, seed=3))
+    recorded = RecordedReadouts.read(folder / "noise.h5")
+    RecordedReadouts(recorded.xml, recorded.records[recorded.spokes]).write(folder / "none.h5")
+    return {
+        name: (folder / f"{name}.h5", reconstruct(folder / f"{name}.h5", "mrf_t1ff").values)
+        for name in ("noise", "none")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("noise", 1e-8), ("noise", 1e8), ("none", 1e-8), ("none", 1e-6), ("none", 5e3), ("none", 1e8)]
+)
+def test_tissue_does_not_depend_on_the_unit_of_the_samples(scans, tmp_path, name, factor):
+    path, maps = scans[name]
+    recorded = RecordedReadouts.read(path)
+    for row in recorded.spokes + recorded.noise:
+        recorded.samples(row)[:] *= np.float32(factor)
+    recorded.write(tmp_path / "scaled.h5")
+    scaled = reconstruct(tmp_path / "scaled.h5", "mrf_t1ff").values
+    assert np.count_nonzero(maps["ff"]) > 300
+    for parameter in ("t1h2o", "t1fat", "deltaf", "b1"):  # on the grid of the dictionary
+        assert np.mean(scaled[parameter] == maps[parameter]) > 0.999
+    np.testing.assert_allclose(scaled["ff"], maps["ff"], rtol=0, atol=1e-5)
