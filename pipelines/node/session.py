@@ -51,7 +51,7 @@ class Session:
         self.log.addFilter(escape_record)
         settings = rules.settings
         writer.transport.set_write_buffer_limits(high=settings.queue_bytes)
-        connection = wire.Connection(rules.dialect.role, rules.limits)
+        connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False)
         self._channel = Channel(reader, writer, connection, rules.recordings, self.id, settings, self.log)
         self._admission: Admission | None = None
         self._rules = rules
@@ -160,6 +160,7 @@ class Session:
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> bool:
         """Handle the next events; returns whether CLOSE was one of them."""
+        parts: list[bytes | bytearray | memoryview] = []  # of messages, for one write to the worker
         for event in await self._channel.receive():
             match event:
                 case wire.ConfigFile(config) | wire.ConfigText(config):
@@ -177,23 +178,36 @@ class Session:
                     await self._channel.send(wire.Response(correlation_id, answer(text)))
                 case wire.Data(ismrmrd.Image()):
                     pass  # a chain would pass it on, back to the client
-                case wire.Data(item):
-                    worker = self._worker or await self._start(tasks, item)
+                case wire.Undecoded(header, message):
+                    if self._worker is None:
+                        await self._start(tasks, header)
                     assert self._admission is not None
-                    await self._admission.accept(item)
-                    self.readouts += isinstance(item, ismrmrd.Acquisition)
+                    await self._admission.accept(header)
+                    parts += message
                     self._last_readout = asyncio.get_running_loop().time()
-                    await worker.put(item)
-                    if isinstance(item, ismrmrd.Acquisition) and item.flags & ENDS_SLICE:
-                        await self._channel.sync_recording()
-                        self._warn_if_unrecorded()
+                    if isinstance(header, ismrmrd.AcquisitionHeader):
+                        self.readouts += 1
+                        if header.flags & ENDS_SLICE:
+                            await self._pass_on(parts)
+                            await self._channel.sync_recording()
+                            self._warn_if_unrecorded()
                 case wire.Close():
+                    await self._pass_on(parts)
                     if self._header is not None:
                         (self._worker or await self._start(tasks, None)).end()
                     return True
+        await self._pass_on(parts)
         if self.readouts:
             self._rules.tell(ReadoutsReceived(self.id, self.readouts))
         return False
+
+    async def _pass_on(self, parts: "list[bytes | bytearray | memoryview]") -> None:
+        """Give the parts of messages to the worker, and forget them."""
+        if parts:
+            assert self._worker is not None
+            messages = b"".join(parts)
+            parts.clear()
+            await self._worker.put(messages)
 
     def _configure(self, config: str) -> None:
         # Gadgetron's client asks for noise data on a separate connection, and fails on any answer except CLOSE;
