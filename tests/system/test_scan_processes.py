@@ -20,6 +20,7 @@ from spokestream.pipelines.client import ClientError, send_scan
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.node.workers import scan_process
+from spokestream.pipelines.node.workers.link import node_end
 from spokestream.pipelines.node.workers.processes import ProcessWorkers
 from spokestream.pipelines.selection import configure, select
 
@@ -148,11 +149,12 @@ def test_what_waits_for_a_process_is_limited(scan):
         (process,) = small._idle
         os.kill(process.pid, signal.SIGSTOP)
         worker = small.begin(select("mrf_t1ff"), scan.xml, logging.getLogger("test"), send)
-        readouts = list(scan)
+        stream = node_end()
+        messages = [b"".join(stream.send(wire.Data(readout))) for readout in scan]
 
         async def put_all():
-            for readout in readouts:
-                await worker.put(readout)
+            for message in messages:
+                await worker.put(message)
             worker.end()
 
         putting = asyncio.create_task(put_all())

@@ -7,6 +7,7 @@ items follow as from a client. Images go back, and lines of the log and the erro
 import pickle
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from spokestream.pipelines import wire
@@ -23,14 +24,14 @@ OPENING = wire.ConfigFile("scan"), wire.Header("<header/>")
 
 def items_of(pieces: Iterable[bytes]) -> Iterator[Any]:
     """The items of a stream, until CLOSE or the last of its pieces."""
-    connection = process_end()
-    for data in pieces:
-        for event in connection.receive_data(data):
-            match event:
-                case wire.Data(item):
-                    yield item
-                case wire.Close():
-                    return
+    with closing(process_end()) as connection:
+        for data in pieces:
+            for event in connection.receive_data(data):
+                match event:
+                    case wire.Data(item):
+                        yield item
+                    case wire.Close():
+                        return
 
 
 def node_end() -> wire.Connection:
