@@ -46,6 +46,7 @@ def main() -> None:
         except SpokestreamError as error:
             control.sendall(f"{error}\n".encode())
         else:
+            gc.freeze()  # what was loaded stays; a collection that looks at it takes as long as a hundred readouts
             serve_scans(control, start_scan)
 
 
