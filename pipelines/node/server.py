@@ -97,7 +97,7 @@ class Server:
         if recordings:
             recordings.check()
         await self._workers.start()
-        for_scans = max(s.memory_bytes - resident_bytes(), LEAST_FOR_SCANS)
+        for_scans = max(s.memory_bytes - resident_bytes() - self._workers.kept_bytes, LEAST_FOR_SCANS)
         self._rules = SessionRules(
             select=self._select,
             workers=self._workers,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.node.workers import scan_process
 from spokestream.pipelines.node.workers.link import node_end
-from spokestream.pipelines.node.workers.processes import ProcessWorkers
+from spokestream.pipelines.node.workers.processes import PROCESS_BYTES, ProcessWorkers, processes_kept
 from spokestream.pipelines.selection import configure, select
 
 QUEUE = 64 << 20
@@ -133,6 +134,28 @@ def test_a_process_that_ends_while_it_starts_is_said(monkeypatch):
     monkeypatch.setattr(scan_process, "CHILD", "spokestream.no_such_module")
     with pytest.raises(ScanError, match="The process for scans ended with code 1"):
         asyncio.run(ProcessWorkers([], QUEUE).start())
+
+
+def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
+    before = set(children())
+
+    def new():
+        return set(children()) - before
+
+    with local_server(workers=ProcessWorkers([], QUEUE, kept=2)) as port:
+        wait_until(lambda: len(new()) == 2)
+        kept = new()
+        for _ in range(2):
+            with ThreadPoolExecutor(2) as senders:
+                results = list(senders.map(lambda _: send_scan(scan.xml, scan, port=port, config="mrf_t1ff"), range(2)))
+            assert [len(result.images) for result in results] == [20, 20]
+            assert new() == kept
+
+
+def test_memory_decides_how_many_processes_are_kept():
+    assert processes_kept(2 << 30, 4) == 1
+    assert processes_kept(8 * PROCESS_BYTES, 4) == 2  # one more for an eighth of the memory
+    assert processes_kept(1 << 40, 4) == 4
 
 
 def test_what_waits_for_a_process_is_limited(scan):

@@ -30,7 +30,7 @@ class ThreadWorkers:
 
     """
 
-    scan_bytes = 0
+    scan_bytes = kept_bytes = 0
 
     def __init__(self, start_scan: Callable[[Any, str, logging.Logger], RunningChain], queue_bytes: int) -> None:
         self._start_scan, self._queue_bytes = start_scan, queue_bytes

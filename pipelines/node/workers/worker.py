@@ -43,6 +43,8 @@ class Workers(Protocol):
 
     scan_bytes: int
     """Memory of a scan besides that of its chain."""
+    kept_bytes: int
+    """Memory that is in use while there is no scan, and therefore never for scans."""
 
     async def start(self) -> None:
         """Prepare what scans need. Raises SpokestreamError if that is not possible."""
