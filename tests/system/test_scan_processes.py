@@ -137,7 +137,7 @@ def test_a_process_that_ends_while_it_starts_is_said(monkeypatch):
 
 
 def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
-    before = set(children())
+    before, readouts = set(children()), list(scan)  # the file is not for two threads
 
     def new():
         return set(children()) - before
@@ -147,7 +147,9 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
         kept = new()
         for _ in range(2):
             with ThreadPoolExecutor(2) as senders:
-                results = list(senders.map(lambda _: send_scan(scan.xml, scan, port=port, config="mrf_t1ff"), range(2)))
+                results = list(
+                    senders.map(lambda _: send_scan(scan.xml, readouts, port=port, config="mrf_t1ff"), range(2))
+                )
             assert [len(result.images) for result in results] == [20, 20]
             assert new() == kept
 
