@@ -9,8 +9,9 @@ from importlib.metadata import version
 from typing import Any
 
 from spokestream import __version__
+from spokestream.pipelines.node.plain_text import escape_record
 
-__all__ = ["WarningsToClient", "answer", "read_parameters"]
+__all__ = ["answer", "chain_log", "read_parameters"]
 
 
 def read_parameters(text: str) -> dict[str, Any] | None:
@@ -46,7 +47,16 @@ def answer(query: str) -> str:
     return "Unknown query"
 
 
-class WarningsToClient(logging.Handler):
+def chain_log(session: logging.Logger, warn: Callable[[str], None]) -> logging.Logger:
+    """A log for the chain of a session, whose warnings are sent to the client by `warn`."""
+    log = logging.Logger(f"{session.name}.chain")
+    log.parent = session
+    log.addFilter(escape_record)
+    log.addHandler(_WarningsToClient(warn))
+    return log
+
+
+class _WarningsToClient(logging.Handler):
     """Sends the warnings of a chain to its client."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:

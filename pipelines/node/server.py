@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -98,7 +99,7 @@ class Server:
         if recordings:
             recordings.check()
         await self._workers.start()
-        for_scans = max(s.memory_bytes - resident_bytes(), LEAST_FOR_SCANS)
+        for_scans = max(s.memory_bytes - resident_bytes() - self._workers.kept_bytes, LEAST_FOR_SCANS)
         self._rules = SessionRules(
             select=self._select,
             workers=self._workers,
@@ -130,6 +131,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         await self.start()
+        gc.freeze()  # what was loaded stays; a collection that looks at it delays every client
         await stopping.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)  # a second signal ends the process at once

@@ -16,7 +16,7 @@ from spokestream.gadgets.readouts.flags import ENDS_SLICE
 from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.channel import Channel
-from spokestream.pipelines.node.client_texts import WarningsToClient, answer, read_parameters
+from spokestream.pipelines.node.client_texts import answer, chain_log, read_parameters
 from spokestream.pipelines.node.events import (
     ImageSent,
     Outcome,
@@ -52,7 +52,7 @@ class Session:
         self.log.addFilter(escape_record)
         settings = rules.settings
         writer.transport.set_write_buffer_limits(high=settings.queue_bytes)
-        connection = wire.Connection(rules.dialect.role, rules.limits)
+        connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False)
         self._channel = Channel(reader, writer, connection, rules.recordings, self.id, settings, self.log)
         self._admission: Admission | None = None
         self._rules = rules
@@ -134,14 +134,11 @@ class Session:
             finally:
                 del first
         if self._worker:
+            latency = self._last_image - self._last_readout if self._images else 0
             self.log.info(
                 "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
-                self.id,
-                self._pipeline,
-                self.readouts,
-                self._images,
-                self._last_image - self._last_readout if self._images else 0,
-            )
+                self.id, self._pipeline, self.readouts, self._images, latency,
+            )  # fmt: skip
         if self._header is not None:
             self._ended("finished")
         await self._release()  # before CLOSE, so that a client that waited for it can start a scan at once
@@ -161,6 +158,7 @@ class Session:
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> bool:
         """Handle the next events; returns whether CLOSE was one of them."""
+        parts: list[Any] = []  # of messages, for one write to the worker
         for event in await self._channel.receive():
             match event:
                 case wire.ConfigFile(config) | wire.ConfigText(config):
@@ -178,23 +176,33 @@ class Session:
                     await self._channel.send(wire.Response(correlation_id, answer(text)))
                 case wire.Data(ismrmrd.Image()):
                     pass  # a chain would pass it on, back to the client
-                case wire.Data(item):
-                    worker = self._worker or await self._start(tasks, item)
+                case wire.Undecoded(header, message):
+                    if self._worker is None:
+                        await self._start(tasks, header)
                     assert self._admission is not None
-                    await self._admission.accept(item)
-                    self.readouts += isinstance(item, ismrmrd.Acquisition)
+                    await self._admission.accept(header)
+                    parts += message
                     self._last_readout = asyncio.get_running_loop().time()
-                    await worker.put(item)
-                    if isinstance(item, ismrmrd.Acquisition) and item.flags & ENDS_SLICE:
+                    self.readouts += isinstance(header, ismrmrd.AcquisitionHeader)
+                    if isinstance(header, ismrmrd.AcquisitionHeader) and header.flags & ENDS_SLICE:
+                        await self._pass_on(parts)
                         await self._channel.sync_recording()
                         self._warn_if_unrecorded()
                 case wire.Close():
+                    await self._pass_on(parts)
                     if self._header is not None:
                         (self._worker or await self._start(tasks, None)).end()
                     return True
+        await self._pass_on(parts)
         if self.readouts:
             self._rules.tell(ReadoutsReceived(self.id, self.readouts))
         return False
+
+    async def _pass_on(self, parts: list[Any]) -> None:
+        """Give the parts of messages to the worker, and forget them."""
+        if self._worker and parts:
+            await self._worker.put(b"".join(parts))
+            parts.clear()
 
     def _configure(self, config: str) -> None:
         # Gadgetron's client asks for noise data on a separate connection, and fails on any answer except CLOSE;
@@ -238,7 +246,7 @@ class Session:
             if unknown:
                 names = escaped(", ".join(unknown))
                 self._warn(shorten(f"Unknown parameters were ignored: {names}.", LONGEST_SENTENCE, placeholder=" ..."))
-        selection, header, log = self._selection, self._header, self._chain_log()
+        selection, header, log = self._selection, self._header, chain_log(self.log, self._warn)
         rules = self._rules
         self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)
         await self._admission.admit(item, self._tell_place)
@@ -309,10 +317,3 @@ class Session:
         if self._holds_slot:
             self._rules.scans.release()
             self._holds_slot = False
-
-    def _chain_log(self) -> logging.Logger:
-        log = logging.Logger(f"{self.log.name}.chain")
-        log.parent = self.log
-        log.addFilter(escape_record)
-        log.addHandler(WarningsToClient(self._warn))
-        return log

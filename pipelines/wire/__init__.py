@@ -9,10 +9,11 @@ from spokestream.pipelines.wire.messages.dicom import Dicom
 from spokestream.pipelines.wire.messages.opening import Close, ConfigFile, ConfigText, Header
 from spokestream.pipelines.wire.messages.questions import DependencyReply, Query, Response
 from spokestream.pipelines.wire.messages.text import ErrorText, Text
+from spokestream.pipelines.wire.messages.undecoded import Undecoded
 from spokestream.pipelines.wire.states import Role, State
 
 __all__ = [
     "Close", "ConfigFile", "ConfigText", "Connection", "Data", "DependencyReply", "Dicom", "ErrorText", "Event",
     "Header", "Limits", "LocalProtocolError", "ProtocolError", "Query", "RemoteProtocolError", "Response", "Role",
-    "State", "Text",
+    "State", "Text", "Undecoded",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 
 from spokestream.pipelines.wire.codec import encode, kind_of_id
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError, RemoteProtocolError
-from spokestream.pipelines.wire.fields import U16, Buffer, take_number
+from spokestream.pipelines.wire.fields import U16, Buffer, Passage, take_number
 from spokestream.pipelines.wire.limits import Limits
 from spokestream.pipelines.wire.message_kind import Event, MessageKind
 from spokestream.pipelines.wire.states import FIRST_STATE, PEER, Role, State, next_state
@@ -19,9 +19,16 @@ class Connection:
     It does no I/O: the caller passes it the bytes that were received, and sends the bytes that it returns.
     After a RemoteProtocolError nothing more can be read, because nothing marks where the next message begins. Sending
     still works, so that the peer can be told.
+
+    Args:
+        role: who we are.
+        limits: the largest sizes that are accepted.
+        decodes: whether acquisitions and waveforms become `Data`. Otherwise they become `Undecoded`, after the same
+            checks.
+
     """
 
-    def __init__(self, role: Role, limits: Limits | None = None) -> None:
+    def __init__(self, role: Role, limits: Limits | None = None, *, decodes: bool = True) -> None:
         self.role = role
         self.limits = limits or Limits()
         self.our_state = FIRST_STATE[role]
@@ -30,10 +37,11 @@ class Connection:
         """Number of messages read so far."""
         self.offset = 0
         """Number of bytes read so far."""
+        self._decodes = decodes
         self._events: list[Event] = []
         self._filled = 0
         self._parser = self._parse()
-        self._target = next(self._parser)
+        self._target: memoryview | Passage = next(self._parser)
 
     def receive_data(self, data: bytes) -> list[Event]:
         """The events that these bytes complete. Empty bytes mean that the peer hung up.
@@ -74,7 +82,10 @@ class Connection:
     def _consume(self, view: memoryview) -> None:
         while view:
             n = min(len(view), len(self._target) - self._filled)
-            self._target[self._filled : self._filled + n] = view[:n]
+            if isinstance(self._target, Passage):
+                self._target.add(view[:n])
+            else:
+                self._target[self._filled : self._filled + n] = view[:n]
             view = view[n:]
             self._filled += n
             self._advance()
@@ -88,10 +99,11 @@ class Connection:
             self._filled = 0
             self._target = next(self._parser)
 
-    def _parse(self) -> Generator[memoryview, None, None]:
+    def _parse(self) -> Generator[memoryview | Passage, None, None]:
         while True:
             kind, state = self._expect((yield from take_number(U16)))
-            event = yield from kind.read(self.limits)
+            read = kind.read if self._decodes or kind.frame is None else kind.frame
+            event = yield from read(self.limits)
             self._events.append(event)
             self.message_index += 1
             self.their_state = state

@@ -18,14 +18,36 @@ from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.limits import bounded
 
 __all__ = [
-    "U16", "U32", "U64", "Buffer", "Fill", "as_buffer", "decoded", "encoded", "take", "take_array", "take_number",
-    "take_text",
+    "U16", "U32", "U64", "Buffer", "Fill", "Passage", "as_buffer", "decoded", "encoded", "take", "take_array",
+    "take_number", "take_passage", "take_text",
 ]  # fmt: skip
 
 T = TypeVar("T")
-Fill: TypeAlias = Generator[memoryview, None, T]
-"""A reader that yields memory to be filled and returns a value of type T."""
-Buffer: TypeAlias = bytes | memoryview
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+class Passage:
+    """The next `n_bytes` of the stream, which are kept as they come, without a copy if they come in one piece."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.received: Buffer = b""
+        self._n_bytes = n_bytes
+
+    def __len__(self) -> int:
+        return self._n_bytes
+
+    def add(self, view: memoryview) -> None:
+        """Keep a piece. Several pieces are copied, so that they hold no more memory than they have bytes."""
+        if len(view) == self._n_bytes:
+            self.received = view
+        elif isinstance(self.received, bytearray):
+            self.received += view
+        else:
+            self.received = bytearray(view)
+
+
+Fill: TypeAlias = Generator[memoryview | Passage, None, T]
+"""A reader that yields memory to be filled, or passages, and returns a value of type T."""
 
 FIRST_PIECE = 1 << 18
 """Largest number of bytes that are allocated for an announced length: a readout of 32 coils and 1024 samples."""
@@ -59,6 +81,13 @@ def _take_pieces(n_bytes: int) -> Fill[NDArray[np.uint8]]:
         memory[: len(filled)] = filled
         yield memory[len(filled) :].data
     return memory
+
+
+def take_passage(n_bytes: int) -> Fill[Buffer]:
+    """Read the next `n_bytes` as they come. The result may share memory with the received chunk."""
+    passage = Passage(n_bytes)
+    yield passage
+    return passage.received
 
 
 def take_number(layout: struct.Struct) -> Fill[int]:

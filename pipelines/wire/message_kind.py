@@ -34,6 +34,9 @@ class MessageKind(Generic[E]):
     """The writer of the body, in parts. Raises LocalProtocolError. None for a kind that is read but never sent."""
     item: type = object
     """Class of the item if the event is `Data`."""
+    frame: Callable[[Limits], Fill[Event]] | None = None
+    """The reader of the body that checks the header and decodes nothing else. Raises MalformedError where `read` does.
+    None for a kind that is always decoded."""
 
     def says(self, event: Event) -> bool:
         """Whether the event is one of this kind."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from spokestream.pipelines.client import ClientError, send_scan
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.node.workers import scan_process
-from spokestream.pipelines.node.workers.processes import ProcessWorkers
+from spokestream.pipelines.node.workers.link import node_end
+from spokestream.pipelines.node.workers.processes import PROCESS_BYTES, ProcessWorkers, processes_kept
 from spokestream.pipelines.selection import configure, select
 
 QUEUE = 64 << 20
@@ -134,6 +136,30 @@ def test_a_process_that_ends_while_it_starts_is_said(monkeypatch):
         asyncio.run(ProcessWorkers([], QUEUE).start())
 
 
+def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
+    before, readouts = set(children()), list(scan)  # the file is not for two threads
+
+    def new():
+        return set(children()) - before
+
+    with local_server(workers=ProcessWorkers([], QUEUE, kept=2)) as port:
+        wait_until(lambda: len(new()) == 2)
+        kept = new()
+        for _ in range(2):
+            with ThreadPoolExecutor(2) as senders:
+                results = list(
+                    senders.map(lambda _: send_scan(scan.xml, readouts, port=port, config="mrf_t1ff"), range(2))
+                )
+            assert [len(result.images) for result in results] == [20, 20]
+            assert new() == kept
+
+
+def test_memory_decides_how_many_processes_are_kept():
+    assert processes_kept(2 << 30, 4) == 1
+    assert processes_kept(8 * PROCESS_BYTES, 4) == 2  # one more for an eighth of the memory
+    assert processes_kept(1 << 40, 4) == 4
+
+
 def test_what_waits_for_a_process_is_limited(scan):
     """A process that does not read holds its client back."""
 
@@ -148,11 +174,12 @@ def test_what_waits_for_a_process_is_limited(scan):
         (process,) = small._idle
         os.kill(process.pid, signal.SIGSTOP)
         worker = small.begin(select("mrf_t1ff"), scan.xml, logging.getLogger("test"), send)
-        readouts = list(scan)
+        stream = node_end()
+        messages = [b"".join(stream.send(wire.Data(readout))) for readout in scan]
 
         async def put_all():
-            for readout in readouts:
-                await worker.put(readout)
+            for message in messages:
+                await worker.put(message)
             worker.end()
 
         putting = asyncio.create_task(put_all())

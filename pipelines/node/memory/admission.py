@@ -8,6 +8,7 @@ from typing import Any
 import ismrmrd
 
 from spokestream.pipelines.node.memory.budget import MemoryBudget, words
+from spokestream.pipelines.wire.messages.acquisition import array_bytes
 
 __all__ = ["Admission"]
 
@@ -28,25 +29,25 @@ class Admission:
         self._budget, self._plan, self._log = budget, plan, log
         self._channels = self._readout_bytes = 0
 
-    async def admit(self, item: Any, tell: Callable[[int], None]) -> None:
+    async def admit(self, header: Any, tell: Callable[[int], None]) -> None:
         """Reserve the memory of a scan that begins with this item; waits if other scans hold it.
 
         Args:
-            item: a readout or another item; None if the scan has none.
+            header: that of a readout or of another item; None if the scan has none.
             tell: called with the place in the queue.
 
         Raises SpokestreamError if the scan cannot be served.
 
         """
-        self._is_larger(item)
+        self._is_larger(header)
         needed = await self._needed()
         await self._budget.reserve(needed, tell)
         self.held = needed
         self._log.info("%s of memory are reserved for the scan.", words(needed))
 
-    async def accept(self, item: Any) -> None:
+    async def accept(self, header: Any) -> None:
         """Extend the reservation if a readout is larger than all before it. Raises ScanError if there is no room."""
-        if self._is_larger(item):
+        if self._is_larger(header):
             needed = max(self.held, await self._needed())
             self._budget.grow(self.held, needed)
             self.held = needed
@@ -61,10 +62,10 @@ class Admission:
         # in a thread, because reading a header of some megabytes takes a second
         return await asyncio.to_thread(self._plan, self._channels, self._readout_bytes)
 
-    def _is_larger(self, item: Any) -> bool:
-        if not isinstance(item, ismrmrd.Acquisition):
+    def _is_larger(self, header: Any) -> bool:
+        if not isinstance(header, ismrmrd.AcquisitionHeader):
             return False
         before = self._channels, self._readout_bytes
-        self._channels = max(self._channels, item.active_channels)
-        self._readout_bytes = max(self._readout_bytes, item.data.nbytes + item.traj.nbytes)
+        self._channels = max(self._channels, header.active_channels)
+        self._readout_bytes = max(self._readout_bytes, array_bytes(header))
         return (self._channels, self._readout_bytes) != before

@@ -17,7 +17,6 @@ from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.pipelines.chains import network_path
-from spokestream.pipelines.node.workers.inbox import ITEM_BYTES
 from spokestream.pipelines.selection import Selection
 from spokestream.pipelines.settings import MatchingSettings, NetworkSettings, StreamSettings
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
@@ -27,6 +26,8 @@ __all__ = ["MemoryPlan", "plan_scan"]
 MiB = 1 << 20
 CELLS_PER_PIXEL = UPSAMPLING**2
 """Cells of a grid for each pixel."""
+ITEM_BYTES = 2048
+"""Size of a readout in Python without its arrays: its header and the objects around it."""
 MARGIN = 1.15
 """The plan over the sum of its parts, for what the allocator of the C library keeps."""
 WATER_FAT_BYTES_PER_SPOKE = 64_000

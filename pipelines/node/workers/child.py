@@ -24,7 +24,7 @@ from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.workers.feed import Feed
 from spokestream.pipelines.node.workers.inbox import AbandonedError
-from spokestream.pipelines.node.workers.link import READY, process_end, receive_object
+from spokestream.pipelines.node.workers.link import READY, items_of, process_end, receive_object
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
 __all__ = ["serve_scans"]
@@ -46,6 +46,7 @@ def main() -> None:
         except SpokestreamError as error:
             control.sendall(f"{error}\n".encode())
         else:
+            gc.freeze()  # what was loaded stays; a collection that looks at it takes as long as a hundred readouts
             serve_scans(control, start_scan)
 
 
@@ -83,13 +84,13 @@ class _Scan:
     def run(self, start_scan: StartScan) -> bool:
         """Reconstruct the scan; returns whether this process can take another one."""
         selection, header_xml = receive_object(self._socket)
-        feed = Feed(self._socket, self._wire, self._cancel)
+        feed = Feed(self._socket, self._cancel)
         log = logging.Logger("spokestream.chain")
         log.addHandler(_LinesToNode(self._say))
         outcome: dict[str, Any] = {}
         try:
             self._chain = start_scan(selection, header_xml, log)
-            with closing(run_chain(self._chain, feed)) as outputs:
+            with closing(run_chain(self._chain, items_of(feed))) as outputs:
                 for item in outputs:
                     # only images: readouts and waveforms, which the chain passes on, make some clients fail
                     if isinstance(item, ismrmrd.Image):

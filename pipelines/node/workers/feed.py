@@ -1,56 +1,51 @@
-"""The items of a scan in its process: one thread receives them, the chain takes them."""
+"""The messages of a scan in its process: one thread receives them, the chain's thread decodes them."""
 
 import select
 import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from spokestream.pipelines import wire
-from spokestream.pipelines.node.workers.inbox import AbandonedError, item_bytes
+from spokestream.pipelines.node.workers.inbox import AbandonedError
 
 __all__ = ["Feed"]
 
-READ_BYTES = 1 << 18
+READ_BYTES = 1 << 19
 CAPACITY = 8 << 20
-"""Bytes of items that wait in the process; all others wait in the node, which limits them."""
+"""Bytes that wait in the process; all others wait in the node, which limits them."""
 LOOK_S = 0.1
-"""Time between two looks at whether the node has hung up while too many items wait."""
+"""Time between two looks at whether the node has hung up while too many bytes wait."""
 
 
 class Feed:
-    """Receives the items of a scan, and iterates over them.
+    """Receives the bytes of a scan, and iterates over them.
 
     Args:
         sock: the socket of the scan.
-        connection: the protocol, which has read configuration and header already.
         hung_up: called in the receiving thread if the node closes the socket before the scan has ended.
 
     """
 
-    def __init__(self, sock: socket.socket, connection: wire.Connection, hung_up: Callable[[], None]) -> None:
-        self._socket, self._wire, self._hung_up = sock, connection, hung_up
-        self._items: deque[Any] = deque()
+    def __init__(self, sock: socket.socket, hung_up: Callable[[], None]) -> None:
+        self._socket, self._hung_up = sock, hung_up
+        self._pieces: deque[bytes] = deque()
         self._held = 0
-        self._ended = self._abandoned = self._finished = False
+        self._abandoned = self._finished = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._receive, name="feed")
         self._thread.start()
 
-    def __iter__(self) -> Iterator[Any]:
-        """The items, in the order in which they came. Raises AbandonedError if the node has hung up."""
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes, in the pieces in which they came, without an end. Raises AbandonedError if the node hangs up."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._items or self._ended or self._abandoned)
+                self._changed.wait_for(lambda: self._pieces or self._abandoned)
                 if self._abandoned:
                     raise AbandonedError
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._held -= item_bytes(item)
+                piece = self._pieces.popleft()
+                self._held -= len(piece)
                 self._changed.notify_all()
-            yield item
+            yield piece
 
     def finish(self) -> None:
         """Stop receiving: the scan has ended."""
@@ -62,10 +57,9 @@ class Feed:
 
     def _receive(self) -> None:
         try:
-            while data := self._socket.recv(READ_BYTES):
-                for event in self._wire.receive_data(data):
-                    self._take(event)
-        except (OSError, AbandonedError, wire.RemoteProtocolError):
+            while piece := self._socket.recv(READ_BYTES):
+                self._take(piece)
+        except (OSError, AbandonedError):
             pass
         with self._changed:
             self._abandoned = not self._finished
@@ -73,15 +67,11 @@ class Feed:
         if self._abandoned:
             self._hung_up()
 
-    def _take(self, event: wire.Event) -> None:
+    def _take(self, piece: bytes) -> None:
         with self._changed:
-            match event:
-                case wire.Data(item):
-                    self._wait_for_room(item_bytes(item))
-                    self._items.append(item)
-                    self._held += item_bytes(item)
-                case wire.Close():
-                    self._ended = True
+            self._wait_for_room(len(piece))
+            self._pieces.append(piece)
+            self._held += len(piece)
             self._changed.notify_all()
 
     def _wait_for_room(self, n_bytes: int) -> None:

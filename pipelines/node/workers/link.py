@@ -6,11 +6,13 @@ items follow as from a client. Images go back, and lines of the log and the erro
 
 import pickle
 import socket
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from spokestream.pipelines import wire
 
-__all__ = ["READY", "node_end", "object_bytes", "process_end", "receive_object"]
+__all__ = ["READY", "items_of", "node_end", "object_bytes", "process_end", "receive_object"]
 
 READY = "ready"
 """The line of a process that can take a scan; any other line is an error."""
@@ -18,6 +20,18 @@ LIMITS = wire.Limits(body=1 << 40, text=1 << 30, attributes=1 << 30)
 """Those of the client are checked where its bytes arrive."""
 OPENING = wire.ConfigFile("scan"), wire.Header("<header/>")
 """What a stream begins with; the process has got both already."""
+
+
+def items_of(pieces: Iterable[bytes]) -> Iterator[Any]:
+    """The items of a stream, until CLOSE or the last of its pieces."""
+    with closing(process_end()) as connection:
+        for data in pieces:
+            for event in connection.receive_data(data):
+                match event:
+                    case wire.Data(item):
+                        yield item
+                    case wire.Close():
+                        return
 
 
 def node_end() -> wire.Connection:

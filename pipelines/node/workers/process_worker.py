@@ -20,6 +20,9 @@ from spokestream.pipelines.node.workers.worker import SendImage
 __all__ = ["ChainDefectError", "ProcessWorker"]
 
 READ_BYTES = 1 << 18
+SOCKET_BYTES = 1 << 20
+"""Bytes that the system may hold between node and process, if it allows as many: what `Channel` gathers, and as much
+again, so that a write is one system call."""
 
 
 class ChainDefectError(Exception):
@@ -63,18 +66,18 @@ class ProcessWorker:
         """Bytes of items that wait in the node."""
         return self._writer.transport.get_write_buffer_size() if self._writer else 0
 
-    async def put(self, item: Any) -> None:
-        """Send the next item, and wait while too many bytes wait."""
+    async def put(self, messages: bytes) -> None:
+        """Send the next items as they came, and wait while too many bytes wait."""
         await self._connected.wait()
         with suppress(ConnectionError):  # `wait` says how the process ended
-            self._write(wire.Data(item))
             if self._writer:
+                self._writer.write(messages)
                 await self._writer.drain()
 
     def end(self) -> None:
         """Mark the end of the items."""
         self._ended = True
-        self._write(wire.Close())
+        self._write_close()
 
     async def wait(self) -> None:
         """Wait until the last image was sent. Raises the error that ended the scan."""
@@ -110,6 +113,7 @@ class ProcessWorker:
     async def _converse(self, process: ScanProcess, scan: Sequence[Any], queue_bytes: int) -> bool:
         """Send what is put, and handle what comes; returns whether the scan has finished. Raises its error."""
         ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         with theirs:
             reader, writer = await asyncio.open_connection(sock=ours, limit=READ_BYTES)
             self._writer = writer
@@ -118,7 +122,7 @@ class ProcessWorker:
         writer.write(object_bytes(scan))
         self._connected.set()
         if self._ended:
-            self._write(wire.Close())
+            self._write_close()
         try:
             while self._wire.their_state is not wire.State.CLOSED:
                 for event in self._wire.receive_data(await reader.read(READ_BYTES)):
@@ -142,6 +146,6 @@ class ProcessWorker:
                         defect.add_note(lines)
                         raise released(defect)
 
-    def _write(self, event: wire.Event) -> None:
+    def _write_close(self) -> None:
         if self._writer and self._wire.our_state is wire.State.STREAMING:
-            self._writer.writelines(self._wire.send(event))  # together, so that one message is one system call
+            self._writer.writelines(self._wire.send(wire.Close()))

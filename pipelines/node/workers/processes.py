@@ -10,34 +10,44 @@ from spokestream.pipelines.node.workers.process_worker import ProcessWorker
 from spokestream.pipelines.node.workers.scan_process import ScanProcess
 from spokestream.pipelines.node.workers.worker import SendImage
 
-__all__ = ["ProcessWorkers"]
+__all__ = ["ProcessWorkers", "processes_kept"]
 
 LOG = logging.getLogger("spokestream.server")
-KEPT = 1
-"""Processes that wait for the next scan, so that it need not wait for one to start, which takes seconds."""
+KEPT_FRACTION = 1 / 8
+"""Largest fraction of the node's memory for processes without a scan, except the first."""
 PROCESS_BYTES = 320 << 20
 """Memory of a process without a scan: interpreter, libraries and networks."""
 
 
+def processes_kept(memory_bytes: int, most: int) -> int:
+    """The number of processes to keep, of `most` that scans can use at once, in a node with so much memory."""
+    return min(most, 1 + int(KEPT_FRACTION * memory_bytes) // PROCESS_BYTES)
+
+
 class ProcessWorkers:
-    """Runs every chain in a process. A process is used for one scan after another, and the first is started ahead.
+    """Runs every chain in a process. A process is used for one scan after another.
 
     Args:
         networks: the settings of pipelines whose networks the processes load.
         queue_bytes: items of a scan that may wait in the node.
+        kept: processes that are started ahead and stay between scans, because a start takes seconds of the processor
+            time that other scans need.
 
     """
 
     scan_bytes = PROCESS_BYTES
 
-    def __init__(self, networks: Sequence[Any], queue_bytes: int) -> None:
-        self._networks, self._queue_bytes = networks, queue_bytes
+    def __init__(self, networks: Sequence[Any], queue_bytes: int, kept: int = 1) -> None:
+        self._networks, self._queue_bytes, self._kept = networks, queue_bytes, kept
+        self.kept_bytes = (kept - 1) * PROCESS_BYTES
+        self._taken = 0
         self._idle: list[ScanProcess] = []
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
-        """Start the first process. Raises ScanError if it does not become ready."""
+        """Start the first process, and the others in the background. Raises ScanError if it does not become ready."""
         self._idle.append(await self._new())
+        self._do(self._refill())
 
     def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage) -> ProcessWorker:
         """Start the worker of a scan."""
@@ -55,6 +65,14 @@ class ProcessWorkers:
 
     async def take(self) -> ScanProcess:
         """A process that is ready. Raises ScanError if none can be started."""
+        self._taken += 1
+        try:
+            return await self._ready()
+        except BaseException:
+            self._taken -= 1
+            raise
+
+    async def _ready(self) -> ScanProcess:
         while self._idle:
             process = self._idle.pop()
             if process.alive:
@@ -64,12 +82,13 @@ class ProcessWorkers:
 
     async def give_back(self, process: ScanProcess) -> str:
         """Take a process back whose scan has ended; returns how it ended if it cannot be used any more."""
-        if not await process.is_ready_again():
+        ready = await process.is_ready_again()
+        self._taken -= 1
+        if not ready:
             how = await process.kill()
-            if not self._idle:
-                self._do(self._replace())
+            self._do(self._refill())
             return how
-        if len(self._idle) < KEPT:
+        if len(self._idle) < self._kept:
             self._idle.append(process)
         else:
             await process.end()
@@ -84,9 +103,11 @@ class ProcessWorkers:
             raise
         return process
 
-    async def _replace(self) -> None:
+    async def _refill(self) -> None:
+        """Start processes one after the other, until there are as many as are kept."""
         try:
-            self._idle.append(await self._new())
+            while len(self._idle) + self._taken < self._kept:
+                self._idle.append(await self._new())
         except ScanError as error:
             LOG.error("%s", error)
 

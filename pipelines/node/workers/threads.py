@@ -1,4 +1,4 @@
-"""Workers in threads of the node: each takes items from the inbox, runs the chain, and has the images sent."""
+"""Workers in threads of the node: each takes messages from the inbox, runs the chain, and has the images sent."""
 
 import asyncio
 import logging
@@ -13,7 +13,8 @@ import ismrmrd
 
 from spokestream.errors import SpokestreamError
 from spokestream.pipelines.node.released import released
-from spokestream.pipelines.node.workers.inbox import Inbox, item_bytes
+from spokestream.pipelines.node.workers.inbox import Inbox
+from spokestream.pipelines.node.workers.link import items_of
 from spokestream.pipelines.node.workers.worker import SendImage
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
@@ -29,7 +30,7 @@ class ThreadWorkers:
 
     """
 
-    scan_bytes = 0
+    scan_bytes = kept_bytes = 0
 
     def __init__(self, start_scan: Callable[[Any, str, logging.Logger], RunningChain], queue_bytes: int) -> None:
         self._start_scan, self._queue_bytes = start_scan, queue_bytes
@@ -65,9 +66,9 @@ class ThreadWorker:
         """Bytes of items that wait, including the one that is being processed."""
         return self._inbox.held
 
-    async def put(self, item: Any) -> None:
-        """Give the next item, as soon as there is room for it."""
-        await self._inbox.put(item, item_bytes(item))
+    async def put(self, messages: bytes) -> None:
+        """Give the next items, as soon as there is room for them."""
+        await self._inbox.put(messages)
 
     def end(self) -> None:
         """Mark the end of the items."""
@@ -84,7 +85,7 @@ class ThreadWorker:
         self._done.exception()  # retrieved, because asyncio otherwise logs a warning
 
     def abandon(self) -> None:
-        """Make the thread stop at the next item or image, or within a computation."""
+        """Make the thread stop at the next items or image, or within a computation."""
         self._inbox.abandon()
         if self._chain:
             self._chain.cancel()
@@ -103,7 +104,7 @@ class ThreadWorker:
 
     def _reconstruct(self) -> None:
         self._chain = self._start()
-        with closing(run_chain(self._chain, self._inbox)) as outputs:
+        with closing(run_chain(self._chain, items_of(self._inbox))) as outputs:
             for item in outputs:
                 # only images are sent: readouts and waveforms, which the chain passes on, make some clients fail
                 if isinstance(item, ismrmrd.Image):

@@ -19,8 +19,11 @@ class Worker(Protocol):
     def held(self) -> int:
         """Bytes of items that wait."""
 
-    async def put(self, item: Any) -> None:
-        """Give the next item, and wait while too many bytes wait. An item of any size is taken if none waits."""
+    async def put(self, messages: bytes) -> None:
+        """Give the next items, as whole messages, and wait while too many bytes wait.
+
+        Messages of any size are taken if none waits.
+        """
 
     def end(self) -> None:
         """Mark the end of the items."""
@@ -40,6 +43,8 @@ class Workers(Protocol):
 
     scan_bytes: int
     """Memory of a scan besides that of its chain."""
+    kept_bytes: int
+    """Memory that is in use while there is no scan, and therefore never for scans."""
 
     async def start(self) -> None:
         """Prepare what scans need. Raises SpokestreamError if that is not possible."""

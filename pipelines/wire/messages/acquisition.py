@@ -9,13 +9,26 @@ import ismrmrd
 import numpy as np
 
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
-from spokestream.pipelines.wire.fields import U32, Buffer, Fill, as_buffer, take, take_array, take_number
+from spokestream.pipelines.wire.fields import (
+    U16,
+    U32,
+    Buffer,
+    Fill,
+    as_buffer,
+    take,
+    take_array,
+    take_number,
+    take_passage,
+)
 from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import MessageKind
 from spokestream.pipelines.wire.messages.data import Data
 from spokestream.pipelines.wire.messages.nhlbi import decompress
+from spokestream.pipelines.wire.messages.undecoded import Undecoded
 
-__all__ = ["ACQUISITION", "KINDS"]
+__all__ = ["ACQUISITION", "KINDS", "array_bytes"]
+
+ID = 1008
 
 HEADER_BYTES = ctypes.sizeof(ismrmrd.AcquisitionHeader)
 NHLBI = 1 << (ismrmrd.ACQ_COMPRESSION2 - 1)
@@ -29,18 +42,30 @@ COMPRESSIONS = {
 """Flags of the compression schemes that are not supported."""
 
 
-def _read(limits: Limits) -> Fill[Data]:
-    """NHLBI-compressed samples are unpacked, and the flag that marks them as compressed is cleared."""
+def array_bytes(header: ismrmrd.AcquisitionHeader) -> int:
+    """The bytes of trajectory and samples that a header announces."""
+    return int(header.number_of_samples * (4 * header.trajectory_dimensions + 8 * header.active_channels))
+
+
+def _read_header(limits: Limits) -> Fill[ismrmrd.AcquisitionHeader]:
     header = ismrmrd.AcquisitionHeader.from_buffer((yield from take(HEADER_BYTES)))
-    channels, samples, dims = header.active_channels, header.number_of_samples, header.trajectory_dimensions
+    channels, samples = header.active_channels, header.number_of_samples
     for flag, scheme in COMPRESSIONS.items():
         if header.flags & flag:
             raise MalformedError(f"the acquisition is compressed with {scheme}, which is not supported; switch it off")
     if channels > MOST_CHANNELS:
         raise MalformedError(f"an acquisition has {channels} channels; ISMRMRD's channel mask has {MOST_CHANNELS}")
-    bounded(
-        samples * (4 * dims + 8 * channels), limits.body, f"an acquisition ({channels} channels, {samples} samples)"
-    )
+    bounded(array_bytes(header), limits.body, f"an acquisition ({channels} channels, {samples} samples)")
+    return header
+
+
+def _read(limits: Limits) -> Fill[Data]:
+    return (yield from _read_arrays((yield from _read_header(limits))))
+
+
+def _read_arrays(header: ismrmrd.AcquisitionHeader) -> Fill[Data]:
+    """NHLBI-compressed samples are unpacked, and the flag that marks them as compressed is cleared."""
+    channels, samples, dims = header.active_channels, header.number_of_samples, header.trajectory_dimensions
     trajectory = yield from take_array((samples, dims), "<f4")
     if header.flags & NHLBI:
         # a number has at most 31 bits, so that only the blob's own header makes it longer than plain samples
@@ -51,6 +76,14 @@ def _read(limits: Limits) -> Fill[Data]:
     else:
         data = yield from take_array((channels, samples), "<c8")
     return Data(ismrmrd.Acquisition(header, data, trajectory))
+
+
+def _frame(limits: Limits) -> Fill[Undecoded]:
+    """NHLBI-compressed samples are unpacked here, because only that shows whether they are sound."""
+    header = yield from _read_header(limits)
+    if header.flags & NHLBI:
+        return Undecoded(header, (U16.pack(ID), *_write((yield from _read_arrays(header)))))
+    return Undecoded(header, (U16.pack(ID) + bytes(header), (yield from take_passage(array_bytes(header)))))
 
 
 def _write(event: Data) -> list[Buffer]:
@@ -71,6 +104,6 @@ def _write(event: Data) -> list[Buffer]:
     return [bytes(header), as_buffer(acquisition.traj, "<f4"), as_buffer(acquisition.data, "<c8")]
 
 
-ACQUISITION = MessageKind(1008, "ACQUISITION", Data, _read, _write, item=ismrmrd.Acquisition)
+ACQUISITION = MessageKind(ID, "ACQUISITION", Data, _read, _write, item=ismrmrd.Acquisition, frame=_frame)
 
 KINDS = (ACQUISITION,)

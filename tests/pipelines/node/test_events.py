@@ -53,7 +53,7 @@ def test_queued_bytes_are_those_of_readouts_that_wait(serve, connect, readout, e
     with serve() as running:
         running.gate.clear()
         peer = connect(running.port).opening().say(*[wire.Data(readout())] * 3)
-        eventually(lambda: running.server.queued_bytes == 3 * (readout().data.nbytes + 2048))
+        eventually(lambda: running.server.queued_bytes == 3 * (2 + 340 + readout().data.nbytes))
         running.gate.set()
         eventually(lambda: running.server.queued_bytes == 0)
         peer.say(wire.Close()).hear()

@@ -96,7 +96,7 @@ def test_a_slow_chain_slows_its_client_down_instead_of_filling_memory(serve, con
 
     monkeypatch.setattr(Inbox, "put", watched)
     big = wire.Data(readout(channels=32, samples=2048))  # 512 KiB
-    room = 3 * (big.item.data.nbytes + 4096)  # for three of them, with their headers
+    room = 3 * (big.item.data.nbytes + 342)  # for three of them, with their ids and headers
     with serve(queue_bytes=room) as running:
         running.gate.clear()
         peer = connect(running.port).opening()

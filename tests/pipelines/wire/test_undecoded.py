@@ -1,0 +1,64 @@
+"""A connection that does not decode passes acquisitions and waveforms on as they came, after the same checks."""
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from spokestream.pipelines import wire
+from spokestream.pipelines.wire import Connection, RemoteProtocolError, Role
+
+OPENING = wire.ConfigFile("a"), wire.Header("<a/>")
+
+
+def connection(**how):
+    server, client = Connection(Role.SERVER, **how), Connection(Role.CLIENT)
+    for event in OPENING:
+        server.receive_data(b"".join(client.send(event)))
+    return server
+
+
+def messages():
+    """An acquisition with a trajectory, a waveform, and an acquisition without samples."""
+    client = Connection(Role.CLIENT)
+    for event in OPENING:
+        client.send(event)
+    samples = np.arange(6, dtype=np.complex64).reshape(2, 3)
+    trajectory = np.arange(6, dtype=np.float32).reshape(3, 2)
+    items = (
+        ismrmrd.Acquisition.from_array(samples, trajectory),
+        ismrmrd.Waveform.from_array(np.arange(4, dtype=np.uint32).reshape(1, 4)),
+        ismrmrd.Acquisition(ismrmrd.AcquisitionHeader()),
+    )
+    return [b"".join(client.send(wire.Data(item))) for item in items]
+
+
+@pytest.mark.parametrize("size", [1, 7, 400, 1 << 20])
+def test_messages_are_passed_on_byte_for_byte_however_the_stream_is_cut(size):
+    server, stream, events = connection(decodes=False), b"".join(messages()), []
+    for start in range(0, len(stream), size):
+        received = server.receive_data(stream[start : start + size])
+        events += [(type(event), type(event.header), b"".join(event.message)) for event in received]
+    acquisition, waveform = ismrmrd.AcquisitionHeader, ismrmrd.WaveformHeader
+    assert [header for _, header, _ in events] == [acquisition, waveform, acquisition]
+    assert {kind for kind, _, _ in events} == {wire.Undecoded}
+    assert [message for _, _, message in events] == messages()
+
+
+def test_a_message_in_one_chunk_shares_its_memory():
+    message = messages()[0]
+    (event,) = connection(decodes=False).receive_data(message)
+    assert event.message[1].obj is message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("active_channels", 1025), ("flags", 1 << 52), ("number_of_samples", 65_535)]
+)
+def test_refusals_are_those_of_a_connection_that_decodes(field, value):
+    header = ismrmrd.AcquisitionHeader(active_channels=1000, number_of_samples=1)
+    setattr(header, field, value)
+    said = []
+    for decodes in (True, False):
+        with pytest.raises(RemoteProtocolError) as caught:
+            connection(decodes=decodes).receive_data(b"\xf0\x03" + bytes(header))
+        said.append((str(caught.value), caught.value.message, caught.value.offset))
+    assert said[0] == said[1]
