@@ -50,8 +50,8 @@ spokes, errors of T1 and T2 of white matter are (bias, root mean square) +38, 70
 prior; +5, 39 and +5, 26 with 0.25; and -1, 42 and -10, 21 with 0.5, where the covariance itself is the prior and weak
 coefficients become too small."""
 REGULARISATION = 0.01
-"""The squared ratio of noise and aliasing to the signal, in coefficients of the adjoint: 0.6 and 6.4 in that brain. With
-it, these errors are +4, 34 and 0, 18 ms, and hardly change from 12 to 20 iterations."""
+"""The squared ratio of noise and aliasing to the signal, in coefficients of the adjoint: 0.6 and 6.4 in that brain.
+The errors are +4, 34 and 0, 18 ms with it, and hardly change from 12 to 20 iterations."""
 MARGIN = 1 / 60
 """Distance from the foreground within which tissue is expected, relative to the image."""
 
