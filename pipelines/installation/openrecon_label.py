@@ -24,6 +24,7 @@ NOT_SHOWN = {
     "datatype": "the console takes uint16 alone",
     "window": "belongs to a basis that is for research",
     "stride": "belongs to a basis that is for research",
+    "provisional": "the console would file provisional series beside the final ones",
 }
 """Settings that a scanner may set and that the page has no room for, and why these."""
 MEANINGS = {"sequence": "Name of a preset, whatever the header says; without one, the header says the sequence."}
