@@ -41,6 +41,8 @@ PROVENANCE = {
     "dictionary": "The dictionary, and the digest of its content.",
     "discarded_samples": "Samples at the ends of readouts that the scanner marked as not usable.",
     "field_strength": "The main magnetic field, and the entry of the header that gives it.",
+    "gradient_delays": "Whether delays of the gradients were found in the first spokes and corrected.",
+    "gradient_delays_samples": "The delays along x and y and their coupling, in samples, with their uncertainty.",
     "images": "How images were reconstructed.",
     "inversion_efficiency": "Efficiency of the inversion pulse, estimated from the signal; 1 inverts fully.",
     "matcher": "The method that searches the dictionary.",
