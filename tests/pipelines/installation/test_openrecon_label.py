@@ -73,7 +73,7 @@ FAULTS = [
     (("parameters", 2, "id"), "virtual_coils", "parameters[2].id must be letters and digits"),
     (("parameters", 2, "type"), "float", "parameters[2].type must be int or double"),
     (("parameters", 2, "default"), 8.5, "parameters[2].default must be a whole number"),
-    (("parameters", MAX_MISSING, "default"), 0.05, f"parameters[{MAX_MISSING}].default must be a number in steps of 0.1"),
+    (("parameters", MAX_MISSING, "default"), 0.05, "].default must be a number in steps of 0.1"),
     (("parameters", 2, "unit"), {"en": "coils"}, "parameters[2].unit.en must be 1 to 3 characters"),
     (("parameters", 0, "values"), [], "parameters[0].values must be a list of 1 or more"),
     (("parameters", 0, "values"), [{"id": "a"}], "parameters[0].values[0].name is missing"),
