@@ -22,6 +22,7 @@ from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
 from spokestream.simulator.phantoms import MAP_UNITS, Phantom
+from spokestream.simulator.phantoms.changes import changed
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, window_basis
@@ -94,6 +95,7 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
             exam = WhitenedExam(settings.exam(seed))
             rng = np.random.default_rng((seed, TISSUE))
             exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
+            exam.phantoms = changed(exam.phantoms, settings.change, seed)
             box = tissue_box(exam.phantoms)
             slices = [_slice(exam, index, box, settings, basis) for index in range(settings.slices)]
             write_shard(shard_path(folder, seed), exam, (box[0].start, box[1].start), slices)
