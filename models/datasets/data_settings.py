@@ -78,6 +78,16 @@ class DataSettings:
         meaning="Temporal images, as in the pipeline: weighted sums, or means of a sliding window.",
         choices=("compressed", "window"),
     )
+    images: str = setting(
+        "adjoint",
+        meaning="Images of the adjoint, or of an iterative inversion, as in the pipeline.",
+        choices=("adjoint", "iterative"),
+    )
+    delay_correction: str = setting(
+        "off",
+        meaning="Whether gradient delays are found and corrected, as in the pipeline.",
+        choices=("auto", "off"),
+    )
     window: int = window_setting()
     stride: int = stride_setting()
 
@@ -91,6 +101,10 @@ class DataSettings:
             raise InputError("The fast path knows the tissue of people; the system phantom takes --path full.")
         if self.path == "fast" and self.change != UNCHANGED:
             raise InputError(f"The fast path simulates unchanged subjects; the change {self.change} takes --path full.")
+        if self.path == "fast" and (self.images != "adjoint" or self.delay_correction != "off"):
+            raise InputError("The fast path has no spokes to invert or to correct; take --path full.")
+        if self.images != "adjoint" and self.basis == "window":
+            raise InputError("Iterative images need the compressed basis, not sliding windows.")
         if self.path == "fast" and self.basis == "window":
             raise InputError("The fast path takes the compressed basis; images of sliding windows take --path full.")
         for anatomy in self.anatomies.split(","):
@@ -106,12 +120,11 @@ class DataSettings:
     def recipe(self) -> dict[str, Any]:
         """The settings that all subjects have in common: all but the number of subjects and of the first of them.
 
-        A change and a sliding window are among them only where there is one, so that sets made without keep their
-        recipe.
+        A change, iterative images, a correction of delays and a sliding window are among them only where there is one,
+        so that sets made without keep their recipe.
         """
-        others = {"subjects", "first_seed"}
-        if self.change == UNCHANGED:
-            others |= {"change"}
+        later = {"change": UNCHANGED, "images": "adjoint", "delay_correction": "off"}
+        others = {"subjects", "first_seed"} | {name for name, usual in later.items() if getattr(self, name) == usual}
         if self.basis != "window":
             others |= {"basis", "window", "stride"}
         return {name: value for name, value in asdict(self).items() if name not in others}

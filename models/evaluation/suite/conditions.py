@@ -25,13 +25,14 @@ class StressCondition:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the set that are not the default ones."""
 
-    def data_settings(self, subjects: int, slices: int, matrix: int = MATRIX) -> DataSettings:
-        """The settings of the set.
+    def data_settings(self, subjects: int, slices: int, matrix: int = MATRIX, images: str = "adjoint") -> DataSettings:
+        """The settings of the set, whose delays are corrected as in the pipeline.
 
         Args:
             subjects: number of subjects.
             slices: slices of each subject.
             matrix: pixels along each axis. A condition with another matrix than 350 gets the same fraction of this one.
+            images: `adjoint` or `iterative`.
 
         Raises InputError for numbers that are not allowed.
 
@@ -39,7 +40,8 @@ class StressCondition:
         own = dict(self.settings)
         pixels = round(own.pop("matrix", MATRIX) * matrix / MATRIX)
         return DataSettings(
-            subjects=subjects, first_seed=FIRST_SEED, slices=slices, matrix=pixels, path="full", **own
+            subjects=subjects, first_seed=FIRST_SEED, slices=slices, matrix=pixels, path="full", images=images,
+            delay_correction="auto", **own,
         )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from spokestream.models.evaluation.evaluating import Evaluation, evaluate
 from spokestream.models.evaluation.reconstructors import Reconstructor
 from spokestream.models.evaluation.suite.conditions import MATRIX, StressCondition
 
-__all__ = ["evaluate_suite"]
+__all__ = ["ITERATIVE", "evaluate_suite"]
+
+ITERATIVE = "-iterative"
 
 
 class Show(Protocol):
@@ -27,6 +29,7 @@ def evaluate_suite(
     subjects: int = 10,
     slices: int = 1,
     matrix: int = MATRIX,
+    images: Sequence[str] = ("adjoint",),
     threads: int = 2,
     show: Show | None = None,
     scheduler: str | None = None,
@@ -43,6 +46,8 @@ def evaluate_suite(
         subjects: subjects of each set.
         slices: slices of each subject.
         matrix: see `StressCondition.data_settings`.
+        images: `adjoint`, `iterative`, or both. Sets of iterative images are conditions of their own, whose names end
+            with `ITERATIVE`.
         threads: see `evaluate`.
         show: called with the number of subjects that are made, then with the number of slices that are reconstructed.
         scheduler: see `evaluate`; it makes the sets as well.
@@ -51,7 +56,8 @@ def evaluate_suite(
     Raises InputError and FileError for settings and folders that do not fit, and what `evaluate` raises.
 
     """
-    settings = {c.name: c.data_settings(subjects, slices, matrix) for c in conditions}
+    suffix = {"adjoint": "", "iterative": ITERATIVE}
+    settings = {c.name + suffix[i]: c.data_settings(subjects, slices, matrix, i) for c in conditions for i in images}
     for number, (name, of_set) in enumerate(settings.items()):
 
         def made(done: int, total: int, name: str = name, before: int = number * subjects) -> None:
@@ -70,5 +76,5 @@ def evaluate_suite(
     )
     words = {condition.name: condition.words for condition in conditions}
     for condition in evaluation.conditions:
-        condition.about = words[condition.name]
+        condition.about = words[condition.name.removesuffix(ITERATIVE)]
     return evaluation

@@ -38,6 +38,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     suite.add_argument("--conditions", metavar="A,B", help="only these conditions of the suite [all]")
     suite.add_argument("--subjects", type=int, metavar="N", help="subjects of each condition [10]")
+    suite.add_argument(
+        "--images", choices=("adjoint", "iterative", "both"), help="images of the sets, as in the pipeline [adjoint]"
+    )
     suite.add_argument("--matrix", type=int, metavar="PIXELS", help="image matrix along x and y [350]")
     parser.add_argument(
         "--with", action="append", dest="reconstructors", metavar="WHAT",
@@ -78,6 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
                 arguments.output / "sets",
                 chosen(arguments.conditions.split(",") if arguments.conditions else []),
                 reconstructors,
+                images=("adjoint", "iterative") if arguments.images == "both" else (arguments.images or "adjoint",),
                 threads=threads,
                 show=show,
                 scheduler=scheduler,
@@ -97,7 +101,7 @@ def _check_what(arguments: argparse.Namespace) -> None:
     """Raises InputError unless either folders or a suite are given."""
     if bool(arguments.folders) == bool(arguments.suite):
         raise InputError("Evaluation takes either folders of held-out subjects or --suite stress.")
-    given = [n for n in ("conditions", "subjects", "matrix") if getattr(arguments, n) is not None]
+    given = [n for n in ("conditions", "subjects", "matrix", "images") if getattr(arguments, n) is not None]
     if given and not arguments.suite:
         raise InputError(f"The option --{given[0]} belongs to --suite stress; the folders have their own.")
 
