@@ -52,6 +52,7 @@ SMALL = {
     "train": "--epochs 1 --validation 1 --patch 16 --per-slice 1 --batch 1",
     "train run/ atoms.h5": "--epochs 1 --batch 10",
     "evaluate": "--threads 1",
+    "evaluate --suite": "--threads 1 --subjects 1 --matrix 48 --conditions default",
     "study": "--scale smoke --threads 1",
     "demo": "--matrix 48 --coils 3 --slices 1 --speed 50 --sequence short.toml",
     "send": "--speed 50 --port {port}",

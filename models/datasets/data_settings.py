@@ -10,6 +10,7 @@ from spokestream.gadgets.imaging.sliding_window import stride_setting, window_se
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
 from spokestream.simulator.phantoms import ANATOMIES, POPULATIONS
+from spokestream.simulator.phantoms.changes import CHANGES, UNCHANGED
 from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["DataSettings"]
@@ -56,6 +57,9 @@ class DataSettings:
         low=1,
         high=4,
     )
+    change: str = setting(
+        UNCHANGED, meaning="Change of the tissue or of the fields of every subject.", choices=tuple(CHANGES)
+    )
     sequence: str = setting("t1ff-2d-1400", meaning="Sequence preset, or a TOML or Pulseq file.")
     demodulation_hz: float = setting(
         200.0,
@@ -74,6 +78,16 @@ class DataSettings:
         meaning="Temporal images, as in the pipeline: weighted sums, or means of a sliding window.",
         choices=("compressed", "window"),
     )
+    images: str = setting(
+        "adjoint",
+        meaning="Images of the adjoint, or of an iterative inversion, as in the pipeline.",
+        choices=("adjoint", "iterative"),
+    )
+    delay_correction: str = setting(
+        "off",
+        meaning="Whether gradient delays are found and corrected, as in the pipeline.",
+        choices=("auto", "off"),
+    )
     window: int = window_setting()
     stride: int = stride_setting()
 
@@ -85,6 +99,12 @@ class DataSettings:
                 raise InputError(f"The setting {name} is a range from low to high, not {low:g},{high:g}.")
         if self.path == "fast" and "nist" in self.anatomies.split(","):
             raise InputError("The fast path knows the tissue of people; the system phantom takes --path full.")
+        if self.path == "fast" and self.change != UNCHANGED:
+            raise InputError(f"The fast path simulates unchanged subjects; the change {self.change} takes --path full.")
+        if self.path == "fast" and (self.images != "adjoint" or self.delay_correction != "off"):
+            raise InputError("The fast path has no spokes to invert or to correct; take --path full.")
+        if self.images != "adjoint" and self.basis == "window":
+            raise InputError("Iterative images need the compressed basis, not sliding windows.")
         if self.path == "fast" and self.basis == "window":
             raise InputError("The fast path takes the compressed basis; images of sliding windows take --path full.")
         for anatomy in self.anatomies.split(","):
@@ -100,9 +120,11 @@ class DataSettings:
     def recipe(self) -> dict[str, Any]:
         """The settings that all subjects have in common: all but the number of subjects and of the first of them.
 
-        Those of a sliding window are among them only where there is one, so that sets made without keep their recipe.
+        A change, iterative images, a correction of delays and a sliding window are among them only where there is one,
+        so that sets made without keep their recipe.
         """
-        others = {"subjects", "first_seed"}
+        later = {"change": UNCHANGED, "images": "adjoint", "delay_correction": "off"}
+        others = {"subjects", "first_seed"} | {name for name, usual in later.items() if getattr(self, name) == usual}
         if self.basis != "window":
             others |= {"basis", "window", "stride"}
         return {name: value for name, value in asdict(self).items() if name not in others}

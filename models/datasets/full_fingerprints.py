@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.gadgets.coil_compression import CoilCompression
+from spokestream.gadgets.delay_correction import DelayCorrection
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.imaging.subspace_inversion import EchoTime
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, SliceEnd, Spoke
 from spokestream.gadgets.readouts.demodulation import demodulate
 from spokestream.gadgets.scan.context import ScanContext
@@ -27,13 +29,22 @@ def full_images(
     virtual_coils: int,
     demodulation_hz: float,
     tolerance: float = 1e-3,
+    correct_delays: bool = False,
+    inversion: list[EchoTime] | None = None,
 ) -> NDArray[np.complex64]:
-    """Coil-combined coefficients (K, y, x) of one slice."""
+    """Coil-combined coefficients (K, y, x) of one slice; see `DelayCorrection` and `Gridding` for the last two."""
     kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.actual, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
     protocol = exam.protocol
     scan = ScanContext(ScanHeader.from_xml(header_xml(protocol)), exam.sequence, threads=1)
-    chain = Chain([CoilCompression(scan, virtual_coils), SpokeAccumulation(scan), Gridding(scan, basis, tolerance)])
+    chain = Chain(
+        [
+            CoilCompression(scan, virtual_coils),
+            SpokeAccumulation(scan),
+            *([DelayCorrection(scan)] if correct_delays else []),
+            Gridding(scan, basis, tolerance, inversion),
+        ]
+    )
     try:
         for spoke, k in enumerate(exam.nominal.k.astype(np.float32)):
             data = kspace[:, spoke] + noise.spokes(1)[:, 0]

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import cores_and_memory, dask_client, load_dask
+from spokestream.errors import InputError
 from spokestream.gadgets.imaging.foreground import foreground
+from spokestream.gadgets.imaging.subspace_inversion import echo_times
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
 from spokestream.models.datasets.full_fingerprints import full_images
@@ -22,9 +25,10 @@ from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
 from spokestream.simulator.phantoms import MAP_UNITS, Phantom
+from spokestream.simulator.phantoms.changes import changed
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, window_basis
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, window_basis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
@@ -67,6 +71,8 @@ def make_training_set(
     """
     settings.exam(settings.first_seed).protocol()
     sequence = load_sequence(settings.sequence)
+    if settings.images == "iterative" and not model_of_sequence(sequence).fraction:
+        raise InputError("Sets with iterative images are made for trains of water and fat only.")
     basis = open_or_create(folder, settings.recipe, sequence, partial(_basis, settings, sequence))
     anywhere = replace(settings, sequence=_absolute(settings.sequence))  # workers have folders of their own
     missing = [seed for seed in settings.seeds if not shard_path(folder, seed).exists()]
@@ -94,6 +100,7 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
             exam = WhitenedExam(settings.exam(seed))
             rng = np.random.default_rng((seed, TISSUE))
             exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
+            exam.phantoms = changed(exam.phantoms, settings.change, seed)
             box = tissue_box(exam.phantoms)
             slices = [_slice(exam, index, box, settings, basis) for index in range(settings.slices)]
             write_shard(shard_path(folder, seed), exam, (box[0].start, box[1].start), slices)
@@ -108,6 +115,13 @@ def _basis(settings: DataSettings, sequence: PulseSequence) -> TemporalBasis:
     if settings.basis == "window":
         return window_basis(sequence, settings.window, settings.stride, atoms)
     return compressed_basis(sequence, atoms)
+
+
+@lru_cache(maxsize=1)
+def _frame_noise(sequence: str) -> NDArray[np.float32]:
+    """The noise (frames,) of the frames of a sequence, which all subjects have in common."""
+    loaded = load_sequence(sequence)
+    return frame_basis(loaded, model_of_sequence(loaded).dictionary(loaded).atoms).noise
 
 
 def _absolute(sequence: str) -> str:
@@ -130,7 +144,13 @@ def tissue_box(phantoms: list[Phantom]) -> Box:
 def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, basis: TemporalBasis) -> Slice:
     if settings.path == "full":
         images = full_images(
-            exam, index, basis, virtual_coils=settings.virtual_coils, demodulation_hz=settings.demodulation_hz
+            exam,
+            index,
+            basis,
+            virtual_coils=settings.virtual_coils,
+            demodulation_hz=settings.demodulation_hz,
+            correct_delays=settings.delay_correction == "auto",
+            inversion=echo_times(basis, _frame_noise(settings.sequence)) if settings.images == "iterative" else None,
         )
     else:
         images = _fast_gridding(exam, settings, basis).images(exam, index, box)

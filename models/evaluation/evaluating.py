@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import load_dask, planned_client
 from spokestream.errors import InputError
+from spokestream.gadgets.messages import Mask
 from spokestream.models.datasets.shards import TrainingSet, tissue
 from spokestream.models.evaluation.reconstructing import Bench, Reconstructed, by_workers, in_this_process
 from spokestream.models.evaluation.reconstructors import MATCHING, Origin, Reconstructor
@@ -53,6 +54,10 @@ class Condition:
     """(y, x) mask of tissue in the example, which is the middle slice of the first subject."""
     by_subject: list[SubjectError] = field(default_factory=list)
     """The errors of every subject in each tissue."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """The reason for every reconstructor that cannot take the set's scans and was left out."""
+    about: str = ""
+    """What the condition is, in words."""
 
 
 @dataclass
@@ -71,6 +76,7 @@ def evaluate(
     progress: Callable[[int, int], object] | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
+    leave_out: bool = False,
 ) -> Evaluation:
     """Run every reconstructor on every subject of every set.
 
@@ -85,6 +91,7 @@ def evaluate(
             machine. Each task is one slice by one reconstructor, and all numbers but the times are the same as without
             workers. None reconstructs in this process.
         workers: number of processes of this machine; by default as many as cores and memory allow.
+        leave_out: whether a network of another sequence or basis is left out of a condition instead of an error.
 
     Raises InputError for names that occur twice, sets without subjects, subjects that a network was trained on,
     sets whose demodulation differs from that of a network, reconstructors that workers cannot make, and if Dask is
@@ -103,16 +110,20 @@ def evaluate(
     with threadpool_limits(1, "blas"), _workers(scheduler, total, workers, threads) as client:
         for name, data in zip(names, sets, strict=True):
             bench, model = Bench(data, threads), data.tissue_model
+            reasons = {r.name: bench.refusal(r) for r in reconstructors} if leave_out else {}
+            refused = {name: reason for name, reason in reasons.items() if reason}
+            usable = [r for r in reconstructors if r.name not in refused]
             strata = (*strata_of(model), *thirds(model, _pool_fractions(data, model))) if model.fraction else ()
-            verdicts = {r.name: Verdict(model) for r in reconstructors}
+            verdicts = {r.name: Verdict(model) for r in usable}
             condition = Condition(
                 name, model, data.recipe, data.seeds, strata, () if model.fraction else data.labels(0)[1][1:],
-                bench.dictionary.digest, verdicts, Verdict(model),
+                bench.dictionary.digest, verdicts, Verdict(model), refused=refused,
             )  # fmt: skip
             found = (
-                by_workers(client, data.folder, threads, _origins(reconstructors), len(data)) if client
-                else in_this_process(bench, reconstructors, len(data))
+                by_workers(client, data.folder, threads, _origins(usable), len(data)) if client
+                else in_this_process(bench, usable, len(data))
             )  # fmt: skip
+            done += len(refused) * len(data)
             for _ in _judge(condition, data, found):
                 done += 1
                 if progress:
@@ -152,11 +163,13 @@ def _judge(condition: Condition, data: TrainingSet, slices: Iterator[Reconstruct
     for subject in range(len(data.seeds)):
         indices = range(subject * n_slices, (subject + 1) * n_slices)
         found: dict[str, list[Maps]] = {name: [] for name in condition.verdicts}
+        suspected: dict[str, list[Mask]] = {name: [] for name in condition.verdicts}
         true, tissues = [], []
         for index in indices:
             for name, verdict in condition.verdicts.items():
                 reconstructed = next(slices)
                 found[name].append(reconstructed.maps)
+                suspected[name].append(reconstructed.contradicted)
                 verdict.seconds.append(reconstructed.seconds)
                 verdict.flagged += reconstructed.flagged
                 verdict.foreground += reconstructed.foreground
@@ -169,6 +182,7 @@ def _judge(condition: Condition, data: TrainingSet, slices: Iterator[Reconstruct
         labels = np.stack([data.labels(index)[0] for index in indices])
         label_names = data.labels(indices[0])[1]
         wanted = regions_of_interest(label_names)
+        muscle = mask & np.isin(labels, wanted)
         of_tissue = {t: mask & (labels == label_names.index(t)) for t in condition.tissues if t in label_names}
         of_all = {WHOLE: mask} | {t: mask & (labels == n) for n, t in enumerate(label_names) if n}
         for name, verdict in condition.verdicts.items():
@@ -181,6 +195,8 @@ def _judge(condition: Condition, data: TrainingSet, slices: Iterator[Reconstruct
             verdict.add_errors(maps[name], truth, mask, condition.strata)
             verdict.add_errors_of_tissues(maps[name], truth, of_tissue)
             verdict.add_blur(maps[name], mask)
+            verdict.add_texture(maps[name], truth, mask, muscle)
+            verdict.add_caught(maps[name], truth, mask, np.stack(suspected[name]))
         condition.truth.add_blur(truth, mask)
         if subject == 0:
             middle = n_slices // 2

@@ -9,12 +9,15 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import in_order
-from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
-from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.messages import NOWHERE, Fingerprints, Mask, ParameterMaps
+from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
+from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.datasets.simulated_scan import simulated_scan
@@ -39,6 +42,8 @@ class Reconstructed:
     """Number of voxels whose maps do not explain the signal."""
     foreground: int
     """Number of voxels that were checked."""
+    contradicted: Mask
+    """(y, x) mask of the voxels of the foreground that the physics check flags."""
 
 
 class Bench:
@@ -55,28 +60,43 @@ class Bench:
         self.dictionary = data.tissue_model.dictionary(data.sequence)
         """The dictionary that matching searches."""
         self._closed_form = data.tissue_model.closed_form(data.sequence, data.basis)
-        self._made: dict[Reconstructor, tuple[ScanContext, Gadget[Fingerprints, ParameterMaps], PhysicsCheck]] = {}
+        self._made: dict[Reconstructor, tuple[ScanContext, Chain, PhysicsCheck]] = {}
 
     def __call__(self, reconstructor: Reconstructor, index: int) -> Reconstructed:
         """Reconstruct a slice. Raises ScanError for a network of another sequence or basis."""
         item, level = self._data[index], index % int(self._data.recipe["slices"])
         coefficients, foreground = item["fingerprints"].numpy(), item["foreground"].numpy()
         message = Fingerprints(coefficients, self._data.basis, foreground, level, NOWHERE)
-        if reconstructor not in self._made:
-            self._made[reconstructor] = self._gadgets(reconstructor)
-        scan, gadget, check = self._made[reconstructor]
+        scan, gadget, check = self._gadgets(reconstructor)
         begin = perf_counter()
         (made,) = gadget.feed(message)
         seconds = perf_counter() - begin
         (checked,) = check.feed(made)
         counts, names = scan.integrity.take(level), self._data.tissue_model.names
         maps = {name: values for name, values in checked.maps.items() if name.removesuffix("_std") in names}
-        return Reconstructed(maps, seconds, counts.get("flagged", 0), counts.get("foreground", 0))
+        explained = checked.maps.get("misfit", np.zeros_like(foreground, np.float32)) <= FLAGGED_ABOVE
+        return Reconstructed(
+            maps, seconds, counts.get("flagged", 0), counts.get("foreground", 0), checked.foreground & ~explained
+        )
 
-    def _gadgets(self, reconstructor: Reconstructor) -> tuple[ScanContext, Any, PhysicsCheck]:
-        scan = simulated_scan(self._data.sequence, self._threads)
-        gadget = reconstructor.make(scan, self._data.tissue_model, self.dictionary)
-        return scan, gadget, PhysicsCheck(scan, self._closed_form)
+    def refusal(self, reconstructor: Reconstructor) -> str | None:
+        """The reason why a reconstructor cannot take the set's scans; None if it can."""
+        try:
+            self._gadgets(reconstructor)
+        except ScanError as error:
+            return str(error)
+        return None
+
+    def _gadgets(self, reconstructor: Reconstructor) -> tuple[ScanContext, Chain, PhysicsCheck]:
+        if reconstructor not in self._made:
+            scan = simulated_scan(self._data.sequence, self._threads)
+            gadgets: list[Gadget[Any, ParameterMaps]] = [
+                reconstructor.make(scan, self._data.tissue_model, self.dictionary)
+            ]
+            if reconstructor.refined:
+                gadgets.append(Refinement(scan, self._closed_form))
+            self._made[reconstructor] = scan, Chain(gadgets), PhysicsCheck(scan, self._closed_form)
+        return self._made[reconstructor]
 
 
 def in_this_process(bench: Bench, reconstructors: Sequence[Reconstructor], slices: int) -> Iterator[Reconstructed]:

@@ -1,7 +1,7 @@
 """Reconstructors, which compute maps from fingerprints and can be evaluated: matching, or the network of an archive."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from spokestream.models.archives import archive_path
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["MATCHING", "Origin", "Reconstructor", "again", "reconstructor"]
+__all__ = ["MATCHING", "REFINED", "Origin", "Reconstructor", "again", "reconstructor"]
 
 MATCHING = "matching"
+REFINED = ", refine=on"
+"""End of the name of a reconstructor whose maps are refined, as by the setting of the node."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Origin:
     """What another process needs to know to make the same reconstructor."""
 
     what: str
-    """`matching`, the absolute path of an archive, or the name of an archive that comes with the software."""
+    """`matching`, the absolute path of an archive, or the name of an archive that comes with the software; `REFINED`
+    may follow."""
     device: str
     precision: str
     digest: str = ""
@@ -51,19 +54,24 @@ class Reconstructor:
     """Digest, precision, and description of the training."""
     origin: Origin | None = None
     """None for a reconstructor that a program made, which cannot be given to another process."""
+    refined: bool = False
+    """Whether an evaluation refines the maps."""
 
 
 def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> Reconstructor:
-    """The reconstructor with a name: matching, or the network of an archive.
+    """The reconstructor with a name: matching, or the network of an archive, with refinement if `REFINED` follows.
 
     Args:
-        what: `matching`, the path of an archive, or the name of an archive that comes with the software.
+        what: `matching`, the path of an archive, or the name of an archive that comes with the software. With
+            `REFINED` at its end, the maps are refined.
         device: device of a network; see `TiledNetwork`.
         precision: precision of a network; see `TiledNetwork`.
 
     Raises InputError for an unknown name, device or precision, and FileError if the archive cannot be read.
 
     """
+    if what.endswith(REFINED):
+        return _refined(reconstructor(what.removesuffix(REFINED), device, precision))
     if what == MATCHING:
         about = {"kind": "dictionary matching, closed form"}
         return Reconstructor(MATCHING, DictionaryMatching, about=about, origin=Origin(what, device, precision))
@@ -88,6 +96,18 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
             "versions": contract.versions,
         },
         Origin(anywhere, network.device.type, number_type, network.digest),
+    )
+
+
+def _refined(first: Reconstructor) -> Reconstructor:
+    """The reconstructor with the refinement of its maps."""
+    assert first.origin is not None
+    return replace(
+        first,
+        name=first.name + REFINED,
+        refined=True,
+        about=first.about | {"refine": "on"},
+        origin=replace(first.origin, what=first.origin.what + REFINED),
     )
 
 

@@ -14,6 +14,7 @@ from spokestream.models.evaluation.reconstructors import MATCHING
 from spokestream.models.evaluation.report_figures import condition_figures
 from spokestream.models.evaluation.results import results
 from spokestream.models.evaluation.subject_errors import write_subject_errors
+from spokestream.models.evaluation.summary import refusals, summary_table
 
 __all__ = ["error_text", "is_worse", "write_report"]
 
@@ -64,7 +65,14 @@ def is_worse(found: Mapping[str, Any], condition: str, reconstructor: str, name:
 def _page(found: dict[str, Any], pictures: Mapping[str, Mapping[str, bytes]]) -> str:
     body = "".join(_condition(found, name, pictures[name]) for name in found["conditions"])
     title = f"Evaluation of {', '.join(found['reconstructors'])}"
-    return page(title, body + _reconstructors(found), STYLE)
+    return page(title, _summary(found) + body + _reconstructors(found), STYLE)
+
+
+def _summary(found: dict[str, Any]) -> str:
+    """The table of all conditions, if there are several."""
+    if len(found["conditions"]) == 1:
+        return ""
+    return f"<h2>All conditions</h2>{summary_table(found)}{refusals(found)}"
 
 
 def _condition(found: dict[str, Any], condition: str, pictures: Mapping[str, bytes]) -> str:
@@ -72,6 +80,7 @@ def _condition(found: dict[str, Any], condition: str, pictures: Mapping[str, byt
     subjects, slices = len(about["subjects"]), about["settings"]["slices"]
     parts = [
         f"<h2>{escape(condition)}</h2>",
+        f"<p>{escape(about['about'])}.</p>" if about["about"] else "",
         f"<p>{subjects} subjects, {slices} slices each; {escape(_settings(about['settings']))}.</p>",
         _ranking(found, condition),
         _strata(found, condition),

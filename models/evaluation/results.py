@@ -12,7 +12,8 @@ from spokestream.models.evaluation.evaluating import TRUTH, Condition, Evaluatio
 from spokestream.models.evaluation.metrics import bland_altman, line
 from spokestream.models.evaluation.published import PUBLISHED, SOURCE
 from spokestream.models.evaluation.reconstructors import MATCHING
-from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, Score, Verdict, ranked_over
+from spokestream.models.evaluation.scores import BLUR_THRESHOLDS, LARGE_ERROR, Score, Verdict, ranked_over
+from spokestream.models.evaluation.summary import summary
 
 __all__ = ["results"]
 
@@ -36,7 +37,8 @@ def results(evaluation: Evaluation) -> dict[str, Any]:
         "published_source": SOURCE,
         "conditions": {condition.name: _condition(condition) for condition in evaluation.conditions},
     }
-    return dict(_plain(table))
+    plain = dict(_plain(table))
+    return plain | {"summary": summary(plain)}
 
 
 def _condition(condition: Condition) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def _condition(condition: Condition) -> dict[str, Any]:
     tissues = [tissue for tissue in condition.tissues if tissue in judged]
     return {
         "settings": condition.recipe,
+        "about": condition.about,
+        "refused": condition.refused,
         "subjects": condition.seeds,
         "dictionary": condition.dictionary,
         "strata": {s.name: [s.low, s.high] for s in condition.strata} | {t: [None, None] for t in tissues},
@@ -67,6 +71,11 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             if reference in verdict.scores
         },
         "calibration": {name: calibration.result() for name, calibration in verdict.calibration.items()},
+        "texture": {name: texture.result() for name, texture in verdict.texture.items()},
+        "large_errors": {
+            name: {"above": LARGE_ERROR[name], "voxels": int(n), "flagged_share": int(caught) / int(n) if n else None}
+            for name, (n, caught) in verdict.large.items()
+        },
         "blur": _blur(verdict),
     }
 

@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 from spokestream.gadgets.messages import Float, Mask
 from spokestream.models.evaluation.calibration import Calibration
 from spokestream.models.evaluation.metrics import Moments, blurriness, nrmse, psnr, region_means, ssim
+from spokestream.models.evaluation.texture import TEXTURED, KeptTexture
 from spokestream.simulator.physics.quantities import QUANTITIES, masked
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, TissueModel
 
 __all__ = [
-    "BLUR_THRESHOLDS", "Maps", "Score", "Stratum", "Verdict", "ranked_over", "strata_of", "thirds",
+    "BLUR_THRESHOLDS", "LARGE_ERROR", "Maps", "Score", "Stratum", "Verdict", "ranked_over", "strata_of", "thirds",
 ]  # fmt: skip
 
 BLUR_THRESHOLDS = np.arange(0.55, 0.96, 0.05)
+
+LARGE_ERROR = {"t1h2o": 150.0, "t1": 150.0, "deltaf": 10.0, "b1": 0.04}
+"""Map -> error, in its unit, that the physics check should flag: about ten percent of the T1 of muscle, one step of the
+grid of matching in off-resonance, and nearly one in B1."""
 
 Maps = dict[str, Float]
 
@@ -118,6 +123,10 @@ class Verdict:
     """Map -> blurriness over `BLUR_THRESHOLDS`, one curve per slice."""
     calibration: dict[str, Calibration] = field(default_factory=dict)
     """Calibration of every map that has a standard deviation."""
+    texture: dict[str, KeptTexture] = field(default_factory=dict)
+    """Kept texture of the maps of `TEXTURED`."""
+    large: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    """Map -> number of voxels whose error is larger than `LARGE_ERROR`, and number of those that were flagged."""
     example: Maps = field(default_factory=dict)
     """Maps (y, x) of the slice that the report shows."""
 
@@ -157,6 +166,24 @@ class Verdict:
             for values, mask in zip(maps[name], tissue, strict=True):
                 if np.any(values[mask]):
                     self.blur[name].append(blurriness(np.where(mask, values, 0), BLUR_THRESHOLDS))
+
+    def add_texture(self, maps: Maps, truth: Maps, tissue: Mask, muscle: Mask) -> None:
+        """Add all slices of a subject, (slices, y, x) each; `muscle` is a part of the tissue."""
+        for name, (where, in_muscle, usual) in TEXTURED.items():
+            if name in maps and where.quantity in truth:
+                judged = masked(where, muscle if in_muscle else tissue, truth)
+                for values, target, mask in zip(maps[name], truth[name], judged, strict=True):
+                    self.texture.setdefault(name, KeptTexture(usual)).add(values, target, mask)
+
+    def add_caught(self, maps: Maps, truth: Maps, tissue: Mask, flagged: Mask) -> None:
+        """Add the voxels of a subject of which a map has a meaning; all arrays have the same shape."""
+        for parameter, prediction, target in _pairs(self.model, maps, truth):
+            if (least := LARGE_ERROR.get(parameter.name)) is None:
+                continue
+            present = masked(self.model.presence(parameter.pool), tissue, truth)
+            large = masked(parameter.quantity.where, present, truth) & (np.abs(prediction - target) > least)
+            counts = np.array([large.sum(), (large & flagged).sum()], np.int64)
+            self.large[parameter.name] = self.large.get(parameter.name, np.zeros(2, np.int64)) + counts
 
 
 def _is_stratified(parameter: Parameter, model: TissueModel) -> bool:

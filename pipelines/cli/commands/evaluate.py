@@ -28,14 +28,24 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folders",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="FOLDER",
         help="folder of held-out subjects, made by `spokestream dataset`",
     )
+    suite = parser.add_argument_group("instead of folders")
+    suite.add_argument(
+        "--suite", choices=("stress",), help="make the sets of named conditions in the folder `sets` of the report"
+    )
+    suite.add_argument("--conditions", metavar="A,B", help="only these conditions of the suite [all]")
+    suite.add_argument("--subjects", type=int, metavar="N", help="subjects of each condition [10]")
+    suite.add_argument(
+        "--images", choices=("adjoint", "iterative", "both"), help="images of the sets, as in the pipeline [adjoint]"
+    )
+    suite.add_argument("--matrix", type=int, metavar="PIXELS", help="image matrix along x and y [350]")
     parser.add_argument(
         "--with", action="append", dest="reconstructors", metavar="WHAT",
         help="matching, the path of an archive, or the name of a network that comes with the software; once for each "
-        "[matching]",
+        "[matching]. 'matching, refine=on' refines the maps, and so for networks",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("report"), help="folder of the report [report]")
     add_threads_option(parser)
@@ -54,21 +64,46 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.models.evaluation.evaluating import evaluate
     from spokestream.models.evaluation.reconstructors import MATCHING, reconstructor
     from spokestream.models.evaluation.report import write_report
+    from spokestream.models.evaluation.suite.conditions import chosen
+    from spokestream.models.evaluation.suite.running import evaluate_suite
 
     threads, scheduler = given_threads(arguments), given_scheduler(arguments)
     if threads < 1:
         raise InputError(f"Evaluation takes one thread or more, not {threads}.")
     check_number_of_workers(arguments, "Evaluation")
+    _check_what(arguments)
     wanted = arguments.reconstructors or [MATCHING]
     reconstructors = [reconstructor(what, arguments.device, arguments.precision) for what in wanted]
     console, workers = Console(), arguments.workers
     with warnings_on(Console(stderr=True)), counting_progress(console, "slices", window_s=600) as show:
-        evaluation = evaluate(arguments.folders, reconstructors, threads, show, scheduler, workers)
+        if arguments.suite:
+            evaluation = evaluate_suite(
+                arguments.output / "sets",
+                chosen(arguments.conditions.split(",") if arguments.conditions else []),
+                reconstructors,
+                images=("adjoint", "iterative") if arguments.images == "both" else (arguments.images or "adjoint",),
+                threads=threads,
+                show=show,
+                scheduler=scheduler,
+                workers=workers,
+                **{n: v for n in ("subjects", "matrix") if (v := getattr(arguments, n)) is not None},
+            )
+        else:
+            evaluation = evaluate(arguments.folders, reconstructors, threads, show, scheduler, workers)
     found = write_report(arguments.output, evaluation)
     for condition in found["conditions"]:
         console.print(_ranking(found, condition))
     wrote = f"Wrote {arguments.output / 'report.html'}, results.json and subjects.csv."
     console.print(wrote, highlight=False, markup=False, soft_wrap=True)
+
+
+def _check_what(arguments: argparse.Namespace) -> None:
+    """Raises InputError unless either folders or a suite are given."""
+    if bool(arguments.folders) == bool(arguments.suite):
+        raise InputError("Evaluation takes either folders of held-out subjects or --suite stress.")
+    given = [n for n in ("conditions", "subjects", "matrix", "images") if getattr(arguments, n) is not None]
+    if given and not arguments.suite:
+        raise InputError(f"The option --{given[0]} belongs to --suite stress; the folders have their own.")
 
 
 def _ranking(found: dict[str, Any], condition: str) -> "Table":

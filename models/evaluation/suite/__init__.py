@@ -1,0 +1,1 @@
+"""Named sets of conditions, under which methods are compared."""
