@@ -1,0 +1,259 @@
+"""Many scans, some of them broken, on one node: python benchmarks/soak.py [--scans 500] [--clients 8] [--quick].
+
+Clients send scans as fast as they can. Every fifth session misbehaves. A good scan must give the pixels that it gave
+alone, and no session may hang. The node must have the memory, descriptors, threads and processes that it had after the
+first tenth of the sessions. The exit code is 1 if anything is wrong.
+"""
+
+import argparse
+import hashlib
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import ismrmrd
+import numpy as np
+from measure import print_machine, processes, resident_bytes, started_node
+from misbehaviour import MISBEHAVIOURS, Answer, HangError, Messages, heard_after, messages_of
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+GOOD = "good"
+SCANS = (
+    ("mrf_t1ff_net", SimulationSettings(matrix=48, coils=4, seed=1)),
+    ("mrf_t1ff", SimulationSettings(matrix=32, coils=2, seed=2)),
+    ("mrf_t1ff_net", SimulationSettings(matrix=64, coils=6, seed=3)),
+    ("mrf_t1ff", SimulationSettings(matrix=48, coils=5, seed=4)),
+    ("mrf_t1t2", SimulationSettings(anatomy="brain", matrix=48, coils=3, seed=5, sequence="fisp-fang-576")),
+)
+MARKS = (0.1, 0.4, 0.7, 1.0)
+"""Fractions of the sessions after which all clients pause and the node is looked at."""
+STILL_S = 3.0
+"""Time for which the node must not change before it is looked at."""
+MOST_S = 60.0
+GROWTH = 1.05
+"""Largest memory at the end over that after the first mark."""
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the processes of a node hold together."""
+
+    rss_mib: float
+    descriptors: int
+    threads: int
+    processes: int
+
+
+@dataclass
+class Ended:
+    """How a session ended: its kind, what its client heard, its time, and what was wrong with it, if anything."""
+
+    kind: str
+    heard: str
+    seconds: float
+    fault: str = ""
+
+
+def holdings(pid: int) -> Holdings:
+    """What the node holds now."""
+    running = processes(pid)
+    resident = sum(map(resident_bytes, running)) / 2**20
+    return Holdings(resident, *(sum(entries(one, what) for one in running) for what in ("fd", "task")), len(running))
+
+
+def entries(pid: int, what: str) -> int:
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/{what}").iterdir())
+    except OSError:
+        return 0
+
+
+def holdings_at_rest(pid: int, still_s: float) -> Holdings:
+    """What the node holds when it has not changed for some seconds, or after `MOST_S`."""
+    begin = since = time.monotonic()
+    found = holdings(pid)
+    while time.monotonic() - since < still_s and time.monotonic() - begin < MOST_S:
+        time.sleep(0.2)
+        before, found = found, holdings(pid)
+        if astuple(before)[1:] != astuple(found)[1:]:
+            since = time.monotonic()
+    return found
+
+
+def digest(images: list[ismrmrd.Image]) -> str:
+    """A digest of all pixels, with series and slice of every image."""
+    found = hashlib.sha256()
+    for image in images:
+        found.update(f"{image.image_series_index} {image.slice} {image.data.shape} {image.data.dtype}".encode())
+        found.update(np.ascontiguousarray(image.data).tobytes())
+    return found.hexdigest()
+
+
+def plan(n: int, n_scans: int, rng: np.random.Generator) -> Iterator[tuple[str, int]]:
+    """For every session its kind and the index of its scan; one of five misbehaves, all ways equally often."""
+    ways: list[str] = []
+    for begin in range(0, n, 5):
+        bad = begin + int(rng.integers(5))
+        for i in range(begin, min(begin + 5, n)):
+            ways = ways or [str(way) for way in rng.permutation(list(MISBEHAVIOURS))]
+            yield (ways.pop() if i == bad else GOOD), int(rng.integers(n_scans))
+
+
+def run(port: int, kind: str, scan: Messages, expected: str, seed: int, limit_s: float) -> Ended:
+    """One session, and whether its client heard what it must."""
+    begin = time.monotonic()
+    try:
+        with socket.create_connection(("127.0.0.1", port), limit_s) as sock:
+            if kind == GOOD:
+                answer: Answer | None = heard_after(sock, scan.all, limit_s, leaves=False)
+            else:
+                answer = MISBEHAVIOURS[kind](sock, scan, np.random.default_rng(seed), limit_s)
+    except (HangError, TimeoutError):
+        return Ended(kind, "", time.monotonic() - begin, "hang")
+    except OSError as error:
+        return Ended(kind, "", time.monotonic() - begin, f"failed ({error})")
+    return Ended(kind, *judged(kind, answer, expected, time.monotonic() - begin))
+
+
+def judged(kind: str, answer: Answer | None, expected: str, seconds: float) -> tuple[str, float, str]:
+    """What was heard, the time, and what is wrong with it."""
+    if answer is None:
+        return "(left)", seconds, ""
+    if kind in (GOOD, "slow readouts"):
+        if answer.error or not answer.closed:
+            return answer.error or "hung up", seconds, "no maps"
+        return "maps", seconds, "" if digest(answer.images) == expected else "wrong digest"
+    if kind == "a query of junk":
+        return ", ".join(answer.texts), seconds, "" if answer.texts == ["Unknown query"] else "wrong answer"
+    return answer.error, seconds, "" if answer.error else "no sentence of refusal"
+
+
+def simulated(folder: Path, n: int) -> list[Messages]:
+    """The messages of the first `n` scans."""
+    found = []
+    for i, (pipeline, settings) in enumerate(SCANS[:n]):
+        path = folder / f"scan{i}.h5"
+        simulate_scan(path, settings)
+        scan = read_scan(path)
+        found.append(messages_of(pipeline, scan.xml, list(scan)))
+    return found
+
+
+def sessions_table(ended: list[Ended]) -> Table:
+    """How many sessions of every kind there were, what they heard, and their faults."""
+    by_kind = defaultdict(list)
+    for one in ended:
+        by_kind[one.kind].append(one)
+    table = Table(title=f"{len(ended)} sessions")
+    for heading in ("session", "number", "faults", "slowest, s", "heard most often"):
+        table.add_column(heading)
+    for kind in [GOOD, *MISBEHAVIOURS]:
+        if found := by_kind[kind]:
+            heard = Counter(re.sub(r"\d+", "N", one.heard) for one in found).most_common(1)[0][0]
+            faults, slowest = sum(bool(one.fault) for one in found), max(one.seconds for one in found)
+            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard[:70])
+    return table
+
+
+def marks_table(marks: dict[str, Holdings]) -> Table:
+    """What the node held at rest."""
+    table = Table(title="The node at rest, all its processes")
+    for heading in ("after", "RSS, MiB", "descriptors", "threads", "processes"):
+        table.add_column(heading, justify="right")
+    for after, found in marks.items():
+        rss_mib, *counts = astuple(found)
+        table.add_row(after, f"{rss_mib:.0f}", *map(str, counts))
+    return table
+
+
+def growth(first: Holdings, last: Holdings, memory: bool) -> list[str]:
+    """What the node holds more, or other, than it did."""
+    found = [
+        f"{what}: {getattr(first, what)} at the beginning, {getattr(last, what)} at the end"
+        for what in ("descriptors", "threads", "processes")
+        if getattr(first, what) != getattr(last, what)
+    ]
+    if memory and last.rss_mib > GROWTH * first.rss_mib:
+        found.append(f"RSS grew from {first.rss_mib:.0f} to {last.rss_mib:.0f} MiB")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scans", type=int, default=500, help="sessions, of which one in five misbehaves [500]")
+    parser.add_argument("--clients", type=int, default=8, help="sessions at once [8]")
+    parser.add_argument("--seed", type=int, default=0, help="of the sequence of sessions [0]")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds after which a session hangs [120]")
+    parser.add_argument("--quick", action="store_true", help="a few sessions, to test that it runs")
+    arguments = parser.parse_args()
+    n_scans, n, deadline_s = (1, 10, 1.0) if arguments.quick else (len(SCANS), arguments.scans, 5.0)
+    still_s = 0.5 if arguments.quick else STILL_S
+    console, rng = Console(), np.random.default_rng(arguments.seed)
+    print_machine(console, 1, ("numpy", "torch", "finufft"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scans = simulated(folder, n_scans)
+        log = folder / "node.log"
+        most = str(2 * arguments.clients)
+        deadlines = [f"--{what}={deadline_s}" for what in ("first-byte-s", "opening-s", "idle-timeout-s", "drain-s")]
+        options = ["--memory=2GiB", "--threads=1", f"--record={folder / 'recordings'}", "--record-gib=0.2", *deadlines]
+        node, port = started_node(log, *options, f"--max-sessions={most}", f"--max-waiting={most}")
+        try:
+            expected = []
+            for scan in scans:
+                with socket.create_connection(("127.0.0.1", port), arguments.limit) as sock:
+                    expected.append(digest(heard_after(sock, scan.all, arguments.limit, leaves=False).images))
+            sessions = list(plan(n, n_scans, rng))
+            ended: list[Ended] = []
+            marks: dict[str, Holdings] = {}
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            )  # fmt: skip
+            with Progress(*columns, console=console) as progress, ThreadPoolExecutor(arguments.clients) as clients:
+                bar = progress.add_task("Sessions", total=n)
+                for mark in MARKS:
+                    upto = round(mark * n)
+                    running = [
+                        clients.submit(run, port, kind, scans[k], expected[k], len(ended) + i, arguments.limit)
+                        for i, (kind, k) in enumerate(sessions[len(ended) : upto])
+                    ]
+                    for future in as_completed(running):
+                        ended.append(one := future.result())
+                        progress.advance(bar)
+                        if one.fault:
+                            console.print(f"FAULT: {one.kind}: {one.fault} {one.heard}", highlight=False, markup=False)
+                    marks[f"{upto} sessions"] = holdings_at_rest(node.pid, still_s)
+            last = run(port, GOOD, scans[0], expected[0], 0, arguments.limit)
+            node.terminate()
+            code = node.wait(60)
+        finally:
+            node.kill()
+            node.wait()
+        first, *_, final = marks.values()
+        faults = [f"{n} x {fault}" for fault, n in Counter(one.fault for one in ended if one.fault).items()]
+        faults += growth(first, final, memory=not arguments.quick)
+        faults += [f"a good scan at the end: {last.fault}"] if last.fault else []
+        faults += [f"exit code {code}"] if code else []
+        faults += ["a defect is in the log"] if re.search("Traceback|a defect", log.read_text()) else []
+    console.print(sessions_table(ended))
+    console.print(marks_table(marks))
+    counts = Counter(one.fault for one in ended)
+    console.print(f"hangs {counts['hang']}, wrong digests {counts['wrong digest']}", highlight=False)
+    console.print("\n".join(f"FAULT: {fault}" for fault in faults) or "no faults", highlight=False, markup=False)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
