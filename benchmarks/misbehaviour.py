@@ -114,7 +114,7 @@ def is_cut_off(sock: socket.socket, scan: Messages, rng: np.random.Generator, li
 
 def sends_random_bytes(sock: socket.socket, scan: Messages, rng: np.random.Generator, limit_s: float) -> Answer:
     begun = some_of(scan, rng) if rng.random() < 0.5 else b""
-    return heard_after(sock, begun + rng.bytes(int(rng.integers(2, 1 << 16))), limit_s, leaves=True)
+    return heard_after(sock, begun + rng.bytes(int(rng.integers(2, 1 << 16))), limit_s, leaves=False)
 
 
 def sends_no_xml(sock: socket.socket, scan: Messages, rng: np.random.Generator, limit_s: float) -> Answer:
