@@ -19,12 +19,11 @@ import numpy as np
 
 with atheris.instrument_imports(include=["spokestream.pipelines.wire"]):
     from spokestream.pipelines import wire
+    from spokestream.pipelines.wire.states import PEER
 
 LIMITS = wire.Limits(config=1 << 16, header=1 << 16, text=1 << 16, attributes=1 << 16, body=1 << 16)
 """So small that a few bytes of input reach them, and that memory does not slow the search."""
 ROLES = tuple(wire.Role)
-PEER = {wire.Role.SERVER: wire.Role.CLIENT, wire.Role.CHILD: wire.Role.PARENT}
-PEER |= {peer: role for role, peer in PEER.items()}
 
 
 def heard(role: wire.Role, decodes: bool, chunks: Iterable[bytes]) -> tuple[list[str], str]:

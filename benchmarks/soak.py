@@ -188,20 +188,21 @@ def sessions_table(ended: list[Ended]) -> Table:
     for one in ended:
         by_kind[one.kind].append(one)
     table = Table(title=f"{len(ended)} sessions")
-    for heading in ("session", "number", "faults", "slowest, s", "heard most often"):
-        table.add_column(heading)
+    for heading in ("session", "number", "faults", "slowest, s"):
+        table.add_column(heading, justify="left" if heading == "session" else "right", no_wrap=True)
+    table.add_column("heard most often", no_wrap=True)
     for kind in [GOOD, ALONE, *MISBEHAVIOURS]:
         if found := by_kind[kind]:
             heard = Counter(re.sub(r"\d+", "N", one.heard) for one in found).most_common(1)[0][0]
             faults, slowest = sum(bool(one.fault) for one in found), max(one.seconds for one in found)
-            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard[:70])
+            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard)
     return table
 
 
 def marks_table(marks: dict[str, Holdings]) -> Table:
     """What the node held at rest."""
     table = Table(title="The node at rest, all its processes")
-    for heading in ("after", "RSS, MiB", "descriptors", "processes", "threads of the server", "of the others"):
+    for heading in ("after", "RSS, MiB", "descriptors", "processes", "server threads", "scan threads"):
         table.add_column(heading, justify="right")
     for after, found in marks.items():
         rss_mib, *counts = astuple(found)
