@@ -19,10 +19,12 @@ import numpy as np
 
 with atheris.instrument_imports(include=["spokestream.pipelines.wire"]):
     from spokestream.pipelines import wire
+    from spokestream.pipelines.wire import fields
     from spokestream.pipelines.wire.states import PEER
 
 LIMITS = wire.Limits(config=1 << 16, header=1 << 16, text=1 << 16, attributes=1 << 16, body=1 << 16)
 """So small that a few bytes of input reach them, and that memory does not slow the search."""
+fields.FIRST_PIECE = 64  # so that memory grows in pieces in short inputs, too
 ROLES = tuple(wire.Role)
 
 
@@ -52,7 +54,8 @@ def described(event: wire.Event) -> list[str]:
         case wire.Data(item):
             arrays = [item.data, getattr(item, "traj", None)]
             raw = bytes(item.getHead()) + b"".join(np.ascontiguousarray(a).tobytes() for a in arrays if a is not None)
-            return [f"{type(item).__name__} {hashlib.sha256(raw).hexdigest()}"]
+            meta = dict(item.meta) if isinstance(item, ismrmrd.Image) else {}
+            return [f"{type(item).__name__} {hashlib.sha256(raw).hexdigest()} {meta}"]
     return [repr(event)]
 
 
@@ -81,7 +84,8 @@ def seeds() -> dict[str, bytes]:
     samples = np.arange(12, dtype=np.complex64).reshape(2, 6)
     readout = ismrmrd.Acquisition.from_array(samples, np.zeros((6, 2), np.float32))
     waveform = ismrmrd.Waveform.from_array(np.arange(6, dtype=np.uint32).reshape(2, 3))
-    image = ismrmrd.Image.from_array(np.ones((1, 1, 4, 3), np.float32), meta={"name": "value", "list": ["1", "2"]})
+    image = ismrmrd.Image.from_array(np.ones((1, 1, 4, 3), np.float32))
+    image.meta = ismrmrd.Meta({"name": "value", "list": ["1", "2"]})
     data = [wire.Data(readout), wire.Data(waveform), wire.Data(image)]
     opening = [wire.ConfigFile("mrf_t1ff"), wire.Header("<ismrmrdHeader/>")]
     files = [wire.Dicom(b"DICM", "name", "<meta/>")]
