@@ -69,6 +69,8 @@ class Holdings:
     """What the processes of a node hold together."""
 
     rss_mib: float
+    server_mib: float
+    """The part of it that is the server's."""
     descriptors: int
     processes: int
     threads: int
@@ -92,10 +94,10 @@ class Ended:
 def holdings(pid: int) -> Holdings:
     """What the node holds now."""
     running = processes(pid)
-    resident = sum(map(resident_bytes, running)) / 2**20
+    resident = [resident_bytes(one) / 2**20 for one in running] or [0.0]
     threads = [entries(one, "task") for one in running] or [0]
     descriptors = sum(entries(one, "fd") for one in running)
-    return Holdings(resident, descriptors, len(running), threads[0], sum(threads[1:]))
+    return Holdings(sum(resident), resident[0], descriptors, len(running), threads[0], sum(threads[1:]))
 
 
 def entries(pid: int, what: str) -> int:
@@ -112,7 +114,7 @@ def holdings_at_rest(pid: int, still_s: float) -> Holdings:
     while time.monotonic() - since < still_s and time.monotonic() - begin < MOST_S:
         time.sleep(0.2)
         before, found = found, holdings(pid)
-        if astuple(before)[1:] != astuple(found)[1:]:
+        if astuple(before)[2:] != astuple(found)[2:]:
             since = time.monotonic()
     return found
 
@@ -188,25 +190,24 @@ def sessions_table(ended: list[Ended]) -> Table:
     for one in ended:
         by_kind[one.kind].append(one)
     table = Table(title=f"{len(ended)} sessions")
-    for heading in ("session", "number", "faults", "slowest, s"):
-        table.add_column(heading, justify="left" if heading == "session" else "right", no_wrap=True)
-    table.add_column("heard most often", no_wrap=True)
+    for heading in ("session", "number", "faults", "slowest, s", "heard most often"):
+        table.add_column(heading, no_wrap=True)
     for kind in [GOOD, ALONE, *MISBEHAVIOURS]:
         if found := by_kind[kind]:
             heard = Counter(re.sub(r"\d+", "N", one.heard) for one in found).most_common(1)[0][0]
             faults, slowest = sum(bool(one.fault) for one in found), max(one.seconds for one in found)
-            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard)
+            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard.strip()[:22])
     return table
 
 
-def marks_table(marks: dict[str, Holdings]) -> Table:
+def marks_table(marks: dict[int, Holdings]) -> Table:
     """What the node held at rest."""
     table = Table(title="The node at rest, all its processes")
-    for heading in ("after", "RSS, MiB", "descriptors", "processes", "server threads", "scan threads"):
-        table.add_column(heading, justify="right")
-    for after, found in marks.items():
-        rss_mib, *counts = astuple(found)
-        table.add_row(after, f"{rss_mib:.0f}", *map(str, counts))
+    for heading in ("sessions", "RSS, MiB", "server", "files", "processes", "threads", "scan threads"):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=4)
+    for sessions, found in marks.items():
+        rss_mib, server_mib, *counts = astuple(found)
+        table.add_row(str(sessions), f"{rss_mib:.0f}", f"{server_mib:.0f}", *map(str, counts))
     return table
 
 
@@ -226,13 +227,13 @@ def growth(first: Holdings, last: Holdings, memory: bool) -> list[str]:
 
 def soak(
     port: int, pid: int, scans: list[Messages], size: Size, seed: int, limit_s: float, console: Console
-) -> tuple[list[Ended], dict[str, Holdings]]:
+) -> tuple[list[Ended], dict[int, Holdings]]:
     """Run all sessions; returns how they ended, and what the node held at rest after each of the marks."""
     alone = [run(port, ALONE, scan, "", 0, limit_s) for scan in scans]
     expected = [one.digest for one in alone]
     sessions = list(plan(size.sessions, len(scans), np.random.default_rng(seed)))
     ended: list[Ended] = []
-    marks: dict[str, Holdings] = {}
+    marks: dict[int, Holdings] = {}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(size.clients) as clients:
         bar, done = progress.add_task("Sessions", total=size.sessions), 0
@@ -250,7 +251,7 @@ def soak(
             done = upto
             holdings_at_rest(pid, size.still_s)
             ended += [run(port, ALONE, *one, 0, limit_s) for one in zip(scans, expected, strict=True)]
-            marks[f"{upto} sessions"] = holdings_at_rest(pid, size.still_s)
+            marks[upto] = holdings_at_rest(pid, size.still_s)
     return ended, marks
 
 

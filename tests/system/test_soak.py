@@ -49,7 +49,7 @@ def test_maps_are_a_fault_where_a_refusal_is_due(soak):
     ],
 )
 def test_what_the_node_holds_more_is_a_fault(soak, last, said):
-    first = {"rss_mib": 100.0, "descriptors": 13, "processes": 2, "threads": 3, "scan_threads": 2}
+    first = {"rss_mib": 100.0, "server_mib": 50.0, "descriptors": 13, "processes": 2, "threads": 3, "scan_threads": 2}
     assert soak.growth(soak.Holdings(**first), soak.Holdings(**first | {"rss_mib": 104.0}), memory=True) == []
     (sentence,) = soak.growth(soak.Holdings(**first), soak.Holdings(**first | last), memory=True)
     assert sentence.startswith(said)
