@@ -191,12 +191,12 @@ def sessions_table(ended: list[Ended]) -> Table:
         by_kind[one.kind].append(one)
     table = Table(title=f"{len(ended)} sessions")
     for heading in ("session", "number", "faults", "slowest, s", "heard most often"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=True, min_width=len(heading))
     for kind in [GOOD, ALONE, *MISBEHAVIOURS]:
         if found := by_kind[kind]:
             heard = Counter(re.sub(r"\d+", "N", one.heard) for one in found).most_common(1)[0][0]
             faults, slowest = sum(bool(one.fault) for one in found), max(one.seconds for one in found)
-            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard.strip()[:22])
+            table.add_row(kind, str(len(found)), str(faults), f"{slowest:.1f}", heard.strip()[:18])
     return table
 
 
