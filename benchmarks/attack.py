@@ -11,7 +11,6 @@ import re
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import ismrmrd
 import numpy as np
-from measure import processes
+from measure import processes, resident_bytes, started_node
 
 from spokestream.pipelines import wire
 from spokestream.pipelines.client import ClientError, send_scan
@@ -53,13 +52,8 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "node.log"
-        command = [sys.executable, "-m", "spokestream.pipelines", "serve", "--port", "0", "--memory", "2GiB"]
-        command += ["--threads", "1", "--drain-s", "1", "--max-sessions", "8"]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, stderr=log)
-        while not (found := re.search(r"port (\d+)", self.log.read_text())):
-            time.sleep(0.1)
-        self.port = int(found[1])
+        options = ["--memory", "2GiB", "--threads", "1", "--drain-s", "1", "--max-sessions", "8"]
+        self.process, self.port = started_node(self.log, *options)
         self.largest = 0
         threading.Thread(target=self._sample, daemon=True).start()
 
@@ -67,14 +61,6 @@ class Node:
         while running := processes(self.process.pid):
             self.largest = max(self.largest, sum(map(resident_bytes, running)))
             time.sleep(0.02)
-
-
-def resident_bytes(pid: int) -> int:
-    """The memory of a process; 0 if it has ended."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-    except (OSError, IndexError):
-        return 0
 
 
 class Bystander(threading.Thread):

@@ -4,6 +4,10 @@ import importlib.util
 import logging
 import os
 import platform
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +27,10 @@ from spokestream.pipelines.files.outputs import map_volumes
 from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import select, start_scan
 
-__all__ = ["alternately", "installed", "print_machine", "processes", "ratio", "slice_before", "timed_maps"]
+__all__ = [
+    "alternately", "installed", "print_machine", "processes", "ratio", "resident_bytes", "slice_before", "started_node",
+    "timed_maps",
+]  # fmt: skip
 
 
 def alternately(methods: Mapping[str, Callable[[], object]], rounds: int, threads: int) -> dict[str, list[float]]:
@@ -88,6 +95,29 @@ def processes(pid: int) -> list[int]:
     except OSError:
         return []
     return [pid, *map(int, children)]
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory of a process; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def started_node(log: Path, *options: str) -> "tuple[subprocess.Popen[bytes], int]":
+    """The process of a node with these options of `serve`, which writes to `log`, and its port, a free one.
+
+    Raises RuntimeError if the node ends instead of listening.
+    """
+    command = [sys.executable, "-m", "spokestream.pipelines", "serve", "--port", "0", *options]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stderr=file)
+    while not (found := re.search(r"port (\d+)", log.read_text())):
+        if process.poll() is not None:
+            raise RuntimeError(f"The node has ended: {log.read_text()}")
+        time.sleep(0.1)
+    return process, int(found[1])
 
 
 def print_machine(console: Console, threads: int, packages: Sequence[str]) -> None:

@@ -9,9 +9,7 @@ time from the last spoke to the last map. A node that has just started serves on
 import argparse
 import logging
 import os
-import re
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,7 +19,7 @@ from pathlib import Path
 
 import ismrmrd
 import numpy as np
-from measure import print_machine, processes
+from measure import print_machine, processes, started_node
 from rich.console import Console
 from rich.table import Table
 
@@ -51,14 +49,9 @@ class Node:
 
 @contextmanager
 def running_node(folder: Path, n_scans: int) -> Iterator[Node]:
-    log = folder / "node.log"
-    command = [sys.executable, "-m", "spokestream.pipelines", "serve", "--port", "0", "--threads", str(THREADS)]
-    with log.open("w") as file:
-        process = subprocess.Popen([*command, "--max-sessions", str(n_scans)], stderr=file)
+    process, port = started_node(folder / "node.log", "--threads", str(THREADS), "--max-sessions", str(n_scans))
     try:
-        while not (port := re.search(r"port (\d+)", log.read_text())):
-            time.sleep(0.1)
-        yield Node(process, int(port[1]))
+        yield Node(process, port)
     finally:
         process.terminate()
         process.wait()
