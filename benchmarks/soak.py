@@ -129,7 +129,7 @@ def digest(images: list[ismrmrd.Image]) -> str:
 
 
 def plan(n: int, n_scans: int, rng: np.random.Generator) -> Iterator[tuple[str, int]]:
-    """For every session its kind and the index of its scan; one of five misbehaves, all ways equally often."""
+    """The kind of every session and the index of its scan; one of five misbehaves, all ways equally often."""
     ways: list[str] = []
     for begin in range(0, n, 5):
         bad = begin + int(rng.integers(5))

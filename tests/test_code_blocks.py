@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from pages import BLOCKS, PAGES, ROOT, commands, of_language, sections, words
+from pages import BLOCKS, PAGES, ROOT, commands, link_all, of_language, sections, words
 
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.making import make_training_set
@@ -74,8 +74,7 @@ def small(tmp_path_factory):
 @pytest.fixture
 def here(small, tmp_path, monkeypatch):
     """The current folder, with links to what is in `small`."""
-    for path in small.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+    link_all(small, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

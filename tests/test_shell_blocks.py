@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from certificates import make_certificates
 from distributed import LocalCluster
-from pages import BLOCKS, ROOT, commands, sections, words
+from pages import BLOCKS, ROOT, commands, link_all, sections, words
 from small_scan import gradient_spoiled
 
 from spokestream.models.archives import archive_path
@@ -128,8 +128,7 @@ def scheduler():
 @pytest.fixture
 def here(small, tmp_path, monkeypatch):
     """The current folder, with links to what is in `small`."""
-    for path in small.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+    link_all(small, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -34,7 +34,7 @@ class Origin:
     device: str
     precision: str
     digest: str = ""
-    """Of the archive."""
+    """The digest of the archive, if there is one."""
 
 
 @dataclass(frozen=True, eq=False)

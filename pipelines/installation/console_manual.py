@@ -11,7 +11,7 @@ PAGE_INCHES = (8.27, 11.69)
 """A4, upright."""
 LINES, COLUMNS, POINTS = 62, 92, 9
 MARGIN = 0.08
-"""Of the width and of the height of the page."""
+"""The margin as a fraction of the width and of the height of the page."""
 
 INTRODUCTION = """Quantitative maps from MR fingerprinting: fat fraction, T1 of water and fat, off-resonance and B1 of
 ideally spoiled trains (MRF T1-FF), T1 and T2 of gradient-spoiled ones (FISP).

@@ -65,3 +65,9 @@ def words(command: str) -> list[list[str]]:
         elif pipe[-1] or not re.match(r"[A-Z_]+=", word):
             pipe[-1].append(word)
     return pipe
+
+
+def link_all(source: Path, folder: Path) -> None:
+    """Put links to the files and folders of a folder into another one, in which the blocks of a page run."""
+    for path in source.iterdir():
+        (folder / path.name).symlink_to(path)
