@@ -218,8 +218,11 @@ def growth(first: Holdings, last: Holdings, memory: bool) -> list[str]:
         for what in ("descriptors", "processes", "scan_threads")
         if getattr(first, what) != getattr(last, what)
     ]
-    if last.threads > 1 + POOL:
-        found.append(f"{last.threads} threads of the server, of which the executor explains {1 + POOL}")
+    explained = (
+        POOL + last.processes
+    )  # one thread for each process: the server's own, and one that listens to each other
+    if last.threads > explained:
+        found.append(f"{last.threads} threads of the server, of which {explained} are explained")
     if memory and last.rss_mib > GROWTH * first.rss_mib:
         found.append(f"RSS grew from {first.rss_mib:.0f} to {last.rss_mib:.0f} MiB")
     return found
