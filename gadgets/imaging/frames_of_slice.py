@@ -1,6 +1,7 @@
 """The frames of one slice on their way to images: spread onto grids, added up, and combined over coils."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,16 +82,13 @@ class SliceSoFar:
             check: called before every image; an error that it raises ends the computation.
 
         """
-        weights = self.calibration.sensitivities().conj() * self.grid.correction
-        images = torch.zeros((self.n_images, *self.grid.matrix), dtype=torch.complex64)
-
-        def compute(image: int) -> None:
-            check()
-            images[image] = self.grid.combined(self.coefficients[image], weights)
-
+        images = np.zeros((self.n_images, *self.grid.matrix), np.complex64)
+        sensitivities = self.calibration.sensitivities()
         with workers(threads) as pool:
-            list(pool.map(compute, self.coefficients))
-        return np.asarray(images.numpy())
+            images[list(self.coefficients)] = _combined(
+                self.grid, self.coefficients.values(), sensitivities, pool, check
+            )
+        return images
 
 
 class CoilSlice:
@@ -120,13 +118,8 @@ class CoilSlice:
         """The images of the adjoint (K, y, x)."""
         self._add_batch()
         self._sensitivities = self._calibration.sensitivities()
-        grid, weights = self._frames.grid, self._sensitivities.conj() * self._frames.grid.correction
-
-        def image(coefficient: torch.Tensor) -> NDArray[np.complex64]:
-            self._frames.cancellation.check()
-            return np.asarray(grid.combined(coefficient, weights).numpy())
-
-        return np.stack(list(self._frames.pool.map(image, self._coefficients)))
+        frames = self._frames
+        return _combined(frames.grid, self._coefficients, self._sensitivities, frames.pool, frames.cancellation.check)
 
     def so_far(self) -> SliceSoFar:
         """A copy of the frames that were added; the next call overwrites its coefficients.
@@ -218,6 +211,23 @@ class CombinedSlice:
         images, by_frame = _images_of(blocks, self._weights)
         parts = torch.split(_as_rows(self._images[images]), BATCH_FRAMES), torch.split(by_frame, BATCH_FRAMES)
         list(self._frames.pool.map(lambda image, weights: image.addmm_(weights, frames), *parts))
+
+
+def _combined(
+    grid: RadialGrid,
+    coefficients: Iterable[torch.Tensor],
+    sensitivities: torch.Tensor,
+    pool: Executor,
+    check: Callable[[], None],
+) -> NDArray[np.complex64]:
+    """The images (K, y, x), combined over coils, of grids (coils, grid y, grid x); `check` is called before each."""
+    weights = sensitivities.conj() * grid.correction
+
+    def image(coefficient: torch.Tensor) -> NDArray[np.complex64]:
+        check()
+        return np.asarray(grid.combined(coefficient, weights).numpy())
+
+    return np.stack(list(pool.map(image, coefficients)))
 
 
 def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, torch.Tensor]:
