@@ -118,7 +118,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
     basis = _basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
-    # a frame of eight spokes says enough: with the atoms as a prior, noise of water T1 is a sixth larger
+    # a frame of eight spokes says enough: with the atoms as a prior, errors of water T1 were not smaller
     inversion, auto = _inversion(scan, settings, basis, dictionary.atoms, likely=False), settings.conjugate == "auto"
     return Chain(
         [
