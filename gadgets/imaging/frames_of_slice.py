@@ -1,8 +1,8 @@
 """The frames of one slice on their way to images: spread onto grids, added up, and combined over coils."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from spokestream.gadgets.messages import SpokeBlock
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader", "SliceSoFar"]
 
@@ -217,7 +220,7 @@ def _combined(
     grid: RadialGrid,
     coefficients: Iterable[torch.Tensor],
     sensitivities: torch.Tensor,
-    pool: Executor,
+    pool: "Executor",
     check: Callable[[], None],
 ) -> NDArray[np.complex64]:
     """The images (K, y, x), combined over coils, of grids (coils, grid y, grid x); `check` is called before each."""
