@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -89,20 +90,21 @@ def installed(packages: Mapping[str, str], console: Console) -> set[str]:
 
 
 def processes(pid: int) -> list[int]:
-    """The numbers of a process and of those that it has started; empty if it has ended."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [pid, *map(int, children)]
+    """The numbers of a process, of those that it has started, and of those that these have started."""
+    found = []
+    with suppress(OSError):  # it has ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [one for child in (task / "children").read_text().split() for one in processes(int(child))]
+        found.insert(0, pid)
+    return found
 
 
 def resident_bytes(pid: int) -> int:
-    """The memory of a process; 0 if it has ended."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
+    """The memory of a process, pages that processes share divided among them; 0 if it has ended."""
+    with suppress(OSError):
+        if found := re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE):
+            return int(found[1]) << 10
+    return 0
 
 
 def started_node(log: Path, *options: str) -> "tuple[subprocess.Popen[bytes], int]":

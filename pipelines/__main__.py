@@ -4,4 +4,5 @@ import sys
 
 from spokestream.pipelines.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes for scans import this file, too
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""An accepted client becomes a pair of streams, encrypted if the server has a certificate."""
+"""An accepted client becomes a stream of bytes, encrypted if the server has a certificate."""
 
 import asyncio
 import socket
@@ -6,20 +6,18 @@ import ssl
 from contextlib import suppress
 
 from spokestream.errors import ScanError
+from spokestream.pipelines.node.byte_stream import ByteStream
 from spokestream.pipelines.tls import TlsError
 
-__all__ = ["dismiss", "streams_of"]
+__all__ = ["dismiss", "stream_of"]
 
-STREAM_BUFFER = 1 << 20
 READ_BYTES = 1 << 18
 HANDSHAKE = b"\x16"
 """The first byte of every TLS connection. Messages of a client begin with an id below 8."""
 
 
-async def streams_of(
-    client: socket.socket, tls: ssl.SSLContext | None, seconds: float
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """The streams of a client, after the handshake if there is one.
+async def stream_of(client: socket.socket, tls: ssl.SSLContext | None, seconds: float) -> ByteStream:
+    """The stream of a client, after the handshake if there is one.
 
     Args:
         client: the socket, which does not block.
@@ -30,8 +28,9 @@ async def streams_of(
     client that has left or does not end the handshake. The caller closes the socket then.
 
     """
+    loop = asyncio.get_running_loop()
     if tls is None:
-        return await asyncio.open_connection(sock=client, limit=STREAM_BUFFER)
+        return (await loop.connect_accepted_socket(ByteStream, client))[1]
     try:
         first = await _first_byte(client, seconds)
     except asyncio.CancelledError:  # the server stops
@@ -39,16 +38,10 @@ async def streams_of(
         raise
     if first != HANDSHAKE:
         raise ScanError("This port is encrypted: connect with TLS (`spokestream send --tls CA_FILE`).")
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=STREAM_BUFFER, loop=loop)
-    protocol = _Encrypted(reader, loop=loop)
     try:
-        transport, _ = await loop.connect_accepted_socket(
-            lambda: protocol, client, ssl=tls, ssl_handshake_timeout=seconds
-        )
+        return (await loop.connect_accepted_socket(ByteStream, client, ssl=tls, ssl_handshake_timeout=seconds))[1]
     except ssl.SSLError as error:
         raise TlsError(f"The TLS handshake failed ({error.reason or error}).") from None
-    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 async def dismiss(client: socket.socket, said: bytes, seconds: float) -> None:
@@ -60,13 +53,6 @@ async def dismiss(client: socket.socket, said: bytes, seconds: float) -> None:
             client.shutdown(socket.SHUT_WR)
             while await loop.sock_recv(client, READ_BYTES):
                 pass
-
-
-class _Encrypted(asyncio.StreamReaderProtocol):
-    """Broken encryption is to a session what a broken connection is."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(ConnectionResetError(str(exc)) if isinstance(exc, ssl.SSLError) else exc)
 
 
 async def _first_byte(client: socket.socket, seconds: float) -> bytes:

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.byte_stream import ByteStream
 from spokestream.pipelines.node.deadlines import Deadlines
 from spokestream.pipelines.node.recording import Recorder
 from spokestream.pipelines.node.recordings import Recordings
@@ -19,7 +20,7 @@ from spokestream.pipelines.node.server_settings import ServerSettings
 __all__ = ["Channel"]
 
 READ_BYTES = 1 << 18
-GATHER_S, GATHER_BYTES = 0.02, 1 << 19
+GATHER_S, GATHER_BYTES = 0.05, 1 << 20
 """The system gathers the readouts of a scan for this time, or up to this size, before the node reads them: at a
 scanner's pace, waking up for every readout would take longer than forwarding it."""
 CLOSE_BYTES = b"\x04\0"
@@ -30,12 +31,11 @@ HUNG_UP = getattr(select, "POLLRDHUP", 0)
 
 
 class Channel:
-    """The server's side of a wire connection on an asyncio stream."""
+    """The server's side of a wire connection on a stream of bytes."""
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+        stream: ByteStream,
         connection: wire.Connection,
         recordings: Recordings | None,
         session: str,
@@ -48,7 +48,7 @@ class Channel:
         self._recordings, self._session = recordings, session
         self._recorder: Recorder | None = None
         self._deadlines = Deadlines(settings)
-        self._reader, self._writer = reader, writer
+        self._stream = stream
         self._patience_s = settings.idle_timeout_s
         self._fault: wire.RemoteProtocolError | None = None
         self._reads = False
@@ -79,20 +79,20 @@ class Channel:
         self._deadlines.received(len(data), time.monotonic() - before, self.wire.message_index)
         return events
 
-    async def _gathered(self) -> bytes:
+    async def _gathered(self) -> memoryview:
         """The next bytes; those of a scan as many at once as come within `GATHER_S`."""
         if self.wire.their_state is not wire.State.STREAMING or sys.platform != "linux":
-            return await self._reader.read(READ_BYTES)
+            return await self._stream.read(READ_BYTES)
         self._wake_at(GATHER_BYTES)
         timer = asyncio.get_running_loop().call_later(GATHER_S, self._wake_at, 1)
         try:
-            return await self._reader.read(GATHER_BYTES)
+            return await self._stream.read(GATHER_BYTES)
         finally:
             timer.cancel()
 
     def _wake_at(self, n_bytes: int) -> None:
         """Have the system report received bytes when there are so many, or when it has no room for more."""
-        sock = self._writer.get_extra_info("socket")
+        sock = self._stream.transport.get_extra_info("socket")
         if sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)
 
@@ -101,7 +101,7 @@ class Channel:
         for event in events:
             if self.wire.our_state is wire.State.STREAMING:
                 for part in self.wire.send(event):
-                    self._writer.write(part)
+                    self._stream.write(part)
 
     async def send(self, *events: wire.Event) -> None:
         """Send events, and wait while too much is unsent.
@@ -111,7 +111,7 @@ class Channel:
         self.write(*events)
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._writer.drain()
+                await self._stream.drain()
         except TimeoutError:
             raise ScanError(f"The client did not read what it was sent for {self._patience_s:g} s.") from None
 
@@ -123,7 +123,7 @@ class Channel:
         """
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
-                while data := await self._reader.read(READ_BYTES):
+                while data := await self._stream.read(READ_BYTES):
                     self._record(data)
 
     async def gone(self) -> None:
@@ -137,7 +137,7 @@ class Channel:
         A client may stop sending after CLOSE and wait for its images; the last bytes that wait to be read say whether
         it has sent CLOSE.
         """
-        fd = self._writer.get_extra_info("socket").fileno()
+        fd = self._stream.transport.get_extra_info("socket").fileno()
         if fd < 0:
             return True
         poll = select.poll()
@@ -152,12 +152,11 @@ class Channel:
                 waiting = copy.recv(1 << 24, socket.MSG_PEEK)
             except OSError:
                 return False
-        last = waiting or self._reader._buffer  # type: ignore[attr-defined]  # what was received but not read yet
-        return not last.endswith(CLOSE_BYTES)
+        return not waiting.endswith(CLOSE_BYTES)
 
     def abort(self) -> None:
         """Close the connection at once."""
-        self._writer.transport.abort()
+        self._stream.transport.abort()
 
     async def sync_recording(self) -> None:
         """Wait until the recording is on the disk."""
@@ -174,18 +173,15 @@ class Channel:
         """Close the connection when the client has read everything; a client that does not read loses the rest."""
         self._stop_recording()
         self.wire.close()
-        self._writer.close()
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._writer.wait_closed()
+                await self._stream.close()
         except TimeoutError:
             self._log.error("The client did not take its last messages.")
-        except ConnectionError:
-            pass  # the client has closed the connection already
         finally:
-            self._writer.transport.abort()
+            self._stream.transport.abort()
 
-    def _record(self, data: bytes) -> None:
+    def _record(self, data: memoryview) -> None:
         """Record received bytes; the recording begins with the first of them."""
         if self._recordings is None or not data or self.unrecorded:
             return

@@ -40,7 +40,7 @@ class Recorder:
         self._start = time.monotonic()
         self._file.write(HEAD.pack(MAGIC, VERSION, time.time()))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes that have just been received."""
         self._file.write(CHUNK.pack(time.monotonic() - self._start, len(data)))
         self._file.write(data)

@@ -15,7 +15,7 @@ from typing import Any
 
 from spokestream.errors import ScanError, SpokestreamError
 from spokestream.pipelines import wire
-from spokestream.pipelines.node.accepting import dismiss, streams_of
+from spokestream.pipelines.node.accepting import dismiss, stream_of
 from spokestream.pipelines.node.dialect import DIALECTS, Dialect
 from spokestream.pipelines.node.events import Observer, all_of
 from spokestream.pipelines.node.memory.budget import MemoryBudget, resident_bytes, words
@@ -38,6 +38,9 @@ LEAST_FOR_SCANS = 64 << 20
 LARGEST_BODY = 256 << 20
 BODIES = 32
 """A single message has at most this fraction of the memory, because it comes before the scan's memory is planned."""
+WAITING_CLIENTS = 4096
+"""Clients that the system lets wait to be accepted, if it allows as many. One that finds no place tries again after a
+second, so that a crowd of others would delay it."""
 PAUSE_S = 1.0
 """Time until clients are accepted again after the system had no file descriptor left."""
 
@@ -213,15 +216,15 @@ class Server:
 
     async def _serve(self, client: socket.socket, host: str) -> None:
         try:
-            reader, writer = await streams_of(client, self._tls, self.settings.first_byte_s)
+            stream = await stream_of(client, self._tls, self.settings.first_byte_s)
         except (SpokestreamError, OSError) as error:
             LOG.error("Refused a client from %s: %s", host, error)
             with client:
                 if isinstance(error, ScanError):
                     await dismiss(client, _refusal(str(error), DIALECTS[self.settings.role]), self.settings.drain_s)
             return
-        session = Session(reader, writer, self._rules)
-        session.log.info("Session %s from %s.", session.id, writer.get_extra_info("peername"))
+        session = Session(stream, self._rules)
+        session.log.info("Session %s from %s.", session.id, stream.transport.get_extra_info("peername"))
         task = asyncio.current_task()
         assert task is not None
         self._sessions[task] = session
@@ -277,11 +280,11 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     if host not in LOOPBACK:
         dual = host in ("", "::") and socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if ":" in host or dual else socket.AF_INET
-        return [socket.create_server((host, port), family=family, dualstack_ipv6=dual)]
-    first = socket.create_server(("127.0.0.1", port))
+        return [socket.create_server((host, port), family=family, dualstack_ipv6=dual, backlog=WAITING_CLIENTS)]
+    first = socket.create_server(("127.0.0.1", port), backlog=WAITING_CLIENTS)
     port_taken = () if port else (errno.EADDRINUSE,)
     try:
-        second = socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6)
+        second = socket.create_server(("::1", first.getsockname()[1]), family=socket.AF_INET6, backlog=WAITING_CLIENTS)
     except OSError as error:
         if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, *port_taken):
             return [first]

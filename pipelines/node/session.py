@@ -15,6 +15,7 @@ from spokestream.errors import ScanError, SpokestreamError
 from spokestream.gadgets.readouts.flags import ENDS_SLICE
 from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.byte_stream import ByteStream
 from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.node.client_texts import answer, chain_log, read_parameters
 from spokestream.pipelines.node.events import (
@@ -43,7 +44,7 @@ MOST_PARAMETERS = 1000
 class Session:
     """Reads the messages of one client, has a worker reconstruct its scan, and sends the images."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: SessionRules) -> None:
+    def __init__(self, stream: ByteStream, rules: SessionRules) -> None:
         self.id = secrets.token_hex(4)
         self.readouts = 0
         # not from getLogger, which keeps every logger for ever
@@ -51,9 +52,9 @@ class Session:
         self.log.parent = LOG
         self.log.addFilter(escape_record)
         settings = rules.settings
-        writer.transport.set_write_buffer_limits(high=settings.queue_bytes)
+        stream.transport.set_write_buffer_limits(high=settings.queue_bytes)
         connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False)
-        self._channel = Channel(reader, writer, connection, rules.recordings, self.id, settings, self.log)
+        self._channel = Channel(stream, connection, rules.recordings, self.id, settings, self.log)
         self._admission: Admission | None = None
         self._rules = rules
         self._asked = ""

@@ -43,7 +43,7 @@ class Connection:
         self._parser = self._parse()
         self._target: memoryview | Passage = next(self._parser)
 
-    def receive_data(self, data: bytes) -> list[Event]:
+    def receive_data(self, data: bytes | memoryview) -> list[Event]:
         """The events that these bytes complete. Empty bytes mean that the peer hung up.
 
         Raises RemoteProtocolError, and nothing else, whatever the bytes are.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -37,8 +38,7 @@ def node():
 
 def children():
     """The processes for scans that this process has started."""
-    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", scan_process.CHILD], capture_output=True, text=True)
-    return [int(pid) for pid in found.stdout.split()]
+    return [process.pid for process in multiprocessing.active_children()]
 
 
 def wait_until(true):
@@ -123,13 +123,17 @@ def test_a_process_ends_with_its_node(tmp_path, scan):
             [sys.executable, "-m", "spokestream.pipelines", "serve", "--port", "0"], stderr=file, cwd=tmp_path
         )
     wait_until(lambda: "Listening" in log.read_text())
-    found = subprocess.run(["pgrep", "-P", str(node.pid)], capture_output=True, text=True, check=True)
-    pids = found.stdout.split()
-    assert pids
+    pids = descendants(node.pid)
+    assert len(pids) >= 2  # one that others are forked from, and one for scans
     node.kill()
     node.wait()
     for pid in pids:
         wait_until(lambda pid=pid: ended(pid))
+
+
+def descendants(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+    return [*found, *(other for one in found for other in descendants(one))]
 
 
 def ended(pid):
@@ -140,10 +144,16 @@ def ended(pid):
         return True
 
 
-def test_a_process_that_ends_while_it_starts_is_said(monkeypatch):
-    monkeypatch.setattr(scan_process, "CHILD", "spokestream.no_such_module")
+class EndsItsReader:
+    """Ends the process in which it is unpickled."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_process_that_ends_while_it_starts_is_said():
     with pytest.raises(ScanError, match="The process for scans ended with code 1"):
-        asyncio.run(ProcessWorkers([], QUEUE).start())
+        asyncio.run(ProcessWorkers([EndsItsReader()], QUEUE).start())
 
 
 def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
@@ -165,8 +175,9 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
 
 
 def test_memory_decides_how_many_processes_are_kept():
-    assert processes_kept(2 << 30, 4) == 1
-    assert processes_kept(8 * PROCESS_BYTES, 4) == 2  # one more for an eighth of the memory
+    assert processes_kept(1 << 30, 4) == 1
+    assert processes_kept(2 << 30, 4) == 2
+    assert processes_kept(16 * PROCESS_BYTES, 4) == 3  # two more for an eighth of the memory
     assert processes_kept(1 << 40, 4) == 4
 
 

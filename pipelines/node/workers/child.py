@@ -1,18 +1,18 @@
-"""The process that reconstructs scans, one after another: `python -m spokestream.pipelines.node.workers.child FD`.
+"""The process that reconstructs scans, one after another.
 
-Over the socket FD it receives the settings whose networks it loads. It answers with a line when it is ready, receives
-the socket of a scan, and says again that it is ready when that scan has ended. `link` describes what is said on the
-socket of a scan. If the node closes it before the scan has ended, or vanishes, the scan is cancelled.
+It answers with a line when its networks are loaded, receives the socket of a scan, and says again that it is ready when
+that scan has ended. `link` describes what is said on the socket of a scan. If the node closes it before the scan has
+ended, or vanishes, the scan is cancelled.
 """
 
 import ctypes
 import gc
 import json
 import logging
+import os
 import socket
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from traceback import format_exception
 from typing import Any
@@ -27,16 +27,22 @@ from spokestream.pipelines.node.workers.inbox import AbandonedError
 from spokestream.pipelines.node.workers.link import READY, items_of, process_end, receive_object
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
-__all__ = ["serve_scans"]
+__all__ = ["main", "serve_scans"]
 
 StartScan = Callable[[Any, str, logging.Logger], RunningChain]
 
 
-def main() -> None:
-    """Serve the scans of the node that started this process, until it closes the socket."""
+def main(control: socket.socket, networks: Sequence[Any]) -> None:
+    """Serve the scans of the node that started this process, until it closes the socket.
+
+    Args:
+        control: the socket on which the node sends those of the scans.
+        networks: the settings of pipelines whose networks are loaded.
+
+    """
+    os.setsid()  # so that Ctrl-C in a terminal reaches only the node, which lets scans finish
     logging.basicConfig(level=logging.WARNING)
-    with socket.socket(fileno=int(sys.argv[1])) as control, suppress(OSError):
-        networks = receive_object(control)
+    with control, suppress(OSError):
         try:
             from spokestream.pipelines.chains import warm_up
             from spokestream.pipelines.selection import start_scan
@@ -132,7 +138,3 @@ class _LinesToNode(logging.Handler):
         """Send one line. The chain may run in any thread."""
         with suppress(ConnectionError):
             self._say({"level": record.levelno, "line": record.getMessage()})
-
-
-if __name__ == "__main__":
-    main()

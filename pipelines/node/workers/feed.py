@@ -10,7 +10,7 @@ from spokestream.pipelines.node.workers.inbox import AbandonedError
 
 __all__ = ["Feed"]
 
-READ_BYTES = 1 << 19
+READ_BYTES = 1 << 20
 CAPACITY = 8 << 20
 """Bytes that wait in the process; all others wait in the node, which limits them."""
 LOOK_S = 0.1

@@ -20,7 +20,7 @@ from spokestream.pipelines.node.workers.worker import SendImage
 __all__ = ["ChainDefectError", "ProcessWorker"]
 
 READ_BYTES = 1 << 18
-SOCKET_BYTES = 1 << 20
+SOCKET_BYTES = 1 << 21
 """Bytes that the system may hold between node and process, if it allows as many: what `Channel` gathers, and as much
 again, so that a write is one system call."""
 

@@ -1,19 +1,25 @@
 """A process for scans, from the node's side."""
 
 import asyncio
+import multiprocessing
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from spokestream.errors import ScanError
-from spokestream.pipelines.node.workers.link import READY, object_bytes
+from spokestream.pipelines.node.workers import child
+from spokestream.pipelines.node.workers.link import READY
 
 __all__ = ["ScanProcess"]
 
-CHILD = "spokestream.pipelines.node.workers.child"
+PROCESSES = (
+    multiprocessing.get_context("forkserver") if sys.platform == "linux" else multiprocessing.get_context("spawn")
+)
+"""How processes are started. A forked one has all imports at once and shares their memory with the others; only Linux
+can fork what has imported numerical libraries."""
+PROCESSES.set_forkserver_preload(["spokestream.pipelines.node.workers.preloaded"])
 LONGEST_LINE = 1 << 16
 CANCEL_S = 2.0
 """Time in which a cancelled scan must have ended. A process that is not ready then is killed."""
@@ -21,7 +27,7 @@ EXIT_S = 5.0
 
 
 class ScanProcess:
-    """A process that reconstructs one scan at a time. It is started at once, in an event loop.
+    """A process that reconstructs one scan at a time.
 
     Args:
         networks: the settings of pipelines whose networks it loads.
@@ -29,32 +35,30 @@ class ScanProcess:
     """
 
     def __init__(self, networks: Sequence[Any]) -> None:
-        self._control, theirs = socket.socketpair()
+        self._control, self._theirs = socket.socketpair()
         self._control.setblocking(False)
-        with theirs:
-            # a session of its own, so that Ctrl-C in a terminal reaches only the node, which lets scans finish
-            self._process = subprocess.Popen(  # noqa: S603  this software
-                [sys.executable, "-m", CHILD, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-        self._networks: Sequence[Any] | None = networks
+        self._process = PROCESSES.Process(target=child.main, args=(self._theirs, networks), name="scan", daemon=True)
 
     @property
     def pid(self) -> int:
         """Number of the process."""
+        assert self._process.pid is not None
         return self._process.pid
 
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process.poll() is None
+        return self._process.is_alive()
+
+    async def start(self) -> None:
+        """Start the process, and wait until it can take a scan. Raises ScanError if it cannot, with the reason."""
+        with self._theirs:
+            await asyncio.to_thread(self._process.start)  # the first one waits for the imports
+        await self.ready()
 
     async def ready(self) -> None:
         """Wait until the process can take a scan. Raises ScanError if it cannot, with the reason."""
         loop = asyncio.get_running_loop()
-        if self._networks is not None:
-            networks, self._networks = self._networks, None
-            await loop.sock_sendall(self._control, object_bytes(networks))
         line = b""
         while not line.endswith(b"\n") and len(line) < LONGEST_LINE:
             try:
@@ -83,13 +87,16 @@ class ScanProcess:
     async def end(self) -> str:
         """End the process, and return how it ended, in words."""
         self._control.close()
-        try:
-            code = await asyncio.to_thread(self._process.wait, EXIT_S)
-        except subprocess.TimeoutExpired:
+        if self._process.pid is None:
+            return "did not start"
+        await asyncio.to_thread(self._process.join, EXIT_S)
+        code = self._process.exitcode
+        if code is None:
             return await self.kill()
         return f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
 
     async def kill(self) -> str:
         """Kill the process."""
-        self._process.kill()
+        if self._process.pid is not None:
+            self._process.kill()
         return await self.end()

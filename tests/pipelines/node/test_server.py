@@ -95,7 +95,7 @@ def test_a_slow_chain_slows_its_client_down_instead_of_filling_memory(serve, con
         held.append(inbox.held)
 
     monkeypatch.setattr(Inbox, "put", watched)
-    big = wire.Data(readout(channels=32, samples=2048))  # 512 KiB
+    big = wire.Data(readout(channels=64, samples=2048))  # 1 MiB, so that no two are received together
     room = 3 * (big.item.data.nbytes + 342)  # for three of them, with their ids and headers
     with serve(queue_bytes=room) as running:
         running.gate.clear()
@@ -103,9 +103,9 @@ def test_a_slow_chain_slows_its_client_down_instead_of_filling_memory(serve, con
         sender = threading.Thread(target=peer.say, args=[*[big] * 60, wire.Close()])
         sender.start()
         eventually(lambda: len(held) >= 3)
-        transport = running.session()._channel._writer.transport
+        transport = running.session()._channel._stream.transport
         eventually(lambda: not (transport.is_reading() and sender.is_alive()))
-        # nothing moves until the chain does: 60 x 512 KiB do not fit into the inbox and the buffers of the sockets
+        # nothing moves until the chain does: 60 x 1 MiB do not fit into the inbox and the buffers of the sockets
         assert sender.is_alive()
         assert (len(held), running.chains[0].count) == (3, 0)
         running.gate.set()
