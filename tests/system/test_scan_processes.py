@@ -30,9 +30,14 @@ QUEUE = 64 << 20
 
 
 @pytest.fixture(scope="module")
-def node():
+def workers():
+    return ProcessWorkers([], QUEUE)
+
+
+@pytest.fixture(scope="module")
+def node(workers):
     """The port of a node."""
-    with local_server(workers=ProcessWorkers([], QUEUE)) as port:
+    with local_server(workers=workers) as port:
         yield port
 
 
@@ -61,7 +66,7 @@ def test_maps_are_those_of_replay(node, scan, pipeline):
     assert len(children()) == 1
 
 
-def test_a_killed_process_ends_its_own_scan_only(node, scan):
+def test_a_killed_process_ends_its_own_scan_only(node, workers, scan):
     with socket.create_connection(("127.0.0.1", node)) as sock:
         sock.settimeout(60)
         client = wire.Connection(wire.Role.CLIENT)
@@ -69,8 +74,8 @@ def test_a_killed_process_ends_its_own_scan_only(node, scan):
         for event in (wire.ConfigFile("mrf_t1ff"), wire.Header(scan.xml), wire.Data(next(readouts))):
             sock.sendall(b"".join(client.send(event)))
         heard = []
-        # the kept process has this scan now, so that the other one gets a new one
-        wait_until(lambda: len(children()) == 1)
+        # when the kept process has this scan, the other one gets a new one
+        wait_until(lambda: workers._taken == 1)
         (pid,) = children()
         other = {}
         sender = threading.Thread(

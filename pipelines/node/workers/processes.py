@@ -16,7 +16,7 @@ LOG = logging.getLogger("spokestream.server")
 KEPT_FRACTION = 1 / 8
 """Largest fraction of the node's memory for processes without a scan, except the first."""
 PROCESS_BYTES = 192 << 20
-"""Memory that a process without a scan has for itself: 54 MB when it is new, 187 MiB after scans of 350 x 350 pixels."""
+"""Memory that a process without a scan has for itself: 54 MB if it is new, 187 MiB after scans of 350 x 350 pixels."""
 SHARED_BYTES = 192 << 20
 """Memory that all processes share: interpreter and libraries (170 MiB)."""
 
