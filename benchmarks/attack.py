@@ -25,7 +25,7 @@ import numpy as np
 from measure import processes, resident_bytes, started_node
 
 from spokestream.pipelines import wire
-from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.client import ClientError, scanner_pace, send_scan
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -64,11 +64,11 @@ class Node:
 
 
 class Bystander(threading.Thread):
-    """Sends one good scan after the other, and notes how long each takes."""
+    """Sends one good scan after the other at the scanner's pace, and notes how long each takes."""
 
     def __init__(self, node: Node, header: str, readouts: list[ismrmrd.Acquisition]) -> None:
         super().__init__(daemon=True)
-        self.node, self.scan = node, (header, readouts)
+        self.node, self.scan, self.pace = node, (header, readouts), scanner_pace(readouts, 1)
         self.seconds: list[float] = []
         self.failures: list[str] = []
         self.over = threading.Event()
@@ -76,7 +76,7 @@ class Bystander(threading.Thread):
     def once(self) -> float:
         """The seconds that one scan takes. Raises ClientError."""
         start = time.monotonic()
-        send_scan(*self.scan, "127.0.0.1", self.node.port, "mrf_t1ff", timeout_s=120)
+        send_scan(*self.scan, "127.0.0.1", self.node.port, "mrf_t1ff", pace=self.pace, timeout_s=120)
         return time.monotonic() - start
 
     def run(self) -> None:

@@ -178,10 +178,10 @@ class Session:
                 case wire.Data(ismrmrd.Image()):
                     pass  # a chain would pass it on, back to the client
                 case wire.Undecoded(header, message):
-                    if self._worker is None:
-                        await self._start(tasks, header)
+                    worker = self._worker or await self._start(tasks, header)
                     assert self._admission is not None
                     await self._admission.accept(header)
+                    worker.see(header)
                     parts += message
                     self._last_readout = asyncio.get_running_loop().time()
                     self.readouts += isinstance(header, ismrmrd.AcquisitionHeader)

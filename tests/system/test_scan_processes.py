@@ -179,6 +179,28 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
             assert new() == kept
 
 
+def test_a_replay_gives_way_with_all_its_threads_and_a_scan_at_pace_does_not(scan, caplog):
+    caplog.set_level(logging.INFO)
+    readouts, own = list(scan), os.getpriority(os.PRIO_PROCESS, 0)
+    for seconds_apart, priority in ((0.02, scan_process.NICE), (0.0, 0)):
+        for i, readout in enumerate(readouts):
+            readout.acquisition_time_stamp = round(i * seconds_apart / 0.0025)
+        workers, seen = ProcessWorkers([], QUEUE), []
+        with local_server(workers=workers) as port:
+            pid = workers._idle[0].pid
+
+            def look(event, pid=pid, seen=seen):
+                if isinstance(event, wire.Data):  # an image, while the process has the scan
+                    stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+                    seen.append({int(stat.rpartition(")")[2].split()[16]) for stat in stats})
+
+            send_scan(scan.xml, readouts, port=port, config="mrf_t1ff", on_event=look)
+            wait_until(lambda workers=workers: workers._idle)  # one that may claim its priority again, or a new one
+            assert os.getpriority(os.PRIO_PROCESS, workers._idle[0].pid) == own
+        assert seen[0] == {own + priority}
+        assert caplog.text.count("comes faster than it was measured") == 1  # of the first scan
+
+
 def test_memory_decides_how_many_processes_are_kept():
     assert processes_kept(1 << 30, 4) == 1
     assert processes_kept(2 << 30, 4) == 2

@@ -14,6 +14,7 @@ from spokestream.errors import ScanError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.released import released
 from spokestream.pipelines.node.workers.link import node_end, object_bytes
+from spokestream.pipelines.node.workers.pace import Pace
 from spokestream.pipelines.node.workers.scan_process import ScanProcess
 from spokestream.pipelines.node.workers.worker import SendImage
 
@@ -58,6 +59,8 @@ class ProcessWorker:
         self._wire = node_end()
         self._writer: asyncio.StreamWriter | None = None
         self._connected = asyncio.Event()
+        self._process: ScanProcess | None = None
+        self._pace, self._gives_way = Pace(), False
         self._ended = self._abandoned = False
         self._task = asyncio.get_running_loop().create_task(self._run(scan, queue_bytes))
 
@@ -65,6 +68,14 @@ class ProcessWorker:
     def held(self) -> int:
         """Bytes of items that wait in the node."""
         return self._writer.transport.get_write_buffer_size() if self._writer else 0
+
+    def see(self, header: object) -> None:
+        """Note the header of the next item. A scan that comes faster than a scanner measures gives way to others."""
+        if not self._gives_way and self._pace.is_ahead(header):
+            self._gives_way = True
+            self._log.info("The scan comes faster than it was measured; scans at a scanner's pace are served first.")
+            if self._process:
+                self._process.give_way()
 
     async def put(self, messages: bytes) -> None:
         """Send the next items as they came, and wait while too many bytes wait."""
@@ -97,10 +108,13 @@ class ProcessWorker:
             self._task.exception()  # retrieved, because asyncio otherwise logs a warning
 
     async def _run(self, scan: Sequence[Any], queue_bytes: int) -> None:
-        process = await self._processes.take()
+        process = self._process = await self._processes.take()
+        if self._gives_way:
+            process.give_way()
         try:
             finished = await self._converse(process, scan, queue_bytes)
         finally:
+            self._process = None
             self._connected.set()
             writer, self._writer = self._writer, None
             if writer:

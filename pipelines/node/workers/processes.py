@@ -85,15 +85,13 @@ class ProcessWorkers:
         """Take a process back whose scan has ended; returns how it ended if it cannot be used any more."""
         ready = await process.is_ready_again()
         self._taken -= 1
-        if not ready:
-            how = await process.kill()
-            self._do(self._refill())
-            return how
-        if len(self._idle) < self._kept:
+        how = "" if ready else await process.kill()
+        if ready and len(self._idle) < self._kept and process.claim():
             self._idle.append(process)
-        else:
+        elif ready:
             await process.end()
-        return ""
+        self._do(self._refill())
+        return how
 
     async def _new(self) -> ScanProcess:
         process = ScanProcess(self._networks)

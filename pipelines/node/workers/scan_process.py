@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -24,6 +25,9 @@ LONGEST_LINE = 1 << 16
 CANCEL_S = 2.0
 """Time in which a cancelled scan must have ended. A process that is not ready then is killed."""
 EXIT_S = 5.0
+NICE = 5
+"""How much more willing than the node a process is to wait that reconstructs a replay (`nice`). It gets a third of the
+time of others that want the same core."""
 
 
 class ScanProcess:
@@ -83,6 +87,22 @@ class ScanProcess:
     def take(self, sock: socket.socket) -> None:
         """Hand over the socket of a scan. Raises OSError if the process has ended."""
         socket.send_fds(self._control, [b"s"], [sock.fileno()])
+
+    def give_way(self) -> None:
+        """Let all processes that have not been told so be served first."""
+        self._wait_more(NICE)
+
+    def claim(self) -> bool:
+        """Give way no more. Returns whether that is possible: in most systems only root may do it."""
+        return self._wait_more(0)
+
+    def _wait_more(self, nice: int) -> bool:
+        try:
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PGRP, self.pid, own + nice)  # with all threads; its group is the process alone
+        except OSError:
+            return False
+        return True
 
     async def end(self) -> str:
         """End the process, and return how it ended, in words."""

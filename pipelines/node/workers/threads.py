@@ -66,6 +66,9 @@ class ThreadWorker:
         """Bytes of items that wait, including the one that is being processed."""
         return self._inbox.held
 
+    def see(self, header: object) -> None:
+        """All threads of a process have the same priority."""
+
     async def put(self, messages: bytes) -> None:
         """Give the next items, as soon as there is room for them."""
         await self._inbox.put(messages)

@@ -19,6 +19,9 @@ class Worker(Protocol):
     def held(self) -> int:
         """Bytes of items that wait."""
 
+    def see(self, header: object) -> None:
+        """Note the header of the next item."""
+
     async def put(self, messages: bytes) -> None:
         """Give the next items, as whole messages, and wait while too many bytes wait.
 
