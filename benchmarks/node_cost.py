@@ -1,13 +1,15 @@
-"""What a node costs: python benchmarks/node_cost.py [--quick] [--scanners 1,4,10].
+"""What a node costs: python benchmarks/node_cost.py [--quick] [--scanners 1,4,10] [--provisional 128].
 
 A node in processes of its own serves simulated slices at the scanner's pace, from one scanner or several at once. The
 table shows the processor time of all its processes for a slice, beside that of the chain alone in one process, and the
-time from the last spoke to the last map. A node that has just started serves one scan that is not counted.
+time from the last spoke to the last map. With provisional maps, it also shows when the first of them come, counted from
+the first spoke. A node that has just started serves one scan that is not counted.
 """
 
 # isort: split
 import argparse
 import logging
+import math
 import os
 import subprocess
 import tempfile
@@ -23,6 +25,8 @@ from measure import print_machine, processes, started_node
 from rich.console import Console
 from rich.table import Table
 
+from spokestream.gadgets.stored_maps.provisional import is_provisional
+from spokestream.pipelines import wire
 from spokestream.pipelines.client import Reply, scanner_pace, send_scan
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.run_chain import run_chain
@@ -77,18 +81,46 @@ def chain_alone(pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition]) ->
     return seconds
 
 
-def serve(
-    node: Node, n: int, pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition]
-) -> tuple[float, list[float]]:
-    """Processor time of the node for a slice, and the times from the last spoke to the last map of `n` scanners."""
-    replies: list[Reply] = []
+class Watch:
+    """Notes when the first spoke of a scan goes and when its first provisional map comes."""
 
-    def scan() -> None:
-        pace = scanner_pace(readouts, 1)
-        replies.append(send_scan(xml, readouts, port=node.port, config=pipeline, pace=pace))
+    def __init__(self, readouts: list[ismrmrd.Acquisition]) -> None:
+        self._readouts = readouts
+        self._first_spoke = 0.0
+        self.first_map = math.nan
+        """Seconds from the first spoke to the first provisional map."""
+
+    def readouts(self) -> Iterator[ismrmrd.Acquisition]:
+        """The readouts, for the client, which takes the next when it has sent one."""
+        for readout in self._readouts:
+            yield readout
+            if not self._first_spoke and not readout.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
+                self._first_spoke = time.perf_counter()
+
+    def hear(self, event: wire.Event) -> None:
+        """Note an event that has come."""
+        if isinstance(event, wire.Data) and math.isnan(self.first_map) and is_provisional(event.item):
+            self.first_map = time.perf_counter() - self._first_spoke
+
+
+def serve(
+    node: Node, n: int, pipeline: str, xml: str, readouts: list[ismrmrd.Acquisition], every: int
+) -> tuple[float, list[float], list[float]]:
+    """Processor time of the node for a slice, times from last spoke to last map, and those of the first maps."""
+    replies: list[Reply] = []
+    watches = [Watch(readouts) for _ in range(n)]
+    pace, parameters = scanner_pace(readouts, 1), {"provisional": every} if every else {}
+
+    def scan(watch: Watch) -> None:
+        replies.append(
+            send_scan(
+                xml, watch.readouts(), port=node.port, config=pipeline, parameters=parameters, pace=pace,
+                on_event=watch.hear,
+            )
+        )  # fmt: skip
 
     before = node.seconds()
-    scanners = [threading.Thread(target=scan) for _ in range(n)]
+    scanners = [threading.Thread(target=scan, args=[watch]) for watch in watches]
     for scanner in scanners:
         scanner.start()
     most = dict(before)
@@ -96,7 +128,8 @@ def serve(
         most |= node.seconds()
         time.sleep(0.05)
     used = sum(seconds - before.get(pid, 0.0) for pid, seconds in most.items())
-    return used / n, [reply.seconds_from_last_spoke_to_last_image for reply in replies]
+    waits = [reply.seconds_from_last_spoke_to_last_image for reply in replies]
+    return used / n, waits, [watch.first_map for watch in watches]
 
 
 def main() -> None:
@@ -104,6 +137,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small slice, to test that it runs")
     parser.add_argument("--pipeline", default="mrf_t1ff_net", help="the reconstruction [mrf_t1ff_net]")
     parser.add_argument("--scanners", default="1,4,10", help="numbers of scanners at once [1,4,10]")
+    parser.add_argument("--provisional", type=int, default=0, help="provisional maps every so many spokes [0: none]")
     arguments = parser.parse_args()
     numbers = [1] if arguments.quick else [int(number) for number in arguments.scanners.split(",")]
     logging.getLogger("spokestream").setLevel(logging.ERROR)
@@ -116,16 +150,23 @@ def main() -> None:
         xml, readouts = scan.xml, list(scan)
         alone = chain_alone(arguments.pipeline, xml, readouts)
         table = Table(title=f"{arguments.pipeline}: the chain alone takes {alone:.2f} s of processor time for a slice")
-        for heading in ("scanners", "processor s a slice", "of the chain", "last spoke to last map, s", "the slowest"):
+        for heading in (
+            "scanners",
+            "processor s a slice",
+            "of the chain",
+            "last spoke to last map, s",
+            "the slowest",
+            *(["first map, s"] if arguments.provisional else []),
+        ):
             table.add_column(heading, justify="right")
         with running_node(folder, max(numbers)) as node:
             send_scan(xml, readouts, port=node.port, config=arguments.pipeline)
             for n in numbers:
                 node.rest()
-                used, waits = serve(node, n, arguments.pipeline, xml, readouts)
-                table.add_row(
-                    str(n), f"{used:.2f}", f"{used / alone:.2f}", f"{np.median(waits):.2f}", f"{max(waits):.2f}"
-                )
+                used, waits, first = serve(node, n, arguments.pipeline, xml, readouts, arguments.provisional)
+                row = [used, used / alone, np.median(waits), max(waits)]
+                row += [np.median(first)] if arguments.provisional else []
+                table.add_row(str(n), *(f"{value:.2f}" for value in row))
     console.print(table)
 
 
