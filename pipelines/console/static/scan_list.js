@@ -24,7 +24,8 @@ export function showRunning(scans, shown, show) {
       bar.value = Math.min(scan.readouts, total);
     }
     text.textContent =
-      `${scan.readouts}${total ? ` of ${total}` : ""} readouts, ${plural(scan.images, "image")}` +
+      `${scan.readouts}${total ? ` of ${total}` : ""} readouts` +
+      (scan.images ? `, ${plural(scan.images, "final image")}` : "") +
       (scan.n_warnings ? `, ${plural(scan.n_warnings, "warning")}` : "");
     list.append(item);
   }
