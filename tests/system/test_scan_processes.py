@@ -179,6 +179,17 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
             assert new() == kept
 
 
+def test_a_system_that_starts_no_process_is_said(monkeypatch):
+    def fail():
+        raise FileNotFoundError("no usable temporary directory")
+
+    process = scan_process.ScanProcess([])
+    monkeypatch.setattr(process._process, "start", fail)
+    with pytest.raises(ScanError, match=r"No process for scans can be started \(no usable temporary directory\)"):
+        asyncio.run(process.start())
+    assert asyncio.run(process.kill()) == "did not start"
+
+
 def test_a_replay_gives_way_with_all_its_threads_and_a_scan_at_pace_does_not(scan, caplog):
     caplog.set_level(logging.INFO)
     readouts, own = list(scan), os.getpriority(os.PRIO_PROCESS, 0)

@@ -57,7 +57,10 @@ class ScanProcess:
     async def start(self) -> None:
         """Start the process, and wait until it can take a scan. Raises ScanError if it cannot, with the reason."""
         with self._theirs:
-            await asyncio.to_thread(self._process.start)  # the first one waits for the imports
+            try:
+                await asyncio.to_thread(self._process.start)  # the first one waits for the imports
+            except (OSError, EOFError) as error:
+                raise ScanError(f"No process for scans can be started ({error}).") from None
         await self.ready()
 
     async def ready(self) -> None:
