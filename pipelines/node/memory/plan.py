@@ -16,6 +16,7 @@ from spokestream.gadgets.network.archive import read_contract
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
+from spokestream.gadgets.spokes.gradient_delays import SPOKES
 from spokestream.pipelines.chains import network_path
 from spokestream.pipelines.selection import Selection
 from spokestream.pipelines.settings import MatchingSettings, NetworkSettings, StreamSettings
@@ -120,7 +121,8 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         of_spectra = 4 * 4 * pixels * pairs
         inverted = PointSpread.bytes_needed(header.recon_matrix[:2], pairs) + of_spectra
     spoke = coils * readout_bytes // channels + ITEM_BYTES
-    held = min(len(sequence), 64 * sequence.spokes_per_frame)
+    held = min(len(sequence), 64 * sequence.spokes_per_frame)  # by the coil compression
+    held += min(SPOKES, len(sequence) // 2)  # by the delay correction
     readouts = len(sequence) * header.n_slices
     return MemoryPlan(
         dictionary=dictionary,
