@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 BUDGET = 2 << 30
 MARGIN = 1.2
+AT_ONCE, BATCH = 3, 60
+"""Changed sessions that are sent at the same time, and that are made together."""
 TRAIN = """
 ti_ms = 8.32
 recovery_ms = 500.0
@@ -243,7 +246,11 @@ def main() -> int:
                 report(what, lambda attack=attack: attack(node.port))
 
             def mutations() -> str:
-                answers = Counter(converse(node.port, [mutated(session, rng)])[:24] for _ in range(arguments.mutations))
+                answers, n = Counter[str](), arguments.mutations
+                with ThreadPoolExecutor(AT_ONCE) as clients:
+                    for first in range(0, n, BATCH):
+                        batch = [mutated(session, rng) for _ in range(first, min(first + BATCH, n))]
+                        answers.update(text[:24] for text in clients.map(lambda one: converse(node.port, [one]), batch))
                 return ", ".join(f"{n} x {text}" for text, n in answers.most_common(4))
 
             report(f"{arguments.mutations} sessions with changes", mutations)
