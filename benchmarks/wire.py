@@ -46,9 +46,9 @@ def connection(*, decodes: bool = True) -> wire.Connection:
 
 
 def by_codec(stream: bytes, decodes: bool) -> None:
-    server = connection(decodes=decodes)
+    server, received = connection(decodes=decodes), memoryview(stream)
     for start in range(0, len(stream), CHUNK):
-        server.receive_data(stream[start : start + CHUNK])
+        server.receive_data(received[start : start + CHUNK])
 
 
 def by_ismrmrd(stream: bytes) -> None:
