@@ -40,7 +40,7 @@ def main(control: socket.socket, networks: Sequence[Any]) -> None:
         networks: the settings of pipelines whose networks are loaded.
 
     """
-    os.setsid()  # so that Ctrl-C in a terminal reaches only the node, which lets scans finish
+    os.setpgid(0, 0)  # so that Ctrl-C in a terminal reaches only the node, which lets scans finish
     logging.basicConfig(level=logging.WARNING)
     with control, suppress(OSError):
         try:
