@@ -66,7 +66,7 @@ def by_place(images):
     return {(i.image_series_index, i.image_index): i for i in images}
 
 
-IMAGES_PER_SLICE = {"mrf_t1ff": 14, "mrf_t1ff_net": 14, "mrf_t1t2": 7, "mrf_t1t2_net": 8}
+IMAGES_PER_SLICE = {"mrf_t1ff": 15, "mrf_t1ff_net": 15, "mrf_t1t2": 8, "mrf_t1t2_net": 9}
 FIELDS_OF_VIEW_MM = {
     "mrf_t1ff": (350, 350, 8), "mrf_t1ff_net": (350, 350, 8), "mrf_t1t2": (256, 256, 8), "mrf_t1t2_net": (256, 256, 8),
 }  # fmt: skip
