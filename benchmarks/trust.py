@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from measure import print_machine
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -42,8 +43,7 @@ FATTEST = 0.6
 def checked_messages(path: Path, pipeline: str, threads: int) -> tuple[PhysicsCheck, list[ParameterMaps]]:
     """The physics check of a scan, and what it gets."""
     scan = read_scan(path)
-    parameters = {"threads": threads} if threads else {}
-    selection = select(pipeline).with_parameters(parameters, trusted=True)
+    selection = select(pipeline).with_parameters({"threads": threads}, trusted=True)
     gadgets = start_scan(selection, scan.xml, logging.getLogger("benchmark")).gadgets
     (place,) = (i for i, gadget in enumerate(gadgets) if isinstance(gadget, PhysicsCheck))
     check = gadgets[place]
@@ -89,10 +89,11 @@ def main() -> None:
     parser.add_argument("--scans", type=int, default=2)
     parser.add_argument("--noise", type=float, default=0.1)
     parser.add_argument("--first", type=int, default=20, help="the first subject")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of the node")
     arguments = parser.parse_args()
     matrix, scans = (96, 1) if arguments.quick else (arguments.matrix, arguments.scans)
     console, rng = Console(), np.random.default_rng(0)
+    print_machine(console, arguments.threads, ["numpy", "torch", "scipy"])
     alarms: dict[str, list[list[float]]] = {}
     found: dict[str, list[list[float]]] = {}
     seconds = []
