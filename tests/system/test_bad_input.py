@@ -76,7 +76,11 @@ def test_irregular_spokes_give_a_warning_and_counts_in_the_metadata(what, scan, 
         told = {key: value for key, value in image.meta.items() if key.startswith("spokestream_count_")}
         assert image.meta["spokestream_quality"] == "good"
         assert told.pop("spokestream_count_not_exhaustive") == "0"
-        assert int(told.pop("spokestream_count_flagged")) < 0.05 * int(told.pop("spokestream_count_foreground"))
+        flagged, untrusted, foreground = (
+            int(told.pop(f"spokestream_count_{kind}")) for kind in ("flagged", "untrusted", "foreground")
+        )
+        assert flagged < 0.05 * foreground
+        assert flagged <= untrusted < 0.1 * foreground
         assert told == {f"spokestream_count_{kind}": str(n) for kind, n in (counts | of_pixels).items()}
 
 
