@@ -158,7 +158,7 @@ QUANTITIES: dict[str, Quantity] = {}
 _TRUST = {
     TRUSTED: "trusted",
     MISFIT: "the signal contradicts the maps",
-    AT_LIMIT: "B1 or off-resonance at a limit of the method",
+    AT_LIMIT: "a value is at a limit of the method",
 }
 
 

@@ -111,7 +111,7 @@ def test_the_codes_of_the_map_of_trust_are_stored_exactly_and_explained(scan, dt
     assert stored_to_physical(image)[2].tolist() == codes.tolist()
     assert image.meta["spokestream_codes"].split("; ") == [
         "-17 T2 should be lower", "-4 Off-resonance should be lower", "0 trusted", "2 Water T1 should be higher",
-        "10 the signal contradicts the maps", "20 B1 or off-resonance at a limit of the method",
+        "10 the signal contradicts the maps", "20 a value is at a limit of the method",
     ]  # fmt: skip
 
 
