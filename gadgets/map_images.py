@@ -106,4 +106,8 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
         if message.quality:
             provenance = {**provenance, "quality": message.quality}
         image.meta = map_metadata(quantity, message.geometry, self._dtype, provenance, counts)
+        if quantity.codes is not None:
+            image.meta["spokestream_codes"] = "; ".join(
+                f"{code:.0f} {quantity.codes[int(code)]}" for code in np.unique(values[valid & finite])
+            )
         return image

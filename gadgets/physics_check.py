@@ -10,10 +10,14 @@ from torch import Tensor
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import Fingerprints, Float, ParameterMaps
+from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
+from spokestream.gadgets.model_fit.coherent_errors import coherent_errors, wrong_regions
 from spokestream.gadgets.model_fit.misfit import Explained, explained, misfit
-from spokestream.gadgets.model_fit.residuals import parameter_columns
+from spokestream.gadgets.model_fit.own_fit import Equations, normal_equations
+from spokestream.gadgets.model_fit.residuals import fit_and_residual, parameter_columns
+from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evidence
+from spokestream.gadgets.quality.trust import judged_values, trust_map
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, UNEXPLAINED_SPOKES, FitEvidence, verdict
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
@@ -30,9 +34,10 @@ CHUNK = 4096
 
 
 class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
-    """Adds the maps `pd`, `phase`, `residual` and `misfit`, counts the voxels that the signal contradicts, and judges.
+    """Adds the maps `pd`, `phase`, `residual`, `misfit` and `trust`, counts voxels, and judges the slice.
 
-    The counts `flagged` and `foreground` are recorded in the scan's ledger. If a slice cannot be trusted, the client
+    `misfit` compares voxel by voxel; the voxels that it contradicts are flagged. `trust` compares regions. The counts
+    `flagged`, `foreground` and `untrusted` are recorded in the scan's ledger. If a slice cannot be trusted, the client
     gets a warning with the likely cause, and the cause becomes the `quality` of the maps. Maps that exist already are
     kept. Messages without fingerprints, or without the map of a parameter, are passed on unchanged.
 
@@ -72,6 +77,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         total = int(message.foreground.sum())
         self._scan.integrity.record(message.slice, "flagged", flagged)
         self._scan.integrity.record(message.slice, "foreground", total)
+        self._scan.integrity.record(message.slice, "untrusted", int(np.count_nonzero(checked["trust"])))
         quality = ""
         if total:
             fit = FitEvidence(unexplained, flagged / total, _at_limit(message))
@@ -102,22 +108,24 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         self, message: ParameterMaps, fingerprints: Fingerprints, images: NDArray[np.intp], closed_form: ClosedForm
     ) -> tuple[dict[str, Float], int, float]:
         """The maps of the check, the number of flagged voxels, and the amplitude that is unexplained in all voxels."""
-        names = closed_form.model.names
+        model = closed_form.model
+        names, scales = model.names, Unknowns(model, {})
         finite = np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
         mask = message.foreground & finite
-        columns = [torch.split(column, CHUNK) for column in parameter_columns(closed_form.model, message.maps, mask)]
+        columns = parameter_columns(model, message.maps, mask)
         y = torch.from_numpy(
             np.stack([fingerprints.data[image][mask] for image in images], 1) / closed_form.basis.noise
         )
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
 
-        def one(y: Tensor, *parameters: Tensor) -> Explained:
+        def one(y: Tensor, *parameters: Tensor) -> tuple[Explained, Equations]:
             self._scan.cancellation.check()
-            signal, derivatives = closed_form.at(*parameters, efficiency=efficiency)
-            return explained(y, signal, derivatives)
+            fit = fit_and_residual(y, *closed_form.at(*parameters, efficiency=efficiency))
+            return explained(y, *fit), normal_equations(*fit, scales)
 
         with workers(self._scan.threads) as pool:
-            found = Explained.joined(list(pool.map(one, torch.split(y, CHUNK), *columns)))
+            parts = list(pool.map(one, torch.split(y, CHUNK), *(torch.split(column, CHUNK) for column in columns)))
+        found, at = Explained.joined([part for part, _ in parts]), Equations.joined([part for _, part in parts])
         values = {
             "pd": found.rho.abs(), "phase": found.rho.angle(), "residual": found.residual,
             "misfit": misfit(found.explicable.numpy(), found.noise.numpy(), mask),
@@ -126,10 +134,20 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         for name, value in values.items():
             maps[name][mask] = value
         maps["residual"][message.foreground & ~finite] = 1
-        flagged = int(np.sum(message.foreground & ~(finite & (maps["misfit"] <= FLAGGED_ABOVE))))
+        flagged = message.foreground & ~(finite & (maps["misfit"] <= FLAGGED_ABOVE))
+        judged = judged_values(model, message.maps, mask)
+        with workers(1) as pool:  # with more threads, torch would add in another order
+            errors, wrong = pool.submit(_coherent, at, scales.of(columns), judged, mask).result()
+        maps["trust"] = trust_map(model, message, mask, errors, wrong, flagged)
         energy = torch.view_as_real(y).square().sum((-2, -1))
         unexplained = (found.residual.square() * energy).sum() / energy.sum().clamp_min(1e-30)
-        return maps, flagged, float(unexplained.sqrt())
+        return maps, int(flagged.sum()), float(unexplained.sqrt())
+
+
+def _coherent(at: Equations, unknowns: Tensor, judged: Mask, mask: Mask) -> tuple[Float, NDArray[np.int8]]:
+    """The errors (voxels, parameters) that regions have in common, over their standard deviations, and where."""
+    errors = coherent_errors(at, unknowns, mask)
+    return errors.numpy(), wrong_regions(errors, torch.from_numpy(judged), mask)
 
 
 def _at_limit(message: ParameterMaps) -> dict[str, float]:

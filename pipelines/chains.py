@@ -109,7 +109,7 @@ def add_installed_pipelines() -> None:
 
 @pipeline("mrf_t1ff", T1FFSettings, WATER_FAT)
 def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
-    """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching."""
+    """MRF T1-FF: fat fraction, water and fat T1, off-resonance and B1 by dictionary matching and refinement."""
     if settings.dictionary:
         dictionary, source = WATER_FAT.load_dictionary(settings.dictionary), settings.dictionary.name
         check_dictionary(scan, WATER_FAT, dictionary)
@@ -126,7 +126,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             _gridding(scan, settings, WATER_FAT, basis, lambda: dictionary, closed_form, auto, inversion),
             *([ConjugationCheck(scan, closed_form)] if auto else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
-            *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
+            *_refinement(scan, settings, closed_form, by_default=settings.basis == "compressed"),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -159,7 +159,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
-            *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
+            *_refinement(scan, settings, closed_form),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
             MapImages(scan, settings.datatype),
         ],
@@ -184,7 +184,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
             *_imaging(scan, settings, 0.0),
             _gridding(scan, settings, RELAXATION, basis, lambda: dictionary, closed_form, False, inversion),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
-            *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
+            *_refinement(scan, settings, closed_form),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -259,6 +259,16 @@ def _imaging(scan: ScanContext, settings: StreamSettings, demodulation_hz: float
         SpokeAccumulation(scan),
         *([DelayCorrection(scan)] if settings.delays == "auto" else []),
     ]
+
+
+def _refinement(
+    scan: ScanContext, settings: StreamSettings, closed_form: ClosedForm, *, by_default: bool = False
+) -> list[Gadget[Any, Any]]:
+    """The refinement of maps, if the settings ask for it, or leave it to a pipeline that refines by default."""
+    if settings.refine == "on" or (settings.refine == "auto" and by_default):
+        return [Refinement(scan, closed_form)]
+    scan.provenance["refinement"] = "none"
+    return []
 
 
 def _gridding(

@@ -69,9 +69,9 @@ class StreamSettings:
         0.1, meaning="Fraction of a slice's spokes that may be missing or damaged.", low=0, high=0.9, peer=True
     )
     refine: str = setting(
-        "off",
-        meaning="Whether maps are refined to continuous values, pooled over neighbours, with standard deviations.",
-        choices=("on", "off"),
+        "auto",
+        meaning="Whether maps are refined, with standard deviations; auto does so in mrf_t1ff if basis=compressed.",
+        choices=("auto", "on", "off"),
         peer=True,
     )
     datatype: str = setting(

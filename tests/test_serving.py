@@ -76,8 +76,8 @@ def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_tra
         printed, said = node.communicate()
     assert node.returncode == 0, said
     modules = json.loads(printed)
-    # five maps, or two, with proton density, phase and two checks; the match quality, or the standard deviations
-    images_of = {"mrf_t1ff": 10, "mrf_t1ff_net": 14, "mrf_t1t2": 7, "mrf_t1t2_net": 8}
+    # five maps, or two, with proton density, phase and three checks; the standard deviations, or the match quality
+    images_of = {"mrf_t1ff": 15, "mrf_t1ff_net": 15, "mrf_t1t2": 8, "mrf_t1t2_net": 9}
     assert images == [images_of[name] for name in PIPELINES]
     assert "spokestream.pipelines.node.server" in modules
     assert beside_physics(modules) == []

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from spokestream.gadgets.model_fit.residuals import fit_and_residual
-
-__all__ = ["Explained", "explained", "misfit", "neighbourhood_mean"]
+__all__ = ["Explained", "explained", "misfit", "neighbourhood_mean", "neighbourhood_variance"]
 
 NEIGHBOURHOOD = 15
 """Side, in pixels, of the neighbourhood over which the energy of noise and aliasing is averaged."""
@@ -44,16 +42,8 @@ class Explained:
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
-def explained(y: Tensor, signal: Tensor, derivatives: Tensor) -> Explained:
-    """Fit a complex factor by least squares, and split the residual.
-
-    Args:
-        y: (voxels, K) measured coefficients over their noise, complex.
-        signal: (voxels, K) closed-form coefficients over their noise, complex.
-        derivatives: (voxels, parameters, K) derivatives of the signal.
-
-    """
-    rho, residual, tangents = fit_and_residual(y, signal, derivatives)
+def explained(y: Tensor, rho: Tensor, residual: Tensor, tangents: Tensor) -> Explained:
+    """Split the residual of a fit, as `fit_and_residual` returns it, of measured coefficients y (voxels, K)."""
     tangents = tangents / tangents.norm(dim=-1, keepdim=True).clamp_min(1e-30)
     gram = tangents @ tangents.mT + RIDGE * torch.eye(tangents.shape[1])
     projection = tangents @ residual[..., None]
@@ -92,3 +82,10 @@ def neighbourhood_mean(values: NDArray[np.floating], mask: NDArray[np.bool_]) ->
     near = ndimage.uniform_filter(image, NEIGHBOURHOOD, mode="constant")
     fraction = ndimage.uniform_filter(mask.astype(float), NEIGHBOURHOOD, mode="constant")
     return np.asarray(near[mask] / fraction[mask])
+
+
+def neighbourhood_variance(values: Tensor, mask: NDArray[np.bool_]) -> Tensor:
+    """The variance (voxels, n) of values (voxels, n) of a mask (y, x) over the neighbourhood of each voxel."""
+    columns = [column.double().numpy() for column in values.T]
+    found = [neighbourhood_mean(c**2, mask) - neighbourhood_mean(c, mask) ** 2 for c in columns]
+    return torch.from_numpy(np.stack(found, 1).clip(0).astype(np.float32))

@@ -13,7 +13,7 @@ from spokestream.gadgets.model_fit.residuals import fit_and_residual
 from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.simulator.physics.tissue_models.tissue_model import FREE, ClosedForm
 
-__all__ = ["RIDGE", "Equations", "equations", "own_fit", "solved"]
+__all__ = ["RIDGE", "Equations", "equations", "normal_equations", "own_fit", "solved"]
 
 MOST_STEPS = 5
 """Largest number of steps. From the nearest atom of a dictionary, one or two suffice."""
@@ -73,15 +73,22 @@ def equations(y: Tensor, unknowns: Tensor, scales: Unknowns, closed_form: Closed
 
     """
     signal, derivatives = closed_form.at(*scales.parameters(unknowns), efficiency=efficiency)
-    rho, residual, tangents = fit_and_residual(y, signal, derivatives)
+    return normal_equations(*fit_and_residual(y, signal, derivatives), scales)
+
+
+def normal_equations(rho: Tensor, residual: Tensor, tangents: Tensor, scales: Unknowns) -> Equations:
+    """The normal equations of a fit, as `fit_and_residual` returns it, for unknowns of these scales."""
     tangents = tangents * scales.units[:, None]
     fisher, gradient = tangents @ tangents.mT, (tangents @ residual[..., None])[..., 0]
     step = solved(fisher, gradient, RIDGE)
     rest = residual - (tangents.mT @ step[..., None])[..., 0]
-    degrees = max(2 * y.shape[1] - FREE - unknowns.shape[1], 1)
+    n, size = tangents.shape[1:]
+    degrees = max(size - FREE - n, 1)
     generator = torch.Generator().manual_seed(0)
-    signs = torch.randint(2, (2 * y.shape[1], CHANNELS), generator=generator).float() * 2 - 1
-    turned = torch.view_as_real(rho.conj()[:, None] * torch.view_as_complex(rest.reshape(len(rest), -1, 2))).flatten(1)
+    signs = torch.randint(2, (size, CHANNELS), generator=generator).float() * 2 - 1
+    turned = torch.view_as_real(
+        rho.conj()[:, None] * torch.view_as_complex(rest.reshape(len(rest), size // 2, 2))
+    ).flatten(1)
     return Equations(
         fisher, gradient, residual.square().sum(1), rest.square().sum(1) / degrees, rho.abs().square(),
         turned @ signs / degrees**0.5,

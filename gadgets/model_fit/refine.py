@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.gadgets.messages import Complex, Float, Mask
-from spokestream.gadgets.model_fit.misfit import neighbourhood_mean
+from spokestream.gadgets.model_fit.misfit import neighbourhood_mean, neighbourhood_variance
 from spokestream.gadgets.model_fit.own_fit import RIDGE, Equations, equations, own_fit, solved
 from spokestream.gadgets.model_fit.pooling import Pool
 from spokestream.gadgets.model_fit.residuals import parameter_columns
@@ -79,12 +79,6 @@ class _Slice:
     def near(self, values: Tensor) -> Tensor:
         """The mean of values (voxels,) over the neighbourhood of each voxel."""
         return torch.from_numpy(neighbourhood_mean(values.numpy(), self.mask).astype(np.float32)).clamp_min(1e-30)
-
-    def spread(self, unknowns: Tensor) -> Tensor:
-        """The variance (voxels, n) of unknowns over the neighbourhood of each voxel."""
-        columns = [column.double().numpy() for column in unknowns.T]
-        found = [neighbourhood_mean(c**2, self.mask) - neighbourhood_mean(c, self.mask) ** 2 for c in columns]
-        return torch.from_numpy(np.stack(found, 1).clip(0).astype(np.float32))
 
 
 def refined_maps(
@@ -164,7 +158,7 @@ def _pooled(measured: _Slice, first: Tensor) -> tuple[Tensor, Tensor]:
     # the residuals that no step explains went through the same sums; they tell how much of the noise is left
     left = measured.near((error + noise / strength).square().mean(1))
     known = _variances(fisher * (variance / left / strength[:, 0])[:, None, None])
-    return x, known + LEAKAGE**2 * measured.spread(x)
+    return x, known + LEAKAGE**2 * neighbourhood_variance(x, measured.mask)
 
 
 def _corrected(measured: _Slice, first: Tensor, std: Tensor) -> Tensor:

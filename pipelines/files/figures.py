@@ -25,6 +25,7 @@ COLUMNS = 3
 DPI = 150
 MARGIN = 4  # pixels around the anatomy
 ERROR_REACH = 0.2  # of the window of a map
+MOST_CODES = 10  # that are listed beside a map of codes
 
 PANEL, BAR = 2.9, 0.1
 """Width of a map and of its colour bar in inches; the lengths below are in inches, too."""
@@ -39,6 +40,8 @@ class _Panel:
     """(y, x), NaN where the map has no meaning."""
     colours: str
     scale: Normalize
+    is_coded: bool = False
+    """Whether values are codes, which have a list instead of a colour bar."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ def _heading(z: int, n_slices: int, plane: Plane) -> str:
 def _map_panel(
     quantity: Quantity, values: Volume, mask: Mask, crop: tuple[slice, slice], scale: Normalize, title: str = ""
 ) -> _Panel:
-    return _Panel(title or quantity.label, np.where(mask, values, np.nan)[crop], quantity.colours, scale)
+    shown = np.where(mask, values, np.nan)[crop]
+    return _Panel(title or quantity.label, shown, quantity.colours, scale, quantity.codes is not None)
 
 
 def _draw(path: Path, blocks: Sequence[_Block]) -> None:
@@ -176,12 +180,26 @@ def _draw_panel(
     ):
         text = axes.text(x, y, letters, transform=axes.transAxes, color=INK, fontsize=9, ha="center", va="center")
         text.set_path_effects([withStroke(linewidth=2, foreground=INVALID)])
+    if panel.is_coded:
+        _list_codes(figure, bar, panel)
+        return
     colours = figure.colorbar(picture, cax=figure.add_axes(bar))
     colours.outline.set_visible(False)
     ticks = scale_ticks(panel.scale)
     colours.set_ticks(ticks, labels=[f"{tick:.3g}" if abs(tick) < 1000 else f"{tick:.0f}" for tick in ticks])
     colours.minorticks_off()
     colours.ax.tick_params(colors=INK, labelsize=8, length=2)
+
+
+def _list_codes(figure: Figure, bar: tuple[float, float, float, float], panel: _Panel) -> None:
+    """Write the codes of a panel, with their colours, where other panels have their colour bar."""
+    left, bottom, width, height = bar
+    codes, counts = np.unique(panel.values[np.isfinite(panel.values)], return_counts=True)
+    for i, code in enumerate(codes[np.argsort(-counts)][:MOST_CODES]):
+        y = bottom + height * (1 - (i + 0.5) / MOST_CODES)
+        colour = colour_map(panel.colours)(panel.scale(code))
+        figure.text(left, y, "\u25a0", color=colour, fontsize=11, va="center")
+        figure.text(left + 2 * width, y, f"{code:.0f}", color=INK, fontsize=8, va="center")
 
 
 def _scale(quantity: Quantity, values: NDArray[np.float32]) -> Normalize:

@@ -10,7 +10,7 @@ __all__ = ["counts_of_scan", "image_counts", "image_provenance", "integrity_rows
 
 PREFIX = "spokestream_"
 COUNT = PREFIX + "count_"
-OF_ONE_MAP = {"map", "unit", "valid"}
+OF_ONE_MAP = {"map", "unit", "valid", "codes"}
 
 
 def image_provenance(images: Sequence[ismrmrd.Image]) -> dict[str, str]:

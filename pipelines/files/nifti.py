@@ -78,6 +78,7 @@ def _about(quantity: Quantity, unit: str, stack: Sequence[ismrmrd.Image]) -> dic
         "unit": unit,
         "valid": quantity.validity,
         "invalid": "NaN",
+        **({"codes": {str(code): meaning for code, meaning in quantity.codes.items()}} if quantity.codes else {}),
         "sequence": provenance.get("sequence", "unknown"),
         "software": "spokestream",
         "version": __version__,

@@ -17,7 +17,7 @@ from spokestream.pipelines.files.validity import valid_voxels
 from spokestream.simulator.physics.quantities import QUANTITIES, masked
 from spokestream.simulator.physics.tissue_models.registry import model_of_maps
 
-__all__ = ["MapError", "Truth", "error_table", "map_errors", "read_truth", "write_comparison"]
+__all__ = ["MapError", "Truth", "choices_table", "error_table", "map_errors", "read_truth", "write_comparison"]
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -135,6 +135,24 @@ def error_table(rows: Sequence[MapError]) -> Table:
             digits = quantity.digits
             cells += ["–", "–"] if not row.voxels else [f"{row.bias:+{digits}}", f"{row.rmse:{digits}}"]
         table.add_row(*cells)
+    return table
+
+
+def choices_table(errors: Mapping[str, Sequence[MapError]]) -> Table:
+    """A table for the console with the RMSE of several reconstructions of a scan: one row per map and region.
+
+    Args:
+        errors: the name of a reconstruction -> its errors, of the same maps and regions.
+
+    """
+    table = Table(title="RMSE of other reconstructions of the scan", title_style="bold", header_style="bold")
+    table.add_column("map")
+    for name in errors:
+        table.add_column(name, justify="right")
+    for rows in zip(*errors.values(), strict=True):
+        if rows[0].voxels:
+            quantity = QUANTITIES[rows[0].name]
+            table.add_row(f"{quantity.label}, {rows[0].tissue}", *(f"{row.rmse:{quantity.digits}}" for row in rows))
     return table
 
 

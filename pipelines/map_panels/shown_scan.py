@@ -35,6 +35,8 @@ class ShownMap:
     standard_deviation: str | None
     """Name of the map of its standard deviation, if the scan has one."""
     is_check: bool
+    codes: dict[int, str] | None = None
+    """What each value stands for, if values are codes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class ShownScan:
                 ShownMap(
                     name, quantity.title, quantity.unit, low, high, quantity.logarithmic, quantity.colours,
                     quantity.validity, deviation if deviation in volumes else None, quantity.is_check,
+                    dict(quantity.codes) if quantity.codes else None,
                 )
             )  # fmt: skip
         width, height = (

@@ -9,13 +9,13 @@ import matplotlib
 import numpy as np
 from cmap import Colormap
 from matplotlib.colors import Colormap as Colours
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spokestream.simulator.physics.quantities import Quantity
 
-__all__ = ["INVALID", "colour_map", "colour_scale", "scale_ticks", "shown_range"]
+__all__ = ["INVALID", "TRUST", "colour_map", "colour_scale", "scale_ticks", "shown_range"]
 
 INVALID = "black"
 NICE = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
@@ -23,8 +23,26 @@ NICE = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
 MOST_TICKS = 6
 
 
+TRUST = {
+    0: "#4a515d", 10: "#c9ccd1", 20: "#ff2fd6",
+    1: "#ffa630", -1: "#a55d00", 2: "#ff6b6b", -2: "#b3232b", 3: "#ffe45e", -3: "#a58b00", 4: "#6db8ff", -4: "#1f61b0",
+    5: "#cf8bff", -5: "#7a2fb5", 16: "#ff6b6b", -16: "#b3232b", 17: "#3fe0c5", -17: "#0e8573",
+}  # fmt: skip
+"""The colours of the codes of the map of trust. A quantity has one hue, light where it should be higher, dark where it
+should be lower; quantities without an entry have `OTHER`."""
+OTHER = "#9be564"
+LAST_CODE = 25
+"""The codes of the map of trust are at most this one."""
+
+
 def colour_map(name: str) -> Colours:
-    """The colour map of a name, with `INVALID` for NaN. Names with a colon are those of `cmap`."""
+    """The colour map of a name, with `INVALID` for NaN.
+
+    Names with a colon are those of `cmap`; "trust" is that of the map of trust, for codes -25 to 25.
+    """
+    if name == "trust":
+        codes = range(-LAST_CODE, LAST_CODE + 1)
+        return ListedColormap([TRUST.get(code, OTHER) for code in codes], name).with_extremes(bad=INVALID)
     colours = Colormap(name).to_matplotlib() if ":" in name else matplotlib.colormaps[name]
     return colours.with_extremes(bad=INVALID)
 

@@ -2,10 +2,18 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["QUANTITIES", "Bids", "Quantity", "Spread", "Where", "declare", "masked"]
+__all__ = [
+    "AT_LIMIT", "MISFIT", "QUANTITIES", "TRUSTED", "Bids", "Quantity", "Spread", "Where", "declare", "masked",
+    "wrong_code",
+]  # fmt: skip
+
+TRUSTED, MISFIT, AT_LIMIT = 0, 10, 20
+"""Codes of the map of trust that concern no single quantity."""
+FIRST_SERIES = 100
+"""The series numbers of maps are above this one."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,8 @@ class Quantity:
     """Whether colours follow the logarithm of the value, as for relaxation times (Fuderer et al. 2025)."""
     meaning: str = ""
     """What the value is, in one sentence for reports."""
+    codes: Mapping[int, str] | None = field(default=None, compare=False)
+    """What each value stands for, if values are codes instead of numbers on a scale."""
 
     @property
     def is_check(self) -> bool:
@@ -145,6 +155,17 @@ def masked(where: Where | None, mask: Any, values: Mapping[str, Any]) -> Any:
 
 QUANTITIES: dict[str, Quantity] = {}
 """All quantities by name, standard deviations included."""
+_TRUST = {
+    TRUSTED: "trusted",
+    MISFIT: "the signal contradicts the maps",
+    AT_LIMIT: "a value is at a limit of the method",
+}
+
+
+def wrong_code(quantity: Quantity) -> int:
+    """The code of a wrong value in the map of trust: positive if it should be higher, and its negative if lower."""
+    assert quantity.series is not None
+    return quantity.series - FIRST_SERIES
 
 
 def declare(quantity: Quantity) -> Quantity:
@@ -159,6 +180,9 @@ def declare(quantity: Quantity) -> Quantity:
         if one.name in QUANTITIES or one.series in taken:
             raise ValueError(f"the quantity '{one.name}' or its series {one.series} is already declared")
         QUANTITIES[one.name] = one
+    if quantity.spread is not None:
+        _TRUST[wrong_code(quantity)] = f"{quantity.title} should be higher"
+        _TRUST[-wrong_code(quantity)] = f"{quantity.title} should be lower"
     return quantity
 
 
@@ -200,6 +224,9 @@ for _quantity in (
     Quantity("misfit", "Misfit over noise", "1", 110, 0, 5, 0.005, 0, "Image_Other", "inferno",
              meaning="Amplitude of the part of the unexplained signal that other values of the maps would explain, "
              "over that of noise and aliasing; about 1 where the maps are right."),
+    Quantity("trust", "Trust", "1", 118, -25.5, 25.5, 1, -32, "Image_Other", "trust", codes=_TRUST,
+             meaning="Whether the signal of a voxel and its neighbours contradicts a value of the maps; 0 is trusted, "
+             "other codes are reasons."),
     Quantity("t2h2o", "Water T2", "ms", None, 20, 120, 1, 0, "T2", "crameri:navia", symbol="T2w", logarithmic=True,
              meaning="Transverse relaxation time of the water in a voxel."),
 ):  # fmt: skip

@@ -14,7 +14,7 @@ from spokestream.gadgets.messages import Geometry, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.stored_maps.levels import fit_to_scan, stored_to_physical, to_stored
-from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.simulator.physics.quantities import AT_LIMIT, MISFIT, QUANTITIES, TRUSTED
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 SHAPE = (5, 7)
@@ -104,6 +104,17 @@ def test_a_map_is_zero_where_its_rule_or_the_foreground_excludes_it(scan, dtype)
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
+def test_the_codes_of_the_map_of_trust_are_stored_exactly_and_explained(scan, dtype):
+    codes = np.array([[TRUSTED, MISFIT, AT_LIMIT, 2, -4, -17]], np.float32)
+    (image,) = images_of(scan, parameter_maps(trust=codes), dtype=dtype)
+    assert stored_to_physical(image)[2].tolist() == codes.tolist()
+    assert image.meta["spokestream_codes"].split("; ") == [
+        "-17 T2 should be lower", "-4 Off-resonance should be lower", "0 trusted", "2 Water T1 should be higher",
+        "10 the signal contradicts the maps", "20 a value is at a limit of the method",
+    ]  # fmt: skip
+
+
 def test_the_counts_of_pixels_do_not_hide_those_of_spokes(scan):
     scan.integrity.record(0, "not_finite", 3)
     (image,) = images_of(scan, parameter_maps(b1=np.array([[np.nan, 1.0]], np.float32)))
@@ -122,7 +133,8 @@ def test_stored_integers_follow_the_contract(scan):
 @pytest.mark.parametrize("kind", [k for k in QUANTITIES.values() if k.series and k.slope], ids=lambda k: k.name)
 def test_the_whole_window_of_every_kind_fits_twelve_bits(kind):
     assert kind.offset <= kind.low < kind.high <= kind.offset + 4095 * kind.slope
-    assert (kind.high - kind.low) / kind.slope >= 300  # finer than the eye and the noise
+    # finer than the eye and the noise; codes are whole steps
+    assert kind.codes or (kind.high - kind.low) / kind.slope >= 300
 
 
 def test_values_outside_the_range_are_clipped_and_counted(scan):

@@ -10,6 +10,7 @@ import torch
 from spokestream.errors import ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry, ParameterMaps
 from spokestream.gadgets.model_fit.misfit import explained
+from spokestream.gadgets.model_fit.residuals import fit_and_residual
 from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
 from spokestream.gadgets.quality.image_evidence import ImageEvidence
 from spokestream.gadgets.scan.context import ScanContext
@@ -92,7 +93,8 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
     sigma = 1e-3 * signal.abs().mean().item()
     noise = sigma * (rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k)))
     rho = 2.5 * np.exp(0.7j)
-    found = explained((rho * signal + torch.tensor(noise)).to(torch.complex64), signal, derivatives)
+    y = (rho * signal + torch.tensor(noise)).to(torch.complex64)
+    found = explained(y, *fit_and_residual(y, signal, derivatives))
     assert found.rho.mean().numpy() == pytest.approx(rho, rel=1e-4)
     # means of chi-square distributions with 5 and 2K - 7 degrees of freedom, to four standard errors
     assert found.noise.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))
@@ -245,7 +247,7 @@ def test_a_slice_without_tissue_passes(scan, dictionary, basis):
     maps = {name: np.zeros(SHAPE, np.float32) for name in NAMES}
     fingerprints = Fingerprints(np.zeros((len(basis.te_ms), *SHAPE), np.complex64), basis, empty, 2, GEOMETRY)
     checked(scan, dictionary, maps, fingerprints, empty)
-    assert scan.integrity.counts(2) == {"flagged": 0, "foreground": 0}
+    assert scan.integrity.counts(2) == {"flagged": 0, "foreground": 0, "untrusted": 0}
 
 
 def test_maps_without_fingerprints_or_parameters_are_passed_on_unchanged(scan, dictionary, basis):
@@ -261,7 +263,7 @@ def test_maps_without_fingerprints_or_parameters_are_passed_on_unchanged(scan, d
     matched = {**maps, "pd": np.full(SHAPE, 7, np.float32), "correlation": np.full(SHAPE, 0.9, np.float32)}
     found = checked(scan, dictionary, matched, fingerprints, foreground)
     assert all(found.maps[name] is matched[name] for name in matched)
-    assert found.maps.keys() - matched.keys() == {"phase", "residual", "misfit"}
+    assert found.maps.keys() - matched.keys() == {"phase", "residual", "misfit", "trust"}
 
 
 def test_another_sequence_is_refused(scan, dictionary, basis):

@@ -45,6 +45,7 @@ def test_the_inversion_efficiency_is_that_of_the_slice(maps):
     assert float(maps["on"].provenance["inversion_efficiency"]) == pytest.approx(0.93, abs=0.01)
     assert "inversion_efficiency" not in maps["off"].provenance
     assert maps["on"].provenance["refinement"] == "Gauss-Newton, pooled over neighbours"
+    assert maps["off"].provenance["refinement"] == "none"
     assert maps["on"].provenance["quality"] == "good"
 
 

@@ -7,6 +7,7 @@ from toy_network import write_toy_archive
 
 from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.readout import Readout
+from spokestream.gadgets.refinement import Refinement
 from spokestream.pipelines.chains import PIPELINES, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
 from spokestream.pipelines.node.server_settings import ServerSettings
@@ -260,3 +261,22 @@ def test_the_network_says_how_its_scans_are_demodulated(tmp_path, field_t):
     with pytest.raises(InputError, match="no parameter 'demodulation_hz'"):
         select("mrf_t1ff_net").with_parameters({"demodulation_hz": "0"})
     assert vars(select("mrf_t1ff").with_parameters({"demodulation_hz": "0"}).settings)["demodulation_hz"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "refined"),
+    [
+        ("mrf_t1ff", {}, True),
+        ("mrf_t1ff", {"refine": "auto", "images": "iterative"}, True),
+        ("mrf_t1ff", {"basis": "frames"}, False),
+        ("mrf_t1ff", {"refine": "off"}, False),
+        ("mrf_t1ff_net", {}, False),
+        ("mrf_t1ff_net", {"refine": "on"}, True),
+        ("mrf_t1t2", {"sequence": "fisp-song-200"}, False),
+    ],
+)
+def test_the_pipeline_chooses_refinement_unless_the_settings_do(tmp_path, name, parameters, refined):
+    selection = net_selection(tmp_path) if name == "mrf_t1ff_net" else select(name)
+    chain = start_scan(selection.with_parameters(parameters), header_of(0), logging.getLogger("test"))
+    assert any(isinstance(gadget, Refinement) for gadget in chain.gadgets) == refined
+    chain.close()

@@ -5,6 +5,8 @@ import pytest
 
 from spokestream import reconstruct
 from spokestream.simulator.faults import RecordedReadouts
+from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 
@@ -32,6 +34,5 @@ def test_tissue_does_not_depend_on_the_unit_of_the_samples(scans, tmp_path, name
     recorded.write(tmp_path / "scaled.h5")
     scaled = reconstruct(tmp_path / "scaled.h5", "mrf_t1ff").values
     assert np.count_nonzero(maps["ff"]) > 300
-    for parameter in ("t1h2o", "t1fat", "deltaf", "b1"):  # on the grid of the dictionary
-        assert np.mean(scaled[parameter] == maps[parameter]) > 0.999
-    np.testing.assert_allclose(scaled["ff"], maps["ff"], rtol=0, atol=1e-5)
+    for parameter in WATER_FAT.names:  # float32 with another rounding, much below the steps of stored maps
+        np.testing.assert_allclose(scaled[parameter], maps[parameter], rtol=0, atol=0.1 * QUANTITIES[parameter].slope)

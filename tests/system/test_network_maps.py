@@ -19,7 +19,7 @@ from spokestream.pipelines.selection import configure, select, start_scan
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 PIPELINE = "mrf_t1ff_net"
-MAPS = ["ff", "t1h2o", "t1fat", "deltaf", "b1", "pd", "phase", "residual", "misfit", "ff_std", "t1h2o_std"]
+MAPS = ["ff", "t1h2o", "t1fat", "deltaf", "b1", "pd", "phase", "residual", "misfit", "trust", "ff_std", "t1h2o_std"]
 
 
 @pytest.fixture(scope="module")

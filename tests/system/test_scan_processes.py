@@ -89,7 +89,7 @@ def test_a_killed_process_ends_its_own_scan_only(node, workers, scan):
     text = "".join(event.text for event in heard if isinstance(event, wire.Text))
     assert "ERROR The process that reconstructed the scan was killed (SIGKILL)" in text
     sender.join()
-    assert len(other["result"].images) == 2 * 5 * 2
+    assert len(other["result"].images) == 2 * 15
     assert send_scan(scan.xml, scan, port=node, config="mrf_t1ff").images
 
 
@@ -254,4 +254,4 @@ def test_what_waits_for_a_process_is_limited(scan):
 
     held, n_images = asyncio.run(scenario())
     assert 1 << 16 <= held <= (1 << 16) + (1 << 15)
-    assert n_images == 20
+    assert n_images == 30

@@ -10,7 +10,9 @@ from spokestream.pipelines.settings import AUTO
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
+    from spokestream.pipelines.files.truth import Truth
     from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["HELP", "options", "run", "run_demo"]
@@ -20,6 +22,12 @@ RELAXATION_SCAN = {"sequence": "fisp-fang-2304", "matrix": 128, "coils": 8}
 """Settings of a scan for T1 and T2 where the command line gives no others; few pixels and coils keep the demo short."""
 RELAXATION_ANATOMIES = ("brain", "nist")
 """Anatomies that are scanned for T1 and T2 unless the command line names a pipeline."""
+CHOICES = {
+    "matching": ("mrf_t1ff", {"refine": "off"}),
+    "refined (default)": ("mrf_t1ff", {}),
+    "network": ("mrf_t1ff_net", {}),
+}
+"""The reconstructions of water and fat that are compared unless the command line chooses one."""
 
 HELP = "simulate a scan, play it into a server, compare the maps with the truth"
 
@@ -69,6 +77,8 @@ def run_demo(
 ) -> None:
     """Simulate, serve, send and compare; writes `scan.h5`, the maps and `demo.png` into a directory.
 
+    If the pipeline is left to the sequence, and that is one of water and fat, other reconstructions are compared, too.
+
     Args:
         directory: made if it does not exist.
         settings: the settings of the scan.
@@ -117,8 +127,29 @@ def run_demo(
         console.print(f"Warning: {warning}", highlight=False, markup=False)
     for table in error_tables(maps, truth):
         console.print(table)
+    if pipeline == AUTO and not parameters and report.pipeline == "mrf_t1ff":
+        console.print(_compared(path, truth))
     console.print(
         f"{report.acquisitions} readouts in {report.total_s:.1f} s; last readout to last map {report.latency_s:.2f} s; "
         f"peak memory {report.peak_memory_mb:.0f} MB with simulation and client. See {directory / 'demo.png'}.",
         highlight=False,
     )
+
+
+def _compared(path: Path, truth: "Truth") -> "Table":
+    """The errors of all `CHOICES` that take the scan."""
+    from spokestream.errors import ScanError
+    from spokestream.pipelines.files.ismrmrd_file import read_scan
+    from spokestream.pipelines.files.outputs import map_volumes
+    from spokestream.pipelines.files.replay import reconstruct
+    from spokestream.pipelines.files.truth import choices_table, map_errors
+    from spokestream.pipelines.selection import select
+
+    errors = {}
+    for title, (name, parameters) in CHOICES.items():
+        try:
+            images, _ = reconstruct(read_scan(path), select(name).with_parameters(parameters))
+        except ScanError:  # the network is for one sequence
+            continue
+        errors[title] = map_errors(map_volumes(images), truth)
+    return choices_table(errors)

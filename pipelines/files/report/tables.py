@@ -108,7 +108,8 @@ def _meaning(name: str) -> str:
     quantity = QUANTITIES[name]
     unit = "" if quantity.unit in ("1", "a.u.") else f" Its unit is {quantity.unit}."
     where = "" if quantity.where is None else f" It has a meaning where {quantity.validity}."
-    return f"{quantity.meaning}{unit}{where}"
+    codes = [f"{code:+d} {meaning}" if code else f"0 {meaning}" for code, meaning in (quantity.codes or {}).items()]
+    return f"{quantity.meaning}{unit}{where}" + (f" Its codes are: {'; '.join(codes)}." if codes else "")
 
 
 def _list(of_them: Mapping[str, str]) -> str:

@@ -43,6 +43,8 @@ export class Panel {
     );
     this.bar = element("canvas", { width: 1, height: 256 });
     this.ticks = element("div", { class: "ticks" });
+    this.legend = element("ul", { class: "legend" });
+    this.legend.hidden = !about.codes;
     this.value = element("output", { class: "values value", "aria-live": "off" });
     this.summary = element("output", { class: "values summary", "aria-live": "off" });
     this.scanName = element("span", { class: "scan-name quiet" });
@@ -51,8 +53,8 @@ export class Panel {
     this.figure = element(
       "figure", { "data-map": about.name },
       element("figcaption", {}, title, valid, this.scanName),
-      element("div", { class: "picture" }, this.map, element("div", { class: "bar" }, this.bar, this.ticks)),
-      this.value, this.summary,
+      element("div", { class: "picture" }, this.map, element("div", { class: "bar", hidden: Boolean(about.codes) && "" }, this.bar, this.ticks)),
+      this.legend, this.value, this.summary,
     );
     this.listen(heard);
   }
@@ -106,10 +108,39 @@ export class Panel {
     };
     paint(this.canvas, this.values, colour);
     paint(this.bar, Array.from({ length: n }, (_, i) => n - 1 - i), (i) => table[i]);
+    if (this.about.codes) this.explain(colour);
     const middle = scale === Math.log ? Math.sqrt(low * high) : (low + high) / 2;
     this.ticks.replaceChildren(
       ...[high, middle, low].map((value) => element("span", {}, number(value, this.about.unit))),
     );
+  }
+
+  /** List the codes of the slice, the most frequent one first; colour: a function of a code. */
+  explain(colour) {
+    const tally = this.tally(this.values);
+    const total = tally.reduce((sum, [, n]) => sum + n, 0);
+    this.legend.replaceChildren(...tally.map(([code, n]) => {
+      const sample = element("span", { class: "sample" });
+      sample.style.background = `rgb(${colour(code).join(" ")})`;
+      return element("li", {}, sample, `${this.meaning(code)}: ${((100 * n) / total).toFixed(1)} %`);
+    }));
+  }
+
+  /** Pairs [code, number of voxels], the most frequent one first. */
+  tally(values) {
+    const found = new Map();
+    for (const code of values) if (!Number.isNaN(code)) found.set(code, (found.get(code) ?? 0) + 1);
+    return [...found].sort(([, n], [, m]) => m - n);
+  }
+
+  meaning(code) {
+    return this.about.codes[code] ?? `code ${code}`;
+  }
+
+  /** A value in words. */
+  wordsOf(value) {
+    if (Number.isNaN(value)) return "not valid";
+    return this.about.codes ? this.meaning(value) : quantity(value, this.about.unit);
   }
 
   /** Show the cursor {x, y} and the region {x, y, radius}; null removes one. */
@@ -127,15 +158,16 @@ export class Panel {
     }
     const value = inside ? this.values[cursor.y * nx + cursor.x] : NaN;
     this.value.dataset.value = value;
-    const shown = Number.isNaN(value) ? "not valid" : quantity(value, this.about.unit);
-    this.value.textContent = inside ? `(${cursor.x}, ${cursor.y}): ${shown}` : "";
+    this.value.textContent = inside ? `(${cursor.x}, ${cursor.y}): ${this.wordsOf(value)}` : "";
     this.summary.textContent = region ? this.summaryOf(region) : "";
   }
 
   summaryOf(region) {
-    const { n, mean, deviation } = statistics(valuesIn(this.values, this.grid, region));
+    const found = valuesIn(this.values, this.grid, region);
+    const { n, mean, deviation } = statistics(found);
     Object.assign(this.summary.dataset, { n, mean, deviation });
     if (n === 0) return "Region: no valid voxels";
+    if (this.about.codes) return `Region: ${this.tally(found).map(([code, k]) => `${k} ${this.meaning(code)}`).join(", ")}`;
     const [middle, spread] = withSpread(mean, deviation, this.about.unit);
     const unit = this.about.unit === "1" ? "" : ` ${this.about.unit}`;
     return `Region: ${middle} ± ${spread}${unit} (mean ± SD, n = ${n})`;

@@ -1,4 +1,5 @@
 import json
+import re
 
 import h5py
 import numpy as np
@@ -130,3 +131,14 @@ def test_the_demonstration_prints_the_warnings_of_the_node_and_the_errors(tmp_pa
     lines = console.export_text()
     assert all(f"Warning: {text}"[:100] in lines for text in warnings)
     assert "white matter" in lines
+
+
+def test_the_demonstration_compares_matching_its_refinement_and_the_network(tmp_path):
+    console = Console(width=160, record=True)
+    run_demo(tmp_path / "demo", SimulationSettings(matrix=48, coils=3), "auto", {}, 1000.0, console)
+    text = console.export_text()
+    (row,) = re.findall(r"Water T1 \(ms\), muscle\D+(\d+\.\d)\D+(\d+\.\d)\D+(\d+\.\d)", text)
+    matched, refined, _ = map(float, row)
+    shown = re.search(r"Water T1 \(ms\) +│ +[+-]\d+\.\d +│ +(\d+\.\d)", text)
+    assert refined < matched
+    assert refined == float(shown[1])  # the maps of the demonstration are those of the default

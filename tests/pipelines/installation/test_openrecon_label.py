@@ -50,7 +50,7 @@ def test_limits_and_defaults_are_those_of_the_declarations():
         "type": "int", "id": "virtualcoils", "label": 0, "information": 0, "default": 8, "minimum": 1, "maximum": 64,
     }  # fmt: skip
     assert by_id["demodulationhz"]["unit"] == {"en": "Hz"}
-    assert [value["id"] for value in by_id["refine"]["values"]] == ["on", "off"]
+    assert [value["id"] for value in by_id["refine"]["values"]] == ["auto", "on", "off"]
     assert by_id["sequence"]["default"] == ""
     assert "file" not in by_id["sequence"]["information"]["en"]
     assert by_id["refine"]["information"] == {"en": declarations(AutoSettings)["refine"].meaning}

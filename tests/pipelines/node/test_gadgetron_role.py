@@ -81,4 +81,4 @@ def test_a_gadgetron_with_the_printed_file_gets_the_images_of_the_chain(serve, t
         *images, close = gadgetron.say(*map(wire.Data, scan), wire.Close()).hear()
     assert isinstance(close, wire.Close)
     assert [event.item.data.tobytes() for event in images] == expected
-    assert len(expected) == 7
+    assert len(expected) == 8

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from cmap import Colormap
+from matplotlib.colors import to_rgb
 
-from spokestream.simulator.physics.colour_scales import colour_map, colour_scale, scale_ticks
-from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.simulator.physics.colour_scales import TRUST, colour_map, colour_scale, scale_ticks
+from spokestream.simulator.physics.quantities import AT_LIMIT, MISFIT, QUANTITIES
 
 
 @pytest.mark.parametrize(("name", "colours"), [("t1h2o", "lipari"), ("t1fat", "lipari"), ("t2h2o", "navia")])
@@ -17,7 +18,20 @@ def test_relaxation_times_have_the_colours_of_the_guideline_on_a_logarithmic_sca
     assert shown(np.nan) == (0, 0, 0, 1)
 
 
-@pytest.mark.parametrize("quantity", QUANTITIES.values(), ids=lambda quantity: quantity.name)
+ON_A_SCALE = [quantity for quantity in QUANTITIES.values() if quantity.codes is None]
+
+
+def test_every_code_of_the_map_of_trust_has_a_colour_of_its_own():
+    """Those of T1 and T2 may be those of water T1: no tissue model has both."""
+    quantity = QUANTITIES["trust"]
+    scale, shown = colour_scale(quantity, quantity.low, quantity.high), colour_map(quantity.colours)
+    codes = [code for code in quantity.codes if abs(code) not in (16, 17)]
+    assert set(range(-5, 6)) | {MISFIT, AT_LIMIT} <= set(codes)
+    assert len({shown(float(scale(code))) for code in codes if code in TRUST}) == len(TRUST) - 4
+    assert all(shown(float(scale(code)))[:3] == pytest.approx(to_rgb(TRUST[code])) for code in TRUST)
+
+
+@pytest.mark.parametrize("quantity", ON_A_SCALE, ids=lambda quantity: quantity.name)
 def test_every_quantity_has_colours_that_change_along_its_scale_and_round_ticks(quantity):
     colours = colour_map(quantity.colours)(np.linspace(0, 1, 5))
     assert len({tuple(colour) for colour in colours.tolist()}) >= 4  # the ends of a cyclic map are equal

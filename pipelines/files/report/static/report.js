@@ -40,7 +40,7 @@ async function show() {
   const focused = panels.find((panel) => panel.map === document.activeElement)?.about.name;
   panels = shown.map((about, i) => new Panel(scan, about, slice, arrays[i], pointing.heard));
   for (const panel of panels) {
-    panel.figure.querySelector(".picture").after(windows.get(panel.about.name).box);
+    if (!panel.about.codes) panel.figure.querySelector(".picture").after(windows.get(panel.about.name).box);
     repaint(panel.about.name);
   }
   byId("panels").replaceChildren(...panels.map((panel) => panel.figure));

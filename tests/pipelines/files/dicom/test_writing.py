@@ -83,13 +83,13 @@ def test_an_independent_reader_finds_the_same_values_at_the_same_places(oblique,
             read = np.asarray(theirs.dataobj)[tuple(found.astype(int).T)]
             valid = np.isfinite(values)
             np.testing.assert_allclose(read[valid], values[valid], rtol=1e-6, atol=1e-6)
-    assert len(list(tmp_path.iterdir())) == 2 * 7
+    assert len(list(tmp_path.iterdir())) == 2 * 8
 
 
 def test_mr_images_have_the_values_and_the_voxels_of_the_nifti_volume(oblique):
     images, _ = read_map_file(oblique / "maps.h5")
     names = list(map_volumes(images))
-    assert len(names) == 7
+    assert len(names) == 8
     for name in names:
         nifti = Nifti1Image.from_filename(oblique / f"{name}.nii.gz")
         data = np.asarray(nifti.dataobj)
@@ -145,10 +145,10 @@ def test_parametric_maps_have_the_values_with_their_unit(oblique):
 
 def test_a_scan_is_one_study_with_two_series_for_each_quantity(oblique):
     files = [pydicom.dcmread(path, stop_before_pixels=True) for path in (oblique / "dicom").iterdir()]
-    assert len(files) == 7 * (5 + 1)
+    assert len(files) == 8 * (5 + 1)
     for name in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID"):
         assert len({file[name].value for file in files}) == 1
-    assert len({file.SeriesInstanceUID for file in files}) == len({file.SeriesNumber for file in files}) == 2 * 7
+    assert len({file.SeriesInstanceUID for file in files}) == len({file.SeriesNumber for file in files}) == 2 * 8
     assert len({file.SOPInstanceUID for file in files}) == len(files)
     assert all(re.fullmatch(r"2\.25\.[1-9]\d{0,38}", file.SOPInstanceUID) for file in files)
     assert {str(file.PatientName) for file in files} == {"Anonymous"}

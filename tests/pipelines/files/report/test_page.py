@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from browser import CHROMIUM, browser_tab
 from map_image_examples import example_images
+from matplotlib.colors import to_rgb
 
 from spokestream.gadgets.stored_maps.levels import stored_to_physical
 from spokestream.pipelines.files.outputs import ReconstructionReport, scan_maps, write_outputs
 from spokestream.pipelines.files.report.numbers import like, number
 from spokestream.pipelines.files.report.page import report_page
-from spokestream.simulator.physics.colour_scales import colour_map, colour_scale
-from spokestream.simulator.physics.quantities import QUANTITIES
+from spokestream.simulator.physics.colour_scales import TRUST, colour_map, colour_scale
+from spokestream.simulator.physics.quantities import QUANTITIES, TRUSTED, wrong_code
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 WARNING = "Slice 1 </script><b>is</b> odd."
@@ -38,6 +39,23 @@ def with_spread(images):
             copy.image_series_index = QUANTITIES["t1h2o_std"].series
             extra.append(copy)
     return [*images, *extra]
+
+
+def with_trust(images, code):
+    """The images, and a map of trust that has the code in 30 voxels of tissue and trusts the other 40."""
+    copies = []
+    for image in images:
+        if image.meta["spokestream_map"] == "ff":
+            tissue = np.flatnonzero(image.data.ravel() > 0)
+            levels = np.full(image.data.size, TRUSTED + 32, np.uint16)
+            levels[tissue[40:]] = code + 32
+            copy = type(image)(head=image.getHead(), data=levels.reshape(image.data.shape))
+            copy.meta = ismrmrd.Meta(
+                {**image.meta, "spokestream_map": "trust", "RescaleSlope": "1.0", "RescaleIntercept": "-32.0"}
+            )
+            copy.image_series_index = QUANTITIES["trust"].series
+            copies.append(copy)
+    return [*images, *copies]
 
 
 def tables_of(text):
@@ -196,6 +214,35 @@ def test_a_reader_works_with_the_maps_by_keyboard(browse):
         await tab.value("document.getElementById('checks').click()")
         await tab.until("document.querySelectorAll('figure').length === 4")
         assert await value(tab, "t1h2o_std") == 21
+
+    browse(scenario, images)
+
+
+@needs_browser
+def test_the_codes_of_the_map_of_trust_are_shown_in_words_and_colours(browse):
+    water_t1, trusted = -wrong_code(QUANTITIES["t1h2o"]), TRUSTED
+    images = with_trust(example_images(), water_t1)
+
+    async def text(tab, part):
+        return await tab.value(f"{FIGURE.format('trust')}.querySelector('{part}').innerText")
+
+    async def scenario(tab):
+        await tab.value("document.getElementById('checks').click()")
+        await tab.until("document.querySelectorAll('figure').length === 4")
+        # 30 of 70 voxels of tissue
+        lines = (await text(tab, ".legend")).split("\n")
+        assert lines == ["trusted: 57.1 %", "Water T1 should be lower: 42.9 %"]
+        for code, line in zip((trusted, water_t1), (1, 2), strict=True):
+            wanted = [round(255 * part) for part in to_rgb(TRUST[code])]
+            sample = f"{FIGURE.format('trust')}.querySelector('.legend li:nth-child({line}) .sample')"
+            assert (
+                await tab.value(f"getComputedStyle({sample}).backgroundColor") == f"rgb({', '.join(map(str, wanted))})"
+            )
+        await focus(tab, "trust")
+        await tab.press("ArrowRight")  # from (7, 4)
+        assert await text(tab, ".value") == "(8, 4): trusted"
+        await tab.press("r")
+        assert (await text(tab, ".summary")).startswith("Region: ")
 
     browse(scenario, images)
 

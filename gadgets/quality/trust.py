@@ -1,0 +1,44 @@
+"""The map of trust: which voxels of a slice have a value that the signal contradicts, and how."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spokestream.gadgets.messages import Float, Mask, ParameterMaps
+from spokestream.simulator.physics.quantities import AT_LIMIT, MISFIT, TRUSTED, masked, wrong_code
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
+
+__all__ = ["judged_values", "trust_map"]
+
+
+def judged_values(model: TissueModel, maps: Mapping[str, Float], mask: Mask) -> NDArray[np.bool_]:
+    """The values (voxels, parameters) of the voxels of a mask that have a meaning."""
+    return np.stack([masked(p.quantity.where, mask, maps)[mask] for p in model.parameters], 1)
+
+
+def trust_map(
+    model: TissueModel, message: ParameterMaps, mask: Mask, errors: Float, wrong: NDArray[np.int8], misfit: Mask
+) -> Float:
+    """The codes (y, x) of `spokestream.simulator.physics.quantities`; 0 outside the foreground.
+
+    A voxel has one code: that it is at a limit of the method; else the parameter that is wrong with the largest error
+    over its standard deviation; else that its signal is not explained.
+
+    Args:
+        model: the tissue model of the maps.
+        message: the maps of the slice.
+        mask: (y, x) mask of the voxels that were compared.
+        errors: (voxels, parameters) errors over their standard deviations.
+        wrong: (voxels, parameters) 1 where a value should be higher, -1 where it should be lower, 0 elsewhere.
+        misfit: (y, x) mask of the voxels whose own signal contradicts the maps.
+
+    """
+    trust = np.where(misfit, np.float32(MISFIT), np.float32(TRUSTED))
+    largest = np.where(wrong != 0, np.abs(errors), 0).argmax(1)
+    codes = np.array([wrong_code(p.quantity) for p in model.parameters])[largest]
+    directions = np.take_along_axis(wrong, largest[:, None], 1)[:, 0]
+    trust[mask] = np.where(directions != 0, directions * codes, trust[mask])
+    for name, limits in message.limits.items():
+        trust[message.foreground & np.isin(message.maps[name], np.asarray(limits, np.float32))] = AT_LIMIT
+    return np.asarray(trust, np.float32)
