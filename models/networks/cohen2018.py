@@ -6,8 +6,10 @@ Image Anal 2020), give it real and imaginary parts and use rectified units and a
 and imaginary parts, `Drone` magnitudes as first published.
 """
 
+import torch
 from torch import Tensor, nn
 
+from spokestream.models.networks.fold import absorb
 from spokestream.models.networks.layers import Network
 
 __all__ = ["Cohen2018", "Drone"]
@@ -37,6 +39,21 @@ class Cohen2018(Network):
         """The maps of the images; see `Network`."""
         x = self.layers(x)
         return x
+
+    def fold(self) -> None:
+        """Replace hyperbolic tangents by sigmoids, which torch computes ten times as fast on a CPU, in place.
+
+        tanh(x) = 2 sigmoid(2 x) - 1; the layers before and after them absorb the factors and the constant.
+        """
+        for i in (0, 2):
+            before, after = self.layers[i], self.layers[i + 2]
+            assert isinstance(before, nn.Conv2d)
+            assert isinstance(after, nn.Conv2d)
+            before.weight *= 2
+            assert before.bias is not None
+            before.bias *= 2
+            self.layers[i + 1] = nn.Sigmoid()
+            absorb(after, (torch.full((HIDDEN,), 2.0), torch.full((HIDDEN,), -1.0)))
 
 
 class Drone(Cohen2018):
