@@ -9,12 +9,22 @@ and imaginary parts, `Drone` magnitudes as first published.
 import torch
 from torch import Tensor, nn
 
-from spokestream.models.networks.fold import absorb
 from spokestream.models.networks.layers import Network
 
 __all__ = ["Cohen2018", "Drone"]
 
 HIDDEN = 300
+
+
+class TanhOfHalf(nn.Module):
+    """tanh(x / 2) = 2 sigmoid(x) - 1, which takes a fifth of the time of `nn.Tanh` on a CPU.
+
+    It is computed in single precision: in bfloat16, differences of sigmoids from 1/2 would be coarse.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The hyperbolic tangent of x / 2, in the number type of x."""
+        return torch.sigmoid(x.float()).mul_(2).sub_(1).to(x.dtype)
 
 
 class Cohen2018(Network):
@@ -41,19 +51,14 @@ class Cohen2018(Network):
         return x
 
     def fold(self) -> None:
-        """Replace hyperbolic tangents by sigmoids, which torch computes ten times as fast on a CPU, in place.
-
-        tanh(x) = 2 sigmoid(2 x) - 1; the layers before and after them absorb the factors and the constant.
-        """
+        """Replace the hyperbolic tangents, in place; the layers before them absorb the factor."""
         for i in (0, 2):
-            before, after = self.layers[i], self.layers[i + 2]
+            before = self.layers[i]
             assert isinstance(before, nn.Conv2d)
-            assert isinstance(after, nn.Conv2d)
-            before.weight *= 2
             assert before.bias is not None
+            before.weight *= 2
             before.bias *= 2
-            self.layers[i + 1] = nn.Sigmoid()
-            absorb(after, (torch.full((HIDDEN,), 2.0), torch.full((HIDDEN,), -1.0)))
+            self.layers[i + 1] = TanhOfHalf()
 
 
 class Drone(Cohen2018):
