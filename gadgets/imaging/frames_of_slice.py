@@ -140,9 +140,8 @@ class CoilSlice:
         return self._spread is not None
 
     def inverted(self, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]) -> NDArray[np.complex64]:
-        """The images of low-rank inversion; those of the adjoint where there is no inversion."""
-        if self._spread is None:
-            return adjoint
+        """The images of low-rank inversion, from those of the adjoint and the foreground; only if `inverts`."""
+        assert self._spread is not None
         frames = self._frames
         return inverted(
             adjoint, self._spread, self._sensitivities, mask, self._n_spokes, frames.pool,
