@@ -49,7 +49,7 @@ PIPELINES: dict[str, tuple[dict[str, str], ...]] = {
         {"pipeline": "mrf_t1ff_net"},
     ),
     "fisp-fang-576": (
-        {"pipeline": "mrf_t1t2"},
+        {"pipeline": "mrf_t1t2", "images": "adjoint"},
         {"pipeline": "mrf_t1t2", "images": "iterative"},
         {"pipeline": "mrf_t1t2_net"},
     ),

@@ -1,4 +1,7 @@
-"""Networks on one slice, compared with ONNX Runtime and OpenVINO: python benchmarks/inference.py [--quick]."""
+"""Networks on one slice, compared with ONNX Runtime and OpenVINO: python benchmarks/inference.py [--quick].
+
+The network `drone` computes every voxel alone, here those of a head in 25 echo-planar images of 128 x 128 pixels.
+"""
 
 # isort: split
 import argparse
@@ -27,7 +30,8 @@ from spokestream.models.training.exporting import Archived
 from spokestream.models.training.recipes import RECIPES
 from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
-from spokestream.simulator.physics.temporal_basis import compressed_basis
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 PEERS = {"onnx": "onnx", "onnxruntime": "onnxruntime", "openvino": "openvino"}
@@ -35,6 +39,8 @@ TILE = 128
 PEAK_SHAPES = ((128, 64), (256, 64), (512, 32))
 """Numbers of channels and sides of convolutions; the rate of the fastest one is called the peak of the machine."""
 OURS = "ours, float32"
+HEAD = "drone"
+HEAD_PIXELS = 128
 
 
 def thighs(matrix: int) -> NDArray[np.bool_]:
@@ -44,18 +50,27 @@ def thighs(matrix: int) -> NDArray[np.bool_]:
     return left | right
 
 
+def head(matrix: int) -> NDArray[np.bool_]:
+    """A foreground of one ellipse, 7,524 of 128 x 128 pixels."""
+    y, x = (np.mgrid[:matrix, :matrix] + 0.5) / matrix - 0.5
+    return np.asarray(np.hypot(y / 0.43, x / 0.3399) < 1)
+
+
 def random_network(name: str) -> tuple[nn.Module, NetworkArchive]:
     """A network of `models/training/recipes.py` with random weights, in the form that `spokestream export` writes."""
     recipe = RECIPES[name]
-    sequence = load_sequence("t1ff-2d-1400")
-    atoms = build_dictionary(sequence).atoms
-    basis = compressed_basis(sequence, atoms)
+    if name == HEAD:
+        model, sequence = RELAXATION, load_sequence("epi-cohen-25")
+        basis = frame_basis(sequence, RELAXATION.dictionary(sequence).signals())
+    else:
+        model, sequence = WATER_FAT, load_sequence("t1ff-2d-1400")
+        basis = compressed_basis(sequence, build_dictionary(sequence).atoms)
     torch.manual_seed(0)
-    outputs = tuple(Output(m.name, m.low, m.high, recipe.with_std) for m in WATER_FAT.parameters)
+    outputs = tuple(Output(m.name, m.low, m.high, recipe.with_std) for m in model.parameters)
     normalisation, network = recipe.make(basis, sequence, len(outputs))
     network = fold_batch_norm(network)
     contract = Contract(
-        name, sequence, basis, network.channels, network.border, network.step, TILE, outputs,
+        name, sequence, basis, network.channels, network.border, network.step, TILE, outputs, tissue_model=model.name,
     )  # fmt: skip
     return network, NetworkArchive(contract, torch.jit.script(Archived(network, normalisation).eval()), "random")
 
@@ -113,7 +128,7 @@ def engines(
 
 def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], peaks: dict[str, float]) -> Table:
     network, archive = random_network(name)
-    contract, mask = archive.contract, thighs(matrix)
+    contract, mask = archive.contract, head(matrix) if name == HEAD else thighs(matrix)
     rng = np.random.default_rng(1)
     shape = (len(contract.basis.te_ms), matrix, matrix)
     coefficients = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
@@ -132,11 +147,14 @@ def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], pe
         key: lambda network=network: network.planes(coefficients, mask, threads) for key, network in networks.items()
     }
     with TemporaryDirectory() as folder:
-        runs |= engines(network, tiles, peers, threads, Path(folder))
+        if name != HEAD:  # peers would get tiles with background, which the node leaves out
+            runs |= engines(network, tiles, peers, threads, Path(folder))
         counter = FlopCounterMode(display=False)
         with counter, torch.inference_mode():
             network(tiles[0])
         operations = counter.get_total_flops() * len(tiles)
+        if name == HEAD:
+            operations *= mask.sum() / (len(tiles) * h * w)
         seconds = alternately(runs, rounds, threads)
         expected = exact.planes(coefficients, mask, threads)
         wanted = np.stack([expected[:, y : y + tiling.shape[0], x : x + tiling.shape[1]] for y, x in tiling.corners])
@@ -150,12 +168,13 @@ def table(name: str, matrix: int, rounds: int, threads: int, peers: set[str], pe
     )
     for column in ("engine", "s", "ratio", "GFLOP/s", "of the peak", "difference"):
         result.add_column(column, justify="left" if column == "engine" else "right")
+    digits = 4 if name == HEAD else 2
     for key, times in seconds.items():
         rate = operations / np.median(times)
         precision = key.split(", ")[1]
         of_peak = "" if "CUDA" in key else f"{rate / peaks[precision]:.0%}"
         result.add_row(
-            key, f"{np.median(times):.2f}", f"{ratio(times, seconds[OURS]):.2f}", f"{rate / 1e9:.0f}", of_peak,
+            key, f"{np.median(times):.{digits}f}", f"{ratio(times, seconds[OURS]):.2f}", f"{rate / 1e9:.0f}", of_peak,
             f"{differences[key]:.1e}",
         )  # fmt: skip
     return result
@@ -166,7 +185,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small slice and one round, to test that it runs")
     parser.add_argument("--rounds", type=int, default=5, help="how often every engine runs")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
-    parser.add_argument("--networks", nargs="+", default=["ours", "balsiger2020"], choices=list(RECIPES))
+    parser.add_argument("--networks", nargs="+", default=["ours", "balsiger2020", HEAD], choices=list(RECIPES))
     arguments = parser.parse_args()
     console = Console()
     print_machine(console, arguments.threads, ["numpy", "torch"])
@@ -179,7 +198,8 @@ def main() -> None:
     rates = ", ".join(f"{peak / 1e9:.0f} GFLOP/s in {precision}" for precision, peak in peaks.items())
     console.print(f"The fastest large convolution: {rates}.")
     for name in arguments.networks:
-        console.print(table(name, matrix, rounds, arguments.threads, peers, peaks))
+        pixels = min(matrix, HEAD_PIXELS) if name == HEAD else matrix
+        console.print(table(name, pixels, rounds, arguments.threads, peers, peaks))
 
 
 if __name__ == "__main__":

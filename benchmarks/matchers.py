@@ -1,15 +1,19 @@
-"""The matchers of T1 and T2 on simulated brains, against the truth: python benchmarks/matchers.py [--quick].
+"""T1 and T2 of simulated brains by every matcher and by a network, against the truth.
 
-The size of the papers is --subjects 10 --matrix 256 --coils 12.
+`python benchmarks/matchers.py [--quick]`; the size of the papers is `--subjects 10 --matrix 256 --coils 12`. With
+`--scans FOLDER`, scans are kept there and read again.
 """
 
 # isort: split
 import argparse
+import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from measure import print_machine, slice_before
@@ -19,47 +23,82 @@ from rich.table import Table
 
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.matching.matchers import ONE_POOL
+from spokestream.gadgets.network.archive import load_archive, read_contract
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network_inference import NetworkInference
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
+from spokestream.models.archives import archive_path, shipped_networks
 from spokestream.pipelines.files.ismrmrd_file import read_scan
-from spokestream.pipelines.files.truth import read_truth
+from spokestream.pipelines.files.truth import Truth, read_truth
 from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
-TISSUES = ("white matter", "grey matter")
+TISSUES = ("white matter", "grey matter", "deep grey matter")
+"""Errors are over voxels of one tissue only."""
+FIRST_SEED = 200
+"""No network that comes with the software was trained on these brains."""
+ADJOINT, ITERATIVE = "adjoint", "iterative"
 
 Errors = dict[tuple[str, str], list[NDArray[np.float64]]]
 """Tissue and parameter -> the pairs (2, voxels) of found and true values, a list of subjects."""
 
 
-def compare(folder: Path, settings: SimulationSettings, threads: int, errors: dict[str, Errors], seconds) -> None:
-    """Simulate one subject, match its slice with every matcher, and add values and times to the lists."""
-    path = folder / "scan.h5"
-    simulate_scan(path, settings)
+def pairs(maps: Mapping[str, NDArray[Any]], truth: Truth) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """Tissue and parameter -> found and true values (2, voxels) of a slice, where a map has a value."""
+    found = {}
+    for tissue in TISSUES:
+        label = truth.names.index(tissue)
+        pure = (truth.label[0] == label) & (truth.maps["ff"][0] == 0) & (truth.purity[0] == 1)
+        for name in RELAXATION.names:
+            where = pure & (maps[name] > 0)
+            found[tissue, name] = np.stack([maps[name][where], truth.maps[name][0][where]]).astype(np.float64)
+    return found
+
+
+def compare(
+    path: Path, sequence: PulseSequence, threads: int, errors: dict[str, Errors], seconds: dict[str, list[float]]
+) -> None:
+    """Match the slice of a scan with every matcher, and add values and times to the lists."""
     readouts, truth = read_scan(path), read_truth(truth_path(path))
-    sequence = load_sequence(settings.sequence)
     scan = ScanContext(ScanHeader.from_xml(readouts.xml), sequence, threads)
-    fingerprints = slice_before(DictionaryMatching, path, "mrf_t1t2", threads=threads)
     dictionary = RELAXATION.dictionary(sequence)
-    for name in ONE_POOL:
-        gadget = DictionaryMatching(replace(scan, provenance={}), RELAXATION, dictionary, matcher=name)
-        list(gadget.feed(fingerprints))  # the atoms are prepared once in a scan
+
+    def add(row: str, maps: Mapping[str, NDArray[Any]]) -> None:
+        for key, pair in pairs(maps, truth).items():
+            errors[row][key].append(pair)
+
+    for images, names in ((ITERATIVE, ONE_POOL), (ADJOINT, ("exact",))):
+        fingerprints = slice_before(DictionaryMatching, path, "mrf_t1t2", threads=threads, images=images)
+        for name in names:
+            gadget = DictionaryMatching(replace(scan, provenance={}), RELAXATION, dictionary, matcher=name)
+            list(gadget.feed(fingerprints))  # the atoms are prepared once in a scan
+            begin = perf_counter()
+            (found,) = gadget.feed(fingerprints)
+            row = name if images == ITERATIVE else f"{name}, adjoint"
+            seconds[row].append(perf_counter() - begin)
+            add(row, found.maps)
+    for name in fitting_networks(sequence):
+        fingerprints = slice_before(NetworkInference, path, "mrf_t1t2_net", threads=threads, network=name)
+        gadget = NetworkInference(replace(scan, provenance={}), TiledNetwork(load_archive(archive_path(name))))
         begin = perf_counter()
         (found,) = gadget.feed(fingerprints)
         seconds[name].append(perf_counter() - begin)
-        for tissue in TISSUES:
-            where = found.foreground & (truth.label[0] == truth.names.index(tissue)) & (truth.maps["ff"][0] == 0)
-            for parameter in RELAXATION.names:
-                pair = np.stack([found.maps[parameter][where], truth.maps[parameter][0][where]])
-                errors[name][tissue, parameter].append(pair.astype(np.float64))
+        add(name, found.maps)
+
+
+def fitting_networks(sequence: PulseSequence) -> list[str]:
+    """The networks that come with the software and were trained for a sequence."""
+    return [n for n in shipped_networks() if not read_contract(archive_path(n)).sequence.difference(sequence)]
 
 
 def error_table(errors: dict[str, Errors], seconds: dict[str, list[float]], title: str) -> Table:
     """Bias and RMSE in ms over all voxels of all subjects, and the median time of a slice."""
     table = Table(title=title, caption="bias / RMSE in ms; time of the search of a slice, without preparing the atoms")
-    table.add_column("matcher")
+    table.add_column("method")
     for tissue in TISSUES:
         for parameter in RELAXATION.names:
             table.add_column(f"{parameter.upper()} {tissue}", justify="right")
@@ -82,28 +121,31 @@ def main() -> None:
     parser.add_argument("--matrix", type=int, default=128)
     parser.add_argument("--coils", type=int, default=8)
     parser.add_argument("--noise", type=float, default=SimulationSettings().noise, help="see `spokestream simulate`")
-    parser.add_argument("--sequence", default="fisp-song-1000")
+    parser.add_argument("--sequence", default="fisp-fang-576")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--scans", type=Path, help="folder in which scans are kept, one for each subject and sequence")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.subjects, arguments.matrix, arguments.coils, arguments.sequence = 1, 48, 2, "fisp-song-200"
-    console = Console()
+    logging.getLogger("spokestream").setLevel(logging.ERROR)
+    console = Console(width=160)
     print_machine(console, arguments.threads, ["numpy", "torch"])
-    errors: dict[str, Errors] = {name: defaultdict(list) for name in ONE_POOL}
+    errors: dict[str, Errors] = defaultdict(lambda: defaultdict(list))
     seconds: dict[str, list[float]] = defaultdict(list)
-    for subject in range(arguments.subjects):
+    for seed in range(FIRST_SEED, FIRST_SEED + arguments.subjects):
         settings = SimulationSettings(
-            anatomy="brain", population="volunteers", seed=subject, matrix=arguments.matrix, coils=arguments.coils,
+            anatomy="brain", population="volunteers", seed=seed, matrix=arguments.matrix, coils=arguments.coils,
             noise=arguments.noise, sequence=arguments.sequence,
         )  # fmt: skip
         with TemporaryDirectory() as folder:
-            compare(Path(folder), settings, arguments.threads, errors, seconds)
-        console.print(f"subject {subject + 1} of {arguments.subjects}", highlight=False)
-    title = (
-        f"{arguments.subjects} brains, {arguments.matrix} x {arguments.matrix}, {arguments.coils} coils, "
-        f"noise {arguments.noise}, {arguments.sequence}"
-    )
-    console.print(error_table(errors, seconds, title))
+            path = (arguments.scans or Path(folder)) / f"{arguments.sequence}-{seed}.h5"
+            if not path.exists():
+                simulate_scan(path, settings)
+            compare(path, load_sequence(arguments.sequence), arguments.threads, errors, seconds)
+        n = seed - FIRST_SEED + 1
+        title = f"{n} of {arguments.subjects} brains, {settings.matrix} x {settings.matrix} pixels, {settings.coils} "
+        title += f"coils, noise {settings.noise}, {settings.sequence}"
+        console.print(error_table(errors, seconds, title))
 
 
 if __name__ == "__main__":

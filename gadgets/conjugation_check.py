@@ -47,8 +47,7 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
         if self._conjugate is None and np.count_nonzero(message.foreground) >= FEWEST_VOXELS:
             self._conjugate = self._check(message)
         if self._conjugate:
-            data, foreground = mirrored(message.data.conj()), mirrored(message.foreground)
-            message = replace(message, data=data, foreground=foreground)
+            message = _restored(message)
         yield message
 
     def _check(self, fingerprints: Fingerprints) -> bool:
@@ -65,3 +64,10 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
                 "conjugated and mirrored; they are sharper with the setting conjugate=yes."
             )
         return conjugate
+
+
+def _restored(message: Fingerprints) -> Fingerprints:
+    """The fingerprints of the conjugate samples."""
+    adjoint = message.adjoint and _restored(message.adjoint)
+    data, foreground = mirrored(message.data.conj()), mirrored(message.foreground)
+    return replace(message, data=data, foreground=foreground, adjoint=adjoint)

@@ -1,7 +1,7 @@
 """Gridding: computes the coil-combined temporal coefficients of a slice from its frames, while the scan continues."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,13 @@ from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
-__all__ = ["Gridding", "PartialSlice"]
+__all__ = ["MOST_UNASKED_BYTES", "Gridding", "PartialSlice"]
 
 MOST_BYTES = 4 << 30
 """Largest memory for one slice."""
+MOST_UNASKED_BYTES = 1 << 30
+"""Largest memory for the point spread functions of an inversion that may be left out: that of images of 370 pixels with
+the 14 coefficients of `fisp-fang-576`."""
 MOST_COIL_BYTES = 1 << 30
 """Largest memory for the coefficients of single coils."""
 BYTES_ON_GRID = 13
@@ -83,6 +86,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         tolerance: relative accuracy of the gridding kernel.
         inversion: the echo times of a compressed basis, see `echo_times`. With them, the images are those of low-rank
             inversion; without them, those of the adjoint.
+        adjoint_instead: whether the images are those of the adjoint where an inversion would take too much memory, or
+            has nothing to improve because every readout is a whole image. The provenance then says why.
 
     Raises ScanError if the basis and the sequence have different numbers of frames.
 
@@ -96,6 +101,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         basis: TemporalBasis,
         tolerance: float = 1e-3,
         inversion: list[EchoTime] | None = None,
+        *,
+        adjoint_instead: bool = False,
     ) -> None:
         if len(basis.weights) != scan.sequence.n_frames:
             raise ScanError(
@@ -105,7 +112,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._scan = scan
         self._basis = basis
         self._tolerance = tolerance
-        self._groups = inversion
+        self._inversion, self._adjoint_instead = inversion, adjoint_instead
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
@@ -118,11 +125,14 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         """Grid a frame. At the end of the slice, yield its coefficients."""
         self._scan.cancellation.check()
         if isinstance(message, SpokeBlock):
-            frames = self._spreader(len(message.data), message.slice)
+            n_coils = len(message.data)
             if self._slice is None:
                 self._whole = _is_whole(message)
+                groups = self._groups(n_coils, message.slice)
+            frames = self._spreader(n_coils, message.slice)
+            if self._slice is None:
                 window = 1 if self._whole else frames_of_window(self._basis.spokes_per_frame)
-                self._slice = self._begin(frames, window, len(message.data))
+                self._slice = self._begin(frames, window, groups)
                 self._straight = message.density is None  # all readouts of a scan have one shape
                 self._has_corners = not self._straight and self._reaches_corners(message.k)
                 self._number, self._geometry = message.slice, message.geometry
@@ -131,16 +141,20 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         elif self._slice is not None:
             images = self._slice.images()
             mask = foreground(_clear(images, self._basis, self._whole))
-            if isinstance(self._slice, CoilSlice):
-                images = self._slice.inverted(images, mask)
+            inverted = None
+            if isinstance(self._slice, CoilSlice) and self._slice.inverts:
+                inverted = self._slice.inverted(images, mask)
             self._slice = None
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice + 1)
             missing = sorted(set(range(len(self._basis.weights))) - self._present)
             self._present.clear()
+            basis = self._basis.without(missing) if missing else self._basis
+            found = Fingerprints(
+                images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight
+            )
             # inversion finds the coefficients of all frames from those that are there
-            basis = self._basis.without(missing) if missing and self._groups is None else self._basis
-            yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight)
+            yield found if inverted is None else replace(found, data=inverted, basis=self._basis, adjoint=found)
 
     def combines_at_once(self, n_coils: int) -> bool:
         """Whether every frame is combined over coils as it comes, because images are many, or too large for all coils.
@@ -175,11 +189,43 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             self._straight,
         )  # fmt: skip
 
-    def _begin(self, frames: FrameSpreader, window: int, n_coils: int) -> CombinedSlice | CoilSlice:
-        if self.combines_at_once(n_coils):
+    def _begin(self, frames: FrameSpreader, window: int, groups: list[EchoTime] | None) -> CombinedSlice | CoilSlice:
+        if self.combines_at_once(frames.grid.shape[0]):
             return CombinedSlice(frames, self._basis, window)
-        spread = PointSpread(self._matrix, self._groups, self._tolerance) if self._groups else None
+        spread = PointSpread(self._matrix, groups, self._tolerance) if groups else None
         return CoilSlice(frames, self._basis, window, spread)
+
+    def _groups(self, n_coils: int, slice_index: int) -> list[EchoTime] | None:
+        """The echo times of the inversion of a slice; None for images of the adjoint. The provenance says which.
+
+        Raises ScanError if it would need too much memory, unless images of the adjoint may be taken instead.
+        """
+        if self._inversion is None:
+            return None
+        if self._adjoint_instead and self._whole:
+            self._scan.provenance["images"] = "adjoint, because every readout is a whole image"
+            return None
+        n_images = self._basis.weights.shape[1]
+        n_pairs = sum(len(group.pairs) for group in self._inversion)
+        n_bytes = PointSpread.bytes_needed(self._matrix, n_pairs)
+        if self.combines_at_once(n_coils):
+            refusal = f"The inversion takes {n_images} images of {n_coils} coils; compress to fewer coils."
+        elif n_bytes > (MOST_UNASKED_BYTES if self._adjoint_instead else MOST_BYTES):
+            refusal = (
+                f"The inversion of {n_images} images of {self._matrix} pixels needs {n_bytes / 2**30:.0f} GB; use "
+                "images = adjoint."
+            )
+        else:
+            self._scan.provenance["images"] = "iterative"
+            return self._inversion
+        if not self._adjoint_instead:
+            raise ScanError(refusal)
+        self._scan.provenance["images"] = "adjoint, because iterative images need too much memory"
+        self._scan.log.warning(
+            "Slice %d: iterative images need too much memory, so that those of the adjoint are matched: their aliasing "
+            "makes T2 too long.", slice_index + 1,
+        )  # fmt: skip
+        return None
 
     def close(self) -> None:
         """Release plans, grids and threads."""
@@ -208,14 +254,6 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
                 raise ScanError(
                     f"{n_images} images of {n_coils} coils at {self._matrix} pixels need {n_bytes / 2**30:.0f} GB; "
                     "compress to fewer coils, or choose a basis of fewer images."
-                )
-            if self._groups and at_once:
-                raise ScanError(f"The inversion takes {n_images} images of {n_coils} coils; compress to fewer coils.")
-            n_pairs = sum(len(group.pairs) for group in self._groups or ())
-            if self._groups and (n_bytes := PointSpread.bytes_needed(self._matrix, n_pairs)) > MOST_BYTES:
-                raise ScanError(
-                    f"The inversion of {n_images} images of {self._matrix} pixels needs {n_bytes / 2**30:.0f} GB; use "
-                    "images = adjoint."
                 )
             self._frames = FrameSpreader(self._matrix, n_coils, self._tolerance, self._scan)
         return self._frames

@@ -100,6 +100,9 @@ class Fingerprints:
     """Whether the corners of k-space were sampled, as by echo-planar images; spokes end on a circle."""
     straight: bool = True
     """Whether all readouts were straight spokes, on whose aliasing networks are trained."""
+    adjoint: "Fingerprints | None" = None
+    """The same slice by images of the adjoint, if `data` are iterative images. Wrong data show in the background and
+    the aliasing of the adjoint; an inversion suppresses both."""
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,10 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         if fingerprints is None or not message.maps.keys() >= set(self._closed_form.model.names):
             yield message
             return
-        if fingerprints.basis is not self._independent[0]:  # a slice with missing frames has its own
-            self._independent = self._of_independent(fingerprints.basis)
-        checked, flagged, unexplained = self._check(message, fingerprints, *self._independent[1:])
+        checked, flagged, unexplained = self._check(message, fingerprints)
+        judged = fingerprints.adjoint or fingerprints
+        if fingerprints.adjoint is not None:
+            unexplained = self._check(message, judged)[2]
         total = int(message.foreground.sum())
         self._scan.integrity.record(message.slice, "flagged", flagged)
         self._scan.integrity.record(message.slice, "foreground", total)
@@ -81,7 +82,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         quality = ""
         if total:
             fit = FitEvidence(unexplained, flagged / total, _at_limit(message))
-            image, spokes = image_evidence(fingerprints.data, message.foreground), len(self._scan.sequence)
+            image, spokes = image_evidence(judged.data, message.foreground), len(self._scan.sequence)
             if fingerprints.has_corners:  # whole images instead of spokes
                 image, spokes = replace(image, corners=0.0), UNEXPLAINED_SPOKES
             quality = self._judged(message, image, fit, spokes)
@@ -104,10 +105,11 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         every = len(images) == len(basis.te_ms)
         return basis, images, self._closed_form.through(basis if every else basis.only(images))
 
-    def _check(
-        self, message: ParameterMaps, fingerprints: Fingerprints, images: NDArray[np.intp], closed_form: ClosedForm
-    ) -> tuple[dict[str, Float], int, float]:
+    def _check(self, message: ParameterMaps, fingerprints: Fingerprints) -> tuple[dict[str, Float], int, float]:
         """The maps of the check, the number of flagged voxels, and the amplitude that is unexplained in all voxels."""
+        if fingerprints.basis is not self._independent[0]:  # a slice with missing frames has its own
+            self._independent = self._of_independent(fingerprints.basis)
+        _, images, closed_form = self._independent
         model = closed_form.model
         names, scales = model.names, Unknowns(model, {})
         finite = np.all([np.isfinite(message.maps[name]) for name in names], axis=0)

@@ -238,11 +238,11 @@ def _inversion(
 
     If the signals say what is likely, they are the prior of the inversion.
     """
-    if settings.images != "iterative":
+    if not settings.inverts:
+        scan.provenance["images"] = "adjoint"
         return None
     if settings.basis != "compressed":
         raise InputError(f"Iterative images need the compressed basis, not basis={settings.basis}.")
-    scan.provenance["images"] = "iterative"
     return echo_times(basis, frame_basis(scan.sequence, signals).noise, signals if likely else None)
 
 
@@ -282,11 +282,10 @@ def _gridding(
     inversion: list[EchoTime] | None = None,
 ) -> Gadget[Any, Any]:
     """The gadget from frames to fingerprints, which also gives provisional maps if the settings ask for them."""
-    gridding = Gridding(scan, basis, inversion=inversion)
+    instead = isinstance(settings, MatchingSettings) and settings.images == "auto"
+    gridding = Gridding(scan, basis, inversion=inversion, adjoint_instead=instead)
     if not settings.provisional:
         return gridding
-    if inversion is not None:
-        raise InputError("Provisional maps are not computed from iterative images; set provisional = 0.")
 
     def matching(context: ScanContext) -> ProvisionalMatching:
         return ProvisionalMatching(context, model, dictionary, closed_form, check_conjugation)

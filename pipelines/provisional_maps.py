@@ -27,16 +27,17 @@ __all__ = ["ProvisionalMaps"]
 LAST_BEGIN = 15 / 16
 """Fraction of the spokes after which no maps are begun. Those of a slice of 350 pixels take about as long as the other
 spokes; later ones would hardly come, and final maps would share the processor with them."""
-METHOD = ("dictionary", "matcher", "network", "refinement")
+METHOD = ("dictionary", "images", "matcher", "network", "refinement")
 """Entries of the provenance that say how maps were computed. Provisional maps have their own."""
 
 
 class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image]):
     """Gridding that also yields images of provisional maps, every few spokes from the spoke on that they are encoded.
 
-    They are computed in another thread, from a copy of what is gridded so far, and yielded with the next frame. Final
-    maps do not depend on them. They are skipped while earlier ones are computed and when the slice is nearly complete,
-    and given up when its last spoke has come. If they fail, the client is warned once, and the scan goes on.
+    They are computed in another thread, from a copy of what is gridded so far, and yielded with the next frame. Their
+    images are those of the adjoint, also if those of the final maps are iterative. Final maps do not depend on them.
+    They are skipped while earlier ones are computed and when the slice is nearly complete, and given up when its last
+    spoke has come. If they fail, the client is warned once, and the scan goes on.
 
     Args:
         scan: the scan.
@@ -135,7 +136,7 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
         words = f"{spokes} of {len(sequence)} spokes"
         self._context.provenance.pop("conjugation", None)  # each slice tells it by itself
         shared = {key: text for key, text in self._scan.provenance.items() if key not in METHOD}
-        self._context.provenance.update({**shared, PROVISIONAL: words})
+        self._context.provenance.update({**shared, "images": "adjoint", PROVISIONAL: words})
         self._context.cancellation = Cancellation()
         self._running, self._wanted = self._thread.submit(self._images, self._gridding.so_far()), True
 

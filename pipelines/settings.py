@@ -100,6 +100,9 @@ class StreamSettings:
 class MatchingSettings(StreamSettings):
     """The settings that pipelines by dictionary matching share."""
 
+    inverts_by_itself: ClassVar[bool] = False
+    """Whether `images=auto` means iterative images, because they make every map better."""
+
     dictionary: Path | None = setting(
         None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
     )
@@ -110,9 +113,9 @@ class MatchingSettings(StreamSettings):
         peer=True,
     )
     images: str = setting(
-        "adjoint",
-        meaning="Images that are matched: of the adjoint, or of an iterative inversion, which takes longer.",
-        choices=("adjoint", "iterative"),
+        "auto",
+        meaning="Images to match; auto is iterative, which takes longer, for T1 and T2, and adjoint for MRF T1-FF.",
+        choices=("auto", "adjoint", "iterative"),
         peer=True,
     )
     basis: str = setting(
@@ -123,6 +126,12 @@ class MatchingSettings(StreamSettings):
     )
     window: int = window_setting()
     stride: int = stride_setting()
+
+    @property
+    def inverts(self) -> bool:
+        """Whether images are iterative, if nothing in the scan is against it."""
+        by_itself = self.inverts_by_itself and self.basis == "compressed"
+        return self.images == "iterative" or (self.images == "auto" and by_itself)
 
 
 @dataclass(frozen=True)
@@ -174,6 +183,8 @@ class T1T2NetSettings(NetworkSettings):
 @dataclass(frozen=True)
 class T1T2Settings(MatchingSettings):
     """Settings of the pipeline `mrf_t1t2`: T1 and T2 by dictionary matching."""
+
+    inverts_by_itself = True
 
 
 @dataclass(frozen=True)

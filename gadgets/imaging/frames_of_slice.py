@@ -103,6 +103,7 @@ class CoilSlice:
         self._frames = frames
         self._spread = spread
         self._weights = torch.from_numpy(basis.weights)
+        self._n_spokes = len(basis.weights) * basis.spokes_per_frame
         self._calibration = CoilCalibration(frames.grid, window_frames)
         self._coefficients = frames.coefficients(basis.weights.shape[1])
         self._blocks: list[SpokeBlock] = []
@@ -133,13 +134,17 @@ class CoilSlice:
         copies = self._frames.copies(self._coefficients, used)
         return SliceSoFar(self._frames.grid, self._weights.shape[1], copies, self._calibration.copy())
 
+    @property
+    def inverts(self) -> bool:
+        """Whether there is an inversion."""
+        return self._spread is not None
+
     def inverted(self, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]) -> NDArray[np.complex64]:
-        """The images of low-rank inversion; those of the adjoint where there is no inversion."""
-        if self._spread is None:
-            return adjoint
+        """The images of low-rank inversion, from those of the adjoint and the foreground; only if `inverts`."""
+        assert self._spread is not None
         frames = self._frames
         return inverted(
-            adjoint, self._spread, self._sensitivities, mask, frames.pool,
+            adjoint, self._spread, self._sensitivities, mask, self._n_spokes, frames.pool,
             lambda done: frames.cancellation.check(), frames.device,
         )  # fmt: skip
 

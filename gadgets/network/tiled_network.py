@@ -99,23 +99,30 @@ class TiledNetwork:
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
             with workers(threads) as pool:
-                needed = _covered(tiling, foreground) if n_pixels is None else foreground | wanted
-                crop = crop_around(needed, c.border)
+                if n_pixels is None:
+                    crop = crop_around(_covered(tiling, foreground), c.border)
+                    images, mask = coefficients, foreground
+                else:
+                    images, mask, inside = _in_a_row(coefficients, foreground, wanted)
+                    crop = slice(0, 1), slice(0, mask.shape[1])
                 with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
-                    canvas = pool.submit(self._canvas, coefficients, foreground, efficiency, crop).result()
+                    canvas = pool.submit(self._canvas, images, mask, efficiency, crop).result()
                 y0, x0 = (side.start + c.border for side in crop)
                 if n_pixels is not None:
-                    canvas, y0, x0 = _side_by_side(canvas, wanted[crop], tiling.canvas), 0, 0
+                    canvas, y0, x0 = _side_by_side(canvas, inside, tiling.canvas), 0, 0
+
+                def run_group(group: list[Corner]) -> Tensor:
+                    sign.check()
+                    at = [(y - y0, x - x0) for y, x in group]
+                    return self._run(_cut(canvas, at, tiling.shape, c.border))
 
                 def run(corners: list[Corner]) -> Tensor:
-                    sign.check()
                     groups = [corners] if self._stack else [[corner] for corner in corners]
-                    patches = (
-                        _cut(canvas, [(y - y0, x - x0) for y, x in group], tiling.shape, c.border) for group in groups
-                    )
-                    return torch.cat(list(pool.map(self._run, patches)))
+                    return torch.cat(list(pool.map(run_group, groups)))
 
-                for (y, x), tile in _in_batches(run, tiling.corners, self._stack or threads):
+                # threads wait for each other after every batch; tiles without a border are so small that all are one
+                at_once = threads if n_pixels is None else len(tiling.corners)
+                for (y, x), tile in _in_batches(run, tiling.corners, self._stack or at_once):
                     given[:, y : y + h, x : x + w] = tile.numpy()
         if n_pixels is None:
             return given[:, : foreground.shape[0], : foreground.shape[1]]
@@ -215,12 +222,21 @@ def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]
     return covered
 
 
-def _side_by_side(canvas: Tensor, chosen: NDArray[np.bool_], shape: Corner) -> Tensor:
-    """The chosen pixels of a canvas (1, channels, y, x) in another one of this shape, row by row, then zeros."""
-    pixels = canvas[0][:, torch.from_numpy(chosen)]
-    out = canvas.new_zeros((1, len(pixels), shape[0] * shape[1]))
-    out[0, :, : pixels.shape[1]] = pixels
-    return out.reshape(1, len(pixels), *shape).contiguous(memory_format=torch.channels_last)
+def _in_a_row(
+    coefficients: NDArray[np.complex64], foreground: NDArray[np.bool_], wanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.complex64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """The pixels that are in the foreground or wanted as an image of one row (K, 1, n), and both masks (1, n) there."""
+    needed = np.flatnonzero(foreground | wanted)
+    pixels = np.take(coefficients.reshape(len(coefficients), -1), needed, axis=1)
+    return pixels[:, None], foreground.ravel()[None, needed], wanted.ravel()[None, needed]
+
+
+def _side_by_side(row: Tensor, chosen: NDArray[np.bool_], shape: Corner) -> Tensor:
+    """The chosen pixels of a row (1, channels, 1, n) in a canvas of this shape, row by row, then zeros."""
+    pixels = row[0, :, 0].T  # of which the channels are neighbours in memory
+    out = row.new_zeros((shape[0] * shape[1], pixels.shape[1]))
+    out[: np.count_nonzero(chosen)] = pixels if chosen.all() else pixels[torch.from_numpy(chosen[0])]
+    return out.reshape(1, *shape, -1).movedim(-1, 1)
 
 
 def _cut(canvas: Tensor, corners: list[Corner], shape: tuple[int, int], border: int) -> Tensor:

@@ -9,8 +9,10 @@ __all__ = ["Tiling", "column_of_tiles", "cover"]
 
 Cells = NDArray[np.bool_]
 
-ALONE = 32
-"""Side of a tile of pixels that need no neighbours: large enough for fast products, small enough for all threads."""
+ALONE = 1024
+"""Most pixels of a tile if they need no neighbours: enough for fast products, and what they become fits into caches."""
+COLUMNS = 32
+"""Width of such a tile."""
 FINER = 8
 """Difference, in pixels, between the tile sides that are tried."""
 
@@ -61,9 +63,13 @@ def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Ti
 
 
 def column_of_tiles(n_pixels: int) -> Tiling:
-    """Tiles below each other for this many pixels, which need no neighbours."""
-    n_tiles = -(-n_pixels // ALONE**2)
-    return Tiling((ALONE, ALONE), [(ALONE * i, 0) for i in range(n_tiles)], (ALONE * n_tiles, ALONE))
+    """Tiles below each other for this many pixels, which need no neighbours; an even number of them, for two threads.
+
+    Their size does not depend on the number of threads, so that bits do not, either.
+    """
+    n_tiles = 2 * -(-n_pixels // (2 * ALONE))
+    rows = -(-n_pixels // max(1, n_tiles * COLUMNS))
+    return Tiling((rows, COLUMNS), [(rows * i, 0) for i in range(n_tiles)], (rows * n_tiles, COLUMNS))
 
 
 def _blocks(foreground: Cells, step: int) -> Cells:

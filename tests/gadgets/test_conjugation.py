@@ -1,5 +1,7 @@
 """Conjugation at the head, and the check that finds conjugate samples from fingerprints."""
 
+from dataclasses import replace
+
 import ismrmrd
 import numpy as np
 import pytest
@@ -68,6 +70,14 @@ def test_conjugate_fingerprints_are_restored_with_one_warning_and_so_are_those_o
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "conjugate=yes" in warning
     assert "conjugated and mirrored" in scan.provenance["conjugation"]
+
+
+def test_the_images_of_the_adjoint_are_conjugated_and_mirrored_beside_iterative_ones(scan, closed_form, fingerprints):
+    conjugate = conjugate_of(fingerprints)
+    (out,) = ConjugationCheck(scan, closed_form).feed(replace(conjugate, adjoint=conjugate))
+    np.testing.assert_array_equal(out.data, fingerprints.data)
+    np.testing.assert_array_equal(out.adjoint.data, fingerprints.data)
+    np.testing.assert_array_equal(out.adjoint.foreground, fingerprints.foreground)
 
 
 def test_a_slice_of_little_tissue_decides_nothing(scan, closed_form, fingerprints):

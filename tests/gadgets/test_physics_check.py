@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_scan import complex_normal
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry, ParameterMaps
@@ -294,6 +295,29 @@ def test_the_quality_of_a_slice_goes_with_its_maps(scan, dictionary, basis, monk
     found = checked(scan, dictionary, maps, fingerprints, foreground)
     assert found.quality == "k-space is not strongest at its centre"
     assert "Slice 3: the signal is strongest away from the centre of k-space" in caplog.text
+
+
+def test_iterative_images_are_judged_by_those_of_the_adjoint(scan, dictionary, basis, monkeypatch):
+    """Maps that explain the iterative images perfectly, and adjoint images that are noise."""
+    rng = np.random.default_rng(12)
+    maps, foreground = thigh(rng)
+    inverted = measured(dictionary, basis, maps, foreground, rng, noise=0)
+    adjoint = replace(inverted, data=complex_normal(rng, *inverted.data.shape).astype(np.complex64))
+    seen = []
+
+    def good_and_seen(images, _):
+        seen.append(images)
+        return ImageEvidence(contrast=30, ring=0.2, corners=0.01, rim=0.2)
+
+    monkeypatch.setattr("spokestream.gadgets.physics_check.image_evidence", good_and_seen)
+    assert checked(scan, dictionary, maps, inverted, foreground).quality == "good"
+    found = checked(scan, dictionary, maps, replace(inverted, adjoint=adjoint), foreground)
+    assert found.quality == "the maps do not explain the signal"
+    assert seen[0] is inverted.data
+    assert seen[1] is adjoint.data
+    expected = checked(scan, dictionary, maps, inverted, foreground)
+    for name, values in expected.maps.items():
+        np.testing.assert_array_equal(found.maps[name], values, name)
 
 
 def test_corners_of_k_space_count_only_if_they_were_not_sampled(scan, dictionary, basis, monkeypatch):

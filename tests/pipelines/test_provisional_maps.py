@@ -230,7 +230,6 @@ def test_images_that_are_too_large_to_be_kept_by_coil_have_no_provisional_maps_a
     ("parameters", "sentence"),
     [
         ({"basis": "frames"}, "The 175 images of this temporal basis are too many for provisional maps; set"),
-        ({"images": "iterative"}, "Provisional maps are not computed from iterative images; set provisional = 0"),
         ({"provisional": 1400}, "No provisional maps can come after 1400 of 1400 spokes"),
         ({"provisional": -1}, "provisional must be a whole number from 0 to"),
     ],
@@ -256,6 +255,9 @@ def test_t1_and_t2_have_provisional_maps_from_half_of_the_train_on(tmp_path, thr
     thread(AtOnce())
     final, provisional = images_of(scan, "mrf_t1t2", provisional=32, datatype="float32")
     assert len(final) == 8
+    assert {image.meta["spokestream_images"] for image in final} == {"iterative"}
+    assert {image.meta["spokestream_images"] for image in provisional} == {"adjoint"}
+    assert content(final) == content(images_of(scan, "mrf_t1t2", provisional=0, datatype="float32")[0])
     of_spokes = maps_by_spokes(provisional)
     assert [*of_spokes] == [104, 136, 168]
     assert [*of_spokes[104]] == ["t1", "t2", "t1_std", "t2_std"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread
@@ -35,8 +36,9 @@ WATER_FAT_BYTES_PER_SPOKE = 64_000
 """1,830 atoms in double precision, four times: atoms, weighted frames and their products."""
 PHASE_GRAPH_BYTES, PHASE_GRAPH_BYTES_PER_SPOKE = 100 * MiB, 340_000
 """Atoms over T1 and T2 in steps of 2.5 %, and their frames, and the search among them."""
-IMAGES_PER_ECHO_TIME = 6
-"""Images of the compressed basis for each echo time; 16 for the three echo times of MRF T1-FF."""
+IMAGES_PER_ECHO_TIME = {"ideal": 6, "gradient": 19, "balanced": 19}
+"""Images of the compressed basis for each echo time, by the spoiling of the train: 16 for the three echo times of MRF
+T1-FF, 19 of `fisp-song-1000`."""
 MATCHED_BYTES_PER_IMAGE, THREAD_BYTES_PER_IMAGE = 600_000, 500_000
 """Atoms in the basis and their singular value decomposition, and arrays of one thread, for each image of the basis
 `frames`."""
@@ -48,8 +50,8 @@ MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
 """Pixels of an image that occupy one more thread: at 96 pixels a second thread took 8 MiB, and 63 MiB at 192."""
-INVERTED_PAIRS = {"ideal": 28, "gradient": 105, "balanced": 105}
-"""Pairs of images of one echo time, by the spoiling of the train: seven images, or 14."""
+INVERTED_PAIRS = {"ideal": 28, "gradient": 190, "balanced": 190}
+"""Pairs of images of one echo time, by the spoiling of the train: seven images, or 19."""
 MAPS_PER_SLICE = 80
 """Complex images of a slice that matching, physics check and standard deviations hold at once."""
 NETWORK_BYTES = 60 * MiB
@@ -116,10 +118,13 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         grids += n_images
         maps += threads * MATCHING_BYTES + COPIES_OF_PROVISIONAL * n_images * image
     inverted = 0
-    if isinstance(settings, MatchingSettings) and settings.images == "iterative":
+    if isinstance(settings, MatchingSettings) and settings.inverts:
         pairs = INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
         of_spectra = 4 * 4 * pixels * pairs
-        inverted = PointSpread.bytes_needed(header.recon_matrix[:2], pairs) + of_spectra
+        of_functions = PointSpread.bytes_needed(header.recon_matrix[:2], pairs)
+        inverted = of_functions + of_spectra
+        if settings.images == "auto" and of_functions > MOST_UNASKED_BYTES:
+            inverted = math.ceil(inverted * MOST_UNASKED_BYTES / of_functions)
     spoke = coils * readout_bytes // channels + ITEM_BYTES
     held = min(len(sequence), 64 * sequence.spokes_per_frame)  # by the coil compression
     held += min(SPOKES, len(sequence) // 2)  # by the delay correction
@@ -145,7 +150,8 @@ def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, boo
     if isinstance(settings, MatchingSettings) and settings.basis == "window":
         n_windows = len(sequence) // settings.stride + len(sequence.echo_times_ms)
         return n_windows, 2 * n_windows > sequence.n_frames, False
-    return min(IMAGES_PER_ECHO_TIME * len(sequence.echo_times_ms), sequence.n_frames), False, False
+    n_images = IMAGES_PER_ECHO_TIME[sequence.spoiling] * len(sequence.echo_times_ms)
+    return min(n_images, sequence.n_frames), False, False
 
 
 @lru_cache(16)

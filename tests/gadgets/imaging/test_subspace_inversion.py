@@ -12,7 +12,6 @@ from spokestream.gadgets.imaging.radial_grid import ramp_density
 from spokestream.gadgets.imaging.subspace_inversion import (
     EXPONENT,
     ITERATIONS,
-    REGULARISATION,
     PointSpread,
     SubspaceOperator,
     conjugate_gradients,
@@ -155,7 +154,8 @@ def test_without_a_prior_the_iterations_are_those_of_the_normal_equations(proble
     expected = cg(matrix.conj().T @ matrix, right, maxiter=ITERATIONS, rtol=0)[0]
     found = inverted(
         right.reshape(3, *MATRIX).astype(np.complex64), spread_of(echo_times(basis, noise), k, range(FRAMES)),
-        torch.from_numpy(sensitivities.astype(np.complex64)), np.ones(MATRIX, bool), ThreadPoolExecutor(2),
+        torch.from_numpy(sensitivities.astype(np.complex64)), np.ones(MATRIX, bool), FRAMES * SPOKES,
+        ThreadPoolExecutor(2),
     ).ravel()  # fmt: skip
     assert np.linalg.norm(found - expected) < 100 * TOLERANCE * ITERATIONS * np.linalg.norm(expected)
 
@@ -167,7 +167,12 @@ def spread_of(groups, k, frames):
     return spread
 
 
-def test_what_few_spokes_leave_open_is_explained_as_the_atoms_make_it_likely(problem):
+@pytest.mark.parametrize(
+    ("n_spokes", "regularisation", "iterations"), [(576, 0.01, 12), (2304, 0.0025, 24), (144, 0.04, 6)]
+)
+def test_what_few_spokes_leave_open_is_explained_as_the_atoms_make_it_likely(
+    problem, n_spokes, regularisation, iterations
+):
     """Four frames see less than three coefficients; the iterations are those of scipy for c = R u, in matrices."""
     _, _, k, sensitivities, matrix = problem
     groups, frames = groups_of(problem), [0, 2, 4, 6]
@@ -178,16 +183,16 @@ def test_what_few_spokes_leave_open_is_explained_as_the_atoms_make_it_likely(pro
     root = np.kron(root, np.eye(MATRIX[0] * MATRIX[1]))
     true = root @ root @ complex_normal(np.random.default_rng(6), root.shape[1])  # of the covariance
     right = seen.conj().T @ (seen @ true)
-    regularised = root @ seen.conj().T @ seen @ root + REGULARISATION * np.eye(len(root))
-    expected = root @ cg(regularised, root @ right, maxiter=ITERATIONS, rtol=0)[0]
-    without = cg(seen.conj().T @ seen, right, maxiter=ITERATIONS, rtol=0)[0]
+    regularised = root @ seen.conj().T @ seen @ root + regularisation * np.eye(len(root))
+    expected = root @ cg(regularised, root @ right, maxiter=iterations, rtol=0)[0]
+    without = cg(seen.conj().T @ seen, right, maxiter=iterations, rtol=0)[0]
 
     spread = spread_of(groups, k, frames)
     maps = torch.from_numpy(sensitivities.astype(np.complex64))
     images = right.reshape(3, *MATRIX).astype(np.complex64)
-    found = inverted(images, spread, maps, np.ones(MATRIX, bool), ThreadPoolExecutor(2)).ravel()
-    # the error of the kernel and of single precision, amplified by twelve iterations
-    assert np.linalg.norm(found - expected) < 100 * TOLERANCE * ITERATIONS * np.linalg.norm(expected)
+    found = inverted(images, spread, maps, np.ones(MATRIX, bool), n_spokes, ThreadPoolExecutor(2)).ravel()
+    # the error of the kernel and of single precision, amplified by the iterations
+    assert np.linalg.norm(found - expected) < 100 * TOLERANCE * iterations * np.linalg.norm(expected)
     assert np.linalg.norm(found - true) < np.linalg.norm(without - true)
 
 
@@ -201,7 +206,7 @@ def test_a_cuda_device_inverts_as_the_cpu_does(problem, rng):
     def on(device):
         spread = spread_of(groups_of(problem), k, range(FRAMES))
         maps = torch.from_numpy(sensitivities.astype(np.complex64))
-        return inverted(adjoint, spread, maps, tissue, ThreadPoolExecutor(2), device=device)
+        return inverted(adjoint, spread, maps, tissue, FRAMES * SPOKES, ThreadPoolExecutor(2), device=device)
 
     expected = on("cpu")
     # rounding errors of 6e-8 in each of twelve iterations, amplified by a condition number of about 100

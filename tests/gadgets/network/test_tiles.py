@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from spokestream.gadgets.network.tiles import cover
+from spokestream.gadgets.network.tiles import column_of_tiles, cover
 
 
 def covered(tiling):
@@ -57,3 +57,14 @@ def test_tiles_take_the_shape_of_what_they_cover():
     assert len(tiling.corners) == 2
     assert 182 <= tiling.shape[0] < 192
     assert 122 <= tiling.shape[1] < 132
+
+
+@pytest.mark.parametrize(
+    ("n_pixels", "n_tiles", "shape"),
+    [(0, 0, (0, 32)), (1, 2, (1, 32)), (2048, 2, (32, 32)), (2049, 4, (17, 32)), (7524, 8, (30, 32))],
+)
+def test_pixels_alone_are_cut_into_an_even_number_of_tiles_of_at_most_1024(n_pixels, n_tiles, shape):
+    tiling = column_of_tiles(n_pixels)
+    assert (len(tiling.corners), tiling.shape) == (n_tiles, shape)
+    assert tiling.canvas == (n_tiles * shape[0], shape[1])
+    assert covered(tiling).sum() == n_tiles * shape[0] * shape[1] >= n_pixels

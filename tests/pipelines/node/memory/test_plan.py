@@ -1,6 +1,7 @@
 import pytest
 
 from spokestream.errors import ScanError
+from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.pipelines.node.memory.plan import MARGIN, plan_scan
 from spokestream.pipelines.selection import configure, select
 from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -28,7 +29,7 @@ def plan(pipeline, matrix=96, coils=4, threads=1, sequence="t1ff-2d-1400", queue
         (731, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames", "threads": 2}),
         (280, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8}),
         (310, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8, "threads": 2}),
-        (341, {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576"}),
+        (341, {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576", "images": "adjoint"}),
         (1132, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "basis": "frames"}),
         (599, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12}),
         (659, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "threads": 2}),
@@ -45,6 +46,20 @@ def test_provisional_maps_are_planned_with_1_to_1_8_times_the_memory_that_they_t
     scan = {"pipeline": pipeline, "matrix": 350, "coils": 12, "threads": 2}
     more = plan(**scan, provisional=128).total - plan(**scan).total
     assert 1.0 <= more / (taken_mib * MiB) <= 1.8
+
+
+def test_iterative_images_are_planned_with_1_to_1_4_times_the_memory_that_they_took():
+    """Peaks of `reconstruct` with them and with those of the adjoint, in processes of their own."""
+    scan = {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576", "matrix": 256, "coils": 12}
+    more = plan(**scan, images="iterative").total - plan(**scan, images="adjoint").total
+    assert 1.0 <= more / (947 * MiB) <= 1.4
+    assert plan(**scan) == plan(**scan, images="iterative")
+
+
+def test_iterative_images_that_nobody_asked_for_are_planned_with_their_largest_memory():
+    scan = {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576", "matrix": 512, "coils": 8}
+    more = plan(**scan).total - plan(**scan, images="adjoint").total
+    assert MARGIN * MOST_UNASKED_BYTES < more < 1.3 * MARGIN * MOST_UNASKED_BYTES
 
 
 def test_the_automatic_pipeline_is_planned_like_the_one_that_it_stands_for():
