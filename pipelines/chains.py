@@ -18,6 +18,7 @@ from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_di
 from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.imaging.subspace_inversion import EchoTime, echo_times
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
@@ -153,10 +154,19 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     def dictionary() -> Dictionary:
         return contract.model.dictionary(scan.sequence, scan.field_t)
 
+    if settings.images not in ("auto", contract.images):
+        raise InputError(
+            f"The network '{contract.name}' was trained on {contract.images} images, not on {settings.images} ones; "
+            "leave out the setting images."
+        )
+    scan.provenance["images"] = contract.images
+    inversion = None
+    if contract.images == "iterative":
+        inversion = echo_times_of(contract.model, scan.sequence, basis, dictionary().atoms)
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
-            _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation),
+            _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation, inversion),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),

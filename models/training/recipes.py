@@ -18,6 +18,7 @@ from spokestream.models.networks.song2019 import Song2019
 from spokestream.models.training.inputs.normalisation import (
     CoefficientRms,
     EvenCoefficients,
+    EvenIterativeCoefficients,
     FrameEnergy,
     FrameMagnitude,
     FrameZScore,
@@ -125,6 +126,10 @@ RECIPES: dict[str, Recipe] = {
 """Recipes by name. Where a paper is silent, batches and patches are ours."""
 
 
+EVEN: dict[str, type[Normalisation]] = {"adjoint": EvenCoefficients, "iterative": EvenIterativeCoefficients}
+"""The normalisation of `ours` for the coefficients of one pool, by the images of the training set."""
+
+
 def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[Parameter, ...]:
     """The parameters of a tissue model that a run trains, in the model's order.
 
@@ -136,8 +141,13 @@ def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[
     return tuple(parameter for parameter in model.parameters if parameter.name in names)
 
 
-def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
+def recipe(settings: TrainingSettings, model: TissueModel, images: str = "adjoint") -> Recipe:
     """The recipe of a run's network, with what the settings change.
+
+    Args:
+        settings: of the run.
+        model: the tissue model of the training set.
+        images: the images of the training set, `adjoint` or `iterative`.
 
     A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it. Coefficients of
     one pool are scaled to even sizes. The relative difference of maps on logarithmic scales is the difference there.
@@ -152,7 +162,7 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
     chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
     if chosen.normalisation is CoefficientRms and not model.fraction:
-        chosen = replace(chosen, normalisation=EvenCoefficients)
+        chosen = replace(chosen, normalisation=EVEN[images])
     if settings.receptive_field or settings.parameters:
         chosen = replace(chosen, build=_sized(settings))
     if settings.variant != "paper" or settings.features:

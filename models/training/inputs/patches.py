@@ -13,7 +13,7 @@ from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import crop_around, normalised_crop
 from spokestream.gadgets.workers import workers
 from spokestream.models.datasets.shards import TrainingSet
-from spokestream.models.training.inputs.augmentation import Augmentation, vary
+from spokestream.models.training.inputs.augmentation import Augmentation, mirrored, vary
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter
@@ -121,6 +121,8 @@ class Patches:
         """The patches of a slice with these numbers."""
         rng = np.random.default_rng((self.seed, epoch, 1 + index))
         item = self.data[index]
+        if self.augmentation and self.augmentation.mirrored:
+            item = mirrored(item, rng)
         fingerprints, foreground = item["fingerprints"], item["foreground"]
         if self.augmentation:
             fingerprints = vary(fingerprints, foreground, self.augmentation, rng)

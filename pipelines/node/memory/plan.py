@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread
@@ -97,7 +99,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     image, frames = 8 * pixels, sequence.n_frames
     threads = min(settings.threads, math.ceil(pixels / PIXELS_PER_THREAD))
     dictionary = 0
-    if settings.provisional or not by_network:
+    if settings.provisional or not by_network or _inverted_pairs(sequence, settings):
         if sequence.spoiling == "ideal":
             dictionary = WATER_FAT_BYTES_PER_SPOKE * len(sequence)
         else:
@@ -115,8 +117,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         grids += n_images
         maps += threads * MATCHING_BYTES + COPIES_OF_PROVISIONAL * n_images * image
     inverted = 0
-    if isinstance(settings, MatchingSettings) and settings.images == "iterative":
-        pairs = INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
+    if pairs := _inverted_pairs(sequence, settings):
         of_spectra = 4 * 4 * pixels * pairs
         inverted = PointSpread.bytes_needed(header.recon_matrix[:2], pairs) + of_spectra
     spoke = coils * readout_bytes // channels + ITEM_BYTES
@@ -135,8 +136,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
 def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, bool, bool]:
     """The number of images of the basis, whether frames are combined as they come, and whether a network maps them."""
     if isinstance(settings, NetworkSettings):
-        path = network_path(settings)
-        basis = _contract(path, path.stat().st_mtime_ns if path.exists() else 0).basis
+        basis = _contract_of(settings).basis
         return basis.weights.shape[1], basis.is_windows, True
     if isinstance(settings, MatchingSettings) and settings.basis == "frames":
         return sequence.n_frames, True, False
@@ -144,6 +144,24 @@ def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, boo
         n_windows = len(sequence) // settings.stride + len(sequence.echo_times_ms)
         return n_windows, 2 * n_windows > sequence.n_frames, False
     return min(IMAGES_PER_ECHO_TIME * len(sequence.echo_times_ms), sequence.n_frames), False, False
+
+
+def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
+    """The number of pairs of images that have a point spread function; 0 without low-rank inversion."""
+    if isinstance(settings, NetworkSettings):
+        contract = _contract_of(settings)
+        if contract.images != "iterative":
+            return 0
+        _, images = np.unique(contract.basis.te_ms, return_counts=True)
+        return int((images * (images + 1) // 2).sum())
+    if isinstance(settings, MatchingSettings) and settings.images == "iterative":
+        return INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
+    return 0
+
+
+def _contract_of(settings: NetworkSettings) -> Contract:
+    path = network_path(settings)
+    return _contract(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @lru_cache(16)

@@ -295,17 +295,10 @@ def test_spokes_are_moved_by_the_delays_of_the_scan_if_that_is_wanted(monkeypatc
     ("wanted", "reason"),
     [
         ({"change": "texture"}, "unchanged subjects"),
-        ({"images": "iterative"}, "no spokes to invert"),
-        ({"delay_correction": "auto"}, "no spokes to invert or to correct"),
+        ({"delay_correction": "auto"}, "no spokes whose delays"),
         ({"images": "iterative", "path": "full", "basis": "window"}, "compressed basis"),
     ],
 )
 def test_what_a_path_cannot_make_is_refused(wanted, reason):
     with pytest.raises(InputError, match=reason):
         DataSettings(**wanted)
-
-
-def test_iterative_images_are_made_for_water_and_fat_only(tmp_path):
-    settings = DataSettings(path="full", images="iterative", sequence="fisp-fang-576", anatomies="brain", matrix=48)
-    with pytest.raises(InputError, match="water and fat only"):
-        make_training_set(tmp_path / "set", settings, "synchronous")
