@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
-from spokestream.gadgets.imaging.image_kinds import IMAGES
+from spokestream.gadgets.imaging.image_kinds import images_setting
 from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
@@ -110,12 +110,7 @@ class MatchingSettings(StreamSettings):
         choices=MATCHERS,
         peer=True,
     )
-    images: str = setting(
-        "adjoint",
-        meaning="Images that are matched: of the adjoint, or of an iterative inversion, which takes longer.",
-        choices=("adjoint", "iterative"),
-        peer=True,
-    )
+    images: str = images_setting()
     basis: str = setting(
         "compressed",
         meaning="Temporal images that are gridded: weighted sums, single frames, or means of a sliding window.",
@@ -150,12 +145,7 @@ class NetworkSettings(StreamSettings):
     network: str | None = setting(
         None, meaning="Name of a network that comes with the software; by default that of the pipeline.", peer=True
     )
-    images: str = setting(
-        "auto",
-        meaning="Images that are mapped: of the adjoint, or of a slower iterative inversion; auto is as trained.",
-        choices=("auto", *IMAGES),
-        peer=True,
-    )
+    images: str = images_setting()
     archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
     precision: str = setting(
         "auto",
