@@ -18,6 +18,7 @@ from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
 from spokestream.gadgets.imaging.subspace_inversion import EchoTime, inverted
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread as CoefficientSpread
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.workers import workers
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.sampling import Sampling
@@ -82,8 +83,8 @@ class FastGridding:
         self._coefficients = torch.empty(0)
         self._inverse = None if inversion is None else self._spread(inversion)
 
-    def images(self, exam: WhitenedExam, index: int, box: Box) -> Complex:
-        """Coefficients (K, y, x) of the whole field of view. The box must hold all tissue; outside it is only noise."""
+    def fingerprints(self, exam: WhitenedExam, index: int, box: Box) -> Fingerprints:
+        """The fingerprints of the whole field of view. The box must hold all tissue; outside it is only noise."""
         phantom, settings = exam.phantoms[index], exam.settings
         coils = self._compressed(exam, phantom)
         grid = self._grid(len(coils))
@@ -100,11 +101,12 @@ class FastGridding:
         signal = self._bank(box).images(terms, (phantom.pd > 0)[box], np.ascontiguousarray(coils[:, *box]))
         for image, of_coils in zip(combined, signal, strict=True):
             image[box] += (of_coils * weights[:, *box]).sum(0)
-        adjoint = combined.numpy()
-        if self._inverse is None:
-            return adjoint
-        with workers(1) as pool:
-            return inverted(adjoint, self._inverse, sensitivities, foreground(adjoint), pool)
+        images = combined.numpy()
+        mask = foreground(images)
+        if self._inverse is not None:
+            with workers(1) as pool:
+                images = inverted(images, self._inverse, sensitivities, mask, pool)
+        return Fingerprints(images, self._basis, mask, index, NOWHERE)
 
     def _spread(self, groups: list[EchoTime]) -> CoefficientSpread:
         """The point spread functions of all pairs of coefficients; they are the same for all subjects."""

@@ -12,12 +12,11 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import cores_and_memory, dask_client, load_dask
-from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.imaging.subspace_inversion import EchoTime
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
-from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.shards import Slice, open_or_create, shard_path, write_shard
 from spokestream.models.datasets.varied_tissue import varied_relaxation
 from spokestream.models.datasets.whitened_exam import WhitenedExam
@@ -141,7 +140,7 @@ def tissue_box(phantoms: list[Phantom]) -> Box:
 
 def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, basis: TemporalBasis) -> Slice:
     if settings.path == "full":
-        images = full_images(
+        made = full_fingerprints(
             exam,
             index,
             basis,
@@ -151,11 +150,11 @@ def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, bas
             inversion=_inversion(settings.sequence, basis) if settings.images == "iterative" else None,
         )
     else:
-        images = _fast_gridding(exam, settings, basis).images(exam, index, box)
+        made = _fast_gridding(exam, settings, basis).fingerprints(exam, index, box)
     phantom = exam.phantoms[index]
     return Slice(
-        np.ascontiguousarray(images[:, *box]),
-        foreground(images)[box],
+        np.ascontiguousarray(made.data[:, *box]),
+        made.foreground[box],
         {name: getattr(phantom, name)[box] for name in MAP_UNITS},
         phantom.label[box],
     )

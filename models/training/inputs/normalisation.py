@@ -244,6 +244,21 @@ class EvenCoefficients(CoefficientRms):
 
 
 class EvenIterativeCoefficients(EvenCoefficients):
-    """The same for iterative images, in which weak coefficients have less noise."""
+    """The same for iterative images, in which weak coefficients have less noise.
+
+    The mask of the node has a rim in which the adjoint is blurred and iterative images are dark. The mean power is
+    weighted by the power, so that this rim has no effect.
+    """
 
     images = "iterative"
+    words = (
+        "coefficients to mean power 1 over the foreground, weighted by the power, each over its size in the dictionary "
+        "with noise, and a channel with (inversion efficiency - 0.95) / 0.05"
+    )
+
+    def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
+        """The channels (channels, y, x); see `Normalisation`."""
+        power = coefficients[:, foreground].square().sum(0) / self.n_images
+        level = power.square().sum() / power.sum().clamp_min(1e-30)
+        scale = self.per_size[:, None, None] * torch.rsqrt(level.clamp_min(1e-30))
+        return conditioned(coefficients * scale, efficiency)

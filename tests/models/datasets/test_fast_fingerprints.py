@@ -9,7 +9,7 @@ from small_scan import gradient_spoiled
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import FastGridding
-from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import tissue_box
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
@@ -33,7 +33,7 @@ def basis(settings):
 
 
 def full(exam, index, basis, **tolerance):
-    return full_images(exam, index, basis, virtual_coils=COILS, demodulation_hz=RECEIVER_HZ, **tolerance)
+    return full_fingerprints(exam, index, basis, virtual_coils=COILS, demodulation_hz=RECEIVER_HZ, **tolerance).data
 
 
 def fast(exam, basis, delays=0.3, tolerance=1e-3, inversion=None):
@@ -64,7 +64,7 @@ def fast(exam, basis, delays=0.3, tolerance=1e-3, inversion=None):
 def test_it_equals_the_way_through_k_space(settings, basis, changes):
     exam = exam_of(settings, noise=0.0, **changes)
     box = tissue_box(exam.phantoms)
-    images = fast(exam, basis, tolerance=1e-4).images(exam, 1, box)[:, *box]
+    images = fast(exam, basis, tolerance=1e-4).fingerprints(exam, 1, box).data[:, *box]
     through_k_space = full(exam, 1, basis, tolerance=1e-4)[:, *box]
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
@@ -76,7 +76,7 @@ def test_it_equals_the_way_through_k_space_for_gradient_spoiling(tmp_path):
     exam = exam_of(settings, noise=0.0, coils=3, delays=(0.3, -0.2), inversion_efficiency=0.93)
     box = tissue_box(exam.phantoms)
     basis = compressed_basis(exam.sequence, RELAXATION.dictionary(exam.sequence).atoms[::16])
-    images = fast(exam, basis, tolerance=1e-4).images(exam, 0, box)[:, *box]
+    images = fast(exam, basis, tolerance=1e-4).fingerprints(exam, 0, box).data[:, *box]
     through_k_space = full(exam, 0, basis, tolerance=1e-4)[:, *box]
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
@@ -89,7 +89,7 @@ def test_iterative_images_equal_those_of_the_way_through_k_space(tmp_path):
     atoms = RELAXATION.dictionary(exam.sequence).atoms[::16]
     basis = compressed_basis(exam.sequence, atoms)
     inversion = echo_times_of(RELAXATION, exam.sequence, basis, atoms)
-    images = fast(exam, basis, tolerance=1e-4, inversion=inversion).images(exam, 0, box)[:, *box]
+    images = fast(exam, basis, tolerance=1e-4, inversion=inversion).fingerprints(exam, 0, box).data[:, *box]
     through_k_space = full(exam, 0, basis, tolerance=1e-4, inversion=inversion)[:, *box]
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
@@ -101,7 +101,7 @@ def test_noise_is_as_loud_as_asked_for(settings, basis, path):
     box = tissue_box(noisy.phantoms)
     if path == "fast":
         gridding = fast(noisy, basis)
-        noise = gridding.images(noisy, 0, box) - gridding.images(silent, 0, box)
+        noise = gridding.fingerprints(noisy, 0, box).data - gridding.fingerprints(silent, 0, box).data
     else:
         noise = np.subtract(*(full(exam, 0, basis) for exam in (noisy, silent)))
     # white noise through the ramp: every sample weighs density / spokes in the frame, every frame its basis
