@@ -54,7 +54,7 @@ def main():
     def through_k_space():
         return full_fingerprints(exam, 0, basis, virtual_coils=coils, demodulation_hz=hz)
 
-    full = through_k_space()[:, *box]
+    full = through_k_space().data[:, *box]
     error = np.linalg.norm(fast - full) / np.linalg.norm(full)
     n_terms = sum(len(group.pairs) for group in terms.groups)
     methods = {"fast": lambda: gridding.fingerprints(exam, 0, box), "full": through_k_space}
