@@ -32,7 +32,8 @@ def vary(fingerprints: Tensor, foreground: Tensor, how: Augmentation, rng: np.ra
     level = rng.uniform(0, how.noise) * fingerprints[:, foreground].abs().square().mean().sqrt()
     phase = _polynomial(shape, rng, np.pi) + rng.uniform(-np.pi, np.pi)
     receive = torch.polar(_polynomial(shape, rng, how.shading).exp(), phase)
-    return fingerprints * receive + level * radial_noise(tuple(fingerprints.shape), rng)
+    received = fingerprints * receive
+    return received + level * radial_noise(tuple(fingerprints.shape), rng) if how.noise else received
 
 
 def mirrored(item: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
