@@ -1,7 +1,7 @@
 """Gridding: computes the coil-combined temporal coefficients of a slice from its frames, while the scan continues."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,16 +131,20 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         elif self._slice is not None:
             images = self._slice.images()
             mask = foreground(_clear(images, self._basis, self._whole))
-            if isinstance(self._slice, CoilSlice):
-                images = self._slice.inverted(images, mask)
+            inverted = self._slice.inverted(images, mask) if isinstance(self._slice, CoilSlice) else images
             self._slice = None
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice + 1)
             missing = sorted(set(range(len(self._basis.weights))) - self._present)
             self._present.clear()
-            # inversion finds the coefficients of all frames from those that are there
-            basis = self._basis.without(missing) if missing and self._groups is None else self._basis
-            yield Fingerprints(images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight)
+            basis = self._basis.without(missing) if missing else self._basis
+            adjoint = Fingerprints(
+                images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight
+            )
+            if self._groups is None:
+                yield adjoint
+            else:  # inversion finds the coefficients of all frames from those that are there
+                yield replace(adjoint, data=inverted, basis=self._basis, adjoint=adjoint)
 
     def combines_at_once(self, n_coils: int) -> bool:
         """Whether every frame is combined over coils as it comes, because images are many, or too large for all coils.

@@ -100,6 +100,8 @@ class Fingerprints:
     """Whether the corners of k-space were sampled, as by echo-planar images; spokes end on a circle."""
     straight: bool = True
     """Whether all readouts were straight spokes, on whose aliasing networks are trained."""
+    adjoint: "Fingerprints | None" = None
+    """The images of the adjoint from which these were computed, if these are iterative."""
 
 
 @dataclass(frozen=True)

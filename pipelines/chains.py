@@ -170,7 +170,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             *([Refinement(scan, closed_form)] if settings.refine == "on" else []),
-            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
+            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK, by_adjoint=True),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,
