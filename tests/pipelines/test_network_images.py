@@ -81,8 +81,3 @@ def test_other_images_than_those_of_the_training_are_refused(folder, trained, as
     ):
         chain_of(folder, trained, images=asked)
     chain_of(folder, trained, images=trained)
-
-
-def test_provisional_maps_are_not_made_of_iterative_images(folder):
-    with pytest.raises(InputError, match="set provisional = 0"):
-        chain_of(folder, "iterative", provisional=64)
