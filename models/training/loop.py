@@ -184,7 +184,8 @@ class Training:
             return Patches(
                 data, self.normalisation, maps=maps, size=recipe.patch, border=self.network.border,
                 per_slice=recipe.per_slice, batch=recipe.batch, seed=seed, augmentation=AUGMENTATION[data.images],
-                conditioned=recipe.conditioned, rank=rank, processes=size, threads=self.processes.feeders,
+                conditioned=recipe.conditioned, by_value=recipe.by_value, rank=rank, processes=size,
+                threads=self.processes.feeders,
             )  # fmt: skip
         if recipe.patch > 1:
             raise InputError(

@@ -69,6 +69,8 @@ class Recipe:
     """Whether it predicts standard deviations."""
     conditioned: bool = False
     """Whether it is conditioned on the inversion efficiency, which is estimated from the maps of all parameters."""
+    by_value: bool = False
+    """Whether errors of T1 are weighted by T1, see `targets`."""
     largest_gradient: float = float("inf")
     """Norm to which gradients are clipped."""
 
@@ -88,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
     "ours": Recipe(
         "docs/networks.md", Ours, CoefficientRms, gaussian_likelihood,
         learning_rate=2e-3, epochs=24, patch=64, per_slice=4, batch=16, decay="cosine", with_std=True,
-        conditioned=True, largest_gradient=1.0,
+        conditioned=True, by_value=True, largest_gradient=1.0,
     ),
     "balsiger2020": Recipe(
         "Balsiger et al., Med Image Anal 64 (2020) 101741", Balsiger2020, FrameZScore, mean_squared,

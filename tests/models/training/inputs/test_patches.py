@@ -127,6 +127,8 @@ def test_targets_of_relaxation_times_are_logarithmic_and_only_those_of_pure_wate
     torch.testing.assert_close(values[:, 0, 0], torch.tensor([0.5, 1.0]))
     assert values[:, 0, 1].tolist() == [0, 0]  # finite, so that a weight of 0 leaves it out
     assert weights[:, 0].tolist() == [[1, 0], [1, 0]]
+    _, by_value = targets(item, RELAXATION, RELAXATION.parameters, by_value=True)
+    torch.testing.assert_close(by_value[:, 0], torch.tensor([[0.70710678, 0], [1, 0]]))  # T1 in seconds; T2 as before
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
