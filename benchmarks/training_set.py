@@ -14,7 +14,7 @@ from rich.console import Console
 
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
-from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import tissue_box
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
@@ -48,16 +48,16 @@ def main():
         tolerance=TOLERANCE,
     )
     gridding = FastGridding(terms, basis, exam.nominal, matrix=settings.matrix, virtual_coils=coils)
-    fast = gridding.images(exam, 0, box)[:, *box]
+    fast = gridding.fingerprints(exam, 0, box).data[:, *box]
     once = perf_counter() - begin
 
     def through_k_space():
-        return full_images(exam, 0, basis, virtual_coils=coils, demodulation_hz=hz)
+        return full_fingerprints(exam, 0, basis, virtual_coils=coils, demodulation_hz=hz)
 
-    full = through_k_space()[:, *box]
+    full = through_k_space().data[:, *box]
     error = np.linalg.norm(fast - full) / np.linalg.norm(full)
     n_terms = sum(len(group.pairs) for group in terms.groups)
-    methods = {"fast": lambda: gridding.images(exam, 0, box), "full": through_k_space}
+    methods = {"fast": lambda: gridding.fingerprints(exam, 0, box), "full": through_k_space}
     seconds = alternately(methods, arguments.rounds, 1)
     console.print(
         f"{arguments.matrix} pixels, {arguments.coils} coils to {coils}, {n_terms} terms, "

@@ -18,7 +18,8 @@ from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_di
 from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
-from spokestream.gadgets.imaging.subspace_inversion import EchoTime, echo_times
+from spokestream.gadgets.imaging.low_rank import echo_times_of
+from spokestream.gadgets.imaging.subspace_inversion import EchoTime
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
@@ -119,7 +120,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     basis = _basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     # a frame of eight spokes says enough: with the atoms as a prior, errors of water T1 were not smaller
-    inversion, auto = _inversion(scan, settings, basis, dictionary.atoms, likely=False), settings.conjugate == "auto"
+    inversion, auto = _inversion(scan, settings, WATER_FAT, basis, dictionary.atoms), settings.conjugate == "auto"
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
@@ -153,14 +154,23 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     def dictionary() -> Dictionary:
         return contract.model.dictionary(scan.sequence, scan.field_t)
 
+    if settings.images not in ("auto", contract.images):
+        raise InputError(
+            f"The network '{contract.name}' was trained on {contract.images} images, not on {settings.images} ones; "
+            "leave out the setting images."
+        )
+    scan.provenance["images"] = contract.images
+    inversion = None
+    if contract.images == "iterative":
+        inversion = echo_times_of(contract.model, scan.sequence, basis, dictionary().atoms)
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
-            _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation),
+            _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation, inversion),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             *_refinement(scan, settings, closed_form),
-            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK),
+            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK, by_adjoint=True),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,
@@ -178,7 +188,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
     basis = _basis(scan, settings, signals)
     closed_form = RELAXATION.closed_form(scan.sequence, basis)
-    inversion = _inversion(scan, settings, basis, signals, likely=True)
+    inversion = _inversion(scan, settings, RELAXATION, basis, signals)
     return Chain(
         [
             *_imaging(scan, settings, 0.0),
@@ -232,18 +242,15 @@ def _basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -
 
 
 def _inversion(
-    scan: ScanContext, settings: MatchingSettings, basis: TemporalBasis, signals: NDArray[Any], *, likely: bool
+    scan: ScanContext, settings: MatchingSettings, model: TissueModel, basis: TemporalBasis, signals: NDArray[Any]
 ) -> list[EchoTime] | None:
-    """The echo times of the basis that was made from these signals, if the images are inverted.
-
-    If the signals say what is likely, they are the prior of the inversion.
-    """
+    """The echo times of the basis that was made from these signals of the model, if the images are inverted."""
     if not settings.inverts:
         scan.provenance["images"] = "adjoint"
         return None
     if settings.basis != "compressed":
         raise InputError(f"Iterative images need the compressed basis, not basis={settings.basis}.")
-    return echo_times(basis, frame_basis(scan.sequence, signals).noise, signals if likely else None)
+    return echo_times_of(model, scan.sequence, basis, signals)
 
 
 def _imaging(scan: ScanContext, settings: StreamSettings, demodulation_hz: float) -> list[Gadget[Any, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.imaging.image_kinds import images_setting
 from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
@@ -112,12 +113,7 @@ class MatchingSettings(StreamSettings):
         choices=MATCHERS,
         peer=True,
     )
-    images: str = setting(
-        "auto",
-        meaning="Images to match; auto is iterative, which takes longer, for T1 and T2, and adjoint for MRF T1-FF.",
-        choices=("auto", "adjoint", "iterative"),
-        peer=True,
-    )
+    images: str = images_setting()
     basis: str = setting(
         "compressed",
         meaning="Temporal images that are gridded: weighted sums, single frames, or means of a sliding window.",
@@ -158,6 +154,7 @@ class NetworkSettings(StreamSettings):
     network: str | None = setting(
         None, meaning="Name of a network that comes with the software; by default that of the pipeline.", peer=True
     )
+    images: str = images_setting()
     archive: Path | None = setting(None, meaning="Network archive (.pt) to use instead of a network by name.")
     precision: str = setting(
         "auto",

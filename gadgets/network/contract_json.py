@@ -16,9 +16,9 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 __all__ = ["contract_json", "parse_contract"]
 
-LINEAR, LOGARITHMIC = 1, 2
-"""Formats. The second has logarithmic outputs; readers of the first alone, which would take them for linear, refuse
-it."""
+LINEAR, LOGARITHMIC, ITERATIVE = FORMATS = 1, 2, 3
+"""Formats. The second has logarithmic outputs, and the third is of networks for iterative images. Software that knows
+only earlier formats would take outputs for linear, or give such a network images of the adjoint; it refuses them."""
 MOST_IMAGES = 2500
 """Largest number of images of a basis, because the memory grows with it."""
 
@@ -28,7 +28,7 @@ def contract_json(contract: Contract) -> str:
     basis, sequence = contract.basis, contract.sequence
     return json.dumps(
         {
-            "format": LOGARITHMIC if any(output.logarithmic for output in contract.outputs) else LINEAR,
+            "format": _format(contract),
             "name": contract.name,
             "description": contract.description,
             "input": {
@@ -46,6 +46,7 @@ def contract_json(contract: Contract) -> str:
                 "inversion_efficiency": contract.efficiency and list(contract.efficiency),
                 "pixel_mm": contract.pixel_mm and list(contract.pixel_mm),
                 "demodulation_hz": contract.demodulation_hz,
+                **({"images": contract.images} if contract.images != "adjoint" else {}),
             },
             "field_t": contract.field_t,
             "tissue_model": contract.tissue_model,
@@ -70,8 +71,10 @@ def parse_contract(text: str | bytes) -> Contract:
     except (ValueError, RecursionError):
         raise FileError("its contract is not readable JSON") from None
     table = _typed(table, dict, "contract")
-    if table.get("format") not in (LINEAR, LOGARITHMIC):
-        raise FileError(f"its contract has format {table.get('format')!r:.20}, not {LINEAR} or {LOGARITHMIC}")
+    if table.get("format") not in FORMATS:
+        raise FileError(
+            f"its contract has format {table.get('format')!r:.20}, not one of {', '.join(map(str, FORMATS))}"
+        )
     given = _take(table, "input", dict)
     basis = _take(given, "basis", dict)
     sequence = _take(table, "sequence", dict)
@@ -93,6 +96,8 @@ def parse_contract(text: str | bytes) -> Contract:
         efficiency=_range(given, "inversion_efficiency"),
         # the first archives have no such key
         pixel_mm=_range(given, "pixel_mm") if "pixel_mm" in given else None,
+        # networks for images of the adjoint have no such key
+        images=_take(given, "images", str) if "images" in given else "adjoint",
         demodulation_hz=_take(given, "demodulation_hz", float),
         field_t=_take(table, "field_t", float),
         # the first archives have no such key, because there was only the model of water and fat
@@ -100,6 +105,12 @@ def parse_contract(text: str | bytes) -> Contract:
         outputs=tuple(_output(entry) for entry in _take(table, "outputs", list)[: len(QUANTITIES) + 1]),
         **{name: _take(table, name, dict) for name in ("training", "metrics", "versions")},
     )
+
+
+def _format(contract: Contract) -> int:
+    if contract.images != "adjoint":
+        return ITERATIVE
+    return LOGARITHMIC if any(output.logarithmic for output in contract.outputs) else LINEAR
 
 
 def _output(entry: Any) -> Output:

@@ -37,6 +37,8 @@ class AtomSet:
 
     pixel_mm = None
     """Atoms have no pixels."""
+    images = "adjoint"
+    """Atoms have no aliasing; networks that are trained on them get the images of the adjoint."""
     demodulation_hz = 0.0
     """The receiver frequency of the pipelines of T1 and T2."""
     efficiencies = (1.0, 1.0)

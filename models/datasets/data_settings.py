@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import IMAGES
 from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
@@ -81,7 +82,7 @@ class DataSettings:
     images: str = setting(
         "adjoint",
         meaning="Images of the adjoint, or of an iterative inversion, as in the pipeline.",
-        choices=("adjoint", "iterative"),
+        choices=IMAGES,
     )
     delay_correction: str = setting(
         "off",
@@ -101,8 +102,8 @@ class DataSettings:
             raise InputError("The fast path knows the tissue of people; the system phantom takes --path full.")
         if self.path == "fast" and self.change != UNCHANGED:
             raise InputError(f"The fast path simulates unchanged subjects; the change {self.change} takes --path full.")
-        if self.path == "fast" and (self.images != "adjoint" or self.delay_correction != "off"):
-            raise InputError("The fast path has no spokes to invert or to correct; take --path full.")
+        if self.path == "fast" and self.delay_correction != "off":
+            raise InputError("The fast path has no spokes whose delays could be corrected; take --path full.")
         if self.images != "adjoint" and self.basis == "window":
             raise InputError("Iterative images need the compressed basis, not sliding windows.")
         if self.path == "fast" and self.basis == "window":

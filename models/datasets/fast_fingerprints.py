@@ -14,7 +14,12 @@ from torch import Tensor
 
 from spokestream.gadgets.coil_compression import CALIBRATION_SPOKES, compression_matrix
 from spokestream.gadgets.imaging.coil_sensitivities import RADIUS, CoilCalibration, frames_of_window
+from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
+from spokestream.gadgets.imaging.subspace_inversion import EchoTime, inverted
+from spokestream.gadgets.imaging.subspace_inversion import PointSpread as CoefficientSpread
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
+from spokestream.gadgets.workers import workers
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.sampling import Sampling
 from spokestream.simulator.acquisition.scanner import acquire
@@ -52,6 +57,7 @@ class FastGridding:
         matrix: pixels along y and x.
         virtual_coils: number of coils that the array is compressed to.
         tolerance: of the gridding.
+        inversion: the echo times of the basis; with them, the images are those of low-rank inversion, as in `Gridding`.
 
     """
 
@@ -64,6 +70,7 @@ class FastGridding:
         matrix: int,
         virtual_coils: int,
         tolerance: float = 1e-3,
+        inversion: list[EchoTime] | None = None,
     ) -> None:
         self._terms, self._basis, self._readout = terms, basis, readout
         self._matrix, self._virtual_coils, self._tolerance = (matrix, matrix), virtual_coils, tolerance
@@ -74,16 +81,18 @@ class FastGridding:
         self._banks: dict[tuple[int, int], PointSpread] = {}
         self._grids: dict[int, RadialGrid] = {}
         self._coefficients = torch.empty(0)
+        self._inverse = None if inversion is None else self._spread(inversion)
 
-    def images(self, exam: WhitenedExam, index: int, box: Box) -> Complex:
-        """Coefficients (K, y, x) of the whole field of view. The box must hold all tissue; outside it is only noise."""
+    def fingerprints(self, exam: WhitenedExam, index: int, box: Box) -> Fingerprints:
+        """The fingerprints of the whole field of view. The box must hold all tissue; outside it is only noise."""
         phantom, settings = exam.phantoms[index], exam.settings
         coils = self._compressed(exam, phantom)
         grid = self._grid(len(coils))
         calibration = CoilCalibration(grid, frames_of_window(self._basis.spokes_per_frame))
         self._add_centre(calibration, grid, exam, phantom, coils)
         noise = self._noise(calibration, grid, exam, index) if exam.sigma else torch.empty(0)
-        weights = calibration.sensitivities().conj()
+        sensitivities = calibration.sensitivities()
+        weights = sensitivities.conj()
         corrected = weights * grid.correction
         combined = torch.zeros((len(self._basis.te_ms), *self._matrix), dtype=torch.complex64)
         for image, coefficient in zip(combined, noise, strict=False):
@@ -92,7 +101,23 @@ class FastGridding:
         signal = self._bank(box).images(terms, (phantom.pd > 0)[box], np.ascontiguousarray(coils[:, *box]))
         for image, of_coils in zip(combined, signal, strict=True):
             image[box] += (of_coils * weights[:, *box]).sum(0)
-        return combined.numpy()
+        images = combined.numpy()
+        mask = foreground(images)
+        if self._inverse is not None:
+            n_spokes = len(self._basis.weights) * self._basis.spokes_per_frame
+            with workers(1) as pool:
+                images = inverted(images, self._inverse, sensitivities, mask, n_spokes, pool)
+        return Fingerprints(images, self._basis, mask, index, NOWHERE)
+
+    def _spread(self, groups: list[EchoTime]) -> CoefficientSpread:
+        """The point spread functions of all pairs of coefficients; they are the same for all subjects."""
+        spread = CoefficientSpread(self._matrix, groups, self._tolerance)
+        per_frame = self._basis.spokes_per_frame
+        density = (self._spoke_fraction[:, None] * self._readout.density).astype(np.float32)
+        for frame in range(len(self._basis.weights)):
+            spokes = slice(frame * per_frame, (frame + 1) * per_frame)
+            spread.add(frame, self._readout.k[spokes].astype(np.float32), density[spokes])
+        return spread
 
     def _grid(self, coils: int) -> RadialGrid:
         if coils not in self._grids:

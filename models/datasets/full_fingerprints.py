@@ -1,7 +1,6 @@
 """Fingerprints from simulated k-space, reconstructed by the gadgets of the runtime."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.delay_correction import DelayCorrection
@@ -18,10 +17,10 @@ from spokestream.simulator.acquisition.scanner import acquire
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.scan_files.protocol import header_xml
 
-__all__ = ["full_images"]
+__all__ = ["full_fingerprints"]
 
 
-def full_images(
+def full_fingerprints(
     exam: WhitenedExam,
     index: int,
     basis: TemporalBasis,
@@ -31,8 +30,8 @@ def full_images(
     tolerance: float = 1e-3,
     correct_delays: bool = False,
     inversion: list[EchoTime] | None = None,
-) -> NDArray[np.complex64]:
-    """Coil-combined coefficients (K, y, x) of one slice; see `DelayCorrection` and `Gridding` for the last two."""
+) -> Fingerprints:
+    """The fingerprints of one slice; see `DelayCorrection` and `Gridding` for the last two arguments."""
     kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.actual, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
     protocol = exam.protocol
@@ -54,4 +53,4 @@ def full_images(
         (fingerprints,) = (m for m in chain.feed(SliceEnd(index, NOWHERE)) if isinstance(m, Fingerprints))
     finally:
         chain.close()
-    return fingerprints.data
+    return fingerprints

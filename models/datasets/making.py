@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import cores_and_memory, dask_client, load_dask
-from spokestream.errors import InputError
-from spokestream.gadgets.imaging.foreground import foreground
-from spokestream.gadgets.imaging.subspace_inversion import echo_times
+from spokestream.gadgets.imaging.low_rank import echo_times_of
+from spokestream.gadgets.imaging.subspace_inversion import EchoTime
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
-from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.shards import Slice, open_or_create, shard_path, write_shard
 from spokestream.models.datasets.varied_tissue import varied_relaxation
 from spokestream.models.datasets.whitened_exam import WhitenedExam
@@ -28,7 +26,7 @@ from spokestream.simulator.phantoms import MAP_UNITS, Phantom
 from spokestream.simulator.phantoms.changes import changed
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
-from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, window_basis
+from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, window_basis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
 __all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
@@ -71,8 +69,6 @@ def make_training_set(
     """
     settings.exam(settings.first_seed).protocol()
     sequence = load_sequence(settings.sequence)
-    if settings.images == "iterative" and not model_of_sequence(sequence).fraction:
-        raise InputError("Sets with iterative images are made for trains of water and fat only.")
     basis = open_or_create(folder, settings.recipe, sequence, partial(_basis, settings, sequence))
     anywhere = replace(settings, sequence=_absolute(settings.sequence))  # workers have folders of their own
     missing = [seed for seed in settings.seeds if not shard_path(folder, seed).exists()]
@@ -118,10 +114,11 @@ def _basis(settings: DataSettings, sequence: PulseSequence) -> TemporalBasis:
 
 
 @lru_cache(maxsize=1)
-def _frame_noise(sequence: str) -> NDArray[np.float32]:
-    """The noise (frames,) of the frames of a sequence, which all subjects have in common."""
+def _inversion(sequence: str, basis: TemporalBasis) -> list[EchoTime]:
+    """The echo times of the basis of a set, which all subjects have in common."""
     loaded = load_sequence(sequence)
-    return frame_basis(loaded, model_of_sequence(loaded).dictionary(loaded).atoms).noise
+    model = model_of_sequence(loaded)
+    return echo_times_of(model, loaded, basis, model.dictionary(loaded).atoms)
 
 
 def _absolute(sequence: str) -> str:
@@ -143,21 +140,21 @@ def tissue_box(phantoms: list[Phantom]) -> Box:
 
 def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, basis: TemporalBasis) -> Slice:
     if settings.path == "full":
-        images = full_images(
+        made = full_fingerprints(
             exam,
             index,
             basis,
             virtual_coils=settings.virtual_coils,
             demodulation_hz=settings.demodulation_hz,
             correct_delays=settings.delay_correction == "auto",
-            inversion=echo_times(basis, _frame_noise(settings.sequence)) if settings.images == "iterative" else None,
+            inversion=_inversion(settings.sequence, basis) if settings.images == "iterative" else None,
         )
     else:
-        images = _fast_gridding(exam, settings, basis).images(exam, index, box)
+        made = _fast_gridding(exam, settings, basis).fingerprints(exam, index, box)
     phantom = exam.phantoms[index]
     return Slice(
-        np.ascontiguousarray(images[:, *box]),
-        foreground(images)[box],
+        np.ascontiguousarray(made.data[:, *box]),
+        made.foreground[box],
         {name: getattr(phantom, name)[box] for name in MAP_UNITS},
         phantom.label[box],
     )
@@ -180,7 +177,12 @@ def _fast_gridding(exam: WhitenedExam, settings: DataSettings, basis: TemporalBa
             profile=slice_profile(settings.slice_profile),
         )
         _kept[key] = FastGridding(
-            terms, basis, exam.nominal, matrix=settings.matrix, virtual_coils=settings.virtual_coils
+            terms,
+            basis,
+            exam.nominal,
+            matrix=settings.matrix,
+            virtual_coils=settings.virtual_coils,
+            inversion=_inversion(settings.sequence, basis) if settings.images == "iterative" else None,
         )
     return _kept[key]
 

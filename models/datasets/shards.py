@@ -146,6 +146,11 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         return min(pixels), max(pixels)
 
     @property
+    def images(self) -> str:
+        """Whether the fingerprints are `adjoint` or `iterative` images."""
+        return str(self.recipe.get("images", "adjoint"))
+
+    @property
     def demodulation_hz(self) -> float:
         """Receiver frequency during the readout below that of water."""
         return float(self.recipe["demodulation_hz"])

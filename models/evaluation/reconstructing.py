@@ -63,7 +63,7 @@ class Bench:
         self._made: dict[Reconstructor, tuple[ScanContext, Chain, PhysicsCheck]] = {}
 
     def __call__(self, reconstructor: Reconstructor, index: int) -> Reconstructed:
-        """Reconstruct a slice. Raises ScanError for a network of another sequence or basis."""
+        """Reconstruct a slice. Raises ScanError for a network of another sequence, basis or kind of images."""
         item, level = self._data[index], index % int(self._data.recipe["slices"])
         coefficients, foreground = item["fingerprints"].numpy(), item["foreground"].numpy()
         message = Fingerprints(coefficients, self._data.basis, foreground, level, NOWHERE)
@@ -88,6 +88,10 @@ class Bench:
         return None
 
     def _gadgets(self, reconstructor: Reconstructor) -> tuple[ScanContext, Chain, PhysicsCheck]:
+        if reconstructor.images not in (None, self._data.images):
+            raise ScanError(
+                f"The network was trained on {reconstructor.images} images, not on the {self._data.images} ones here."
+            )
         if reconstructor not in self._made:
             scan = simulated_scan(self._data.sequence, self._threads)
             gadgets: list[Gadget[Any, ParameterMaps]] = [

@@ -48,6 +48,8 @@ class Reconstructor:
     """Name among the networks of this software; empty for matching and for other networks."""
     trained_on: frozenset[int] = frozenset()
     """Subjects that were used for training or validation."""
+    images: str | None = None
+    """Images that it was trained on, `adjoint` or `iterative`; None means that any are possible."""
     demodulation_hz: float | None = None
     """Demodulation frequency that the node uses for it; None means that any is possible."""
     about: dict[str, Any] = field(default_factory=dict)
@@ -85,6 +87,7 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
         lambda scan, model, dictionary: NetworkInference(scan, network),
         training.get("settings", {}).get("network", ""),
         frozenset(seed for part in ("learnt", "validated") for seed in training.get(part, ())),
+        contract.images,
         contract.demodulation_hz,
         {
             "kind": "network",

@@ -79,7 +79,7 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
         else TrainingSet(data, best.about["data"]["validated"])
     )
     model = held_out.tissue_model
-    method, parameters = recipe(settings, model), trained_parameters(settings, model)
+    method, parameters = recipe(settings, model, held_out.images), trained_parameters(settings, model)
     if any(best.about["data"].get(name) != value for name, value in held_out.identity.items()):
         raise FileError(f"{data} is not the training set that {run} was trained on.")
     normalisation, network = method.make(held_out.basis, held_out.sequence, len(parameters))
@@ -97,6 +97,7 @@ def export(run: Path, data: Path, archive: Path, name: str | None = None) -> tup
         tile=TILE if network.border else BORDERLESS_TILE,
         efficiency=held_out.efficiencies if method.conditioned else None,
         pixel_mm=held_out.pixel_mm,
+        images=held_out.images,
         demodulation_hz=held_out.demodulation_hz,
         tissue_model=model.name,
         outputs=_outputs(model, parameters, method.with_std),

@@ -17,7 +17,7 @@ from spokestream.models.datasets.atoms import AtomSet
 from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.training.checkpoint import Best, Progress, read_best, read_progress, write_best, write_progress
 from spokestream.models.training.inputs.atom_batches import AtomBatches
-from spokestream.models.training.inputs.augmentation import Augmentation
+from spokestream.models.training.inputs.augmentation import AUGMENTATION
 from spokestream.models.training.inputs.patches import Patches
 from spokestream.models.training.processes import Processes, autocast, in_bfloat16
 from spokestream.models.training.recipes import Recipe, recipe, trained_parameters
@@ -124,7 +124,7 @@ class Training:
         self.held_out: TrainingSet | AtomSet
         training, self.held_out = split(data, settings)
         model = training.tissue_model
-        self.recipe, parameters = recipe(settings, model), trained_parameters(settings, model)
+        self.recipe, parameters = recipe(settings, model, training.images), trained_parameters(settings, model)
         torch.manual_seed(settings.seed)
         self.normalisation, self.network = self.recipe.make(training.basis, training.sequence, len(parameters))
         if self.recipe.patch % self.network.step:
@@ -140,7 +140,7 @@ class Training:
         self.optimiser = torch.optim.Adam(self.steps.parameters(), lr=self.recipe.learning_rate)
         self.about: dict[str, Any] = {
             "settings": asdict(settings),
-            "recipe": self.recipe.words | asdict(Augmentation()),
+            "recipe": self.recipe.words | asdict(AUGMENTATION[training.images]),
             "data": training.identity | {"learnt": training.seeds, "validated": self.held_out.seeds},
         }
         self.epoch = self.batch = 0
@@ -183,8 +183,9 @@ class Training:
         if isinstance(data, TrainingSet):
             return Patches(
                 data, self.normalisation, maps=maps, size=recipe.patch, border=self.network.border,
-                per_slice=recipe.per_slice, batch=recipe.batch, seed=seed, augmentation=Augmentation(),
-                conditioned=recipe.conditioned, rank=rank, processes=size, threads=self.processes.feeders,
+                per_slice=recipe.per_slice, batch=recipe.batch, seed=seed, augmentation=AUGMENTATION[data.images],
+                conditioned=recipe.conditioned, by_value=recipe.by_value, rank=rank, processes=size,
+                threads=self.processes.feeders,
             )  # fmt: skip
         if recipe.patch > 1:
             raise InputError(

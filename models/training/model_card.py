@@ -15,6 +15,7 @@ def model_card(contract: Contract) -> str:
     training, basis = contract.training, contract.basis.weights
     nrmse = contract.metrics["validation NRMSE"]
     arithmetic = _arithmetic(training)
+    images = "iterative images" if contract.images == "iterative" else "images"
     versions = ", ".join(f"{k} {v}" for k, v in contract.versions.items())
     targets = TARGETS[training["settings"].get("targets", "truth")]  # networks that were trained earlier had the truth
     commands, trained_on, held_out = _of_atoms(contract) if "grid" in training["data"] else _of_subjects(training)
@@ -25,7 +26,7 @@ def model_card(contract: Contract) -> str:
     )
     return f"""# {contract.name}
 
-{contract.description}. Sequence {contract.sequence.name}; input {basis.shape[1]} images of {basis.shape[0]} frames,
+{contract.description}. Sequence {contract.sequence.name}; input {basis.shape[1]} {images} of {basis.shape[0]} frames,
 {contract.normalisation}; tiles with {contract.border} pixels around them.
 
 Made by

@@ -18,6 +18,7 @@ from spokestream.models.networks.song2019 import Song2019
 from spokestream.models.training.inputs.normalisation import (
     CoefficientRms,
     EvenCoefficients,
+    EvenIterativeCoefficients,
     FrameEnergy,
     FrameMagnitude,
     FrameZScore,
@@ -68,6 +69,8 @@ class Recipe:
     """Whether it predicts standard deviations."""
     conditioned: bool = False
     """Whether it is conditioned on the inversion efficiency, which is estimated from the maps of all parameters."""
+    by_value: bool = False
+    """Whether errors of T1 are weighted by T1, see `targets`."""
     largest_gradient: float = float("inf")
     """Norm to which gradients are clipped."""
 
@@ -87,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
     "ours": Recipe(
         "docs/networks.md", Ours, CoefficientRms, gaussian_likelihood,
         learning_rate=2e-3, epochs=24, patch=64, per_slice=4, batch=16, decay="cosine", with_std=True,
-        conditioned=True, largest_gradient=1.0,
+        conditioned=True, by_value=True, largest_gradient=1.0,
     ),
     "balsiger2020": Recipe(
         "Balsiger et al., Med Image Anal 64 (2020) 101741", Balsiger2020, FrameZScore, mean_squared,
@@ -125,6 +128,10 @@ RECIPES: dict[str, Recipe] = {
 """Recipes by name. Where a paper is silent, batches and patches are ours."""
 
 
+EVEN: dict[str, type[Normalisation]] = {"adjoint": EvenCoefficients, "iterative": EvenIterativeCoefficients}
+"""The normalisation of `ours` for the coefficients of one pool, by the images of the training set."""
+
+
 def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[Parameter, ...]:
     """The parameters of a tissue model that a run trains, in the model's order.
 
@@ -136,8 +143,13 @@ def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[
     return tuple(parameter for parameter in model.parameters if parameter.name in names)
 
 
-def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
+def recipe(settings: TrainingSettings, model: TissueModel, images: str = "adjoint") -> Recipe:
     """The recipe of a run's network, with what the settings change.
+
+    Args:
+        settings: of the run.
+        model: the tissue model of the training set.
+        images: the images of the training set, `adjoint` or `iterative`.
 
     A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it. Coefficients of
     one pool are scaled to even sizes. The relative difference of maps on logarithmic scales is the difference there.
@@ -152,7 +164,7 @@ def recipe(settings: TrainingSettings, model: TissueModel) -> Recipe:
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
     chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
     if chosen.normalisation is CoefficientRms and not model.fraction:
-        chosen = replace(chosen, normalisation=EvenCoefficients)
+        chosen = replace(chosen, normalisation=EVEN[images])
     if settings.receptive_field or settings.parameters:
         chosen = replace(chosen, build=_sized(settings))
     if settings.variant != "paper" or settings.features:

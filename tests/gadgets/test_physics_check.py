@@ -139,6 +139,21 @@ def checked(scan, dictionary, maps, fingerprints, foreground):
     return found
 
 
+def test_maps_of_a_network_are_compared_with_the_images_of_the_adjoint(scan, dictionary, basis):
+    rng = np.random.default_rng(4)
+    maps, foreground = thigh(rng)
+    adjoint = measured(dictionary, basis, maps, foreground, rng)
+    clean = measured(dictionary, basis, maps, foreground, rng, noise=0.1)
+    iterative = replace(clean, adjoint=adjoint)
+    by_adjoint = {True: adjoint, False: clean}
+    for wanted, compared in by_adjoint.items():
+        gadget = PhysicsCheck(scan, WaterFatSignal(dictionary.sequence, basis), by_adjoint=wanted)
+        (found,) = gadget.feed(ParameterMaps(maps, 2, GEOMETRY, foreground, iterative))
+        expected = checked(scan, dictionary, maps, compared, foreground)
+        for name in ("misfit", "residual", "pd"):
+            np.testing.assert_array_equal(found.maps[name], expected.maps[name])
+
+
 def test_wrong_maps_are_flagged_and_true_ones_are_not(scan, dictionary, basis, caplog):
     rng = np.random.default_rng(4)
     maps, foreground = thigh(rng)

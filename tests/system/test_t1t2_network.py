@@ -14,9 +14,10 @@ from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 SETTINGS = SimulationSettings(
-    anatomy="brain", matrix=128, coils=4, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
+    anatomy="brain", matrix=128, fov_mm=128, coils=4, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
 )
-"""A subject and pixels that fit the training, but no subject of it; the inversion is as efficient as in the body."""
+"""The middle of a brain, with the pixels of the training, but no subject of it; the inversion is as efficient as in the
+body."""
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,15 @@ def errors(path, pipeline, caplog, **settings):
     return {(row.name, row.tissue): row.rmse for row in rows}, [record.message for record in caplog.records]
 
 
+LEAST_GAIN = {("t1", "tissue"): 1.4, ("t1", "fluid"): 1.0, ("t2", "tissue"): 10.0, ("t2", "fluid"): 5.0}
+"""(map, region) -> errors of matching on images of the adjoint over those of the network. In ten whole brains they are
+1.6 and 1.3 for T1 of grey matter and of fluid, and 13 and 8 for T2 (docs/evaluation.md)."""
+
+
 def test_t1_is_better_and_t2_much_better_than_by_matching(brain, caplog):
-    """Both by images of the adjoint: factors of about 1.2 and 7 in ten other brains (docs/evaluation.md)."""
     matched, _ = errors(brain, "mrf_t1t2", caplog, images="adjoint")
     found, warnings = errors(brain, "mrf_t1t2_net", caplog)
     assert not [warning for warning in warnings if "trained for" in warning]
-    assert set(found) == {(name, tissue) for name in ("t1", "t2") for tissue in ("tissue", "fluid")}
-    for (name, tissue), error in found.items():
-        assert error < matched[name, tissue] / {"t1": 1, "t2": 4}[name], (name, tissue)
+    assert set(found) == set(LEAST_GAIN)
+    for place, gain in LEAST_GAIN.items():
+        assert found[place] < matched[place] / gain, place

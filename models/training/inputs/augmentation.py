@@ -1,4 +1,4 @@
-"""Augmentation of training slices: the sensitivity of another receive coil, and more noise."""
+"""Augmentation of training slices: the sensitivity of another receive coil, more noise, and mirror images."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Augmentation", "radial_noise", "vary"]
+__all__ = ["AUGMENTATION", "Augmentation", "mirrored", "radial_noise", "vary"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,13 @@ class Augmentation:
     """Largest standard deviation of the added noise, relative to the root mean square coefficient of the slice."""
     shading: float = 0.3
     """Largest natural logarithm of the added smooth receive sensitivity; its phase is arbitrary."""
+    mirrored: bool = False
+    """Whether a slice is mirrored along x, y and the diagonal, each with a probability of one half."""
+
+
+AUGMENTATION = {"adjoint": Augmentation(), "iterative": Augmentation(noise=0.0, mirrored=True)}
+"""The augmentation of a training set by its images. White noise would hide the weak coefficients of iterative images,
+which have little noise of their own. They take longer to make, so that sets have fewer slices: these are mirrored."""
 
 
 def vary(fingerprints: Tensor, foreground: Tensor, how: Augmentation, rng: np.random.Generator) -> Tensor:
@@ -25,7 +32,22 @@ def vary(fingerprints: Tensor, foreground: Tensor, how: Augmentation, rng: np.ra
     level = rng.uniform(0, how.noise) * fingerprints[:, foreground].abs().square().mean().sqrt()
     phase = _polynomial(shape, rng, np.pi) + rng.uniform(-np.pi, np.pi)
     receive = torch.polar(_polynomial(shape, rng, how.shading).exp(), phase)
-    return fingerprints * receive + level * radial_noise(tuple(fingerprints.shape), rng)
+    received = fingerprints * receive
+    return received + level * radial_noise(tuple(fingerprints.shape), rng) if how.noise else received
+
+
+def mirrored(item: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+    """A slice of a training set, all arrays (..., y, x) of which are mirrored at random."""
+    along_y, along_x, diagonal = (rng.random(3) < 0.5).tolist()
+    axes = [axis for axis, chosen in ((-2, along_y), (-1, along_x)) if chosen]
+
+    def turned(values: Tensor) -> Tensor:
+        if values.ndim < 2:
+            return values
+        values = values.flip(axes)
+        return values.transpose(-2, -1) if diagonal else values
+
+    return {name: turned(values) for name, values in item.items()}
 
 
 def radial_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:

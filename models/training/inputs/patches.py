@@ -13,7 +13,7 @@ from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import crop_around, normalised_crop
 from spokestream.gadgets.workers import workers
 from spokestream.models.datasets.shards import TrainingSet
-from spokestream.models.training.inputs.augmentation import Augmentation, vary
+from spokestream.models.training.inputs.augmentation import Augmentation, mirrored, vary
 from spokestream.models.training.inputs.normalisation import Normalisation
 from spokestream.models.training.inputs.targets import targets
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter
@@ -44,6 +44,7 @@ class Patches:
         augmentation: None leaves slices as they are.
         conditioned: whether the normalisation gets the inversion efficiency of every slice; else it gets 1, as in the
             node for a network that is not conditioned on it.
+        by_value: whether weights grow with the value, see `targets`.
         rank: number of this process.
         processes: number of processes. Each makes an equal part of the patches of a batch.
         threads: threads that make the next batches while one is used, as a GPU needs them faster than one thread can
@@ -67,6 +68,7 @@ class Patches:
         seed: int,
         augmentation: Augmentation | None = None,
         conditioned: bool = True,
+        by_value: bool = False,
         rank: int = 0,
         processes: int = 1,
         threads: int = 0,
@@ -80,7 +82,7 @@ class Patches:
         self.data, self.normalisation, self.maps = data, normalisation, maps
         self.size, self.border, self.per_slice, self.seed = size, border, per_slice, seed
         self.slices, self.augmentation, self.conditioned = batch // per_slice, augmentation, conditioned
-        self.threads = threads
+        self.by_value, self.threads = by_value, threads
         mine = np.arange(rank * batch // processes, (rank + 1) * batch // processes)
         # for every patch of this process: the slice within the batch, and the number of the patch within the slice
         self._slice, self._number = np.divmod(mine, per_slice)
@@ -107,6 +109,9 @@ class Patches:
                     waiting.append(pool.submit(made, batch + self.threads))
                 yield patch
 
+    def _targets(self, item: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return targets(item, self.data.tissue_model, self.maps, by_value=self.by_value)
+
     def _of_slices(self, chosen: NDArray[np.int64], epoch: int) -> Patch:
         """The batch of these slices."""
         patches = [
@@ -121,6 +126,8 @@ class Patches:
         """The patches of a slice with these numbers."""
         rng = np.random.default_rng((self.seed, epoch, 1 + index))
         item = self.data[index]
+        if self.augmentation and self.augmentation.mirrored:
+            item = mirrored(item, rng)
         fingerprints, foreground = item["fingerprints"], item["foreground"]
         if self.augmentation:
             fingerprints = vary(fingerprints, foreground, self.augmentation, rng)
@@ -129,7 +136,7 @@ class Patches:
         reach = self.size // 2 + self.border
         crop = crop_around(foreground.numpy(), reach)
         channels = normalised_crop(self.normalisation, fingerprints, foreground, efficiency, crop)
-        target, weight = (pad(t, (self.size // 2,) * 4) for t in targets(item, self.data.tissue_model, self.maps))
+        target, weight = (pad(t, (self.size // 2,) * 4) for t in self._targets(item))
         tissue = torch.nonzero(foreground)
         for row, column in tissue[rng.integers(len(tissue), size=self.per_slice)[numbers]].tolist():
             top, left = (i - reach - side.start for i, side in zip((row, column), crop, strict=True))

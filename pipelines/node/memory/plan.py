@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
@@ -100,7 +102,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     image, frames = 8 * pixels, sequence.n_frames
     threads = min(settings.threads, math.ceil(pixels / PIXELS_PER_THREAD))
     dictionary = 0
-    if settings.provisional or not by_network:
+    if settings.provisional or not by_network or _inverted_pairs(sequence, settings):
         if sequence.spoiling == "ideal":
             dictionary = WATER_FAT_BYTES_PER_SPOKE * len(sequence)
         else:
@@ -118,12 +120,12 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         grids += n_images
         maps += threads * MATCHING_BYTES + COPIES_OF_PROVISIONAL * n_images * image
     inverted = 0
-    if isinstance(settings, MatchingSettings) and settings.inverts:
-        pairs = INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
+    if pairs := _inverted_pairs(sequence, settings):
         of_spectra = 4 * 4 * pixels * pairs
         of_functions = PointSpread.bytes_needed(header.recon_matrix[:2], pairs)
         inverted = of_functions + of_spectra
-        if settings.images == "auto" and of_functions > MOST_UNASKED_BYTES:
+        unasked = isinstance(settings, MatchingSettings) and settings.images == "auto"
+        if unasked and of_functions > MOST_UNASKED_BYTES:
             inverted = math.ceil(inverted * MOST_UNASKED_BYTES / of_functions)
     spoke = coils * readout_bytes // channels + ITEM_BYTES
     held = min(len(sequence), 64 * sequence.spokes_per_frame)  # by the coil compression
@@ -142,8 +144,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
 def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, bool, bool]:
     """The number of images of the basis, whether frames are combined as they come, and whether a network maps them."""
     if isinstance(settings, NetworkSettings):
-        path = network_path(settings)
-        basis = _contract(path, path.stat().st_mtime_ns if path.exists() else 0).basis
+        basis = _contract_of(settings).basis
         return basis.weights.shape[1], basis.is_windows, True
     if isinstance(settings, MatchingSettings) and settings.basis == "frames":
         return sequence.n_frames, True, False
@@ -152,6 +153,24 @@ def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, boo
         return n_windows, 2 * n_windows > sequence.n_frames, False
     n_images = IMAGES_PER_ECHO_TIME[sequence.spoiling] * len(sequence.echo_times_ms)
     return min(n_images, sequence.n_frames), False, False
+
+
+def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
+    """The number of pairs of images that have a point spread function; 0 without low-rank inversion."""
+    if isinstance(settings, NetworkSettings):
+        contract = _contract_of(settings)
+        if contract.images != "iterative":
+            return 0
+        _, images = np.unique(contract.basis.te_ms, return_counts=True)
+        return int((images * (images + 1) // 2).sum())
+    if isinstance(settings, MatchingSettings) and settings.inverts:
+        return INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
+    return 0
+
+
+def _contract_of(settings: NetworkSettings) -> Contract:
+    path = network_path(settings)
+    return _contract(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @lru_cache(16)

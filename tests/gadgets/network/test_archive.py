@@ -81,6 +81,21 @@ def test_logarithmic_outputs_survive_in_a_format_of_their_own():
     assert json.loads(contract_json(toy_contract()))["format"] == 1
 
 
+def test_a_network_for_iterative_images_has_a_format_of_its_own():
+    contract = toy_contract(sequence=short_fisp(), images="iterative")
+    table = json.loads(contract_json(contract))
+    assert (table["format"], table["input"]["images"]) == (3, "iterative")  # earlier software would give it the adjoint
+    assert parse_contract(json.dumps(table)).images == "iterative"
+    of_adjoint = json.loads(contract_json(toy_contract(sequence=short_fisp())))
+    assert "images" not in of_adjoint["input"]
+    assert parse_contract(json.dumps(of_adjoint)).images == "adjoint"
+
+
+def test_images_are_of_a_known_kind():
+    with pytest.raises(FileError, match="the network's images are adjoint or iterative, not 'sharp'"):
+        toy_contract(images="sharp")
+
+
 def test_a_logarithmic_range_is_positive():
     table = json.loads(contract_json(toy_contract(sequence=short_fisp())))
     table["outputs"][0]["low"] = 0.0
@@ -133,7 +148,7 @@ def test_the_digest_names_the_file(path, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "value", "sentence"),
     [
-        (("format",), 3, "format 3"),
+        (("format",), 4, "format 4"),
         (("name",), None, "lacks 'name'"),
         (("name",), 7, "'name' is not text"),
         (("name",), "ours/v2", "a network's name is of letters, digits"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_scan import short_sequence
@@ -70,4 +72,7 @@ def test_missing_frames_are_distinguished_from_another_basis():
     assert missing_frames(basis, basis) == []
     assert missing_frames(basis, basis.without([2, 7])) == [2, 7]
     assert missing_frames(basis, frame_basis(sequence, atoms)) is None
+    rounded = np.random.default_rng(0).standard_normal(basis.weights.shape) * 1e-5 * basis.weights.std()
+    assert missing_frames(basis, replace(basis, weights=basis.weights + rounded.astype(np.float32))) == []
+    assert missing_frames(basis, replace(basis, weights=basis.weights * np.float32(1.001))) is None
     assert missing_frames(basis, compressed_basis(sequence, atoms[::-1] ** 2)) is None

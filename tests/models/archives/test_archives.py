@@ -41,7 +41,7 @@ def test_separate_are_the_archives_over_5_mb_and_their_digests_are_right():
 
 @pytest.mark.parametrize(
     ("name", "pixel_mm"),
-    [("ours", 350 / 350), ("balsiger2020", 350 / 350), ("ours-fisp-576", 256 / 128)],  # field of view over matrix
+    [("ours", 350 / 350), ("balsiger2020", 350 / 350), ("ours-fisp-576", 256 / 256)],  # field of view over matrix
 )
 def test_a_shipped_network_says_which_pixels_it_was_trained_for(name, pixel_mm):
     assert load_archive(archive_path(name)).contract.pixel_mm == (pixel_mm, pixel_mm)

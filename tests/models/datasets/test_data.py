@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from spokestream.errors import FileError, InputError
 from spokestream.gadgets.spokes.moved_spokes import moved
 from spokestream.models.datasets.data_settings import DataSettings
-from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import make_training_set, tissue_box
 from spokestream.models.datasets.shards import TrainingSet, shard_path
 from spokestream.models.datasets.whitened_exam import WhitenedExam
@@ -282,11 +282,13 @@ def test_spokes_are_moved_by_the_delays_of_the_scan_if_that_is_wanted(monkeypatc
     settings = DataSettings(matrix=48, slices=1, coils=(4, 4), noise=(0.0, 0.0), delays=0.5, path="full")
     exam = WhitenedExam(settings.exam(5000))
     atoms = model_of_sequence(exam.sequence).dictionary(exam.sequence).atoms
-    make = partial(full_images, exam, 0, compressed_basis(exam.sequence, atoms), virtual_coils=8, demodulation_hz=200.0)
+    make = partial(
+        full_fingerprints, exam, 0, compressed_basis(exam.sequence, atoms), virtual_coils=8, demodulation_hz=200.0
+    )
     assert max(map(abs, exam.settings.delays)) > 0.3
-    uncorrected = make()
+    uncorrected = make().data
     assert used == []
-    corrected = make(correct_delays=True)
+    corrected = make(correct_delays=True).data
     assert used[0][:2] == pytest.approx(exam.settings.delays, abs=0.01)
     assert not np.array_equal(uncorrected, corrected)
 
@@ -295,17 +297,10 @@ def test_spokes_are_moved_by_the_delays_of_the_scan_if_that_is_wanted(monkeypatc
     ("wanted", "reason"),
     [
         ({"change": "texture"}, "unchanged subjects"),
-        ({"images": "iterative"}, "no spokes to invert"),
-        ({"delay_correction": "auto"}, "no spokes to invert or to correct"),
+        ({"delay_correction": "auto"}, "no spokes whose delays"),
         ({"images": "iterative", "path": "full", "basis": "window"}, "compressed basis"),
     ],
 )
 def test_what_a_path_cannot_make_is_refused(wanted, reason):
     with pytest.raises(InputError, match=reason):
         DataSettings(**wanted)
-
-
-def test_iterative_images_are_made_for_water_and_fat_only(tmp_path):
-    settings = DataSettings(path="full", images="iterative", sequence="fisp-fang-576", anatomies="brain", matrix=48)
-    with pytest.raises(InputError, match="water and fat only"):
-        make_training_set(tmp_path / "set", settings, "synchronous")

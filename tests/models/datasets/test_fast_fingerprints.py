@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from small_scan import gradient_spoiled
 
+from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import FastGridding
-from spokestream.models.datasets.full_fingerprints import full_images
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import tissue_box
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
@@ -32,10 +33,10 @@ def basis(settings):
 
 
 def full(exam, index, basis, **tolerance):
-    return full_images(exam, index, basis, virtual_coils=COILS, demodulation_hz=RECEIVER_HZ, **tolerance)
+    return full_fingerprints(exam, index, basis, virtual_coils=COILS, demodulation_hz=RECEIVER_HZ, **tolerance).data
 
 
-def fast(exam, basis, delays=0.3, tolerance=1e-3):
+def fast(exam, basis, delays=0.3, tolerance=1e-3, inversion=None):
     terms = SpokeTerms(
         exam.sequence,
         exam.nominal.time_ms,
@@ -46,7 +47,9 @@ def fast(exam, basis, delays=0.3, tolerance=1e-3):
         tolerance=5e-4,
         profile=slice_profile(exam.settings.slice_profile),
     )
-    return FastGridding(terms, basis, exam.nominal, matrix=45, virtual_coils=COILS, tolerance=tolerance)
+    return FastGridding(
+        terms, basis, exam.nominal, matrix=45, virtual_coils=COILS, tolerance=tolerance, inversion=inversion
+    )
 
 
 @pytest.mark.filterwarnings("default")
@@ -61,7 +64,7 @@ def fast(exam, basis, delays=0.3, tolerance=1e-3):
 def test_it_equals_the_way_through_k_space(settings, basis, changes):
     exam = exam_of(settings, noise=0.0, **changes)
     box = tissue_box(exam.phantoms)
-    images = fast(exam, basis, tolerance=1e-4).images(exam, 1, box)[:, *box]
+    images = fast(exam, basis, tolerance=1e-4).fingerprints(exam, 1, box).data[:, *box]
     through_k_space = full(exam, 1, basis, tolerance=1e-4)[:, *box]
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
@@ -73,8 +76,21 @@ def test_it_equals_the_way_through_k_space_for_gradient_spoiling(tmp_path):
     exam = exam_of(settings, noise=0.0, coils=3, delays=(0.3, -0.2), inversion_efficiency=0.93)
     box = tissue_box(exam.phantoms)
     basis = compressed_basis(exam.sequence, RELAXATION.dictionary(exam.sequence).atoms[::16])
-    images = fast(exam, basis, tolerance=1e-4).images(exam, 0, box)[:, *box]
+    images = fast(exam, basis, tolerance=1e-4).fingerprints(exam, 0, box).data[:, *box]
     through_k_space = full(exam, 0, basis, tolerance=1e-4)[:, *box]
+    assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
+
+
+def test_iterative_images_equal_those_of_the_way_through_k_space(tmp_path):
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(150))
+    settings = DataSettings(matrix=45, slices=1, anatomies="brain", sequence=str(tmp_path / "fisp.toml"))
+    exam = exam_of(settings, noise=0.0, coils=3, delays=(0.05, -0.02), inversion_efficiency=0.93)
+    box = tissue_box(exam.phantoms)
+    atoms = RELAXATION.dictionary(exam.sequence).atoms[::16]
+    basis = compressed_basis(exam.sequence, atoms)
+    inversion = echo_times_of(RELAXATION, exam.sequence, basis, atoms)
+    images = fast(exam, basis, tolerance=1e-4, inversion=inversion).fingerprints(exam, 0, box).data[:, *box]
+    through_k_space = full(exam, 0, basis, tolerance=1e-4, inversion=inversion)[:, *box]
     assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
 
 
@@ -85,7 +101,7 @@ def test_noise_is_as_loud_as_asked_for(settings, basis, path):
     box = tissue_box(noisy.phantoms)
     if path == "fast":
         gridding = fast(noisy, basis)
-        noise = gridding.images(noisy, 0, box) - gridding.images(silent, 0, box)
+        noise = gridding.fingerprints(noisy, 0, box).data - gridding.fingerprints(silent, 0, box).data
     else:
         noise = np.subtract(*(full(exam, 0, basis) for exam in (noisy, silent)))
     # white noise through the ramp: every sample weighs density / spokes in the frame, every frame its basis

@@ -11,7 +11,7 @@ from distributed import LocalCluster
 from small_scan import gradient_spoiled
 from toy_network import toy_contract, toy_module
 
-from spokestream.errors import FileError, InputError
+from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.network.archive import save_archive
@@ -166,6 +166,15 @@ def test_subjects_that_a_network_has_learnt_from_are_refused(folder):
     known = oracle("parrot", folder, trained_on=frozenset((3, 41)))
     with pytest.raises(InputError, match=r"'parrot' was trained on subject 41 of .*held-out"):
         evaluate([folder], [known])
+
+
+def test_a_network_for_iterative_images_takes_no_set_of_the_adjoint(folder):
+    reason = r"trained on iterative images, not on the adjoint ones here"
+    sharp = oracle("sharp", folder, images="iterative")
+    with pytest.raises(ScanError, match=reason):
+        evaluate([folder], [sharp], threads=1)
+    (condition,) = evaluate([folder], [oracle("known", folder), sharp], threads=1, leave_out=True).conditions
+    assert reason in condition.refused["sharp"]
 
 
 def test_a_set_of_another_demodulation_than_a_networks_is_refused(folder):

@@ -89,6 +89,25 @@ def test_a_network_of_window_images_leaves_with_its_windows(tmp_path):
     assert "--path full --basis window --window 12 --stride 2" in model_card(contract)
 
 
+def test_a_network_for_iterative_images_leaves_with_their_name(tmp_path):
+    sequence_file = tmp_path / "fisp.toml"
+    sequence_file.write_text(gradient_spoiled(60))
+    settings = DataSettings(
+        subjects=2, slices=2, matrix=32, coils=(4, 4), anatomies="brain", sequence=str(sequence_file),
+        demodulation_hz=0.0, path="full", images="iterative",
+    )  # fmt: skip
+    make_training_set(tmp_path / "set", settings, "synchronous")
+    run(tmp_path / "run", tmp_path / "set", "ours")
+    export(tmp_path / "run", tmp_path / "set", tmp_path / "archive.pt")
+    contract = load_archive(tmp_path / "archive.pt").contract
+    assert (contract.images, contract.efficiency) == ("iterative", None)
+    assert "weighted by the power" in contract.normalisation
+    card = model_card(contract)
+    assert "iterative images of 60 frames" in card
+    assert "--path full" in card
+    assert "--images iterative" in card
+
+
 def test_an_archive_says_what_made_it(training_set, tmp_path):
     run(tmp_path, training_set, "cohen2018", seed=3)
     contract, _ = export(tmp_path, training_set, tmp_path / "a.pt", "mine")

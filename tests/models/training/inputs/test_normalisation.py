@@ -11,6 +11,7 @@ from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.training.inputs.normalisation import (
     CoefficientRms,
     EvenCoefficients,
+    EvenIterativeCoefficients,
     FrameEnergy,
     FrameZScore,
     UnitCoefficients,
@@ -146,9 +147,25 @@ def test_coefficients_of_one_pool_have_even_sizes_down_to_the_noise():
     assert after[:3].max() / after[:3].min() < 2
 
 
+def test_a_dark_rim_in_the_mask_changes_nothing_in_iterative_images():
+    """The power is 4 in the tissue, in two images; the rim has a ten-thousandth of it."""
+    sequence = short_fisp()
+    basis = compressed_basis(sequence, RELAXATION.dictionary(sequence).atoms, tolerance=1e-3)
+    normalise = EvenIterativeCoefficients.of(basis, sequence)
+    images = torch.full((len(basis.te_ms), 8, 8), 2j, dtype=torch.complex64)
+    images[:, :, 4:] *= 0.01
+    tissue, mask = torch.zeros(8, 8, dtype=torch.bool), torch.ones(8, 8, dtype=torch.bool)
+    tissue[:, :4] = True
+    of_tissue, of_mask = (normalise(interleaved(images), voxels, 1.0)[:-1] for voxels in (tissue, mask))
+    torch.testing.assert_close(of_mask, of_tissue, rtol=1e-4, atol=0)
+    torch.testing.assert_close(of_tissue[1::2, 0, 0], normalise.per_size[1::2])  # power 1 before each is over its size
+
+
 def test_networks_of_one_pool_and_of_two_get_their_own_normalisation():
     for model, normalisation in ((WATER_FAT, CoefficientRms), (RELAXATION, EvenCoefficients)):
         assert recipe(TrainingSettings("ours"), model).normalisation is normalisation
+    for model, normalisation in ((WATER_FAT, CoefficientRms), (RELAXATION, EvenIterativeCoefficients)):
+        assert recipe(TrainingSettings("ours"), model, "iterative").normalisation is normalisation
         assert recipe(TrainingSettings("cohen2018"), model).normalisation is FrameEnergy
 
 

@@ -7,7 +7,7 @@ import torch
 from spokestream.errors import InputError
 from spokestream.gadgets.network.network_input import interleaved
 from spokestream.models.datasets.shards import TrainingSet
-from spokestream.models.training.inputs.augmentation import Augmentation, radial_noise, vary
+from spokestream.models.training.inputs.augmentation import Augmentation, mirrored, radial_noise, vary
 from spokestream.models.training.inputs.normalisation import CoefficientRms
 from spokestream.models.training.inputs.patches import Patches
 from spokestream.models.training.inputs.targets import targets
@@ -127,6 +127,8 @@ def test_targets_of_relaxation_times_are_logarithmic_and_only_those_of_pure_wate
     torch.testing.assert_close(values[:, 0, 0], torch.tensor([0.5, 1.0]))
     assert values[:, 0, 1].tolist() == [0, 0]  # finite, so that a weight of 0 leaves it out
     assert weights[:, 0].tolist() == [[1, 0], [1, 0]]
+    _, by_value = targets(item, RELAXATION, RELAXATION.parameters, by_value=True)
+    torch.testing.assert_close(by_value[:, 0], torch.tensor([[0.70710678, 0], [1, 0]]))  # T1 in seconds; T2 as before
 
 
 @pytest.mark.parametrize("conditioned", [False, True])
@@ -169,6 +171,20 @@ def test_a_varied_slice_is_the_slice_seen_by_another_coil():
     torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))  # one factor for all images: nothing else changed
     assert 0.7 < ratio.abs().min() < ratio.abs().max() < 1.4
     assert (ratio[0, 1:] / ratio[0, :-1]).angle().abs().max() < 0.5
+
+
+def test_a_mirrored_slice_keeps_its_voxels_together():
+    """All eight positions of a slice occur, and images and maps have the same one."""
+    t1 = torch.arange(6.0).reshape(2, 3)
+    item = {"fingerprints": torch.stack([t1, -t1]), "t1": t1, "inversion_efficiency": torch.tensor(0.9)}
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(100):
+        turned = mirrored(item, rng)
+        assert torch.equal(turned["fingerprints"], torch.stack([turned["t1"], -turned["t1"]]))
+        assert turned["inversion_efficiency"] == item["inversion_efficiency"]
+        seen.add((turned["t1"].shape, tuple(turned["t1"].flatten().tolist())))
+    assert len(seen) == 8
+    assert {tuple(sorted(values)) for _, values in seen} == {(0.0, 1.0, 2.0, 3.0, 4.0, 5.0)}
 
 
 def test_noise_of_spokes_has_variance_1_and_grows_with_frequency():

@@ -30,6 +30,7 @@ def plan(pipeline, matrix=96, coils=4, threads=1, sequence="t1ff-2d-1400", queue
         (280, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8}),
         (310, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8, "threads": 2}),
         (341, {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576", "images": "adjoint"}),
+        (466, {"pipeline": "mrf_t1t2_net", "sequence": "fisp-fang-576"}),
         (1132, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "basis": "frames"}),
         (599, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12}),
         (659, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "threads": 2}),
