@@ -57,7 +57,12 @@ def difference(found, wanted):
 def test_the_network_sees_the_images_of_its_training_set(folder, images, monkeypatch):
     seen = []
     feed = NetworkInference.feed
-    monkeypatch.setattr(NetworkInference, "feed", lambda gadget, message: seen.append(message) or feed(gadget, message))
+
+    def recorded(gadget, message):
+        seen.append(message)
+        return feed(gadget, message)
+
+    monkeypatch.setattr(NetworkInference, "feed", recorded)
     list(run_chain(*chain_of(folder, images, delays="off")))
     exam, contract = WhitenedExam(settings_of(folder)), load_archive(folder / f"{images}.pt").contract
     atoms = RELAXATION.dictionary(exam.sequence).atoms
