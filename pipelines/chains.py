@@ -25,7 +25,11 @@ from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.provisional_matching import ProvisionalMatching
-from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, MOST_FLAGGED_BY_SEARCH
+from spokestream.gadgets.quality.verdict import (
+    MOST_FLAGGED_BEYOND_MODEL,
+    MOST_FLAGGED_BY_NETWORK,
+    MOST_FLAGGED_BY_SEARCH,
+)
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
@@ -160,6 +164,8 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             "leave out the setting images."
         )
     scan.provenance["images"] = contract.images
+    knows_inversion = contract.model.estimates_inversion
+    most_flagged = MOST_FLAGGED_BY_NETWORK if knows_inversion else MOST_FLAGGED_BEYOND_MODEL
     inversion = None
     if contract.images == "iterative":
         inversion = echo_times_of(contract.model, scan.sequence, basis, dictionary().atoms)
@@ -170,7 +176,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             *_refinement(scan, settings, closed_form),
-            PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_NETWORK, by_adjoint=True),
+            PhysicsCheck(scan, closed_form, most_flagged, by_adjoint=True),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,

@@ -55,13 +55,14 @@ def difference(found, wanted):
 
 @pytest.mark.parametrize("images", ["adjoint", "iterative"])
 def test_the_network_sees_the_images_of_its_training_set(folder, images, monkeypatch):
-    seen, feed = [], NetworkInference.feed
+    seen = []
+    feed = NetworkInference.feed
 
-    def watched(gadget, message):
+    def recorded(gadget, message):
         seen.append(message)
         return feed(gadget, message)
 
-    monkeypatch.setattr(NetworkInference, "feed", watched)
+    monkeypatch.setattr(NetworkInference, "feed", recorded)
     list(run_chain(*chain_of(folder, images, delays="off")))
     exam, contract = WhitenedExam(settings_of(folder)), load_archive(folder / f"{images}.pt").contract
     atoms = RELAXATION.dictionary(exam.sequence).atoms
