@@ -1,4 +1,5 @@
-# make demo: a simulated scan, played into the node over TCP, to five maps and a picture (demo/demo.png)
+# make demo: a simulated scan, played into the node over TCP, to five maps and a picture (demo/demo.png);
+#            the subject is one that no network of this software was trained on
 # make docs: the documentation as a site, with the results of the examples, to read from build/site/index.html
 # make test: lint, types, layers, the test suite, and that it covers enough of every package
 PYTHON ?= python3
@@ -10,7 +11,7 @@ COVERED := gadgets=98 simulator=98.5 models=97.7 pipelines=93.5 pipelines/wire=9
 .PHONY: demo docs test bench constraints clean
 
 demo: $(VENV)/ready
-	$(BIN)/spokestream demo --output demo
+	$(BIN)/spokestream demo --seed 2000 --output demo
 
 docs: build/notebooks/ready
 	rm -rf build/site
