@@ -144,15 +144,17 @@ class TlsSocket:
                 except ssl.SSLError as error:
                     # a server that wants a certificate says so after the handshake, or just hangs up
                     if not self._heard:
-                        raise TlsError(
-                            f"The server ended the connection after the TLS handshake ({error.reason or error}); "
-                            "it may ask for a certificate of its authority (--certificate and --key)."
-                        ) from None
+                        raise self._ended(error.reason or str(error)) from None
                     return b""
                 else:
                     self._heard = True
                     return data
-            self._feed()
+            try:
+                self._feed()
+            except ConnectionError as error:
+                if self._heard:
+                    raise
+                raise self._ended(error.strerror or str(error)) from None
 
     def settimeout(self, seconds: float | None) -> None:
         """The time after which sending and receiving raise TimeoutError."""
@@ -176,6 +178,12 @@ class TlsSocket:
                 continue
             self._sock.sendall(self._outgoing.read())
             return
+
+    def _ended(self, reason: str) -> TlsError:
+        return TlsError(
+            f"The server ended the connection after the TLS handshake ({reason}); "
+            "it may ask for a certificate of its authority (--certificate and --key)."
+        )
 
     def _feed(self) -> None:
         """Wait for encrypted bytes."""

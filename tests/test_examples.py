@@ -17,7 +17,7 @@ TOOL = runpy.run_path(str(ROOT / "docs/notebooks.py"))
 SAYS = {
     "first_maps": r"t1ff-2d-1400, 1400 spokes; trajectory: embedded\nt1h2o in ms, .*below 0\.2: 1[34]\d\d ms",
     "compare_reconstructions": r"matching ff .* RMSE   0\.0[0-7]\d\n.*network  ff .* RMSE   0\.0[0-4]\d\n",
-    "node_and_scanner": r"30 images came back\.\nslice 1: last readout at 1\.\d s, .*\nslice 3: last readout at 5",
+    "node_and_scanner": r"45 images came back\.\nslice 1: last readout at 1\.\d s, .*\nslice 3: last readout at 5",
     "own_sequence": r"640 spokes in 80 frames; one slice takes 5\.7 s.*t1h2o: median 1[34]\d\d ms",
     "own_network": r"120 steps; best after epoch \d+; .*network  RMSE of the fat fraction 0\.[01]",
     "own_gadget": r"\d+ spokes peak in the outer half",

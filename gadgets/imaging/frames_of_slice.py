@@ -148,6 +148,12 @@ class CoilSlice:
             lambda done: frames.cancellation.check(), frames.device,
         )  # fmt: skip
 
+    def _add_spread(self, blocks: list[SpokeBlock]) -> None:
+        """Add frames to the point spread functions."""
+        assert self._spread is not None
+        for block in blocks:
+            self._spread.add(block.frame, block.k, _area(block))
+
     def _add_batch(self) -> None:
         """Add the waiting frames to the images that they are part of."""
         blocks, self._blocks = self._blocks, []
@@ -156,9 +162,8 @@ class CoilSlice:
         batch = self._frames.spread(blocks)
         for block, grid in zip(blocks, batch, strict=True):
             self._calibration.add(block.frame, grid.numpy())
-        if self._spread is not None:
-            for block in blocks:
-                self._spread.add(block.frame, block.k, _area(block))
+        if self._spread is not None:  # in one thread, whose sums do not depend on the number of threads
+            self._frames.pool.submit(self._add_spread, blocks).result()
         images, by_frame = _images_of(blocks, self._weights)
 
         def add(coil: int) -> None:

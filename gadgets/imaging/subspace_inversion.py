@@ -33,6 +33,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING, RadialGrid
+from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 if TYPE_CHECKING:
@@ -234,9 +235,25 @@ def inverted(
         device: where to compute, `cpu` or `cuda`.
 
     """
-    images = np.zeros_like(adjoint)
     if not tissue.any():
-        return images
+        return np.zeros_like(adjoint)
+    with workers(1) as one:  # the sums of a thread that uses others, too, depend on their number
+        task = one.submit(_inverted, adjoint, spread, sensitivities, tissue, n_spokes, pool, on_iteration, device)
+        return task.result()
+
+
+def _inverted(
+    adjoint: NDArray[np.complex64],
+    spread: PointSpread,
+    sensitivities: Tensor,
+    tissue: NDArray[np.bool_],
+    n_spokes: int,
+    pool: "Executor",
+    on_iteration: Callable[[int], object],
+    device: str,
+) -> NDArray[np.complex64]:
+    """The images of `inverted`, where there is tissue."""
+    images = np.zeros_like(adjoint)
     margin = max(1, round(MARGIN * max(tissue.shape)))
     support = ndimage.binary_fill_holes(ndimage.binary_dilation(tissue, iterations=margin))
     box = ndimage.find_objects(support.astype(np.uint8))[0]
@@ -252,8 +269,8 @@ def inverted(
         regularisation = REGULARISATION * (SPOKES / n_spokes)
         iterations = math.ceil(ITERATIONS * math.sqrt(n_spokes / SPOKES))
 
-        def likely(u: Tensor) -> Tensor:  # on one thread of the pool, so that bits do not depend on their number
-            return pool.submit(_likely, u, spread.groups).result()
+        def likely(u: Tensor) -> Tensor:
+            return _likely(u, spread.groups)
 
         def regularised(u: Tensor) -> Tensor:
             return likely(operator(likely(u))) + regularisation * u

@@ -30,7 +30,7 @@ from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = ["Examination", "Finding", "examine_scan"]
 
-VOXEL_COUNTS = {"flagged", "foreground", "not_exhaustive", *PIXEL_COUNTS}
+VOXEL_COUNTS = {"flagged", "foreground", "not_exhaustive", "untrusted", *PIXEL_COUNTS}
 """The counts of a map image that count voxels; the others count spokes."""
 
 

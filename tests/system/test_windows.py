@@ -44,7 +44,7 @@ def mapped(path, **settings):
 def test_maps_of_windows_agree_with_the_truth_nearly_as_well_as_those_of_singular_vectors(
     brain, stride, matcher, words, caplog
 ):
-    expected, _ = mapped(brain, matcher=matcher)
+    expected, _ = mapped(brain, matcher=matcher, images="adjoint")
     with caplog.at_level(logging.WARNING):
         caplog.clear()
         found, meta = mapped(brain, basis="window", stride=stride, matcher=matcher)

@@ -138,7 +138,9 @@ class Oracle(torch.nn.Module):
 
     @torch.jit.export
     def normalise(self, coefficients: torch.Tensor, foreground: torch.Tensor, efficiency: float) -> torch.Tensor:
-        return torch.cat((self.maps, torch.full_like(self.maps[:1], efficiency)))
+        # the pixels may come as one row
+        maps = self.maps.reshape(self.maps.shape[0], coefficients.shape[1], coefficients.shape[2])
+        return torch.cat((maps, torch.full_like(maps[:1], efficiency)))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x

@@ -57,7 +57,7 @@ def test_a_file_gets_the_images_alone(send, head, tmp_path, capsys):
     assert send("-o", tmp_path / "images.h5") == 0
     ours, theirs = read_map_file(head / "maps/maps.h5")[0], read_map_file(tmp_path / "images.h5")[0]
     assert [image.to_bytes() for image in ours] == [image.to_bytes() for image in theirs]
-    assert "7 images, the last" in capsys.readouterr().out
+    assert "8 images, the last" in capsys.readouterr().out
     assert send("-o", tmp_path / "other.h5", "--dicom") == 1
     assert "name a folder" in capsys.readouterr().err
     assert names(tmp_path) == {"images.h5"}
