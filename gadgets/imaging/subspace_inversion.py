@@ -237,47 +237,36 @@ def inverted(
     """
     if not tissue.any():
         return np.zeros_like(adjoint)
-    with workers(1) as one:  # the sums of a thread that uses others, too, depend on their number
-        task = one.submit(_inverted, adjoint, spread, sensitivities, tissue, n_spokes, pool, on_iteration, device)
-        return task.result()
 
+    def compute() -> NDArray[np.complex64]:
+        images = np.zeros_like(adjoint)
+        margin = max(1, round(MARGIN * max(tissue.shape)))
+        support = ndimage.binary_fill_holes(ndimage.binary_dilation(tissue, iterations=margin))
+        box = ndimage.find_objects(support.astype(np.uint8))[0]
+        inside = torch.from_numpy(support[box]).to(device)
+        maps = sensitivities[:, *box].to(device)
+        spectra = spread.spectra((maps.shape[1], maps.shape[2]), device)
+        operator = SubspaceOperator(spread.groups, spectra, maps, inside, pool)
+        right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])).to(device) * inside
 
-def _inverted(
-    adjoint: NDArray[np.complex64],
-    spread: PointSpread,
-    sensitivities: Tensor,
-    tissue: NDArray[np.bool_],
-    n_spokes: int,
-    pool: "Executor",
-    on_iteration: Callable[[int], object],
-    device: str,
-) -> NDArray[np.complex64]:
-    """The images of `inverted`, where there is tissue."""
-    images = np.zeros_like(adjoint)
-    margin = max(1, round(MARGIN * max(tissue.shape)))
-    support = ndimage.binary_fill_holes(ndimage.binary_dilation(tissue, iterations=margin))
-    box = ndimage.find_objects(support.astype(np.uint8))[0]
-    inside = torch.from_numpy(support[box]).to(device)
-    maps = sensitivities[:, *box].to(device)
-    spectra = spread.spectra((maps.shape[1], maps.shape[2]), device)
-    operator = SubspaceOperator(spread.groups, spectra, maps, inside, pool)
-    right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])).to(device) * inside
+        if all(group.prior is None for group in spread.groups):
+            found = conjugate_gradients(operator, right, ITERATIONS, on_iteration)
+        else:
+            regularisation = REGULARISATION * (SPOKES / n_spokes)
+            iterations = math.ceil(ITERATIONS * math.sqrt(n_spokes / SPOKES))
 
-    if all(group.prior is None for group in spread.groups):
-        found = conjugate_gradients(operator, right, ITERATIONS, on_iteration)
-    else:
-        regularisation = REGULARISATION * (SPOKES / n_spokes)
-        iterations = math.ceil(ITERATIONS * math.sqrt(n_spokes / SPOKES))
+            def likely(u: Tensor) -> Tensor:
+                return _likely(u, spread.groups)
 
-        def likely(u: Tensor) -> Tensor:
-            return _likely(u, spread.groups)
+            def regularised(u: Tensor) -> Tensor:
+                return likely(operator(likely(u))) + regularisation * u
 
-        def regularised(u: Tensor) -> Tensor:
-            return likely(operator(likely(u))) + regularisation * u
+            found = likely(conjugate_gradients(regularised, likely(right), iterations, on_iteration))
+        images[:, *box] = found.cpu().numpy()
+        return images
 
-        found = likely(conjugate_gradients(regularised, likely(right), iterations, on_iteration))
-    images[:, *box] = found.cpu().numpy()
-    return images
+    with workers(1) as one:  # a thread that uses others, too, adds in an order that depends on their number
+        return one.submit(compute).result()
 
 
 def _likely(u: Tensor, groups: list[EchoTime]) -> Tensor:
