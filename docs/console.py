@@ -61,7 +61,7 @@ async def take_picture() -> None:
             await tab.open(f"http://127.0.0.1:{console.port}/#map=t1h2o", WIDTH, HEIGHT)
             await tab.until("location.hash.includes('scan=')")
             await tab.value(SHOW)
-            await tab.until("document.querySelectorAll('figure').length === 3")
+            await tab.until("document.querySelectorAll('figure').length === 4")
             await tab.value(REGION)
             await asyncio.sleep(1)  # the browser draws
             save(await tab.picture(), PICTURE)
