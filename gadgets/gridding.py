@@ -17,7 +17,8 @@ from spokestream.gadgets.imaging.frames_of_slice import (
     FrameSpreader,
     SliceSoFar,
 )
-from spokestream.gadgets.imaging.subspace_inversion import EchoTime, PointSpread
+from spokestream.gadgets.imaging.low_rank import EchoTime
+from spokestream.gadgets.imaging.subspace_inversion import PointSpread
 from spokestream.gadgets.messages import NOWHERE, Complex, Fingerprints, Geometry, SliceEnd, SpokeBlock
 from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext

@@ -18,8 +18,7 @@ from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_di
 from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
-from spokestream.gadgets.imaging.low_rank import echo_times_of
-from spokestream.gadgets.imaging.subspace_inversion import EchoTime
+from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening

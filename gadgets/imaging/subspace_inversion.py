@@ -23,7 +23,7 @@ amplification of noise.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,25 +32,20 @@ from scipy import ndimage
 from scipy.fft import next_fast_len
 from torch import Tensor
 
+from spokestream.gadgets.imaging.low_rank import EchoTime
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING, RadialGrid
 from spokestream.gadgets.workers import workers
-from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["EchoTime", "PointSpread", "SubspaceOperator", "conjugate_gradients", "echo_times", "inverted"]
+__all__ = ["PointSpread", "SubspaceOperator", "conjugate_gradients", "inverted"]
 
 ITERATIONS = 12
 """Number of iterations without a prior, and with the prior of `SPOKES` spokes. In thighs of 350 pixels, 4 to 12 have
 nearly the same errors."""
 PENDING = 48
 """Number of frames that are added to the point spread functions together, because each addition reads them all."""
-EXPONENT = 0.25
-"""R is this power of the covariance of the atoms, whose largest eigenvalue is 1. In a brain of 256 pixels with 576
-spokes, errors of T1 and T2 of white matter are (bias, root mean square) +38, 70 and 0, 39 ms with 0, that is without a
-prior; +5, 39 and +5, 26 with 0.25; and -1, 42 and -10, 21 with 0.5, where the covariance itself is the prior and weak
-coefficients become too small."""
 REGULARISATION, SPOKES = 0.01, 576
 """The squared ratio of noise and aliasing to the signal, in coefficients of the adjoint of that many spokes: 0.6 and
 6.4 in that brain. The errors are +4, 34 and 0, 18 ms with it, and hardly change from 12 to 20 iterations. The vectors
@@ -61,50 +56,6 @@ matter are +2, 33 and 0, 13 ms with a quarter of the ratio and 24 iterations, an
 whole ratio and 12 iterations they are +5, 32 and -1, 11 ms."""
 MARGIN = 1 / 60
 """Distance from the foreground within which tissue is expected, relative to the image."""
-
-
-class EchoTime(NamedTuple):
-    """The images of one echo time; those of others do not mix with them."""
-
-    images: slice
-    """Their places among the images of the basis."""
-    vectors: NDArray[np.float32]
-    """(frames, images) orthonormal vectors, 0 in the frames of other echo times."""
-    prior: NDArray[np.float32] | None = None
-    """(images, images) the matrix R; None if the coefficients are not known to be likely."""
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """The pairs k <= l of its images."""
-        n = self.vectors.shape[1]
-        return [(k, l) for k in range(n) for l in range(k, n)]  # noqa: E741  the names of the equations
-
-
-def echo_times(
-    basis: TemporalBasis, frame_noise: NDArray[np.float32], atoms: NDArray[Any] | None = None
-) -> list[EchoTime]:
-    """The echo times of a compressed basis, whose weights are vectors divided by the noise (frames,) of the frames.
-
-    Atoms (atoms, spokes) that represent the tissue, each scaled to norm 1, give the prior; without them there is none.
-    """
-    vectors = basis.weights * frame_noise[:, None]
-    unit = None
-    if atoms is not None:
-        coefficients = basis.project(atoms)
-        unit = coefficients / np.linalg.norm(coefficients, axis=1, keepdims=True).clip(1e-30)
-    groups = []
-    for te in np.unique(basis.te_ms):
-        images = np.flatnonzero(basis.te_ms == te)
-        chosen = slice(int(images[0]), int(images[-1]) + 1)
-        prior = None if unit is None else _root(unit[:, chosen])
-        groups.append(EchoTime(chosen, np.ascontiguousarray(vectors[:, chosen]), prior))
-    return groups
-
-
-def _root(unit: NDArray[Any]) -> NDArray[np.float32]:
-    """The matrix R of coefficients (atoms, images)."""
-    power, directions = np.linalg.eigh(np.real(unit.conj().T @ unit))
-    return np.asarray((directions * (power.clip(0) / power[-1]) ** EXPONENT) @ directions.T, np.float32)
 
 
 class PointSpread:

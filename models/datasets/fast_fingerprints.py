@@ -15,9 +15,10 @@ from torch import Tensor
 from spokestream.gadgets.coil_compression import CALIBRATION_SPOKES, compression_matrix
 from spokestream.gadgets.imaging.coil_sensitivities import RADIUS, CoilCalibration, frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
+from spokestream.gadgets.imaging.low_rank import EchoTime
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
-from spokestream.gadgets.imaging.subspace_inversion import EchoTime, inverted
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread as CoefficientSpread
+from spokestream.gadgets.imaging.subspace_inversion import inverted
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.workers import workers
 from spokestream.models.datasets.whitened_exam import WhitenedExam

@@ -6,7 +6,7 @@ from spokestream.gadgets.coil_compression import CoilCompression
 from spokestream.gadgets.delay_correction import DelayCorrection
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.gridding import Gridding
-from spokestream.gadgets.imaging.subspace_inversion import EchoTime
+from spokestream.gadgets.imaging.low_rank import EchoTime
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, SliceEnd, Spoke
 from spokestream.gadgets.readouts.demodulation import demodulate
 from spokestream.gadgets.scan.context import ScanContext

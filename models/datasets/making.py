@@ -12,8 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import cores_and_memory, dask_client, load_dask
-from spokestream.gadgets.imaging.low_rank import echo_times_of
-from spokestream.gadgets.imaging.subspace_inversion import EchoTime
+from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
 from spokestream.models.datasets.full_fingerprints import full_fingerprints

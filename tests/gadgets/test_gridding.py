@@ -9,8 +9,8 @@ from small_scan import MATRIX, complex_normal
 from spokestream.errors import ScanError
 from spokestream.gadgets import gridding
 from spokestream.gadgets.gridding import Gridding
+from spokestream.gadgets.imaging.low_rank import echo_times
 from spokestream.gadgets.imaging.radial_grid import ONE_SIDED, RadialGrid
-from spokestream.gadgets.imaging.subspace_inversion import echo_times
 from spokestream.gadgets.messages import NOWHERE, SliceEnd, SpokeBlock
 from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.gadgets.scan.context import ScanContext

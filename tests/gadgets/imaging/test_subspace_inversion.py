@@ -8,14 +8,13 @@ import torch
 from scipy.sparse.linalg import cg
 from small_scan import complex_normal
 
+from spokestream.gadgets.imaging.low_rank import EXPONENT, echo_times
 from spokestream.gadgets.imaging.radial_grid import ramp_density
 from spokestream.gadgets.imaging.subspace_inversion import (
-    EXPONENT,
     ITERATIONS,
     PointSpread,
     SubspaceOperator,
     conjugate_gradients,
-    echo_times,
     inverted,
 )
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
