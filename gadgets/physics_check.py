@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,18 @@ FLAGGED_ABOVE = 2.0
 them at edges."""
 CHUNK = 4096
 """Number of voxels that are compared at once."""
+
+
+class _Fit(NamedTuple):
+    """The fit of the maps of a slice to its fingerprints."""
+
+    mask: Mask
+    """(y, x) mask of the voxels that were compared."""
+    found: Explained
+    at: Equations
+    unknowns: Tensor
+    unexplained: float
+    """The amplitude that is unexplained, over that of all voxels together."""
 
 
 class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
@@ -82,21 +95,21 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
             return
         if self._by_adjoint and fingerprints.adjoint is not None:
             fingerprints = fingerprints.adjoint
-        checked, flagged, unexplained = self._check(message, fingerprints)
+        fit = self._fit(message, fingerprints)
+        checked, flagged = self._check(message, fit)
         judged = fingerprints.adjoint or fingerprints
-        if fingerprints.adjoint is not None:
-            unexplained = self._check(message, judged)[2]
+        unexplained = (fit if judged is fingerprints else self._fit(message, judged)).unexplained
         total = int(message.foreground.sum())
         self._scan.integrity.record(message.slice, "flagged", flagged)
         self._scan.integrity.record(message.slice, "foreground", total)
         self._scan.integrity.record(message.slice, "untrusted", int(np.count_nonzero(checked["trust"])))
         quality = ""
         if total:
-            fit = FitEvidence(unexplained, flagged / total, _at_limit(message))
+            evidence = FitEvidence(unexplained, flagged / total, _at_limit(message))
             image, spokes = image_evidence(judged.data, message.foreground), len(self._scan.sequence)
             if fingerprints.has_corners:  # whole images instead of spokes
                 image, spokes = replace(image, corners=0.0), UNEXPLAINED_SPOKES
-            quality = self._judged(message, image, fit, spokes)
+            quality = self._judged(message, image, evidence, spokes)
         yield replace(message, maps={**checked, **message.maps}, quality=quality)
 
     def _judged(self, message: ParameterMaps, image: ImageEvidence, fit: FitEvidence, spokes: int) -> str:
@@ -116,16 +129,14 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         every = len(images) == len(basis.te_ms)
         return basis, images, self._closed_form.through(basis if every else basis.only(images))
 
-    def _check(self, message: ParameterMaps, fingerprints: Fingerprints) -> tuple[dict[str, Float], int, float]:
-        """The maps of the check, the number of flagged voxels, and the amplitude that is unexplained in all voxels."""
+    def _fit(self, message: ParameterMaps, fingerprints: Fingerprints) -> _Fit:
+        """The fit of the maps to the fingerprints, in the voxels of the foreground whose parameters are finite."""
         if fingerprints.basis is not self._independent[0]:  # a slice with missing frames has its own
             self._independent = self._of_independent(fingerprints.basis)
         _, images, closed_form = self._independent
         model = closed_form.model
-        names, scales = model.names, Unknowns(model, {})
-        finite = np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
-        mask = message.foreground & finite
-        columns = parameter_columns(model, message.maps, mask)
+        mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in model.names], axis=0)
+        columns, scales = parameter_columns(model, message.maps, mask), Unknowns(model, {})
         y = torch.from_numpy(
             np.stack([fingerprints.data[image][mask] for image in images], 1) / closed_form.basis.noise
         )
@@ -139,22 +150,27 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         with workers(self._scan.threads) as pool:
             parts = list(pool.map(one, torch.split(y, CHUNK), *(torch.split(column, CHUNK) for column in columns)))
         found, at = Explained.joined([part for part, _ in parts]), Equations.joined([part for _, part in parts])
+        energy = torch.view_as_real(y).square().sum((-2, -1))
+        unexplained = (found.residual.square() * energy).sum() / energy.sum().clamp_min(1e-30)
+        return _Fit(mask, found, at, scales.of(columns), float(unexplained.sqrt()))
+
+    def _check(self, message: ParameterMaps, fit: _Fit) -> tuple[dict[str, Float], int]:
+        """The maps of the check, and the number of flagged voxels."""
+        mask, found, model = fit.mask, fit.found, self._closed_form.model
         values = {
-            "pd": found.rho.abs(), "phase": found.rho.angle(), "residual": found.residual,
+            "pd": found.rho.abs().numpy(), "phase": found.rho.angle().numpy(), "residual": found.residual.numpy(),
             "misfit": misfit(found.explicable.numpy(), found.noise.numpy(), mask),
         }  # fmt: skip
         maps = {name: np.zeros(mask.shape, np.float32) for name in values}
         for name, value in values.items():
             maps[name][mask] = value
-        maps["residual"][message.foreground & ~finite] = 1
-        flagged = message.foreground & ~(finite & (maps["misfit"] <= FLAGGED_ABOVE))
+        maps["residual"][message.foreground & ~mask] = 1
+        flagged = message.foreground & ~(mask & (maps["misfit"] <= FLAGGED_ABOVE))
         judged = judged_values(model, message.maps, mask)
         with workers(1) as pool:  # with more threads, torch would add in another order
-            errors, wrong = pool.submit(_coherent, at, scales.of(columns), judged, mask).result()
+            errors, wrong = pool.submit(_coherent, fit.at, fit.unknowns, judged, mask).result()
         maps["trust"] = trust_map(model, message, mask, errors, wrong, flagged)
-        energy = torch.view_as_real(y).square().sum((-2, -1))
-        unexplained = (found.residual.square() * energy).sum() / energy.sum().clamp_min(1e-30)
-        return maps, int(flagged.sum()), float(unexplained.sqrt())
+        return maps, int(flagged.sum())
 
 
 def _coherent(at: Equations, unknowns: Tensor, judged: Mask, mask: Mask) -> tuple[Float, NDArray[np.int8]]:
