@@ -1,8 +1,12 @@
 """The coefficients of one pool as polynomials of T1 and B1, which are fast to compute, with their derivatives."""
 
+from copy import copy
+from typing import Self
+
 import numpy as np
 import torch
 from numpy.polynomial.chebyshev import chebpts1, chebvander
+from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
@@ -16,6 +20,8 @@ T1_RANGE_MS = (100.0, 5000.0)
 B1_RANGE = (0.1, 1.5)
 NODES = 12
 """Number of Chebyshev nodes along log T1 and along B1: errors are below 2e-4 of the signal over both ranges."""
+NODES_T1_MS = np.exp(from_unit(chebpts1(NODES), np.log(T1_RANGE_MS)))
+NODES_B1 = from_unit(chebpts1(NODES), np.array(B1_RANGE))
 POOR_INVERSION = 0.9
 """Efficiency at which the signal is computed in addition to 1. The signal is a linear function of the efficiency."""
 
@@ -31,21 +37,23 @@ class PoolPolynomials:
     """
 
     def __init__(self, sequence: PulseSequence, basis: TemporalBasis, t2_ms: float) -> None:
-        nodes = chebpts1(NODES)
-        t1_ms, b1 = np.exp(from_unit(nodes, np.log(T1_RANGE_MS))), from_unit(nodes, np.array(B1_RANGE))
-        fit = np.linalg.inv(chebvander(nodes, NODES - 1))
-        halves = np.ptp(np.log(T1_RANGE_MS)) / 2, np.ptp(B1_RANGE) / 2
+        # most of the amplitude is proportional to B1; divided by it, the signal is smooth and exact at low B1, too
+        self._perfect_signal, self._poor_signal = (
+            pool_signal(sequence, NODES_T1_MS[:, None], NODES_B1, t2_ms, efficiency) / NODES_B1[:, None]
+            for efficiency in (1.0, POOR_INVERSION)
+        )
+        self._project(basis)
 
-        def table(efficiency: float) -> Tensor:
-            # most of the amplitude is proportional to B1; divided by it, the signal is smooth and exact at low B1, too
-            signal = pool_signal(sequence, t1_ms[:, None], b1, t2_ms, efficiency) / b1[:, None]
-            values = np.einsum("ai,bj,ijk->abk", fit, fit, basis.project(signal) / basis.noise)
-            derivatives = [derivative(values, axis) / half for axis, half in enumerate(halves)]
-            return torch.tensor(np.concatenate([values, *derivatives], axis=-1).reshape(NODES**2, -1))
+    def through(self, basis: TemporalBasis) -> Self:
+        """The polynomials of the same pool in another basis, whose signal is not computed again."""
+        other = copy(self)
+        other._project(basis)
+        return other
 
+    def _project(self, basis: TemporalBasis) -> None:
         self._n_images = len(basis.te_ms)
-        self._perfect = table(1.0)
-        self._per_efficiency = (self._perfect - table(POOR_INVERSION)) / (1 - POOR_INVERSION)
+        self._perfect = _table(self._perfect_signal, basis)
+        self._per_efficiency = (self._perfect - _table(self._poor_signal, basis)) / (1 - POOR_INVERSION)
 
     def at(self, t1_ms: Tensor, b1: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> list[Tensor]:
         """The coefficients, and their derivatives in log T1 and B1, (voxels, K) each.
@@ -64,3 +72,12 @@ class PoolPolynomials:
         value, in_log_t1, in_b1, *in_efficiency = torch.split(products @ polynomials.float(), self._n_images, dim=1)
         scale = b1[:, None]
         return [scale * value, scale * in_log_t1, value + scale * in_b1, *(scale * part for part in in_efficiency)]
+
+
+def _table(signal: NDArray[np.float64], basis: TemporalBasis) -> Tensor:
+    """The polynomials of a signal (nodes, nodes, spokes) in a basis, and their derivatives in log T1 and B1."""
+    fit = np.linalg.inv(chebvander(chebpts1(NODES), NODES - 1))
+    values = np.einsum("ai,bj,ijk->abk", fit, fit, basis.project(signal) / basis.noise)
+    halves = np.ptp(np.log(T1_RANGE_MS)) / 2, np.ptp(B1_RANGE) / 2
+    derivatives = [derivative(values, axis) / half for axis, half in enumerate(halves)]
+    return torch.tensor(np.concatenate([values, *derivatives], axis=-1).reshape(NODES**2, -1))

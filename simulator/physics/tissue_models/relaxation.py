@@ -7,8 +7,9 @@ equal.
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spokestream.errors import FileError, ScanError
+from spokestream.errors import FileError
 from spokestream.simulator.physics.dictionaries.one_pool import OnePoolDictionary
 from spokestream.simulator.physics.dictionaries.t1t2 import load_t1t2_dictionary
 from spokestream.simulator.physics.fingerprint import fingerprint
@@ -24,7 +25,7 @@ from spokestream.simulator.physics.quantities import Where
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.chebyshev import chebyshev_values, derivative, from_unit
-from spokestream.simulator.physics.tissue_models.tissue_model import FREE, Parameter, Region, TissueModel
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, Region, TissueModel
 
 __all__ = ["RELAXATION", "Relaxation", "RelaxationSignal"]
 
@@ -129,25 +130,27 @@ class RelaxationSignal:
 
     def __init__(self, sequence: PulseSequence, basis: TemporalBasis) -> None:
         self.model: TissueModel = RELAXATION
-        self.sequence, self.basis = sequence, basis
-        if 2 * len(basis.te_ms) <= len(self.model.parameters) + FREE:
-            raise ScanError(
-                f"{len(basis.te_ms)} temporal images leave nothing to check the maps with; choose a basis of more "
-                "images, or a shorter window."
-            )
-        perfect, poor = (
-            _coefficients(basis.project(_node_signals(sequence, efficiency)) / basis.noise)
-            for efficiency in (1.0, POOR_INVERSION)
-        )
+        self.sequence = sequence
+        self._signals = [_node_signals(sequence, efficiency) for efficiency in (1.0, POOR_INVERSION)]
+        self._see_through(basis)
+
+    def through(self, basis: TemporalBasis) -> Self:
+        """The same fingerprints through another basis, for instance of a slice that lacks frames."""
+        if basis is self.basis:
+            return self
+        other = copy(self)
+        other._see_through(basis)
+        return other
+
+    def _see_through(self, basis: TemporalBasis) -> None:
+        self.model.check_images(len(basis.te_ms))
+        self.basis = basis
+        perfect, poor = (_coefficients(basis.project(signals) / basis.noise) for signals in self._signals)
         halves = np.ptp(np.log(T1_RANGE_MS)) / 2, np.ptp(np.log(T2_RANGE_MS)) / 2
         by_parameter = [derivative(perfect, axis) / half for axis, half in enumerate(halves)]
         by_efficiency = (perfect - poor) / (1 - POOR_INVERSION)
         tables = np.concatenate([perfect, *by_parameter, by_efficiency], axis=-1)
         self._tables = torch.tensor(tables.reshape(NODES**2, -1), dtype=torch.float32)
-
-    def through(self, basis: TemporalBasis) -> "RelaxationSignal":
-        """The same fingerprints through another basis, for instance of a slice that lacks frames."""
-        return self if basis is self.basis else RelaxationSignal(self.sequence, basis)
 
     def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         """See `ClosedForm.at`. T1 and T2 outside their ranges are taken at the ends."""

@@ -176,3 +176,11 @@ class TissueModel(ABC):
             raise ScanError(
                 f"The sequence has {sequence.n_frames} frames; {len(self.parameters)} maps need {fewest} at least."
             )
+
+    def check_images(self, n_images: int) -> None:
+        """Raise ScanError if a basis of so many images has no more numbers than the parameters and what is `FREE`."""
+        if 2 * n_images <= len(self.parameters) + FREE:
+            raise ScanError(
+                f"{n_images} temporal images leave nothing to check the maps with; choose a basis of more images, or a "
+                "shorter window."
+            )

@@ -6,8 +6,9 @@ rho exp(i phi) [(1 - FF) w_j(T1w, B1) + FF f_j(T1f, B1) F(TE_j)] exp(-2 pi i del
 """
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.signal import FAT_T2_MS, WATER_T2_MS
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.pool_polynomials import PoolPolynomials
-from spokestream.simulator.physics.tissue_models.tissue_model import FREE, Parameter, Region, TissueModel
+from spokestream.simulator.physics.tissue_models.tissue_model import Parameter, Region, TissueModel
 
 __all__ = ["WATER_FAT", "WaterFat", "WaterFatSignal"]
 
@@ -106,22 +107,26 @@ class WaterFatSignal:
 
     def __init__(self, sequence: PulseSequence, basis: TemporalBasis, spectrum: FatModel | None = None) -> None:
         self.model: TissueModel = WATER_FAT
-        self.sequence, self.basis, self.spectrum = sequence, basis, spectrum or FatModel()
+        self.sequence, self.spectrum = sequence, spectrum or FatModel()
         if sequence.spoiling != "ideal":
             raise ScanError(f"Maps explain the signal of ideally spoiled trains; this one's is {sequence.spoiling}.")
-        if 2 * len(basis.te_ms) <= len(self.model.parameters) + FREE:
-            raise ScanError(
-                f"{len(basis.te_ms)} temporal images leave nothing to check the maps with; choose a basis of more "
-                "images, or a shorter window."
-            )
-        self._water = PoolPolynomials(sequence, basis, WATER_T2_MS)
-        self._fat = PoolPolynomials(sequence, basis, FAT_T2_MS)
+        self._see_through(
+            basis, PoolPolynomials(sequence, basis, WATER_T2_MS), PoolPolynomials(sequence, basis, FAT_T2_MS)
+        )
+
+    def through(self, basis: TemporalBasis) -> Self:
+        """The same fingerprints through another basis, for instance of a slice that lacks frames."""
+        if basis is self.basis:
+            return self
+        other = copy(self)
+        other._see_through(basis, self._water.through(basis), self._fat.through(basis))
+        return other
+
+    def _see_through(self, basis: TemporalBasis, water: PoolPolynomials, fat: PoolPolynomials) -> None:
+        self.model.check_images(len(basis.te_ms))
+        self.basis, self._water, self._fat = basis, water, fat
         self._phasor = torch.tensor(self.spectrum.phasor(basis.te_ms), dtype=torch.complex64)
         self._phase_per_hz = torch.tensor(-2e-3 * np.pi * basis.te_ms, dtype=torch.float32)
-
-    def through(self, basis: TemporalBasis) -> "WaterFatSignal":
-        """The same fingerprints through another basis, for instance of a slice that lacks frames."""
-        return self if basis is self.basis else WaterFatSignal(self.sequence, basis, self.spectrum)
 
     def at(self, *parameters: Tensor, efficiency: float = 1.0, by_efficiency: bool = False) -> tuple[Tensor, Tensor]:
         """See `ClosedForm.at`. T1 and B1 outside the polynomials' range are taken at its ends."""
