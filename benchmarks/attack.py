@@ -23,7 +23,7 @@ from pathlib import Path
 
 import ismrmrd
 import numpy as np
-from measure import processes, resident_bytes, started_node
+from measure import MemoryWatch, started_node
 
 from spokestream.pipelines import wire
 from spokestream.pipelines.client import ClientError, scanner_pace, send_scan
@@ -51,19 +51,13 @@ tr_ms = 4.58
 
 
 class Node:
-    """A node, whose memory is sampled: that of its process and of those for scans, shared libraries counted in each."""
+    """A node, whose memory is sampled."""
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "node.log"
         options = ["--memory", "2GiB", "--threads", "1", "--drain-s", "1", "--max-sessions", "8"]
         self.process, self.port = started_node(self.log, *options)
-        self.largest = 0
-        threading.Thread(target=self._sample, daemon=True).start()
-
-    def _sample(self) -> None:
-        while running := processes(self.process.pid):
-            self.largest = max(self.largest, sum(map(resident_bytes, running)))
-            time.sleep(0.02)
+        self.memory = MemoryWatch(self.process.pid)
 
 
 class Bystander(threading.Thread):
@@ -235,12 +229,12 @@ def main() -> int:
 
             def report(what: str, run: Callable[[], str]) -> None:
                 nonlocal worst
-                node.largest, n = 0, len(bystander.seconds)
+                node.memory.largest, n = 0, len(bystander.seconds)
                 answer = run()
                 time.sleep(0.3)
                 delay = max(bystander.seconds[n:] or [quiet]) - quiet
-                worst = max(worst, node.largest)
-                print(f"{what:42} {node.largest / 2**20:5.0f} MiB {delay:6.1f} s  {answer[:150]}", flush=True)
+                worst = max(worst, node.memory.largest)
+                print(f"{what:42} {node.memory.largest / 2**20:5.0f} MiB {delay:6.1f} s  {answer[:150]}", flush=True)
 
             for what, attack in situations(header).items():
                 report(what, lambda attack=attack: attack(node.port))

@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,8 +30,8 @@ from spokestream.pipelines.run_chain import run_chain
 from spokestream.pipelines.selection import select, start_scan
 
 __all__ = [
-    "alternately", "installed", "print_machine", "processes", "ratio", "resident_bytes", "slice_before", "started_node",
-    "timed_maps",
+    "MemoryWatch", "alternately", "installed", "print_machine", "processes", "ratio", "resident_bytes", "slice_before",
+    "started_node", "timed_maps",
 ]  # fmt: skip
 
 
@@ -105,6 +106,21 @@ def resident_bytes(pid: int) -> int:
         if found := re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE):
             return int(found[1]) << 10
     return 0
+
+
+class MemoryWatch(threading.Thread):
+    """Samples the memory of a process and of all that it has started, until it ends."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid, self.largest = pid, 0
+        self.start()
+
+    def run(self) -> None:
+        """Sample, and keep the largest sum in bytes."""
+        while running := processes(self._pid):
+            self.largest = max(self.largest, sum(map(resident_bytes, running)))
+            time.sleep(0.02)
 
 
 def started_node(log: Path, *options: str) -> "tuple[subprocess.Popen[bytes], int]":

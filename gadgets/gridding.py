@@ -47,7 +47,7 @@ sums of 16 arms."""
 
 @dataclass(frozen=True)
 class PartialSlice:
-    """A copy of a slice that is still being acquired. Any thread may compute its fingerprints."""
+    """A copy of a slice that is still being acquired, in coarse pixels. Any thread may compute its fingerprints."""
 
     frames: SliceSoFar
     basis: TemporalBasis
@@ -60,7 +60,7 @@ class PartialSlice:
     straight: bool
 
     def fingerprints(self, threads: int, check: Callable[[], None]) -> Fingerprints:
-        """The fingerprints of the spokes so far, as those of a slice in which all later frames are missing.
+        """The fingerprints of the spokes so far, as those of a coarse slice in which all later frames are missing.
 
         Args:
             threads: CPU threads.
@@ -178,7 +178,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         return self._basis.without(sorted(set(range(len(self._basis.weights))) - set(seen)))
 
     def so_far(self) -> PartialSlice:
-        """A copy of the current slice, which the next call overwrites.
+        """A copy of the current slice, in coarse pixels (`CoarseGrid`).
 
         Raises ValueError if `spokes_so_far` is 0.
         """

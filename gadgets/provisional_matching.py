@@ -8,8 +8,8 @@ import numpy as np
 from spokestream.gadgets.conjugation_check import ConjugationCheck
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.imaging.coarse_images import on_pixels
 from spokestream.gadgets.imaging.coil_sensitivities import WINDOW_SPOKES
-from spokestream.gadgets.imaging.pixel_blocks import block_means, on_pixels
 from spokestream.gadgets.messages import Fingerprints, ParameterMaps
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
@@ -21,8 +21,6 @@ from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm,
 
 __all__ = ["ProvisionalMatching", "encodes"]
 
-MOST_BLOCKS = 128
-"""Blocks of pixels along the longer side of a slice, at most. A slice of 350 x 350 pixels has blocks of 3 x 3."""
 LEAST_OF_TRAIN = 0.5
 """Fraction of the spokes before which there are no maps. In a train for T1 and T2 of 576 spokes, the errors of T2 were
 up to 3.5 times their standard deviation in its first half, 2.5 times at its middle and 1.2 times at its end."""
@@ -33,7 +31,7 @@ against 137 ms; the search takes a tenth of the time."""
 
 
 class ProvisionalMatching(Gadget[Fingerprints, ParameterMaps]):
-    """Maps of blocks of pixels by matching with few atoms, refined, with the standard deviations of the blocks.
+    """Maps of coarse pixels by matching with few atoms, refined, with the standard deviations of these pixels.
 
     The frames that have not come are missing in the basis of the fingerprints, so that they are left out of the atoms.
     Networks are not used: they need all echo times, and their standard deviations are those of complete slices.
@@ -68,15 +66,15 @@ class ProvisionalMatching(Gadget[Fingerprints, ParameterMaps]):
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Compute the maps of one slice."""
-        scan, closed_form = self._scan, self._closed_form
+        scan, seen = self._scan, self._closed_form.through(message.basis)
         if self._matching is None:
             self.prepare()
         assert self._matching is not None
         if self._check_conjugation:  # with few spokes it may be wrong, so that nothing is remembered
-            (message,) = ConjugationCheck(scan, closed_form).feed(message)
-        side = -(-max(message.foreground.shape) // MOST_BLOCKS)
-        for maps in Chain([self._matching, Refinement(scan, closed_form)]).feed(block_means(message, side)):
-            yield on_pixels(maps, message.foreground, side)
+            (message,) = ConjugationCheck(scan, seen).feed(message)
+        nx, ny, _ = scan.header.recon_matrix
+        for maps in Chain([self._matching, Refinement(scan, seen)]).feed(message):
+            yield on_pixels(maps, (ny, nx))
 
 
 def encodes(model: TissueModel, sequence: PulseSequence, basis: TemporalBasis) -> bool:

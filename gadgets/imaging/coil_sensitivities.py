@@ -13,7 +13,7 @@ from torch import Tensor
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
 from spokestream.gadgets.spokes.scale import scale_exponent, scaled
 
-__all__ = ["RADIUS", "CoilCalibration", "frames_of_window", "sensitivities"]
+__all__ = ["RADIUS", "CoilCalibration", "dft_of_centre", "frames_of_window", "sensitivities"]
 
 RADIUS = 16
 """Half-width of the central k-space that is used, in cycles per field of view."""
@@ -61,24 +61,32 @@ class CoilCalibration:
         copied._windows = {window: centre.copy() for window, centre in self._windows.items()}
         return copied
 
-    def sensitivities(self) -> Tensor:
-        """The sensitivities (coils, y, x) with unit norm over coils. Raises ValueError if nothing was added."""
+    def sensitivities(self, pixels: tuple[int, int] | None = None) -> Tensor:
+        """The sensitivities (coils, y, x) with unit norm over coils. Raises ValueError if nothing was added.
+
+        Args:
+            pixels: their number (y, x) over the field of view, by default that of the matrix.
+
+        """
         if not self._windows:
             raise ValueError("coil sensitivities need at least one frame of spokes")
         windows = np.stack([self._windows[w] for w in sorted(self._windows)])
         largest = np.abs(windows.view(np.float32)).max(keepdims=True)
         windows = scaled(windows, scale_exponent(largest))  # single precision must hold the fourth power of the samples
         # cells of the oversampled grid are matrix/grid cycles apart, so its shape gives the field of view in cells
-        return sensitivities(torch.from_numpy(windows), self._grid.shape[1:], self._grid.matrix)
+        return sensitivities(torch.from_numpy(windows), self._grid.shape[1:], self._grid.matrix, pixels)
 
 
-def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int]) -> Tensor:
+def sensitivities(
+    windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int], pixels: tuple[int, int] | None = None
+) -> Tensor:
     """The sensitivities from low-resolution k-space.
 
     Args:
         windows: (windows, coils, cells, cells), central cells of Cartesian k-space; k = 0 in the middle, even axes.
         grid: number of cells (y, x) of the whole k-space, which determines the field of view.
-        matrix: number of pixels (y, x) of the maps.
+        matrix: number of pixels (y, x) of the images of this k-space.
+        pixels: number of pixels (y, x) of the maps, which cover the same field of view; by default the same.
 
     Returns:
         (coils, y, x) complex64 with unit norm over coils. Phases are relative to the coil combination that receives
@@ -88,9 +96,10 @@ def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int
     cells = windows.shape[-2:]
     taper = [torch.hann_window(c + 1, periodic=False)[:c] for c in cells]
     coarse = tuple(min(n, FINENESS * round(c * n / g)) for n, c, g in zip(matrix, cells, grid, strict=True))
-    to_image = [_dft(c, g, m, n) for c, g, m, n in zip(cells, grid, coarse, matrix, strict=True)]
+    to_image = [dft_of_centre(c, g, m, n) for c, g, m, n in zip(cells, grid, coarse, matrix, strict=True)]
     images = torch.einsum("yu,wcuv,xv->wcyx", to_image[0] * taper[0], windows, to_image[1] * taper[1])
-    covariance = torch.einsum("wcyx,wdyx->yxcd", images, images.conj())
+    of_pixels = images.permute(2, 3, 1, 0).contiguous()  # a product of such matrices takes a tenth of an einsum's time
+    covariance = of_pixels @ of_pixels.mH
     overall = torch.linalg.eigh(covariance.sum((0, 1)).to(torch.complex128)).eigenvectors[:, -1].to(torch.complex64)
     vector = overall.expand(*covariance.shape[:2], -1)
     for _ in range(POWER_ITERATIONS):
@@ -100,12 +109,15 @@ def sensitivities(windows: Tensor, grid: tuple[int, ...], matrix: tuple[int, int
     vector = (
         vector * torch.where(reference.abs() > 0, reference.conj() / reference.abs().clamp(min=1e-30), 1)[..., None]
     )
-    fine = [torch.from_numpy(_interpolation(m, n)).to(torch.complex64) for m, n in zip(coarse, matrix, strict=True)]
+    fine = [
+        torch.from_numpy(_interpolation(m, n)).to(torch.complex64)
+        for m, n in zip(coarse, pixels or matrix, strict=True)
+    ]
     maps = torch.einsum("Yy,yxc,Xx->cYX", fine[0], vector, fine[1]).contiguous()
     return maps / maps.abs().square().sum(0).sqrt().clamp(min=1e-30)
 
 
-def _dft(cells: int, grid: int, coarse: int, matrix: int) -> Tensor:
+def dft_of_centre(cells: int, grid: int, coarse: int, matrix: int) -> Tensor:
     """The matrix (coarse, cells) of the inverse DFT from the central cells to pixels that cover the field of view."""
     k = (np.arange(cells) - cells // 2) / grid  # cycles per pixel of the fine image that belongs to the whole grid
     position = (np.arange(coarse) - coarse // 2) * (matrix / coarse)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spokestream.gadgets.imaging.coarse_images import CoarseGrid
 from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread, inverted
@@ -40,20 +41,12 @@ class FrameSpreader:
         self.grid = self._grids[0]
         self._batch = self.grid.empty(BATCH_FRAMES)
         self._coefficients = torch.empty(0)
-        self._copy = torch.empty(0)
 
     def coefficients(self, n: int) -> torch.Tensor:
         """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
         if len(self._coefficients) != n:
             self._coefficients = torch.from_numpy(self.grid.empty(n))
         return self._coefficients.zero_()
-
-    def copies(self, coefficients: torch.Tensor, images: list[int]) -> dict[int, torch.Tensor]:
-        """Copies of the grids of some images; the next call overwrites them. They share one memory, as above."""
-        if self._copy.shape != coefficients.shape:
-            self._copy = torch.empty_like(coefficients)
-        list(self.pool.map(lambda image: self._copy[image].copy_(coefficients[image]), images))
-        return {image: self._copy[image] for image in images}
 
     def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
         """The grids (frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; the next call overwrites them."""
@@ -69,16 +62,16 @@ class FrameSpreader:
 
 @dataclass(frozen=True)
 class SliceSoFar:
-    """A copy of a slice that is still being acquired. Any thread may compute its images."""
+    """The centre of k-space of a slice that is still being acquired. Any thread may compute its images."""
 
-    grid: RadialGrid
+    grid: CoarseGrid
     n_images: int
-    coefficients: dict[int, torch.Tensor]
-    """The grids (coils, grid y, grid x) of the images that have a frame so far; the others are 0."""
+    centres: dict[int, torch.Tensor]
+    """Those of the images that have a frame so far, (coils, cells y, cells x); the others are 0."""
     calibration: CoilCalibration
 
     def images(self, threads: int, check: Callable[[], None]) -> NDArray[np.complex64]:
-        """The images of the adjoint (K, y, x).
+        """The coarse images of the adjoint (K, y, x).
 
         Args:
             threads: CPU threads.
@@ -86,11 +79,9 @@ class SliceSoFar:
 
         """
         images = np.zeros((self.n_images, *self.grid.matrix), np.complex64)
-        sensitivities = self.calibration.sensitivities()
+        sensitivities = self.calibration.sensitivities(self.grid.matrix)
         with workers(threads) as pool:
-            images[list(self.coefficients)] = _combined(
-                self.grid, self.coefficients.values(), sensitivities, pool, check
-            )
+            images[list(self.centres)] = _combined(self.grid, self.centres.values(), sensitivities, pool, check)
         return images
 
 
@@ -106,6 +97,7 @@ class CoilSlice:
         self._n_spokes = len(basis.weights) * basis.spokes_per_frame
         self._calibration = CoilCalibration(frames.grid, window_frames)
         self._coefficients = frames.coefficients(basis.weights.shape[1])
+        self._coarse: CoarseGrid | None = None
         self._blocks: list[SpokeBlock] = []
         self.frames: list[int] = []
         """The frames that were added to the images; up to `BATCH_FRAMES` others wait."""
@@ -126,13 +118,15 @@ class CoilSlice:
         return _combined(frames.grid, self._coefficients, self._sensitivities, frames.pool, frames.cancellation.check)
 
     def so_far(self) -> SliceSoFar:
-        """A copy of the frames that were added; the next call overwrites its coefficients.
+        """A copy of the centre of k-space of the frames that were added.
 
         Frames that wait for their batch are left out: batches of another size would change the last bits of the images.
         """
+        if self._coarse is None:
+            self._coarse = CoarseGrid(self._frames.grid)
         used = self._weights[self.frames].any(0).nonzero()[:, 0].tolist()
-        copies = self._frames.copies(self._coefficients, used)
-        return SliceSoFar(self._frames.grid, self._weights.shape[1], copies, self._calibration.copy())
+        centres = {image: self._coarse.centre(self._coefficients[image]) for image in used}
+        return SliceSoFar(self._coarse, self._weights.shape[1], centres, self._calibration.copy())
 
     @property
     def inverts(self) -> bool:
@@ -227,7 +221,7 @@ class CombinedSlice:
 
 
 def _combined(
-    grid: RadialGrid,
+    grid: RadialGrid | CoarseGrid,
     coefficients: Iterable[torch.Tensor],
     sensitivities: torch.Tensor,
     pool: "Executor",

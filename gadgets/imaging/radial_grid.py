@@ -88,12 +88,17 @@ class RadialGrid:
         """Zeros of the shape (*leading, coils, grid y, grid x)."""
         return np.zeros((*leading, *self.shape), np.complex64)
 
+    def of_one_sample(self) -> NDArray[np.complex64]:
+        """The grid (grid y, grid x) of a single sample of 1 at k = 0, which is the kernel."""
+        grid = self.empty()
+        self.spread(np.ones((self.shape[0], 1), np.complex64), np.zeros((1, 2), np.float32), grid)
+        return np.asarray(grid[0])
+
     def _roll_off_inverse(self) -> Tensor:
         """One over the roll-off of the kernel, which is the image of a single sample at k = 0."""
         ny, nx = self.matrix
-        grid = self.empty()
-        self.spread(np.ones((self.shape[0], 1), np.complex64), np.zeros((1, 2), np.float32), grid)
-        rolled = torch.fft.ifft2(torch.from_numpy(grid[0]).to(torch.complex128), norm="forward")
+        sample = torch.from_numpy(self.of_one_sample()).to(torch.complex128)
+        rolled = torch.fft.ifft2(sample, norm="forward")
         out = torch.empty(self.matrix, dtype=torch.complex128)
         for target, source in self._quadrants():
             out[target] = 1 / (rolled[source] * (ny * nx))

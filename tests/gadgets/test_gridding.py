@@ -263,7 +263,8 @@ def test_a_slice_so_far_is_the_slice_in_which_all_later_frames_are_missing(scan,
     assert gadget.spokes_so_far == 64
     found = gadget.so_far().fingerprints(threads=2, check=lambda: None)
     expected = gridded(scan, basis, messages[:8])
-    assert found.data.tobytes() == expected.data.tobytes()
+    # another order of the sums in single precision: an FFT, and products with the matrix of a DFT
+    np.testing.assert_allclose(found.data, expected.data, atol=1e-5 * np.abs(expected.data).max())
     assert found.foreground.tobytes() == expected.foreground.tobytes()
     np.testing.assert_array_equal(found.basis.weights, basis.without([8, 9]).weights)
     list(gadget.feed(messages[9]))

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
+from spokestream.gadgets.imaging.coarse_images import times_finer
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
 from spokestream.gadgets.imaging.subspace_inversion import PointSpread
@@ -47,7 +48,7 @@ MATCHED_BYTES_PER_IMAGE, THREAD_BYTES_PER_IMAGE = 600_000, 500_000
 COPIES_OF_FRAMES = 2.5
 """Arrays of the size of all frames of a slice that exist at once: images, voxels of the tissue, and residuals."""
 COPIES_OF_PROVISIONAL = 4
-"""Arrays of the size of all images that provisional maps need: images, those of the foreground, and their blocks."""
+"""Arrays of the size of all coarse images that provisional maps need: images, and those of the foreground."""
 MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
@@ -116,9 +117,10 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
             dictionary += MATCHED_BYTES_PER_IMAGE * n_images
             maps += threads * THREAD_BYTES_PER_IMAGE * n_images
     grids = (0 if in_frames else n_images) + 2 * BATCH_FRAMES + settings.threads
-    if settings.provisional:  # another copy of the grids, and images and voxels beside those of the final maps
-        grids += n_images
-        maps += threads * MATCHING_BYTES + COPIES_OF_PROVISIONAL * n_images * image
+    if settings.provisional:  # a copy of the centres of the grids, and coarse images beside those of the final maps
+        coarse = times_finer(header.recon_matrix[:2]) ** -2
+        grids += math.ceil(coarse * n_images)
+        maps += MATCHING_BYTES + math.ceil(COPIES_OF_PROVISIONAL * coarse * n_images * image)
     inverted = 0
     if pairs := _inverted_pairs(sequence, settings):
         of_spectra = 4 * 4 * pixels * pairs

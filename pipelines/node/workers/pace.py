@@ -12,6 +12,8 @@ __all__ = ["Pace"]
 AHEAD_S = 1.0
 """Time by which the stamps of readouts must be ahead of the clock. A scanner, which may send late what it has measured,
 is never ahead; a replay is after some hundred readouts."""
+OF_ITS_TIME = 0.5
+"""A whole scan that has come in less than this part of the time that it was measured in is a replay, however short."""
 
 
 class Pace:
@@ -25,6 +27,8 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._first: tuple[float, int] | None = None
+        self._measured_s = 0.0
+        """Time from the first to the last readout by their stamps."""
 
     def is_ahead(self, header: object) -> bool:
         """Whether a readout with this header comes before its scanner can have measured it, so that it is a replay."""
@@ -34,4 +38,9 @@ class Pace:
         if self._first is None:
             self._first = now, stamp
         begin, first = self._first
-        return (stamp - first) * TICK_S - (now - begin) > AHEAD_S
+        self._measured_s = (stamp - first) * TICK_S
+        return self._measured_s - (now - begin) > AHEAD_S
+
+    def was_ahead(self) -> bool:
+        """Whether the scan, all of whose readouts have come, was a replay."""
+        return self._first is not None and self._clock() - self._first[0] < OF_ITS_TIME * self._measured_s

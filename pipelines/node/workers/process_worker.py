@@ -71,11 +71,8 @@ class ProcessWorker:
 
     def see(self, header: object) -> None:
         """Note the header of the next item. A scan that comes faster than a scanner measures gives way to others."""
-        if not self._gives_way and self._pace.is_ahead(header):
-            self._gives_way = True
-            self._log.info("The scan comes faster than it was measured; scans at a scanner's pace are served first.")
-            if self._process:
-                self._process.give_way()
+        if self._pace.is_ahead(header):
+            self._give_way()
 
     async def put(self, messages: bytes) -> None:
         """Send the next items as they came, and wait while too many bytes wait."""
@@ -87,6 +84,8 @@ class ProcessWorker:
 
     def end(self) -> None:
         """Mark the end of the items."""
+        if self._pace.was_ahead():
+            self._give_way()
         self._ended = True
         self._write_close()
 
@@ -159,6 +158,13 @@ class ProcessWorker:
                         defect = ChainDefectError(words)
                         defect.add_note(lines)
                         raise released(defect)
+
+    def _give_way(self) -> None:
+        if not self._gives_way:
+            self._gives_way = True
+            self._log.info("The scan comes faster than it was measured; scans at a scanner's pace are served first.")
+            if self._process:
+                self._process.give_way()
 
     def _write_close(self) -> None:
         if self._writer and self._wire.our_state is wire.State.STREAMING:

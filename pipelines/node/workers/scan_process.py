@@ -25,8 +25,8 @@ LONGEST_LINE = 1 << 16
 CANCEL_S = 2.0
 """Time in which a cancelled scan must have ended. A process that is not ready then is killed."""
 EXIT_S = 5.0
-NICE = 5
-"""How much more willing than the node a process is to wait that reconstructs a replay (`nice`). It gets a third of the
+NICE = 10
+"""How much more willing than the node a process is to wait that reconstructs a replay (`nice`). It gets a ninth of the
 time of others that want the same core."""
 
 

@@ -41,12 +41,15 @@ def test_the_plan_is_1_to_1_6_times_the_memory_that_a_node_took(taken_mib, scan)
     assert 1.0 <= plan(**scan).total / (taken_mib * MiB) <= 1.6
 
 
-@pytest.mark.parametrize(("taken_mib", "pipeline"), [(294, "mrf_t1ff"), (333, "mrf_t1ff_net")])
-def test_provisional_maps_are_planned_with_1_to_1_8_times_the_memory_that_they_took(taken_mib, pipeline):
-    """Peaks of `reconstruct` with and without them, in processes of their own, for 12 coils compressed to 8."""
+@pytest.mark.parametrize(("pipeline", "taken_mib", "without"), [("mrf_t1ff", 716, 649), ("mrf_t1ff_net", 653, 585)])
+def test_provisional_maps_are_planned_with_1_to_2_times_the_memory_that_a_scan_with_them_took(
+    pipeline, taken_mib, without
+):
+    """Memory as `benchmarks/memory_plan.py` measured it, for 12 coils compressed to 8."""
     scan = {"pipeline": pipeline, "matrix": 350, "coils": 12, "threads": 2}
-    more = plan(**scan, provisional=128).total - plan(**scan).total
-    assert 1.0 <= more / (taken_mib * MiB) <= 1.8
+    planned = plan(**scan, provisional=128).total
+    assert 1.0 <= planned / (taken_mib * MiB) <= 2.0
+    assert planned - plan(**scan).total >= (taken_mib - without) * MiB
 
 
 def test_iterative_images_are_planned_with_1_to_1_4_times_the_memory_that_they_took():

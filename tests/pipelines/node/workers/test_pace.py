@@ -35,3 +35,13 @@ def test_stamps_of_zero_and_other_items_say_nothing():
     pace = Pace(lambda: 0.0)
     assert not any(pace.is_ahead(header(0)) for _ in range(100))
     assert not pace.is_ahead(ismrmrd.WaveformHeader())
+
+
+@pytest.mark.parametrize(("seconds", "replay"), [(0.1, True), (0.24, True), (0.26, False), (0.5, False), (3.0, False)])
+def test_a_short_scan_is_told_by_the_time_that_all_of_it_took(seconds, replay):
+    now = 0.0
+    pace = Pace(lambda: now)
+    assert not pace.was_ahead()
+    assert not any(pace.is_ahead(header(stamp)) for stamp in range(0, 201, 2))  # 0.5 s of a scanner
+    now = seconds
+    assert pace.was_ahead() is replay
