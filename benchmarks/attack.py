@@ -261,6 +261,8 @@ def main() -> int:
             faults += [f"exit code {code}"] if code else []
             faults += ["a traceback is in the log"] if "Traceback" in node.log.read_text() else []
             print(f"largest memory {worst / 2**20:.0f} MiB of {BUDGET >> 20}; a quiet scan takes {quiet:.2f} s")
+            late = np.quantile(bystander.seconds, 0.99) - quiet
+            print(f"of the bystander's {len(bystander.seconds)} scans, 99 % were delayed by at most {late:.1f} s")
             print("\n".join(f"FAULT: {fault}" for fault in faults) or "no faults")
             return 1 if faults else 0
         finally:

@@ -22,7 +22,7 @@ from spokestream.pipelines import wire
 from spokestream.pipelines.client import ClientError, send_scan
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
-from spokestream.pipelines.node.workers import scan_process
+from spokestream.pipelines.node.workers import processes, scan_process
 from spokestream.pipelines.node.workers.link import node_end
 from spokestream.pipelines.node.workers.processes import PROCESS_BYTES, ProcessWorkers, processes_kept
 from spokestream.pipelines.selection import configure, select
@@ -178,6 +178,35 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
                 )
             assert [len(result.images) for result in results] == [30, 30]
             assert new() == kept
+
+
+def test_a_process_that_a_scan_waits_for_starts_without_networks(monkeypatch):
+    """It is there in a tenth of the time, and loads the network of its scan if there is one."""
+    networks, loaded = [select("mrf_t1ff_net").settings], []
+
+    class Ready:
+        alive = True
+
+        def __init__(self, networks):
+            loaded.append(networks)
+
+        async def start(self):
+            """It has started."""
+
+        async def end(self):
+            """It has ended."""
+
+    monkeypatch.setattr(processes, "ScanProcess", Ready)
+
+    async def scenario():
+        workers = ProcessWorkers(networks, QUEUE)
+        await workers.start()
+        await workers.take()  # the one that was started ahead
+        await workers.take()
+        await workers.stop()
+
+    asyncio.run(scenario())
+    assert loaded == [networks, []]
 
 
 def test_a_system_that_starts_no_process_is_said(monkeypatch):

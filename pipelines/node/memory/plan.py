@@ -119,7 +119,7 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     grids = (0 if in_frames else n_images) + 2 * BATCH_FRAMES + settings.threads
     if settings.provisional:  # a copy of the centres of the grids, and coarse images beside those of the final maps
         coarse = times_finer(header.recon_matrix[:2]) ** -2
-        grids += math.ceil(coarse * n_images)
+        grids += math.ceil(min(1, 4 * coarse) * n_images)  # a Hann window is twice as wide as the coarse k-space
         maps += MATCHING_BYTES + math.ceil(COPIES_OF_PROVISIONAL * coarse * n_images * image)
     inverted = 0
     if pairs := _inverted_pairs(sequence, settings):
