@@ -49,6 +49,8 @@ COPIES_OF_FRAMES = 2.5
 """Arrays of the size of all frames of a slice that exist at once: images, voxels of the tissue, and residuals."""
 COPIES_OF_PROVISIONAL = 4
 """Arrays of the size of all coarse images that provisional maps need: images, and those of the foreground."""
+TRAJECTORY_BYTES = 8
+"""kx and ky of a sample."""
 MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
@@ -97,6 +99,8 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
     sequence = sequence_from_header(header, selection.settings.sequence).sequence
     settings = selection.of_sequence(sequence).settings
     channels = max(channels, 1)
+    # the first readout may be one of noise, which has no trajectory; the others must not find the memory taken
+    readout_bytes = max(readout_bytes, header.encoded_matrix[0] * (8 * channels + TRAJECTORY_BYTES))
     coils = min(settings.virtual_coils, channels)
     n_images, in_frames, by_network = _images(sequence, settings)
     pixels = header.recon_matrix[0] * header.recon_matrix[1]

@@ -80,6 +80,13 @@ def test_arrays_have_their_sizes():
     assert one.grids == (18 + 16 + 1) * 8 * 240**2 * 8
 
 
+def test_a_first_readout_of_noise_is_planned_as_if_it_were_a_spoke():
+    """Noise has no trajectory. A scan that is larger than planned is refused if others have the rest of the memory."""
+    xml = header_xml(Protocol(sequence=load_sequence("t1ff-2d-1400"), matrix=96, n_coils=4))
+    noise, spoke = (plan_scan(select("mrf_t1ff"), xml, 4, 192 * (8 * 4 + n), 256 * MiB) for n in (0, 8))
+    assert noise == spoke
+
+
 def test_the_inbox_is_at_most_its_limit_but_holds_one_readout():
     assert plan("mrf_t1ff", matrix=192, coils=8, queue_bytes=MiB).inbox == MiB
     assert plan("mrf_t1ff", matrix=192, coils=8, queue_bytes=1).inbox == 2 * 192 * (8 * 8 + 8)
