@@ -115,6 +115,8 @@ def test_the_slice_position_chooses_the_array_of_the_system_phantom():
     spheres = [render("nist", draw_subject("patients", 0), level, 64).t1h2o.max() for level in (-1.0, -0.01, 0.0, 1.0)]
     names = {render("nist", draw_subject("patients", 0), level, 64).label_names for level in (-1.0, 1.0)}
     assert len(names) == 1
-    rounding = SUPERSAMPLING**2 * np.finfo(np.float32).eps  # of the mean over the points of a pixel, by their density
+    rounding = SUPERSAMPLING**2 * float(
+        np.finfo(np.float32).eps
+    )  # of the mean over the points of a pixel, by their density
     assert spheres[0] == pytest.approx(spheres[1], rel=rounding)
     assert spheres[2] == pytest.approx(spheres[3], rel=rounding)
