@@ -80,6 +80,6 @@ def _hann(cells: int, half_width: float) -> Tensor:
 
 
 def _nearest(n: int, others: int) -> NDArray[np.intp]:
-    """For each of n pixels, the nearest of other pixels along the same field of view, centred at n // 2."""
+    """The indices of other pixels that are nearest to n pixels of the same field of view, centred at n // 2."""
     position = (np.arange(n) - n // 2) * (others / n) + others // 2
     return np.asarray(np.clip(np.rint(position).astype(np.intp), 0, others - 1))
