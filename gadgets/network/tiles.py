@@ -1,5 +1,7 @@
 """Tiles: equal rectangles that cover the foreground of a slice, and as little else as possible."""
 
+import itertools
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,17 +49,22 @@ def cover(foreground: Cells, largest: int, step: int = 1, border: int = 0) -> Ti
     """
     cells = _blocks(foreground, step)
     finer = max(1, FINER // step)
+    heights, widths = (
+        range(min(largest // step, n), max(0, largest // step // 4 - 1), -finer) or [n] for n in cells.shape
+    )
+    bands = {height: _bands(cells, height, height) for height in heights}
 
     def work(shape: tuple[int, int]) -> int:
-        n = len(_bands(cells, shape[0], *shape))
+        n = sum(len(_starts(columns, shape[1])) for _, columns in bands[shape[0]])
         return (n + n % 2) * (shape[0] * step + border) * (shape[1] * step + border)
 
-    sides = [range(min(largest // step, n), max(0, largest // step // 4 - 1), -finer) for n in cells.shape]
-    height, width = min(((h, w) for h in sides[0] or [cells.shape[0]] for w in sides[1] or [cells.shape[1]]), key=work)
-    placed = min((_bands(cells, first, height, width) for first in range(height, 0, -1)), key=len)
+    height, width = min(itertools.product(heights, widths), key=work)
+    arranged = (_bands(cells, first, height) for first in range(height, 0, -1))
+    placed = min(([(y, x) for y, columns in one for x in _starts(columns, width)] for one in arranged), key=len)
+    last = cells.shape[1] - width
     return Tiling(
         (height * step, width * step),
-        [(y * step, x * step) for y, x in placed],
+        [(y * step, min(x, last) * step) for y, x in placed],
         (cells.shape[0] * step, cells.shape[1] * step),
     )
 
@@ -79,23 +86,25 @@ def _blocks(foreground: Cells, step: int) -> Cells:
     return np.asarray(padded.reshape(n_y, step, n_x, step).any(axis=(1, 3)))
 
 
-def _bands(cells: Cells, first: int, height: int, width: int) -> list[tuple[int, int]]:
-    """Corners of tiles, in cells; the first band covers `first` rows of foreground, the others the full height."""
-    corners: list[tuple[int, int]] = []
-    end = 0
-    for y in np.flatnonzero(cells.any(axis=1)).tolist():
-        if y >= end:
-            end = y + (height if corners else first)
-            top = min(max(end - height, 0), cells.shape[0] - height)
-            corners += [(top, x) for x in _starts(np.asarray(cells[y:end].any(axis=0)), width)]
-    return corners
+def _bands(cells: Cells, first: int, height: int) -> list[tuple[int, list[int]]]:
+    """The first row of every band and the columns with foreground, in cells.
+
+    The first band covers `first` rows of foreground, the others the full height.
+    """
+    bands: list[tuple[int, list[int]]] = []
+    rows, i = np.flatnonzero(cells.any(axis=1)).tolist(), 0
+    while i < len(rows):
+        y, end = rows[i], rows[i] + (height if bands else first)
+        top = min(max(end - height, 0), cells.shape[0] - height)
+        bands.append((top, np.flatnonzero(cells[y:end].any(axis=0)).tolist()))
+        i = bisect_left(rows, end, i)
+    return bands
 
 
-def _starts(columns: Cells, width: int) -> list[int]:
-    starts: list[int] = []
-    end = 0
-    for x in np.flatnonzero(columns).tolist():
-        if x >= end:
-            starts.append(min(x, len(columns) - width))
-            end = x + width
+def _starts(hit: list[int], length: int) -> list[int]:
+    """Where pieces of this length begin that cover all numbers of a sorted list, each at the first that is left."""
+    starts, i = [], 0
+    while i < len(hit):
+        starts.append(hit[i])
+        i = bisect_left(hit, hit[i] + length, i)
     return starts
