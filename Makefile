@@ -1,14 +1,15 @@
 # make demo: a simulated scan, played into the node over TCP, to five maps and a picture (demo/demo.png);
 #            the subject is one that no network of this software was trained on
 # make docs: the documentation as a site, with the results of the examples, to read from build/site/index.html
-# make test: lint, types, layers, the test suite, and that it covers enough of every package
+# make test: lint, types, layers and the test suite
+# make coverage: the test suite again, and that it covers enough of every package; tracing takes a quarter more time
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # per cent of lines and branches, just below what tests without a GPU cover in their own process
 COVERED := gadgets=98 simulator=98.5 models=97.7 pipelines=93.5 pipelines/wire=98
 
-.PHONY: demo docs test bench constraints clean
+.PHONY: demo docs test coverage bench constraints clean
 
 demo: $(VENV)/ready
 	$(BIN)/spokestream demo --seed 2000 --output demo
@@ -26,6 +27,9 @@ test: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+coverage: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=
 	@for part in $(COVERED); do echo "Coverage of $${part%=*}, at least $${part#*=} %:"; \
 		$(BIN)/coverage report --format=total --include="$${part%=*}/*" --fail-under="$${part#*=}" || exit 1; done
