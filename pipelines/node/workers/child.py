@@ -27,7 +27,13 @@ from spokestream.pipelines.node.workers.inbox import AbandonedError
 from spokestream.pipelines.node.workers.link import READY, items_of, process_end, receive_object
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
-__all__ = ["main", "serve_scans"]
+__all__ = ["ARENAS", "main", "serve_scans", "share_arenas"]
+
+M_ARENA_MAX = -8
+"""The number of the setting in `malloc.h` of the GNU library: the most arenas, from which threads allocate."""
+ARENAS = 2
+"""Threads of every scan are new, and took arenas at random, which kept pages that `malloc_trim` cannot return: after 60
+small scans a process had 580 MB, and more with every scan. With two arenas it has 465 MB from the fifth scan on."""
 
 StartScan = Callable[[Any, str, logging.Logger], RunningChain]
 
@@ -41,6 +47,7 @@ def main(control: socket.socket, networks: Sequence[Any]) -> None:
 
     """
     os.setpgid(0, 0)  # so that Ctrl-C in a terminal reaches only the node, which lets scans finish
+    share_arenas()
     logging.basicConfig(level=logging.WARNING)
     with control, suppress(OSError):
         try:
@@ -70,6 +77,12 @@ def serve_scans(control: socket.socket, start_scan: StartScan) -> None:
         with socket.socket(fileno=sockets[0]) as sock:
             sound = _Scan(sock).run(start_scan)
         _return_memory()
+
+
+def share_arenas() -> None:
+    """Let all threads of this process allocate from `ARENAS` arenas, so that the memory of a scan can be returned."""
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # of the GNU library
+        mallopt(M_ARENA_MAX, ARENAS)
 
 
 def _return_memory() -> None:
