@@ -46,7 +46,7 @@ def training_set(tmp_path_factory):
     sequence = folder / "short.toml"
     sequence.write_text(TRAIN.replace("ti_ms", "spokes_per_frame = 2\nti_ms", 1))
     settings = DataSettings(
-        subjects=4, slices=2, matrix=41, coils=(4, 5), virtual_coils=4, delays=0, noise=(0, 0), sequence=str(sequence)
+        subjects=4, slices=2, matrix=33, coils=(4, 5), virtual_coils=4, delays=0, noise=(0, 0), sequence=str(sequence)
     )
     make_training_set(folder / "set", settings, "synchronous")
     return folder / "set"

@@ -30,10 +30,20 @@ def two_processes(*command):
     return subprocess.run([*launch, *command], env=environment, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize(("network", "first_step"), [("ours", 0), ("song2019", 0), ("fang2019", 0), ("fang2019", 1)])
-def test_two_processes_find_the_gradient_that_one_finds(network, first_step, training_set, tmp_path):
-    two_processes(shared_gradients.__file__, training_set, network, str(first_step), tmp_path / "gradients.pt")
-    found = torch.load(tmp_path / "gradients.pt")
+GRADIENTS = ["ours-0", "song2019-0", "fang2019-0", "fang2019-1"]
+"""Networks, and which of their training steps: 0 is the last one, 1 the first of two."""
+
+
+@pytest.fixture(scope="module")
+def gradients(training_set, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradients")
+    two_processes(shared_gradients.__file__, training_set, folder, *GRADIENTS)
+    return folder
+
+
+@pytest.mark.parametrize("of", GRADIENTS)
+def test_two_processes_find_the_gradient_that_one_finds(of, gradients):
+    found = torch.load(gradients / f"{of}.pt")
     # A number at the end of a chain of n additions is wrong by at most n u of the sum of the terms' magnitudes (Higham,
     # Accuracy and Stability of Numerical Algorithms, 4.2), u = 2^-53 in double precision. The chain from the images to
     # a gradient runs once forwards through the inner products of all layers, once backwards, and over the voxels of a
@@ -75,7 +85,8 @@ def test_torchrun_trains_one_network_in_two_processes(network, training_set, tmp
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     # the absolute differences of its loss have kinks, past which longer steps carry what differs by rounding
     steps = {"first_epochs": 1, "epochs": 2, "learning_rate": 1e-6} if network == "fang2019" else {"epochs": 1}
-    short = TrainingSettings(network, validation=1, precision="float32", patch=8, per_slice=4, batch=4, **steps)
+    size = {"subjects": 1, "patch": 8, "per_slice": 4, "batch": 4}
+    short = TrainingSettings(network, validation=1, precision="float32", **size, **steps)
     given = {f"--{name.replace('_', '-')}": str(value) for name, value in vars(short).items() if value is not None}
     options = [word for option in given.items() for word in option]
     said = two_processes("-m", "spokestream.pipelines", "train", tmp_path / "two", training_set, *options)
