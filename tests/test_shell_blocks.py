@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from certificates import make_certificates
 from distributed import LocalCluster
-from pages import BLOCKS, ROOT, commands, link_all, sections, words
+from pages import BLOCKS, ROOT, commands, sections, words
 from small_scan import gradient_spoiled
 
 from spokestream.models.archives import archive_path
@@ -82,40 +82,93 @@ there. Trains of hundreds of readouts take a minute to simulate for brains; thei
 trained for it.
 """
 
+SHORT_STUDIES = {
+    "study balsiger2018": ("spokestream.pipelines.studies.balsiger2018.bench.SEQUENCE", "short.toml"),
+}
+"""Beginning of a command -> the train of the study, and the one here.
+
+The smoke run of a study with a train of 720 readouts simulates them for half a minute. Its scans with this train are
+made in tests/pipelines/studies/test_balsiger2018.py.
+"""
+
 OTHER_FILES = {
     "acceptance.md": {"scan.h5": "nist.h5"},
     "evaluation.md": {"test": "sets"},
 }
-"""Page -> the files on it that are others than on the other pages, and where they are in the folder `small`."""
+"""Page -> the files on it that are others than on the other pages, and their names in `MAKE`."""
 
 THINNED = 40
 """Every how many values of T1 and of T2 of a published grid are used."""
 
 
+THIGH = SimulationSettings(matrix=48, coils=3)
+NIST = replace(THIGH, anatomy="nist", slices=2, matrix=80, coils=4, noise=0.02, sequence="fisp-fang-576")
+
+
+class Files:
+    """What a reader of a page has: scans, DICOM series, sets, networks, an archive of scans.
+
+    Each is made when the first section names it, because a process of the test suite runs only some of the sections.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __getitem__(self, name):
+        if not (self.folder / name).exists():
+            MAKE[name](self, self.folder / name)
+        return self.folder / name
+
+
+def examination(files, folder):
+    replay(files["scan.h5"], files.folder / "filed", formats=Formats(dicom=True))
+    (files.folder / "filed/dicom").rename(folder)
+
+
+def in_a_folder(file, name):
+    """How a folder with one file is made; the file lies beside the scan when that has been simulated."""
+
+    def make(files, folder):
+        folder.mkdir()
+        shutil.copy(files["scan.h5"].with_name(file), folder / name)
+
+    return make
+
+
+def dataset(*options):
+    def make(files, folder):
+        assert main(["dataset", str(folder), *options, *SMALL["dataset"].split()]) == 0
+
+    return make
+
+
+def sets(files, folder):
+    dataset("--first-seed", "1000", "--noise", "0.05,0.05")(files, folder / "quiet")
+    (folder / "default").symlink_to(files["test"])
+
+
+MAKE = {
+    "scan.h5": lambda files, path: simulate_scan(path, THIGH),
+    "nist.h5": lambda files, path: simulate_scan(path, NIST),
+    "short.toml": lambda files, path: path.write_text(gradient_spoiled(96)),
+    "examination": examination,
+    "archive": in_a_folder("scan.h5", "one.h5"),
+    "regions": in_a_folder("scan.truth.h5", "one.truth.h5"),
+    "thighs": dataset(),
+    "test": dataset("--first-seed", "1000"),
+    "sets": sets,
+    **dict.fromkeys(
+        ("node.pem", "node.key", "hospital.pem", "scanner.pem", "scanner.key"),
+        lambda files, path: make_certificates(files.folder),
+    ),
+    **dict.fromkeys(("ours.pt", "mine.pt"), lambda files, path: shutil.copy(archive_path("ours"), path)),
+}
+"""Name of a file or folder -> what makes it."""
+
+
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A folder with the files that a reader of a page has: scans, DICOM series, sets, networks, an archive of scans."""
-    folder = tmp_path_factory.mktemp("small")
-    thigh = SimulationSettings(matrix=48, coils=3)
-    simulate_scan(folder / "scan.h5", thigh)
-    nist = replace(thigh, anatomy="nist", slices=2, matrix=80, coils=4, noise=0.02, sequence="fisp-fang-576")
-    simulate_scan(folder / "nist.h5", nist)
-    replay(folder / "scan.h5", folder / "filed", formats=Formats(dicom=True))
-    (folder / "filed/dicom").rename(folder / "examination")
-    (folder / "short.toml").write_text(gradient_spoiled(120))
-    for name in ("archive", "regions"):
-        (folder / name).mkdir()
-    shutil.copy(folder / "scan.h5", folder / "archive/one.h5")
-    shutil.copy(folder / "scan.truth.h5", folder / "regions/one.truth.h5")
-    for name, options in (
-        ("thighs", ""), ("test", "--first-seed 1000"), ("sets/quiet", "--first-seed 1000 --noise 0.05,0.05"),
-    ):  # fmt: skip
-        assert main(["dataset", str(folder / name), *options.split(), *SMALL["dataset"].split()]) == 0
-    (folder / "sets/default").symlink_to(folder / "test")
-    make_certificates(folder)
-    for name in ("ours.pt", "mine.pt"):
-        shutil.copy(archive_path("ours"), folder / name)
-    return folder
+def files(tmp_path_factory):
+    return Files(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +179,20 @@ def scheduler():
 
 
 @pytest.fixture
-def here(small, tmp_path, monkeypatch):
-    """The current folder, with links to what is in `small`."""
-    link_all(small, tmp_path)
+def here(page, section, files, tmp_path, monkeypatch):
+    """The current folder, with links to the files that the section names."""
+    for name in named(section):
+        (tmp_path / name).symlink_to(files[OTHER_FILES.get(page.name, {}).get(name, name)])
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def named(section):
+    """The files and folders that the commands and the settings of a section name."""
+    said = [shlex.join(program) for pipe in ours(section) for program in pipe]
+    said += [here for begin, (_, here) in SHORT_STUDIES.items() if any(one.startswith(begin) for one in said)]
+    text = "\n".join([*said, *(block for language, block in section if language == "toml")])
+    return [name for name in MAKE if re.search(rf"(?<![\w.-]){re.escape(name)}\b", text)]
 
 
 def as_run(command):
@@ -181,6 +243,9 @@ def run(pipe, monkeypatch):
             if arguments[0] == "dictionary":
                 for name, make in GRIDS.items():
                     patched.setitem(GRIDS, name, lambda make=make: thinned(make))
+            for begin, (train, here) in SHORT_STUDIES.items():
+                if shlex.join(arguments).startswith(begin):
+                    patched.setattr(train, str(Path(here).resolve()))
             code = main(arguments)
             passed = written.buffer.getvalue()
         assert code == 0, shlex.join(arguments)
@@ -216,10 +281,7 @@ RUN = [param for param in sections("sh") if list(ours(param.values[1]))]
 
 
 @pytest.mark.parametrize(("page", "section"), RUN)
-def test_the_commands_of_a_section_run(page, section, here, small, scheduler, monkeypatch):
-    for name, other in OTHER_FILES.get(page.name, {}).items():
-        Path(name).unlink()
-        Path(name).symlink_to(small / other)
+def test_the_commands_of_a_section_run(page, section, here, scheduler, monkeypatch):
     for language, text in section:
         if language == "toml" and (name := re.match(r"# (\w+\.toml)\n", text)):
             Path(name[1]).write_text(text.replace("/data", str(here)))
@@ -238,6 +300,12 @@ def test_no_entry_is_left_over():
     programs = {pipe[0][0] for pipe in map(words, every)}
     assert programs - {"spokestream"} == NOT_RUN.keys()
     typed = [shlex.join(program[1:]) for command in every for program in words(command)]
-    assert [begin for begin in SMALL if not any(f"{command} ".startswith(f"{begin} ") for command in typed)] == []
+    assert [
+        begin
+        for begin in [*SMALL, *SHORT_STUDIES]
+        if not any(f"{command} ".startswith(f"{begin} ") for command in typed)
+    ] == []
     assert OTHER_FILES.keys() <= {param.values[0].name for param in RUN}
+    instead = {name for of in OTHER_FILES.values() for name in of.values()}
+    assert {name for param in RUN for name in named(param.values[1])} | instead == MAKE.keys()
     assert [on_page for on_page in AS_RUN if not any(re.search(on_page, command) for command in every)] == []
