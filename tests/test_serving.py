@@ -58,13 +58,11 @@ def beside_physics(modules):
 
 
 def test_a_node_that_has_reconstructed_scans_has_loaded_no_simulation_and_no_training(tmp_path):
-    scans = {"mrf_t1ff": SimulationSettings(matrix=32, coils=3)}
-    scans["mrf_t1ff_net"] = scans["mrf_t1ff"]
-    scans["mrf_t1t2"] = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-song-200")
-    scans["mrf_t1t2_net"] = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-fang-576")
-    for name, settings in scans.items():
-        simulate_scan(tmp_path / f"{name}.h5", settings)
-    measured = {name: read_scan(tmp_path / f"{name}.h5") for name in PIPELINES}
+    simulate_scan(tmp_path / "t1ff.h5", SimulationSettings(matrix=32, coils=3))
+    brain = SimulationSettings(anatomy="brain", matrix=32, coils=3, sequence="fisp-fang-576")
+    simulate_scan(tmp_path / "t1t2.h5", brain)
+    scans = {name: read_scan(tmp_path / f"{name}.h5") for name in ("t1ff", "t1t2")}
+    measured = {name: scans[name.removeprefix("mrf_").removesuffix("_net")] for name in PIPELINES}
     with python(SERVE) as node:
         try:
             port = next(

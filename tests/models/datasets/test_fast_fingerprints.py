@@ -71,7 +71,7 @@ def test_it_equals_the_way_through_k_space(settings, basis, changes):
 
 def test_it_equals_the_way_through_k_space_for_gradient_spoiling(tmp_path):
     """Trains of different T2 differ in shape; the range of T2 of all people is more than two decades."""
-    (tmp_path / "fisp.toml").write_text(gradient_spoiled(150))
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(80))
     settings = DataSettings(matrix=45, slices=1, anatomies="brain", sequence=str(tmp_path / "fisp.toml"))
     exam = exam_of(settings, noise=0.0, coils=3, delays=(0.3, -0.2), inversion_efficiency=0.93)
     box = tissue_box(exam.phantoms)
@@ -82,7 +82,7 @@ def test_it_equals_the_way_through_k_space_for_gradient_spoiling(tmp_path):
 
 
 def test_iterative_images_equal_those_of_the_way_through_k_space(tmp_path):
-    (tmp_path / "fisp.toml").write_text(gradient_spoiled(150))
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(80))
     settings = DataSettings(matrix=45, slices=1, anatomies="brain", sequence=str(tmp_path / "fisp.toml"))
     exam = exam_of(settings, noise=0.0, coils=3, delays=(0.05, -0.02), inversion_efficiency=0.93)
     box = tissue_box(exam.phantoms)
