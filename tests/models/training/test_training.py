@@ -56,7 +56,7 @@ def test_a_short_training_uses_the_fingerprints(network, training_set, tmp_path,
     """An answer that does not depend on the fingerprint is a constant, and the mean is the best constant.
 
     Only the last weights count here. That every network can be validated is seen in test_exporting.py; of the short
-    epochs here it would take half of the time.
+    epochs here it would take a third of the time.
     """
     monkeypatch.setattr("spokestream.models.training.loop.validate", lambda *_: {"ff": 1.0})
     learnt = {} if RECIPES[network].conditioned else {"maps": "ff"}
