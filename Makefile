@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 # per cent of lines and branches, just below what tests without a GPU cover in their own process
 COVERED := gadgets=98 simulator=98.5 models=97.7 pipelines=93.5 pipelines/wire=98
 
+# Both cores have tests to run; the threads of OpenBLAS would wait for each other there, which took twice the time.
+test coverage: export OPENBLAS_NUM_THREADS = 1
+
 .PHONY: demo docs test coverage bench constraints clean
 
 demo: $(VENV)/ready
