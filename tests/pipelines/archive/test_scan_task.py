@@ -12,18 +12,36 @@ from spokestream.pipelines.archive.scan_task import ScanTask, run_task
 from spokestream.pipelines.files.formats import Formats
 
 
+def task_in(folder, thigh):
+    scan = shutil.copy(thigh, folder / "scan.h5")
+    return ScanTask("a/scan", scan, folder / "out/a/scan", None, {"threads": 1}, Formats(), "settings")
+
+
 @pytest.fixture
 def task(thigh, tmp_path):
-    scan = shutil.copy(thigh, tmp_path / "scan.h5")
-    return ScanTask("a/scan", scan, tmp_path / "out/a/scan", None, {"threads": 1}, Formats(), "settings")
+    return task_in(tmp_path, thigh)
+
+
+@pytest.fixture(scope="module")
+def results(thigh, tmp_path_factory):
+    """The record of a task that was run once, and the folder of what it wrote."""
+    task = task_in(tmp_path_factory.mktemp("results"), thigh)
+    return run_task(task), task.folder
+
+
+@pytest.fixture
+def finished(task, results):
+    """A task whose results are there already."""
+    shutil.copytree(results[1], task.folder)
+    return task
 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_finished_scan_is_not_reconstructed_again(task, monkeypatch):
-    record = run_task(task)
+def test_a_finished_scan_is_not_reconstructed_again(finished, results, monkeypatch):
+    task, record = finished, results[0]
     assert (record.scan, record.outcome, record.sentence, record.warnings) == ("a/scan", DONE, "", 0)
     assert (record.sequence, record.pipeline) == ("t1ff-2d-1400, 1400 spokes", "mrf_t1ff")
     assert record.scanner == "spokestream simulator, 2.89 T"
@@ -37,9 +55,8 @@ def test_a_finished_scan_is_not_reconstructed_again(task, monkeypatch):
 
 
 @pytest.mark.parametrize("what", ["content", "size", "settings", "version", "map", "record"])
-def test_a_record_holds_only_for_the_same_scan_settings_and_software_and_complete_results(what, task, monkeypatch):
-    run_task(task)
-    settings = task.settings
+def test_a_record_holds_only_for_the_same_scan_settings_and_software_and_complete_results(what, finished, monkeypatch):
+    task, settings = finished, finished.settings
     os.utime(task.path, (1, 1))  # another time alone is no other scan
     assert finished_record(task.folder, task.path, settings) is not None
     if what in ("content", "size"):
@@ -57,8 +74,8 @@ def test_a_record_holds_only_for_the_same_scan_settings_and_software_and_complet
     assert finished_record(task.folder, task.path, settings) is None
 
 
-def test_what_a_killed_worker_left_is_deleted_and_its_old_record_does_not_survive(task, monkeypatch):
-    run_task(task)
+def test_what_a_killed_worker_left_is_deleted_and_its_old_record_does_not_survive(finished, monkeypatch):
+    task = finished
     (task.folder / ".unfinished-abc").mkdir()
     (task.folder / ".unfinished-abc/ff.nii.gz").touch()
     (task.folder / "report.json").unlink()
