@@ -89,12 +89,12 @@ def pipeline(request):
 
 @pytest.fixture(scope="module")
 def scan(scan_path, pipeline, tmp_path_factory):
-    """Two slices of tissue that the pipeline maps, in a sequence that encodes it."""
+    """Two slices in a sequence for the pipeline. Muscle has a T1 and a T2 too, and is simulated faster than a brain."""
     if "t1ff" in pipeline:
         return read_scan(scan_path)
-    path = tmp_path_factory.mktemp("brain") / "brain.h5"
+    path = tmp_path_factory.mktemp("scan") / "scan.h5"
     settings = SimulationSettings(
-        anatomy="brain", matrix=37, coils=3, slices=2, seed=3, sequence=SEQUENCES[pipeline].split(",")[0]
+        matrix=37, fov_mm=256, coils=3, slices=2, seed=3, sequence=SEQUENCES[pipeline].split(",")[0]
     )
     simulate_scan(path, settings)
     return read_scan(path)
