@@ -3,6 +3,7 @@
 import socket
 import struct
 import threading
+from contextlib import contextmanager
 
 import gadgetron.external
 import ismrmrd
@@ -46,18 +47,23 @@ def test_int16_is_refused_before_the_scan():
         assert process.wait() == 0
 
 
-@pytest.mark.parametrize("config", ['<?xml version="1.0"?>\n', ""])
-def test_a_module_without_configuration_takes_its_target(config):
+def test_a_module_without_configuration_takes_its_target():
     with module_process("mrf_t1ff") as (host, process):
-        heard = host.say(wire.ConfigText(config), wire.Header(HEADER)).hear()
+        heard = host.say(wire.ConfigText('<?xml version="1.0"?>\n'), wire.Header(HEADER)).hear()
         assert "no <encoding>" in heard[0].text  # of the header, not of the configuration
         host.say(wire.Close())
         assert process.wait() == 0
 
 
-@pytest.fixture
-def toy_module(toy_chains):
-    """The module in a thread of this process, with a toy chain; started as the package's `__main__` does."""
+def test_an_empty_configuration_is_none():
+    with module_thread() as host:
+        heard = host.say(wire.ConfigText(""), wire.Header(HEADER)).hear()
+        assert "no <encoding>" in heard[0].text
+
+
+@contextmanager
+def module_thread():
+    """The module in a thread of this process; started as the package's `__main__` does."""
     ours, theirs = socket.socketpair()
     host = Host(ours)
 
@@ -67,10 +73,19 @@ def toy_module(toy_chains):
 
     thread = threading.Thread(target=run)
     thread.start()
-    host.say(wire.ConfigText("<configuration/>"), wire.Header(HEADER))
-    yield host
-    ours.close()
-    thread.join()
+    try:
+        yield host
+    finally:
+        ours.close()
+        thread.join()
+
+
+@pytest.fixture
+def toy_module(toy_chains):
+    """The module in a thread, with a toy chain."""
+    with module_thread() as host:
+        host.say(wire.ConfigText("<configuration/>"), wire.Header(HEADER))
+        yield host
     assert all(chain.closed for chain in toy_chains)
 
 

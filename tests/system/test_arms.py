@@ -38,7 +38,7 @@ def scanned(path, **settings):
 
 @pytest.mark.parametrize(
     ("arms", "sequence", "oversampling"),
-    [("radial", "fisp-song-1000", 2), ("spiral", "fisp-song-1000", 2), ("epi", "epi-cohen-25", 1)],
+    [("radial", "fisp-fang-576", 2), ("spiral", "fisp-fang-576", 2), ("epi", "epi-cohen-25", 1)],
 )
 def test_brain(tmp_path, caplog, arms, sequence, oversampling):
     with caplog.at_level(logging.WARNING):

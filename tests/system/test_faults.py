@@ -18,7 +18,7 @@ spec.loader.exec_module(robustness)
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("scan") / "scan.h5"
-    simulate_scan(path, SimulationSettings(matrix=64, coils=5, seed=3))
+    simulate_scan(path, SimulationSettings(matrix=48, coils=4, seed=3))
     return path
 
 

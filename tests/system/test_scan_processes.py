@@ -20,14 +20,24 @@ import pytest
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
 from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.node.workers import processes, scan_process
 from spokestream.pipelines.node.workers.link import node_end
 from spokestream.pipelines.node.workers.processes import PROCESS_BYTES, ProcessWorkers, processes_kept
 from spokestream.pipelines.selection import configure, select
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 QUEUE = 64 << 20
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A small scan of two slices, because many processes reconstruct it, and first images must come before its end."""
+    path = tmp_path_factory.mktemp("scan") / "scan.h5"
+    simulate_scan(path, SimulationSettings(matrix=27, coils=2, slices=2, seed=3))
+    return read_scan(path)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 SETTINGS = SimulationSettings(
-    anatomy="brain", matrix=128, fov_mm=128, coils=4, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
+    anatomy="brain", matrix=128, fov_mm=128, coils=3, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
 )
 """The middle of a brain, with the pixels of the training, but no subject of it; the inversion is as efficient as in the
 body."""

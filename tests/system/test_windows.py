@@ -21,7 +21,7 @@ keep less of the signal."""
 @pytest.fixture(scope="module")
 def brain(tmp_path_factory):
     path = tmp_path_factory.mktemp("brain") / "brain.h5"
-    simulate_scan(path, SimulationSettings(anatomy="brain", matrix=64, coils=4, sequence="fisp-balsiger-720"))
+    simulate_scan(path, SimulationSettings(anatomy="brain", matrix=48, coils=3, sequence="fisp-balsiger-720"))
     return path
 
 

@@ -17,7 +17,7 @@ from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 def head(tmp_path_factory):
     """A scan with a truth beside it, some spokes of which are missing, and the maps of its file."""
     folder = tmp_path_factory.mktemp("head")
-    settings = SimulationSettings(anatomy="brain", matrix=48, coils=4, sequence="fisp-song-200", missing=0.02)
+    settings = SimulationSettings(anatomy="brain", matrix=37, coils=3, sequence="fisp-song-200", missing=0.02)
     simulate_scan(folder / "head.h5", settings)
     assert main(["replay", str(folder / "head.h5"), "-o", str(folder / "maps"), "--dicom", "--bids"]) == 0
     return folder

@@ -1,4 +1,4 @@
-"""DICOM files of an oblique scan of five slices, read with pydicom alone."""
+"""DICOM files of an oblique scan of three slices, read with pydicom alone."""
 
 import re
 import shutil
@@ -37,13 +37,11 @@ def written(folder, images=None, **formats):
 
 @pytest.fixture(scope="module")
 def oblique(tmp_path_factory):
-    """The folder of the maps of a tilted scan of five slices."""
+    """The folder of the maps of a tilted scan of three slices."""
     folder = tmp_path_factory.mktemp("oblique")
     simulate_scan(
         folder / "scan.h5",
-        SimulationSettings(
-            anatomy="brain", sequence="fisp-song-200", matrix=48, coils=4, slices=5, tilt_deg=(20.0, -15.0), seed=2
-        ),
+        SimulationSettings(sequence="fisp-song-200", matrix=41, coils=2, slices=3, tilt_deg=(20.0, -15.0), seed=2),
     )
     assert main(["replay", str(folder / "scan.h5"), "-o", str(folder / "maps"), "--dicom"]) == 0
     return folder / "maps"
@@ -96,7 +94,7 @@ def test_mr_images_have_the_values_and_the_voxels_of_the_nifti_volume(oblique):
         assert np.isnan(data).any()
         assert np.isfinite(data).any()
         files = series(oblique, name)
-        assert len(files) == 5
+        assert len(files) == 3
         for file in files:
             assert (file.SOPClassUID.name, file.BitsStored, file.PixelRepresentation) == ("MR Image Storage", 16, 0)
             stored = file.pixel_array
@@ -127,17 +125,17 @@ def test_parametric_maps_have_the_values_with_their_unit(oblique):
         geometry = shared.PixelMeasuresSequence[0]
         geometry.Rows, geometry.Columns = file.Rows, file.Columns
         geometry.ImageOrientationPatient = shared.PlaneOrientationSequence[0].ImageOrientationPatient
-        assert file.NumberOfFrames == 5
+        assert file.NumberOfFrames == 3
         found = []
         for frame, values in zip(file.PerFrameFunctionalGroupsSequence, file.pixel_array, strict=True):
             lps = voxel_positions(geometry, frame.PlanePositionSequence[0].ImagePositionPatient)
             k = round((np.linalg.inv(nifti.affine) @ [*(lps[0, 0] * LPS_TO_RAS), 1])[2])  # the order of frames is free
             found.append(k)
             np.testing.assert_array_equal(values, data[..., k].T)
-            for y, x in ((0, 0), (5, 40), (47, 47)):
+            for y, x in ((0, 0), (5, 37), (40, 40)):
                 ras = (nifti.affine @ [x, y, k, 1])[:3]
                 assert np.abs(lps[y, x] * LPS_TO_RAS - ras).max() < 1e-3
-        assert sorted(found) == [0, 1, 2, 3, 4]
+        assert sorted(found) == [0, 1, 2]
     assert pydicom.dcmread(oblique / "dicom/t1-pm.dcm").SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[
         0
     ].QuantityDefinitionSequence[0].ConceptCodeSequence[0].CodeValue == "113063"  # fmt: skip
@@ -145,7 +143,7 @@ def test_parametric_maps_have_the_values_with_their_unit(oblique):
 
 def test_a_scan_is_one_study_with_two_series_for_each_quantity(oblique):
     files = [pydicom.dcmread(path, stop_before_pixels=True) for path in (oblique / "dicom").iterdir()]
-    assert len(files) == 8 * (5 + 1)
+    assert len(files) == 8 * (3 + 1)
     for name in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID"):
         assert len({file[name].value for file in files}) == 1
     assert len({file.SeriesInstanceUID for file in files}) == len({file.SeriesNumber for file in files}) == 2 * 8
