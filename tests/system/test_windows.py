@@ -14,7 +14,7 @@ from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 LARGER = 1.3
-"""Largest ratio of errors to those of the compressed basis; 1.02 to 1.17 was measured, because means of 48 readouts
+"""Largest ratio of errors to those of the compressed basis; 1.00 to 1.11 was measured, because means of 48 readouts
 keep less of the signal."""
 
 

@@ -42,7 +42,7 @@ def test_three_maps_a_row_and_at_most_five_slices(tmp_path):
     assert shapes[1][0] == shapes[3][0] < shapes[4][0]
     heights = []
     for n_slices in (1, 2, 5, 9):
-        maps_figure(tmp_path / "a.png", *volumes(n_slices))
+        maps_figure(tmp_path / "a.png", *volumes(n_slices, ("ff",)))
         heights.append(imread(tmp_path / "a.png").shape[0])
     assert heights[0] < heights[1] < heights[2] == heights[3]
 
