@@ -165,9 +165,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     scan.provenance["images"] = contract.images
     knows_inversion = contract.model.estimates_inversion
     most_flagged = MOST_FLAGGED_BY_NETWORK if knows_inversion else MOST_FLAGGED_BEYOND_MODEL
-    inversion = None
-    if contract.images == "iterative":
-        inversion = echo_times_of(contract.model, scan.sequence, basis, dictionary().atoms)
+    inversion = shared.echo_times if contract.images == "iterative" else None
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),

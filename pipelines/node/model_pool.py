@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 
@@ -43,6 +45,16 @@ class SharedNetwork:
     network: TiledNetwork
     lock: FairLock
     """The lock that a scan holds while it uses the network."""
+
+    @cached_property
+    def echo_times(self) -> list[EchoTime]:
+        """Those of its basis, for iterative images.
+
+        They are found once, because making a dictionary takes seconds. All scans of the network have its sequence.
+        """
+        contract = self.network.contract
+        atoms = contract.model.dictionary(contract.sequence, contract.field_t).atoms
+        return echo_times_of(contract.model, contract.sequence, contract.basis, atoms)
 
 
 class ModelPool:

@@ -80,3 +80,11 @@ def test_a_broken_archive_is_told_to_everyone_and_blocks_nobody(path, tmp_path):
         with pytest.raises(FileError, match="is no network archive"):
             pool.share(broken, "cpu")
     pool.share(path, "cpu")
+
+
+def test_the_echo_times_of_a_network_are_found_once(path, monkeypatch):
+    shared = ModelPool().share(path)
+    found = shared.echo_times
+    assert sum(one.vectors.shape[1] for one in found) == shared.network.contract.basis.weights.shape[1]
+    monkeypatch.setattr("spokestream.pipelines.node.model_pool.echo_times_of", lambda *_: pytest.fail("found again"))
+    assert shared.echo_times is found
