@@ -89,6 +89,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             inversion; without them, those of the adjoint.
         adjoint_instead: whether the images are those of the adjoint where an inversion would take too much memory, or
             has nothing to improve because every readout is a whole image. The provenance then says why.
+        partial: whether `so_far` may be called, for which the grids stay as they are until the end of the slice.
 
     Raises ScanError if the basis and the sequence have different numbers of frames.
 
@@ -104,6 +105,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         inversion: list[EchoTime] | None = None,
         *,
         adjoint_instead: bool = False,
+        partial: bool = False,
     ) -> None:
         if len(basis.weights) != scan.sequence.n_frames:
             raise ScanError(
@@ -113,7 +115,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._scan = scan
         self._basis = basis
         self._tolerance = tolerance
-        self._inversion, self._adjoint_instead = inversion, adjoint_instead
+        self._inversion, self._adjoint_instead, self._partial = inversion, adjoint_instead, partial
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
@@ -180,10 +182,10 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
     def so_far(self) -> PartialSlice:
         """A copy of the current slice, in coarse pixels (`CoarseGrid`).
 
-        Raises ValueError if `spokes_so_far` is 0.
+        Raises ValueError if `spokes_so_far` is 0, or without `partial`.
         """
-        if not self.spokes_so_far:
-            raise ValueError("no spoke is in the images of the slice")
+        if not self.spokes_so_far or not self._partial:
+            raise ValueError("no spoke is in the images of the slice, or its grids are not kept")
         assert isinstance(self._slice, CoilSlice)
         return PartialSlice(
             self._slice.so_far(), self.basis_so_far, self._whole, self._number, self._geometry, self._has_corners,
@@ -194,7 +196,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         if self.combines_at_once(frames.grid.shape[0]):
             return CombinedSlice(frames, self._basis, window)
         spread = PointSpread(self._matrix, groups, self._tolerance) if groups else None
-        return CoilSlice(frames, self._basis, window, spread)
+        return CoilSlice(frames, self._basis, window, spread, keeps_grids=self._partial)
 
     def _groups(self, n_coils: int, slice_index: int) -> list[EchoTime] | None:
         """The echo times of the inversion of a slice; None for images of the adjoint. The provenance says which.

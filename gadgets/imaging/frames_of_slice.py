@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -86,14 +86,27 @@ class SliceSoFar:
 
 
 class CoilSlice:
-    """One slice as grids of the images of all coils, to which batches of frames are added."""
+    """One slice as grids of the images of all coils, to which batches of frames are added.
+
+    An image that has all its frames is transformed at once, so that less is left for the end of the slice: those of all
+    echo times but the last. Grids that `so_far` copies stay as they are.
+    """
 
     def __init__(
-        self, frames: FrameSpreader, basis: TemporalBasis, window_frames: int, spread: PointSpread | None
+        self,
+        frames: FrameSpreader,
+        basis: TemporalBasis,
+        window_frames: int,
+        spread: PointSpread | None,
+        *,
+        keeps_grids: bool,
     ) -> None:
         self._frames = frames
         self._spread = spread
+        self._keeps_grids = keeps_grids
         self._weights = torch.from_numpy(basis.weights)
+        self._to_come = self._weights != 0
+        self._transformed: set[int] = set()
         self._n_spokes = len(basis.weights) * basis.spokes_per_frame
         self._calibration = CoilCalibration(frames.grid, window_frames)
         self._coefficients = frames.coefficients(basis.weights.shape[1])
@@ -109,16 +122,21 @@ class CoilSlice:
         self._blocks.append(block)
         if len(self._blocks) == BATCH_FRAMES:
             self._add_batch()
+            if not self._keeps_grids and self._to_come.any():
+                self._transform_finished()
 
     def images(self) -> NDArray[np.complex64]:
         """The images of the adjoint (K, y, x)."""
         self._add_batch()
         self._sensitivities = self._calibration.sensitivities()
-        frames = self._frames
-        return _combined(frames.grid, self._coefficients, self._sensitivities, frames.pool, frames.cancellation.check)
+        frames, done = self._frames, self._transformed
+        transforms = (
+            grids if image in done else frames.grid.transforms(grids) for image, grids in enumerate(self._coefficients)
+        )
+        return _combined(frames.grid, transforms, self._sensitivities, frames.pool, frames.cancellation.check)
 
     def so_far(self) -> SliceSoFar:
-        """A copy of the centre of k-space of the frames that were added.
+        """A copy of the centre of k-space of the frames that were added; only if the slice keeps its grids.
 
         Frames that wait for their batch are left out: batches of another size would change the last bits of the images.
         """
@@ -164,8 +182,22 @@ class CoilSlice:
             _as_rows(self._coefficients[images, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
 
         list(self._frames.pool.map(add, range(batch.shape[1])))
-        self.frames += [block.frame for block in blocks]
+        added = [block.frame for block in blocks]
+        self._to_come[added] = False
+        self.frames += added
         self.spokes += sum(len(block.indices) for block in blocks)
+
+    def _transform_finished(self) -> None:
+        """Replace the grids of the images to which no frame will be added by their transforms."""
+        finished = {image for image, to_come in enumerate(self._to_come.any(0)) if not to_come} - self._transformed
+
+        def transform(image: int) -> None:
+            grids = self._coefficients[image]
+            for grid, transformed in zip(grids, self._frames.grid.transforms(grids), strict=True):
+                grid.copy_(transformed)
+
+        list(self._frames.pool.map(transform, finished))
+        self._transformed |= finished
 
 
 class CombinedSlice:
@@ -210,7 +242,9 @@ class CombinedSlice:
         assert combination is not None
         for blocks in _batches(waiting):
             self._frames.cancellation.check()
-            frames = self._frames.pool.map(lambda frame: grid.combined(frame, combination), self._frames.spread(blocks))
+            frames = self._frames.pool.map(
+                lambda frame: grid.combined(grid.transforms(frame), combination), self._frames.spread(blocks)
+            )
             self._add(blocks, _as_rows(torch.stack(list(frames))))
 
     def _add(self, blocks: list[SpokeBlock], frames: torch.Tensor) -> None:
@@ -222,19 +256,19 @@ class CombinedSlice:
 
 def _combined(
     grid: RadialGrid | CoarseGrid,
-    coefficients: Iterable[torch.Tensor],
+    coils: Iterable[Any],
     sensitivities: torch.Tensor,
     pool: "Executor",
     check: Callable[[], None],
 ) -> NDArray[np.complex64]:
-    """The images (K, y, x), combined over coils, of grids (coils, grid y, grid x); `check` is called before each."""
+    """The images (K, y, x), each combined over coils from what `grid.combined` takes; `check` is called before each."""
     weights = sensitivities.conj() * grid.correction
 
-    def image(coefficient: torch.Tensor) -> NDArray[np.complex64]:
+    def image(of_coils: Any) -> NDArray[np.complex64]:
         check()
-        return np.asarray(grid.combined(coefficient, weights).numpy())
+        return np.asarray(grid.combined(of_coils, weights).numpy())
 
-    return np.stack(list(pool.map(image, coefficients)))
+    return np.stack(list(pool.map(image, coils)))
 
 
 def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, torch.Tensor]:

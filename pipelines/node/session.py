@@ -67,8 +67,7 @@ class Session:
         self._mute = rules.dialect.mute
         """Whether the client fails if it receives any text, so that none may be sent."""
         self._warned_of_late_parameters = self._warned_of_recording = False
-        self._images = 0
-        self._begin = asyncio.get_running_loop().time()
+        self._images, self._begin = 0, asyncio.get_running_loop().time()
         self._last_readout = self._last_image = 0.0
 
     @property
@@ -308,13 +307,14 @@ class Session:
         await self._channel.drain(self._rules.settings.drain_s if drain_s is None else drain_s)
 
     async def _release(self) -> None:
-        """Stop the worker, wait until it has ended, and allow another scan."""
+        """Stop the worker, and allow another scan at once. The memory stays reserved until the worker has ended."""
         if self._worker:
             self._worker.abandon()
+        if self._holds_slot:
+            self._rules.scans.release()
+            self._holds_slot = False
+        if self._worker:
             await self._worker.stopped()
             self._worker = None  # and with it what the chain holds
         if self._admission:
             self._admission.release()
-        if self._holds_slot:
-            self._rules.scans.release()
-            self._holds_slot = False

@@ -252,7 +252,7 @@ def test_single_spokes_show_where_there_is_tissue_as_windows_of_them_do(rng):
 @pytest.mark.parametrize("kind", ["compressed", "windows"])
 def test_a_slice_so_far_is_the_slice_in_which_all_later_frames_are_missing(scan, sequence, bases, rng, kind):
     messages = list(blocks(rng, sequence, 3, np.array([1.0, -0.5j, 0.3])))
-    gadget, basis = Gridding(scan, bases[kind], TOLERANCE), bases[kind]
+    gadget, basis = Gridding(scan, bases[kind], TOLERANCE, partial=True), bases[kind]
     for message in messages[:7]:
         list(gadget.feed(message))
     assert gadget.spokes_so_far == 0  # frames are added by eight
@@ -274,9 +274,31 @@ def test_a_slice_so_far_is_the_slice_in_which_all_later_frames_are_missing(scan,
     assert gadget.spokes_so_far == 0
 
 
+@pytest.mark.parametrize("kind", ["compressed", "windows"])
+def test_images_without_frames_to_come_are_transformed_before_the_slice_ends(
+    scan, sequence, bases, rng, kind, monkeypatch
+):
+    """With the bits of images that are transformed at its end, as they are where a copy may be asked for."""
+    transforms, at_end = RadialGrid.transforms, []
+    monkeypatch.setattr(RadialGrid, "transforms", lambda grid, of: at_end.append(of) or transforms(grid, of))
+    basis, found = bases[kind], {}
+    messages = list(blocks(rng, sequence, 3))
+    for partial in (False, True):
+        gadget = Gridding(scan, basis, TOLERANCE, partial=partial)
+        for message in messages:
+            list(gadget.feed(message))
+        before = len(at_end)
+        (found[partial],) = gadget.feed(SliceEnd(0, NOWHERE))
+        gadget.close()
+        unfinished = basis.weights[8:].any(0)  # frames are added by eight
+        assert 0 < unfinished.sum() < len(unfinished)
+        assert len(at_end) - before == (len(unfinished) if partial else unfinished.sum())
+    assert found[False].data.tobytes() == found[True].data.tobytes()
+
+
 def test_a_copy_of_a_slice_does_not_change_while_the_slice_grows(scan, sequence, bases, rng):
     messages = [*blocks(rng, sequence, 2), *blocks(rng, sequence, 2)]
-    gadget = Gridding(scan, bases["compressed"], TOLERANCE)
+    gadget = Gridding(scan, bases["compressed"], TOLERANCE, partial=True)
     for message in messages[:8]:
         list(gadget.feed(message))
     partial = gadget.so_far()
@@ -289,7 +311,7 @@ def test_a_copy_of_a_slice_does_not_change_while_the_slice_grows(scan, sequence,
 
 
 def test_the_images_of_a_slice_so_far_stop_when_nobody_waits_for_them(scan, sequence, bases, rng):
-    gadget = Gridding(scan, bases["compressed"], TOLERANCE)
+    gadget = Gridding(scan, bases["compressed"], TOLERANCE, partial=True)
     for message in list(blocks(rng, sequence, 2))[:8]:
         list(gadget.feed(message))
 

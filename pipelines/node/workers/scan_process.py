@@ -22,7 +22,7 @@ PROCESSES = (
 can fork what has imported numerical libraries."""
 PROCESSES.set_forkserver_preload(["spokestream.pipelines.node.workers.preloaded"])
 LONGEST_LINE = 1 << 16
-CANCEL_S = 2.0
+CANCEL_S = 1.0
 """Time in which a cancelled scan must have ended. A process that is not ready then is killed."""
 EXIT_S = 5.0
 NICE = 10

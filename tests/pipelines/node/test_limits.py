@@ -74,6 +74,21 @@ def test_a_vanished_client_frees_its_place_although_nobody_reads(waiting, serve,
         eventually(lambda: len(running.server._sessions) == n_sessions - 1)
 
 
+def test_a_vanished_client_frees_its_place_before_its_computation_ends(serve, connect, readout, eventually):
+    with serve(max_sessions=1, plan=scan_of(1 << 20)) as running:
+        running.gate.clear()
+        first = connect(running.port).opening().say(wire.Data(readout()))
+        eventually(lambda: running.chains)
+        first.hang_up()
+        eventually(lambda: not running.server._rules.scans.locked())
+        second = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: len(running.chains) == 2)
+        assert running.server._rules.memory.reserved == 2 << 20
+        running.gate.set()
+        assert counts(second.hear()) == [1]
+        eventually(lambda: running.server._rules.memory.reserved == 0)
+
+
 def test_deadlines_end_sessions_in_a_sentence(serve, connect):
     with serve(first_byte_s=0.1) as running:
         assert "The client sent nothing in 0.1 s" in failure(connect(running.port).hear())
