@@ -17,8 +17,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import ismrmrd
@@ -241,10 +243,11 @@ def main() -> int:
 
             def mutations() -> str:
                 answers, n = Counter[str](), arguments.mutations
-                with ThreadPoolExecutor(AT_ONCE) as clients:
+                # in processes, because their work must not delay the bystander, which is a thread of this one
+                with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as clients:
                     for first in range(0, n, BATCH):
-                        batch = [mutated(session, rng) for _ in range(first, min(first + BATCH, n))]
-                        answers.update(text[:24] for text in clients.map(lambda one: converse(node.port, [one]), batch))
+                        batch = [[mutated(session, rng)] for _ in range(first, min(first + BATCH, n))]
+                        answers.update(text[:24] for text in clients.map(partial(converse, node.port), batch))
                 return ", ".join(f"{n} x {text}" for text, n in answers.most_common(4))
 
             report(f"{arguments.mutations} sessions with changes", mutations)

@@ -279,20 +279,25 @@ def test_images_without_frames_to_come_are_transformed_before_the_slice_ends(
     scan, sequence, bases, rng, kind, monkeypatch
 ):
     """With the bits of images that are transformed at its end, as they are where a copy may be asked for."""
-    transforms, at_end = RadialGrid.transforms, []
-    monkeypatch.setattr(RadialGrid, "transforms", lambda grid, of: at_end.append(of) or transforms(grid, of))
-    basis, found = bases[kind], {}
-    messages = list(blocks(rng, sequence, 3))
+    transforms, count = RadialGrid.transforms, 0
+
+    def counted(grid, of_coils):
+        nonlocal count
+        count += 1
+        return transforms(grid, of_coils)
+
+    monkeypatch.setattr(RadialGrid, "transforms", counted)
+    basis, found, messages = bases[kind], {}, list(blocks(rng, sequence, 3))
     for partial in (False, True):
         gadget = Gridding(scan, basis, TOLERANCE, partial=partial)
         for message in messages:
             list(gadget.feed(message))
-        before = len(at_end)
+        before = count
         (found[partial],) = gadget.feed(SliceEnd(0, NOWHERE))
         gadget.close()
         unfinished = basis.weights[8:].any(0)  # frames are added by eight
         assert 0 < unfinished.sum() < len(unfinished)
-        assert len(at_end) - before == (len(unfinished) if partial else unfinished.sum())
+        assert count - before == (len(unfinished) if partial else unfinished.sum())
     assert found[False].data.tobytes() == found[True].data.tobytes()
 
 
