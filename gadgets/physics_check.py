@@ -13,7 +13,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.coherent_errors import coherent_errors, wrong_regions
-from spokestream.gadgets.model_fit.misfit import Explained, explained, misfit
+from spokestream.gadgets.model_fit.misfit import misfit
 from spokestream.gadgets.model_fit.own_fit import Equations, normal_equations
 from spokestream.gadgets.model_fit.residuals import fit_and_residual, parameter_columns
 from spokestream.gadgets.model_fit.unknowns import Unknowns
@@ -39,7 +39,10 @@ class _Fit(NamedTuple):
 
     mask: Mask
     """(y, x) mask of the voxels that were compared."""
-    found: Explained
+    rho: Tensor
+    """(voxels,) the complex factor that fits best: proton density times exp(i phase)."""
+    residual: Tensor
+    """(voxels,) norm of the residual over that of the measured fingerprint, 0..1."""
     at: Equations
     unknowns: Tensor
     unexplained: float
@@ -142,24 +145,25 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         )
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
 
-        def one(y: Tensor, *parameters: Tensor) -> tuple[Explained, Equations]:
+        def one(y: Tensor, *parameters: Tensor) -> tuple[Tensor, Equations]:
             self._scan.cancellation.check()
             fit = fit_and_residual(y, *closed_form.at(*parameters, efficiency=efficiency))
-            return explained(y, *fit), normal_equations(*fit, scales)
+            return fit[0], normal_equations(*fit, scales)
 
         with workers(self._scan.threads) as pool:
             parts = list(pool.map(one, torch.split(y, CHUNK), *(torch.split(column, CHUNK) for column in columns)))
-        found, at = Explained.joined([part for part, _ in parts]), Equations.joined([part for _, part in parts])
+        rho, at = torch.cat([part for part, _ in parts]), Equations.joined([part for _, part in parts])
         energy = torch.view_as_real(y).square().sum((-2, -1))
-        unexplained = (found.residual.square() * energy).sum() / energy.sum().clamp_min(1e-30)
-        return _Fit(mask, found, at, scales.of(columns), float(unexplained.sqrt()))
+        residual = (at.energy / energy.clamp_min(1e-30)).sqrt()
+        unexplained = at.energy.sum() / energy.sum().clamp_min(1e-30)
+        return _Fit(mask, rho, residual, at, scales.of(columns), float(unexplained.sqrt()))
 
     def _check(self, message: ParameterMaps, fit: _Fit) -> tuple[dict[str, Float], int]:
         """The maps of the check, and the number of flagged voxels."""
-        mask, found, model = fit.mask, fit.found, self._closed_form.model
+        mask, model = fit.mask, self._closed_form.model
         values = {
-            "pd": found.rho.abs().numpy(), "phase": found.rho.angle().numpy(), "residual": found.residual.numpy(),
-            "misfit": misfit(found.explicable.numpy(), found.noise.numpy(), mask),
+            "pd": fit.rho.abs().numpy(), "phase": fit.rho.angle().numpy(), "residual": fit.residual.numpy(),
+            "misfit": misfit(fit.at, mask),
         }  # fmt: skip
         maps = {name: np.zeros(mask.shape, np.float32) for name in values}
         for name, value in values.items():

@@ -6,73 +6,35 @@ part consists of noise and aliasing, and has as much energy per dimension as the
 wrong, it has more.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-__all__ = ["Explained", "explained", "misfit", "neighbourhood_mean", "neighbourhood_variance"]
+from spokestream.gadgets.model_fit.own_fit import Equations
+
+__all__ = ["misfit", "neighbourhood_mean", "neighbourhood_variance"]
 
 NEIGHBOURHOOD = 15
 """Side, in pixels, of the neighbourhood over which the energy of noise and aliasing is averaged."""
-RIDGE = 1e-4
-"""Regularisation, which is needed if two parameters change the fingerprint in the same way."""
 
 
-@dataclass(frozen=True)
-class Explained:
-    """The fit of closed-form fingerprints to the measured ones of some voxels. All arrays are (voxels,)."""
-
-    rho: Tensor
-    """The complex factor that fits best: proton density times exp(i phase)."""
-    residual: Tensor
-    """Norm of the residual over the norm of the measured fingerprint, 0..1."""
-    explicable: Tensor
-    """Energy of the residual that other values of the parameters would explain, divided by their number."""
-    noise: Tensor
-    """Energy of the rest of the residual per dimension, which is the variance of noise and aliasing."""
-
-    @classmethod
-    def joined(cls, parts: list["Explained"]) -> "Explained":
-        """The parts one after another, as one."""
-        names = ("rho", "residual", "explicable", "noise")
-        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
-
-
-def explained(y: Tensor, rho: Tensor, residual: Tensor, tangents: Tensor) -> Explained:
-    """Split the residual of a fit, as `fit_and_residual` returns it, of measured coefficients y (voxels, K)."""
-    tangents = tangents / tangents.norm(dim=-1, keepdim=True).clamp_min(1e-30)
-    gram = tangents @ tangents.mT + RIDGE * torch.eye(tangents.shape[1])
-    projection = tangents @ residual[..., None]
-    explicable = (projection * torch.linalg.solve(gram, projection)).sum((-2, -1))
-    energy, n = residual.square().sum(-1), tangents.shape[1]
-    measured = torch.view_as_real(y).square().sum((-2, -1))
-    return Explained(
-        rho,
-        (energy / measured.clamp_min(1e-30)).sqrt(),
-        explicable / n,
-        (energy - explicable).clamp_min(0) / (2 * y.shape[1] - 2 - n),
-    )
-
-
-def misfit(explicable: NDArray[np.float32], noise: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def misfit(at: Equations, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The amplitude of the explicable residual over that of noise and aliasing: about 1 where the maps are right.
 
     Aliasing comes from bright tissue around a voxel, so that its variance is averaged over a neighbourhood.
 
     Args:
-        explicable: (voxels,) as in `Explained`.
-        noise: (voxels,) as in `Explained`.
-        mask: (y, x) mask of the voxels.
+        at: the normal equations of the maps in some voxels.
+        mask: (y, x) mask of these voxels.
 
     Returns:
         The misfit (voxels,).
 
     """
-    return np.asarray(np.sqrt(explicable / neighbourhood_mean(noise, mask).clip(1e-30)), np.float32)
+    explicable = at.explicable.numpy() / at.gradient.shape[1]
+    return np.asarray(np.sqrt(explicable / neighbourhood_mean(at.variance.numpy(), mask).clip(1e-30)), np.float32)
 
 
 def neighbourhood_mean(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -41,6 +41,8 @@ class Equations:
     """(voxels, n)"""
     energy: Tensor
     """(voxels,) squared norm of the residual."""
+    explicable: Tensor
+    """(voxels,) the part of it that other values of the parameters would explain, to first order."""
     variance: Tensor
     """(voxels,) energy per dimension of the part of the residual that no step reduces."""
     power: Tensor
@@ -90,8 +92,8 @@ def normal_equations(rho: Tensor, residual: Tensor, tangents: Tensor, scales: Un
         rho.conj()[:, None] * torch.view_as_complex(rest.reshape(len(rest), size // 2, 2))
     ).flatten(1)
     return Equations(
-        fisher, gradient, residual.square().sum(1), rest.square().sum(1) / degrees, rho.abs().square(),
-        turned @ signs / degrees**0.5,
+        fisher, gradient, residual.square().sum(1), (gradient * step).sum(1).clamp_min(0),
+        rest.square().sum(1) / degrees, rho.abs().square(), turned @ signs / degrees**0.5,
     )  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from small_scan import complex_normal
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry, ParameterMaps
-from spokestream.gadgets.model_fit.misfit import explained
+from spokestream.gadgets.model_fit.own_fit import normal_equations
 from spokestream.gadgets.model_fit.residuals import fit_and_residual
+from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
 from spokestream.gadgets.quality.image_evidence import ImageEvidence
 from spokestream.gadgets.scan.context import ScanContext
@@ -19,7 +20,7 @@ from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.simulator.physics.signal import voxel_signal
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis, frame_means, window_basis
-from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT, WaterFatSignal
 
 SHAPE = (41, 53)
 GEOMETRY = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (53, 41, 8))
@@ -95,13 +96,13 @@ def test_white_noise_is_shared_evenly_between_what_the_maps_could_and_could_not_
     noise = sigma * (rng.standard_normal((n, k)) + 1j * rng.standard_normal((n, k)))
     rho = 2.5 * np.exp(0.7j)
     y = (rho * signal + torch.tensor(noise)).to(torch.complex64)
-    found = explained(y, *fit_and_residual(y, signal, derivatives))
-    assert found.rho.mean().numpy() == pytest.approx(rho, rel=1e-4)
+    rho_found, residual, tangents = fit_and_residual(y, signal, derivatives)
+    found = normal_equations(rho_found, residual, tangents, Unknowns(WATER_FAT, {}))
+    assert rho_found.mean().numpy() == pytest.approx(rho, rel=1e-4)
     # means of chi-square distributions with 5 and 2K - 7 degrees of freedom, to four standard errors
-    assert found.noise.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))
-    assert found.explicable.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * 5)) + 0.01)
-    left = sigma * np.sqrt(2 * k - 2) / (2.5 * np.linalg.norm(signal[0]))
-    assert found.residual.square().mean().sqrt() == pytest.approx(left, rel=0.02)
+    assert found.variance.mean() / sigma**2 == pytest.approx(1, abs=4 * np.sqrt(2 / (n * (2 * k - 7))))
+    assert found.explicable.mean() / (5 * sigma**2) == pytest.approx(1, abs=4 * np.sqrt(2 / (n * 5)))
+    assert found.energy.mean() / sigma**2 == pytest.approx(2 * k - 2, rel=4 * np.sqrt(2 / (n * (2 * k - 2))))
 
 
 def thigh(rng):
