@@ -222,7 +222,10 @@ def main() -> int:
         script = [wire.ConfigFile("mrf_t1ff"), wire.Header(header), *map(wire.Data, readouts), wire.Close()]
         session = b"".join(bytes(part) for event in script for part in client.send(event))
         node = Node(folder)
+        # in processes, because their work must not delay the bystander, which is a thread of this one
+        clients = ProcessPoolExecutor(AT_ONCE, get_context("spawn"))
         try:
+            list(clients.map(time.sleep, AT_ONCE * [1]))  # they have started before anything is measured
             bystander = Bystander(node, header, readouts)
             quiet = statistics.median(bystander.once() for _ in range(5))
             bystander.start()
@@ -243,11 +246,9 @@ def main() -> int:
 
             def mutations() -> str:
                 answers, n = Counter[str](), arguments.mutations
-                # in processes, because their work must not delay the bystander, which is a thread of this one
-                with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as clients:
-                    for first in range(0, n, BATCH):
-                        batch = [[mutated(session, rng)] for _ in range(first, min(first + BATCH, n))]
-                        answers.update(text[:24] for text in clients.map(partial(converse, node.port), batch))
+                for first in range(0, n, BATCH):
+                    batch = [[mutated(session, rng)] for _ in range(first, min(first + BATCH, n))]
+                    answers.update(text[:24] for text in clients.map(partial(converse, node.port), batch))
                 return ", ".join(f"{n} x {text}" for text, n in answers.most_common(4))
 
             report(f"{arguments.mutations} sessions with changes", mutations)
@@ -269,6 +270,7 @@ def main() -> int:
             print("\n".join(f"FAULT: {fault}" for fault in faults) or "no faults")
             return 1 if faults else 0
         finally:
+            clients.shutdown()
             node.process.kill()
             node.process.wait()
 
