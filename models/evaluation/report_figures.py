@@ -66,7 +66,7 @@ def maps_figure(condition: Condition) -> Figure:
             bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
             bar.minorticks_off()
     for (name, _), axis in zip(rows, axes[:, 0], strict=True):
-        axis.set_ylabel(name, color=INK)
+        axis.set_ylabel(name.replace(", ", ",\n"), color=INK)
     return figure
 
 
