@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader", "SliceSoFar"]
 
+Combine = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""A method that combines an image over coils, given what it takes of all coils and the weights (coils, y, x)."""
 BATCH_FRAMES = 8
 """Number of frames that are spread, and added to the coefficients, together."""
 CALIBRATION_FRAMES = 48
@@ -81,7 +83,8 @@ class SliceSoFar:
         images = np.zeros((self.n_images, *self.grid.matrix), np.complex64)
         sensitivities = self.calibration.sensitivities(self.grid.matrix)
         with workers(threads) as pool:
-            images[list(self.centres)] = _combined(self.grid, self.centres.values(), sensitivities, pool, check)
+            parts = [(self.grid.combined, centre) for centre in self.centres.values()]
+            images[list(self.centres)] = _combined(parts, sensitivities.conj() * self.grid.correction, pool, check)
         return images
 
 
@@ -130,10 +133,13 @@ class CoilSlice:
         self._add_batch()
         self._sensitivities = self._calibration.sensitivities()
         frames, done = self._frames, self._transformed
-        transforms = (
-            grids if image in done else frames.grid.transforms(grids) for image, grids in enumerate(self._coefficients)
+        grid = frames.grid
+        parts = (
+            (grid.combined_transforms if image in done else grid.combined, of_coils)
+            for image, of_coils in enumerate(self._coefficients)
         )
-        return _combined(frames.grid, transforms, self._sensitivities, frames.pool, frames.cancellation.check)
+        weights = self._sensitivities.conj() * grid.correction
+        return _combined(parts, weights, frames.pool, frames.cancellation.check)
 
     def so_far(self) -> SliceSoFar:
         """A copy of the centre of k-space of the frames that were added; only if the slice keeps its grids.
@@ -242,9 +248,7 @@ class CombinedSlice:
         assert combination is not None
         for blocks in _batches(waiting):
             self._frames.cancellation.check()
-            frames = self._frames.pool.map(
-                lambda frame: grid.combined(grid.transforms(frame), combination), self._frames.spread(blocks)
-            )
+            frames = self._frames.pool.map(lambda frame: grid.combined(frame, combination), self._frames.spread(blocks))
             self._add(blocks, _as_rows(torch.stack(list(frames))))
 
     def _add(self, blocks: list[SpokeBlock], frames: torch.Tensor) -> None:
@@ -255,20 +259,27 @@ class CombinedSlice:
 
 
 def _combined(
-    grid: RadialGrid | CoarseGrid,
-    coils: Iterable[Any],
-    sensitivities: torch.Tensor,
+    parts: Iterable[tuple[Combine, torch.Tensor]],
+    weights: torch.Tensor,
     pool: "Executor",
     check: Callable[[], None],
 ) -> NDArray[np.complex64]:
-    """The images (K, y, x), each combined over coils from what `grid.combined` takes; `check` is called before each."""
-    weights = sensitivities.conj() * grid.correction
+    """The images (K, y, x), combined over coils with weights.
 
-    def image(of_coils: Any) -> NDArray[np.complex64]:
+    Args:
+        parts: for every image, the method and what it takes.
+        weights: (coils, y, x).
+        pool: its threads compute some images each.
+        check: called before each image.
+
+    """
+
+    def image(part: tuple[Combine, torch.Tensor]) -> NDArray[np.complex64]:
         check()
-        return np.asarray(grid.combined(of_coils, weights).numpy())
+        combine, of_coils = part
+        return np.asarray(combine(of_coils, weights).numpy())
 
-    return np.stack(list(pool.map(image, coils)))
+    return np.stack(list(pool.map(image, parts)))
 
 
 def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, torch.Tensor]:

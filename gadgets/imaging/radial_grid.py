@@ -79,8 +79,12 @@ class RadialGrid:
         for coil in grid:
             yield torch.fft.ifft2(coil, norm="forward")
 
-    def combined(self, transforms: Iterable[Tensor], weights: Tensor) -> Tensor:
+    def combined(self, grid: Tensor, weights: Tensor) -> Tensor:
         """The sum over coils (y, x) of weights times images; weights (coils, y, x) must contain `correction`."""
+        return self.combined_transforms(self.transforms(grid), weights)
+
+    def combined_transforms(self, transforms: Iterable[Tensor], weights: Tensor) -> Tensor:
+        """The same from what `transforms` gives."""
         out = torch.zeros(self.matrix, dtype=weights.dtype)
         for transform, weight in zip(transforms, weights, strict=True):
             for target, source in self._quadrants():

@@ -51,7 +51,7 @@ def test_combination_equals_the_sum_over_coil_images(rng):
     grid.spread(data, k, out=space)
     space = torch.from_numpy(space)
     images = grid.images(space).numpy()
-    combined = grid.combined(grid.transforms(space), torch.from_numpy(weights) * grid.correction).numpy()
+    combined = grid.combined(space, torch.from_numpy(weights) * grid.correction).numpy()
     np.testing.assert_allclose(combined, (weights * images).sum(0), rtol=0, atol=1e-5 * np.abs(images).max())
 
 
