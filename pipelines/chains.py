@@ -293,9 +293,7 @@ def _gridding(
 ) -> Gadget[Any, Any]:
     """The gadget from frames to fingerprints, which also gives provisional maps if the settings ask for them."""
     instead = isinstance(settings, MatchingSettings) and settings.images == "auto"
-    gridding = Gridding(
-        scan, basis, inversion=inversion, adjoint_instead=instead, partial=bool(settings.provisional)
-    )  # fmt: skip
+    gridding = Gridding(scan, basis, inversion=inversion, adjoint_instead=instead, partial=bool(settings.provisional))
     if not settings.provisional:
         return gridding
 
