@@ -270,9 +270,9 @@ def main() -> int:
             print("\n".join(f"FAULT: {fault}" for fault in faults) or "no faults")
             return 1 if faults else 0
         finally:
-            clients.shutdown()
-            node.process.kill()
+            node.process.kill()  # first, so that no client waits for an answer
             node.process.wait()
+            clients.shutdown()
 
 
 if __name__ == "__main__":

@@ -121,11 +121,10 @@ class MemoryWatch(threading.Thread):
 
     def run(self) -> None:
         """Sample, and keep the largest sum in bytes."""
-        begin = perf_counter()
         while running := processes(self._pid):
+            begin = perf_counter()
             self.largest = max(self.largest, sum(map(resident_bytes, running)))
             time.sleep(9 * (perf_counter() - begin))
-            begin = perf_counter()
 
 
 def started_node(log: Path, *options: str) -> "tuple[subprocess.Popen[bytes], int]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader", "SliceSoFar"]
 
-Combine = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""A method that combines an image over coils, given what it takes of all coils and the weights (coils, y, x)."""
 BATCH_FRAMES = 8
 """Number of frames that are spread, and added to the coefficients, together."""
 CALIBRATION_FRAMES = 48
@@ -83,8 +81,8 @@ class SliceSoFar:
         images = np.zeros((self.n_images, *self.grid.matrix), np.complex64)
         sensitivities = self.calibration.sensitivities(self.grid.matrix)
         with workers(threads) as pool:
-            parts = [(self.grid.combined, centre) for centre in self.centres.values()]
-            images[list(self.centres)] = _combined(parts, sensitivities.conj() * self.grid.correction, pool, check)
+            weights = sensitivities.conj() * self.grid.correction
+            images[list(self.centres)] = _combined(self.grid.combined, self.centres.values(), weights, pool, check)
         return images
 
 
@@ -108,7 +106,6 @@ class CoilSlice:
         self._spread = spread
         self._keeps_grids = keeps_grids
         self._weights = torch.from_numpy(basis.weights)
-        self._to_come = self._weights != 0
         self._transformed: set[int] = set()
         self._n_spokes = len(basis.weights) * basis.spokes_per_frame
         self._calibration = CoilCalibration(frames.grid, window_frames)
@@ -125,21 +122,17 @@ class CoilSlice:
         self._blocks.append(block)
         if len(self._blocks) == BATCH_FRAMES:
             self._add_batch()
-            if not self._keeps_grids and self._to_come.any():
+            if not self._keeps_grids:
                 self._transform_finished()
 
     def images(self) -> NDArray[np.complex64]:
         """The images of the adjoint (K, y, x)."""
         self._add_batch()
         self._sensitivities = self._calibration.sensitivities()
-        frames, done = self._frames, self._transformed
-        grid = frames.grid
-        parts = (
-            (grid.combined_transforms if image in done else grid.combined, of_coils)
-            for image, of_coils in enumerate(self._coefficients)
-        )
+        frames, grid, done = self._frames, self._frames.grid, self._transformed
+        coils = (of if image in done else grid.transforms(of) for image, of in enumerate(self._coefficients))
         weights = self._sensitivities.conj() * grid.correction
-        return _combined(parts, weights, frames.pool, frames.cancellation.check)
+        return _combined(grid.combined_transforms, coils, weights, frames.pool, frames.cancellation.check)
 
     def so_far(self) -> SliceSoFar:
         """A copy of the centre of k-space of the frames that were added; only if the slice keeps its grids.
@@ -188,14 +181,16 @@ class CoilSlice:
             _as_rows(self._coefficients[images, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
 
         list(self._frames.pool.map(add, range(batch.shape[1])))
-        added = [block.frame for block in blocks]
-        self._to_come[added] = False
-        self.frames += added
+        self.frames += [block.frame for block in blocks]
         self.spokes += sum(len(block.indices) for block in blocks)
 
     def _transform_finished(self) -> None:
-        """Replace the grids of the images to which no frame will be added by their transforms."""
-        finished = {image for image, to_come in enumerate(self._to_come.any(0)) if not to_come} - self._transformed
+        """Replace the grids of the images to which no frame will be added by their transforms, except at the end."""
+        to_come = self._weights != 0
+        to_come[self.frames] = False
+        if not to_come.any():
+            return
+        finished = {image for image, lacks_frames in enumerate(to_come.any(0)) if not lacks_frames} - self._transformed
 
         def transform(image: int) -> None:
             grids = self._coefficients[image]
@@ -259,27 +254,19 @@ class CombinedSlice:
 
 
 def _combined(
-    parts: Iterable[tuple[Combine, torch.Tensor]],
+    combine: Callable[[Any, torch.Tensor], torch.Tensor],
+    coils: Iterable[Any],
     weights: torch.Tensor,
     pool: "Executor",
     check: Callable[[], None],
 ) -> NDArray[np.complex64]:
-    """The images (K, y, x), combined over coils with weights.
+    """The images (K, y, x), each combined from what `combine` takes of all coils; `check` is called before each."""
 
-    Args:
-        parts: for every image, the method and what it takes.
-        weights: (coils, y, x).
-        pool: its threads compute some images each.
-        check: called before each image.
-
-    """
-
-    def image(part: tuple[Combine, torch.Tensor]) -> NDArray[np.complex64]:
+    def image(of_coils: Any) -> NDArray[np.complex64]:
         check()
-        combine, of_coils = part
         return np.asarray(combine(of_coils, weights).numpy())
 
-    return np.stack(list(pool.map(image, parts)))
+    return np.stack(list(pool.map(image, coils)))
 
 
 def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, torch.Tensor]:
