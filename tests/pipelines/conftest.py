@@ -48,12 +48,13 @@ class ToyChain:
             raise ScanError("The header has no <encoding>.")
         self.every = int(selection.parameters.get("every", 1_000_000))
         self.log, self.count, self.closed, self.cancelled = log, 0, False, False
-        self.gate = gate
+        self.gate, self.begun = gate, 0
 
     def feed(self, item):
         if not isinstance(item, ismrmrd.Acquisition):
             yield item
             return
+        self.begun += 1
         if self.gate:
             self.gate.wait()
         self.count += 1

@@ -78,7 +78,7 @@ def test_a_vanished_client_frees_its_place_before_its_computation_ends(serve, co
     with serve(max_sessions=1, plan=scan_of(1 << 20)) as running:
         running.gate.clear()
         first = connect(running.port).opening().say(wire.Data(readout()))
-        eventually(lambda: running.chains)
+        eventually(lambda: running.chains and running.chains[0].begun)
         first.hang_up()
         eventually(lambda: not running.server._rules.scans.locked())
         second = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
