@@ -104,7 +104,7 @@ def test_a_killed_process_ends_its_own_scan_only(node, workers, scan):
     assert send_scan(scan.xml, scan, port=node, config="mrf_t1ff").images
 
 
-def test_a_computation_that_cannot_be_cancelled_is_killed(node, scan, monkeypatch):
+def test_a_computation_that_cannot_be_cancelled_is_killed(node, workers, scan, monkeypatch):
     send_scan(scan.xml, scan, port=node, config="mrf_t1ff")  # so that one process waits
     wait_until(lambda: len(children()) == 1)
     (pid,) = children()
@@ -114,7 +114,7 @@ def test_a_computation_that_cannot_be_cancelled_is_killed(node, scan, monkeypatc
         client = wire.Connection(wire.Role.CLIENT)
         for event in (wire.ConfigFile("mrf_t1ff"), wire.Header(scan.xml), wire.Data(next(iter(scan)))):
             sock.sendall(b"".join(client.send(event)))
-        time.sleep(0.2)
+        wait_until(lambda: workers._taken == 1)
     wait_until(lambda: pid not in children())
     assert send_scan(scan.xml, scan, port=node, config="mrf_t1ff").images
 

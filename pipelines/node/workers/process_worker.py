@@ -26,6 +26,11 @@ SOCKET_BYTES = 1 << 21
 again, so that a write is one system call."""
 
 
+JUDGED_S = 0.25
+"""Time for which a scan waits for its process, unless its pace is known before. A scanner, whose scan takes seconds,
+loses nothing by it; a replay has shown its pace by then, so that all of its work gives way."""
+
+
 class ChainDefectError(Exception):
     """An error in the process of a scan that is not meant for people; its note is the traceback there."""
 
@@ -33,8 +38,8 @@ class ChainDefectError(Exception):
 class Processes(Protocol):
     """The pool from which a worker has its process."""
 
-    async def take(self) -> ScanProcess:
-        """A process that is ready."""
+    async def take(self, gives_way: bool) -> ScanProcess:
+        """A process that is ready, for a scan that gives way to others or not."""
 
     async def give_back(self, process: ScanProcess) -> str:
         """Take a process back; returns how it ended if it has."""
@@ -58,7 +63,7 @@ class ProcessWorker:
         self._processes, self._log, self._send = processes, log, send
         self._wire = node_end()
         self._writer: asyncio.StreamWriter | None = None
-        self._connected = asyncio.Event()
+        self._connected, self._judged = asyncio.Event(), asyncio.Event()
         self._process: ScanProcess | None = None
         self._pace, self._gives_way = Pace(), False
         self._ended = self._abandoned = False
@@ -86,6 +91,7 @@ class ProcessWorker:
         """Mark the end of the items."""
         if self._pace.was_ahead():
             self._give_way()
+        self._judged.set()
         self._ended = True
         self._write_close()
 
@@ -107,36 +113,46 @@ class ProcessWorker:
             self._task.exception()  # retrieved, because asyncio otherwise logs a warning
 
     async def _run(self, scan: Sequence[Any], queue_bytes: int) -> None:
-        process = self._process = await self._processes.take()
-        if self._gives_way:
-            process.give_way()
+        ours, theirs = socket.socketpair()
+        finished, how = False, ""
         try:
-            finished = await self._converse(process, scan, queue_bytes)
+            reader = await self._connect(ours, scan, queue_bytes)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._judged.wait(), JUDGED_S)
+            self._process = await self._processes.take(self._gives_way)
+            finished = await self._converse(self._process, theirs, reader)
         finally:
-            self._process = None
-            self._connected.set()
-            writer, self._writer = self._writer, None
-            if writer:
-                writer.transport.abort()
-            how = await self._processes.give_back(process)
+            theirs.close()
+            self._disconnect()
+            process, self._process = self._process, None
+            if process:
+                how = await self._processes.give_back(process)
         if not finished:
             what = f"The process that reconstructed the scan {how or 'ended the scan too early'}"
             raise ScanError(f"{what}; send the scan again or replay it.")
 
-    async def _converse(self, process: ScanProcess, scan: Sequence[Any], queue_bytes: int) -> bool:
-        """Send what is put, and handle what comes; returns whether the scan has finished. Raises its error."""
-        ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
-        with theirs:
-            reader, writer = await asyncio.open_connection(sock=ours, limit=READ_BYTES)
-            self._writer = writer
-            process.take(theirs)
-        writer.transport.set_write_buffer_limits(high=queue_bytes)
-        writer.write(object_bytes(scan))
+    async def _connect(self, sock: socket.socket, scan: Sequence[Any], queue_bytes: int) -> asyncio.StreamReader:
+        """Begin to send; what is put waits in the socket and then here until the process reads it."""
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        reader, self._writer = await asyncio.open_connection(sock=sock, limit=READ_BYTES)
+        self._writer.transport.set_write_buffer_limits(high=queue_bytes)
+        self._writer.write(object_bytes(scan))
         self._connected.set()
         if self._ended:
             self._write_close()
+        return reader
+
+    def _disconnect(self) -> None:
+        self._connected.set()
+        writer, self._writer = self._writer, None
+        if writer:
+            writer.transport.abort()
+
+    async def _converse(self, process: ScanProcess, theirs: socket.socket, reader: asyncio.StreamReader) -> bool:
+        """Let the process have the scan, and handle what comes; returns whether it has finished. Raises its error."""
         try:
+            process.take(theirs)
+            theirs.close()  # the process has the only one now, so that its end is heard
             while self._wire.their_state is not wire.State.CLOSED:
                 for event in self._wire.receive_data(await reader.read(READ_BYTES)):
                     await self._handle(event)
@@ -162,6 +178,7 @@ class ProcessWorker:
     def _give_way(self) -> None:
         if not self._gives_way:
             self._gives_way = True
+            self._judged.set()
             self._log.info("The scan comes faster than it was measured; scans at a scanner's pace are served first.")
             if self._process:
                 self._process.give_way()

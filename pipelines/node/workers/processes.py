@@ -43,6 +43,8 @@ class ProcessWorkers:
         self.kept_bytes = SHARED_BYTES + (kept - 1) * PROCESS_BYTES
         self._taken = 0
         self._idle: list[ScanProcess] = []
+        self._yielding: list[ScanProcess] = []
+        """Those that wait for a replay, because they cannot claim the priority back that they gave up for one."""
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -58,27 +60,32 @@ class ProcessWorkers:
         """End all processes that wait."""
         for task in self._tasks:
             task.cancel()
-        for process in self._idle:
+        for process in self._idle + self._yielding:
             self._do(process.end())
         self._idle.clear()
+        self._yielding.clear()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def take(self) -> ScanProcess:
-        """A process that is ready. Raises ScanError if none can be started."""
+    async def take(self, gives_way: bool = False) -> ScanProcess:
+        """A process for a scan that gives way to others or not. Raises ScanError if none can be started."""
         self._taken += 1
         try:
-            return await self._ready()
+            process = await self._ready(gives_way)
         except BaseException:
             self._taken -= 1
             raise
+        if gives_way:
+            process.give_way()
+        return process
 
-    async def _ready(self) -> ScanProcess:
-        while self._idle:
-            process = self._idle.pop()
-            if process.alive:
-                return process
-            await process.end()
+    async def _ready(self, gives_way: bool) -> ScanProcess:
+        for waiting in (self._yielding, self._idle)[not gives_way :]:
+            while waiting:
+                process = waiting.pop()
+                if process.alive:
+                    return process
+                await process.end()
         # a scan waits for it: networks take 0.4 s of 0.5, and the scan loads its own while it is being acquired
         return await self._new([])
 
@@ -87,12 +94,20 @@ class ProcessWorkers:
         ready = await process.is_ready_again()
         self._taken -= 1
         how = "" if ready else await process.kill()
-        if ready and len(self._idle) < self._kept and process.claim():
-            self._idle.append(process)
-        elif ready:
-            await process.end()
+        if ready:
+            await self._keep(process)
         self._do(self._refill())
         return how
+
+    async def _keep(self, process: ScanProcess) -> None:
+        """Let a process wait for the next scan, or end it if as many as are kept do so."""
+        room = self._kept - len(self._idle) - len(self._yielding)
+        if room > 0 and process.claim():
+            self._idle.append(process)
+        elif room > 0 and len(self._yielding) < self._kept - 1:  # one is left for a scanner
+            self._yielding.append(process)
+        else:
+            await process.end()
 
     async def _new(self, networks: Sequence[Any]) -> ScanProcess:
         process = ScanProcess(networks)
@@ -106,7 +121,7 @@ class ProcessWorkers:
     async def _refill(self) -> None:
         """Start processes one after the other, until there are as many as are kept."""
         try:
-            while len(self._idle) + self._taken < self._kept:
+            while len(self._idle) + len(self._yielding) + self._taken < self._kept:
                 self._idle.append(await self._new(self._networks))
         except ScanError as error:
             LOG.error("%s", error)
