@@ -230,6 +230,37 @@ def test_a_system_that_starts_no_process_is_said(monkeypatch):
     assert asyncio.run(process.kill()) == "did not start"
 
 
+def test_a_process_whose_scan_is_cancelled_while_it_starts_gets_its_own_socket(monkeypatch):
+    """Its socket stays open until then, because its number would soon be that of another file."""
+    process, may_start, starts = scan_process.ScanProcess([]), threading.Event(), threading.Event()
+    kind, theirs = type(process._process), process._theirs
+    start = kind.start
+
+    def late(process):
+        starts.set()
+        may_start.wait()
+        start(process)
+
+    monkeypatch.setattr(kind, "start", late)
+
+    async def scenario():
+        starting = asyncio.create_task(process.start())
+        await asyncio.to_thread(starts.wait)
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        assert await process.kill() == "did not start"
+        still_open = theirs.fileno() >= 0
+        may_start.set()
+        assert still_open
+        while theirs.fileno() >= 0:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+    process._process.join(60)
+    assert process._process.exitcode == 0  # it hears that nobody waits for it
+
+
 def priority_of(thread):
     """The priority of a thread; None if it has ended."""
     with suppress(ProcessLookupError):

@@ -56,12 +56,19 @@ class ScanProcess:
 
     async def start(self) -> None:
         """Start the process, and wait until it can take a scan. Raises ScanError if it cannot, with the reason."""
-        with self._theirs:
-            try:
-                await asyncio.to_thread(self._process.start)  # the first one waits for the imports
-            except (OSError, EOFError) as error:
-                raise ScanError(f"No process for scans can be started ({error}).") from None
+        starting = asyncio.get_running_loop().run_in_executor(None, self._process.start)  # the first waits for imports
+        # not before, also if the scan is cancelled: the number of a closed socket soon is that of another file, which
+        # the process would get instead
+        starting.add_done_callback(self._close_theirs)
+        try:
+            await asyncio.shield(starting)
+        except (OSError, EOFError) as error:
+            raise ScanError(f"No process for scans can be started ({error}).") from None
         await self.ready()
+
+    def _close_theirs(self, starting: "asyncio.Future[None]") -> None:
+        self._theirs.close()
+        starting.exception()  # retrieved, because asyncio otherwise logs a warning if nobody waits
 
     async def ready(self) -> None:
         """Wait until the process can take a scan. Raises ScanError if it cannot, with the reason."""
