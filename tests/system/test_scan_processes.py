@@ -200,7 +200,7 @@ def test_a_process_that_a_scan_waits_for_starts_without_networks(monkeypatch):
         def __init__(self, networks):
             loaded.append(networks)
 
-        async def start(self):
+        async def start(self, *, gives_way):
             """It has started."""
 
         async def end(self):
@@ -261,16 +261,16 @@ def test_a_process_whose_scan_is_cancelled_while_it_starts_gets_its_own_socket(m
     assert process._process.exitcode == 0  # it hears that nobody waits for it
 
 
-def priority_of(thread):
-    """The priority of a thread; None if it has ended."""
+def policy_of(thread):
+    """How a thread is scheduled; None if it has ended."""
     with suppress(ProcessLookupError):
-        return os.getpriority(os.PRIO_PROCESS, thread)
+        return os.sched_getscheduler(thread)
 
 
 def test_a_replay_gives_way_with_all_its_threads_and_a_scan_at_pace_does_not(scan, caplog):
     caplog.set_level(logging.INFO)
-    readouts, own = list(scan), os.getpriority(os.PRIO_PROCESS, 0)
-    for seconds_apart, priority in ((0.02, scan_process.NICE), (0.0, 0)):
+    readouts = list(scan)
+    for seconds_apart, policy in ((0.02, os.SCHED_IDLE), (0.0, os.SCHED_OTHER)):
         for i, readout in enumerate(readouts):
             readout.acquisition_time_stamp = round(i * seconds_apart / 0.0025)
         workers, seen = ProcessWorkers([], QUEUE), []
@@ -280,13 +280,32 @@ def test_a_replay_gives_way_with_all_its_threads_and_a_scan_at_pace_does_not(sca
             def look(event, pid=pid, seen=seen):
                 if isinstance(event, wire.Data):  # an image, while the process has the scan
                     tasks = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
-                    seen.append({priority for priority in map(priority_of, tasks) if priority is not None})
+                    seen.append({policy for policy in map(policy_of, tasks) if policy is not None})
 
             send_scan(scan.xml, readouts, port=port, config="mrf_t1ff", on_event=look)
-            wait_until(lambda workers=workers: workers._idle)  # one that may claim its priority again, or a new one
-            assert os.getpriority(os.PRIO_PROCESS, workers._idle[0].pid) == own
-        assert seen[0] == {own + priority}
+            wait_until(lambda workers=workers: workers._idle)  # one that may claim its share again, or a new one
+            assert os.sched_getscheduler(workers._idle[0].pid) == os.SCHED_OTHER
+        assert seen[0] == {policy}
         assert caplog.text.count("comes faster than it was measured") == 1  # of the first scan
+
+
+@pytest.mark.parametrize("may_claim", [True, False])
+def test_a_process_that_gave_way_serves_a_scanner_only_if_it_may_claim_its_share(may_claim, monkeypatch):
+    monkeypatch.setattr(processes, "claim", lambda pid: may_claim)
+
+    async def scenario():
+        workers = ProcessWorkers([], QUEUE, kept=2)
+        await workers.start()
+        of_replay = await workers.take(gives_way=True)
+        await workers.give_back(of_replay)
+        scanner = await workers.take()
+        replay = await workers.take(gives_way=True)
+        assert of_replay is (scanner if may_claim else replay)
+        for process in (scanner, replay):
+            await workers.give_back(process)
+        await workers.stop()
+
+    asyncio.run(scenario())
 
 
 def test_memory_decides_how_many_processes_are_kept():

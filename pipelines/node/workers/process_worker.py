@@ -15,6 +15,7 @@ from spokestream.pipelines import wire
 from spokestream.pipelines.node.released import released
 from spokestream.pipelines.node.workers.link import node_end, object_bytes
 from spokestream.pipelines.node.workers.pace import Pace
+from spokestream.pipelines.node.workers.priority import give_way
 from spokestream.pipelines.node.workers.scan_process import ScanProcess
 from spokestream.pipelines.node.workers.worker import SendImage
 
@@ -181,7 +182,7 @@ class ProcessWorker:
             self._judged.set()
             self._log.info("The scan comes faster than it was measured; scans at a scanner's pace are served first.")
             if self._process:
-                self._process.give_way()
+                give_way(self._process.pid)
 
     def _write_close(self) -> None:
         if self._writer and self._wire.our_state is wire.State.STREAMING:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from spokestream.errors import ScanError
+from spokestream.pipelines.node.workers.priority import claim, give_way
 from spokestream.pipelines.node.workers.process_worker import ProcessWorker
 from spokestream.pipelines.node.workers.scan_process import ScanProcess
 from spokestream.pipelines.node.workers.worker import SendImage
@@ -76,7 +77,7 @@ class ProcessWorkers:
             self._taken -= 1
             raise
         if gives_way:
-            process.give_way()
+            give_way(process.pid)
         return process
 
     async def _ready(self, gives_way: bool) -> ScanProcess:
@@ -87,7 +88,7 @@ class ProcessWorkers:
                     return process
                 await process.end()
         # a scan waits for it: networks take 0.4 s of 0.5, and the scan loads its own while it is being acquired
-        return await self._new([])
+        return await self._new([], gives_way=gives_way)
 
     async def give_back(self, process: ScanProcess) -> str:
         """Take a process back whose scan has ended; returns how it ended if it cannot be used any more."""
@@ -102,17 +103,17 @@ class ProcessWorkers:
     async def _keep(self, process: ScanProcess) -> None:
         """Let a process wait for the next scan, or end it if as many as are kept do so."""
         room = self._kept - len(self._idle) - len(self._yielding)
-        if room > 0 and process.claim():
+        if room > 0 and claim(process.pid):
             self._idle.append(process)
         elif room > 0 and len(self._yielding) < self._kept - 1:  # one is left for a scanner
             self._yielding.append(process)
         else:
             await process.end()
 
-    async def _new(self, networks: Sequence[Any]) -> ScanProcess:
+    async def _new(self, networks: Sequence[Any], *, gives_way: bool = False) -> ScanProcess:
         process = ScanProcess(networks)
         try:
-            await process.start()
+            await process.start(gives_way=gives_way)
         except BaseException:
             await process.kill()
             raise

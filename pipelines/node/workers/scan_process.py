@@ -2,7 +2,6 @@
 
 import asyncio
 import multiprocessing
-import os
 import signal
 import socket
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 from spokestream.errors import ScanError
 from spokestream.pipelines.node.workers import child
 from spokestream.pipelines.node.workers.link import READY
+from spokestream.pipelines.node.workers.priority import give_way
 
 __all__ = ["ScanProcess"]
 
@@ -25,9 +25,6 @@ LONGEST_LINE = 1 << 16
 CANCEL_S = 1.0
 """Time in which a cancelled scan must have ended. A process that is not ready then is killed."""
 EXIT_S = 5.0
-NICE = 10
-"""How much more willing than the node a process is to wait that reconstructs a replay (`nice`). It gets a ninth of the
-time of others that want the same core."""
 
 
 class ScanProcess:
@@ -54,8 +51,13 @@ class ScanProcess:
         """Whether the process runs."""
         return self._process.is_alive()
 
-    async def start(self) -> None:
-        """Start the process, and wait until it can take a scan. Raises ScanError if it cannot, with the reason."""
+    async def start(self, *, gives_way: bool = False) -> None:
+        """Start the process, and wait until it can take a scan. Raises ScanError if it cannot, with the reason.
+
+        Args:
+            gives_way: whether it does so from the beginning.
+
+        """
         starting = asyncio.get_running_loop().run_in_executor(None, self._process.start)  # the first waits for imports
         # not before, also if the scan is cancelled: the number of a closed socket soon is that of another file, which
         # the process would get instead
@@ -64,6 +66,8 @@ class ScanProcess:
             await asyncio.shield(starting)
         except (OSError, EOFError) as error:
             raise ScanError(f"No process for scans can be started ({error}).") from None
+        if gives_way:
+            give_way(self.pid)
         await self.ready()
 
     def _close_theirs(self, starting: "asyncio.Future[None]") -> None:
@@ -97,22 +101,6 @@ class ScanProcess:
     def take(self, sock: socket.socket) -> None:
         """Hand over the socket of a scan. Raises OSError if the process has ended."""
         socket.send_fds(self._control, [b"s"], [sock.fileno()])
-
-    def give_way(self) -> None:
-        """Let all processes that have not been told so be served first."""
-        self._wait_more(NICE)
-
-    def claim(self) -> bool:
-        """Give way no more. Returns whether that is possible: in most systems only root may do it."""
-        return self._wait_more(0)
-
-    def _wait_more(self, nice: int) -> bool:
-        try:
-            own = os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PGRP, self.pid, own + nice)  # with all threads; its group is the process alone
-        except OSError:
-            return False
-        return True
 
     async def end(self) -> str:
         """End the process, and return how it ended, in words."""
