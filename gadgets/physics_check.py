@@ -140,9 +140,8 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         model = closed_form.model
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in model.names], axis=0)
         columns, scales = parameter_columns(model, message.maps, mask), Unknowns(model, {})
-        y = torch.from_numpy(
-            np.stack([fingerprints.data[image][mask] for image in images], 1) / closed_form.basis.noise
-        )
+        measured = np.stack([fingerprints.data[image][mask] for image in images]).T
+        y = torch.from_numpy(measured / closed_form.basis.noise)
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
 
         def one(y: Tensor, *parameters: Tensor) -> tuple[Tensor, Equations]:

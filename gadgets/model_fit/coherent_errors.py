@@ -14,7 +14,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from spokestream.gadgets.model_fit.misfit import neighbourhood_mean, neighbourhood_variance
-from spokestream.gadgets.model_fit.own_fit import RIDGE, Equations, solved
+from spokestream.gadgets.model_fit.own_fit import Equations
 from spokestream.gadgets.model_fit.pooling import REACH, WIDTH
 from spokestream.gadgets.model_fit.refine import LARGEST_MISFIT
 
@@ -61,8 +61,7 @@ def coherent_errors(at: Equations, unknowns: Tensor, mask: NDArray[np.bool_]) ->
     if not len(unknowns):
         return unknowns
     variance = torch.from_numpy(neighbourhood_mean(at.variance.numpy(), mask).astype(np.float32)).clamp_min(1e-30)
-    explicable = (at.gradient * solved(at.fisher, at.gradient, RIDGE)).sum(1) / n
-    weight = 1 / (1 + explicable / variance / LARGEST_MISFIT)[:, None]
+    weight = 1 / (1 + at.explicable / n / variance / LARGEST_MISFIT)[:, None]
     fisher, gradient = at.fisher / variance[:, None, None], at.gradient / variance[:, None]
     single = fisher.diagonal(dim1=1, dim2=2)
     amplitude = _roughness(gradient / single.sqrt().clamp_min(1e-15), mask).clamp_min(LEAST_NOISE)
@@ -79,7 +78,7 @@ def coherent_errors(at: Equations, unknowns: Tensor, mask: NDArray[np.bool_]) ->
     inverse = torch.linalg.inv(information + prior)
     step = (inverse @ target[..., None])[..., 0]
     noise = amplitude * (left[:, :, None] * information) * amplitude[:, None]
-    spread = (inverse @ noise @ inverse).diagonal(dim1=1, dim2=2)
+    spread = ((inverse @ noise) * inverse).sum(2)  # the diagonal of inverse @ noise @ inverse, all symmetric
     leaked = LEAKAGE**2 * neighbourhood_variance(unknowns, mask)
     errors: Tensor = step / (spread + leaked).clamp_min(1e-30).sqrt()
     return errors

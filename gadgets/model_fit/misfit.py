@@ -38,16 +38,21 @@ def misfit(at: Equations, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def neighbourhood_mean(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The mean (voxels,) of values (voxels,) of a mask (y, x) over the neighbourhood of each voxel."""
-    image = np.zeros(mask.shape)
-    image[mask] = values
-    near = ndimage.uniform_filter(image, NEIGHBOURHOOD, mode="constant")
-    fraction = ndimage.uniform_filter(mask.astype(float), NEIGHBOURHOOD, mode="constant")
-    return np.asarray(near[mask] / fraction[mask])
+    """The mean (..., voxels) of values (..., voxels) of a mask (y, x) over the neighbourhood of each voxel."""
+    fraction = _filtered(mask.astype(float))[mask]
+    image, means = np.zeros(mask.shape), np.empty(values.shape)
+    for index in np.ndindex(values.shape[:-1]):
+        image[mask] = values[index]
+        means[index] = _filtered(image)[mask] / fraction
+    return means
 
 
 def neighbourhood_variance(values: Tensor, mask: NDArray[np.bool_]) -> Tensor:
     """The variance (voxels, n) of values (voxels, n) of a mask (y, x) over the neighbourhood of each voxel."""
-    columns = [column.double().numpy() for column in values.T]
-    found = [neighbourhood_mean(c**2, mask) - neighbourhood_mean(c, mask) ** 2 for c in columns]
-    return torch.from_numpy(np.stack(found, 1).clip(0).astype(np.float32))
+    columns = values.T.double().numpy()
+    found = neighbourhood_mean(columns**2, mask) - neighbourhood_mean(columns, mask) ** 2
+    return torch.from_numpy(np.ascontiguousarray(found.T.clip(0), np.float32))
+
+
+def _filtered(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(ndimage.uniform_filter(image, NEIGHBOURHOOD, mode="constant"))

@@ -1,7 +1,7 @@
 """Which processes of the node the system serves first: those of replays get the time that all others leave.
 
-A low priority (`nice`) is not enough. A scan at a scanner's pace wakes up for every few spokes, and each time would wait
-some milliseconds until the system interrupts a replay. A process that only fills idle time is interrupted at once
+A low priority (`nice`) is not enough. A scan at a scanner's pace wakes up for every few spokes, and each time it would
+wait some milliseconds until the system interrupts a replay. A process that only fills idle time is interrupted at once
 (SCHED_IDLE, `man 7 sched`). Systems other than Linux do not have it, and serve all alike.
 """
 

@@ -39,7 +39,7 @@ class ChainDefectError(Exception):
 class Processes(Protocol):
     """The pool from which a worker has its process."""
 
-    async def take(self, gives_way: bool) -> ScanProcess:
+    async def take(self, *, gives_way: bool) -> ScanProcess:
         """A process that is ready, for a scan that gives way to others or not."""
 
     async def give_back(self, process: ScanProcess) -> str:
@@ -120,7 +120,9 @@ class ProcessWorker:
             reader = await self._connect(ours, scan, queue_bytes)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._judged.wait(), JUDGED_S)
-            self._process = await self._processes.take(self._gives_way)
+            self._process = await self._processes.take(gives_way=self._gives_way)
+            if self._gives_way:
+                give_way(self._process.pid)
             finished = await self._converse(self._process, theirs, reader)
         finally:
             theirs.close()

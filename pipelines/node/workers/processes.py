@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from spokestream.errors import ScanError
-from spokestream.pipelines.node.workers.priority import claim, give_way
+from spokestream.pipelines.node.workers.priority import claim
 from spokestream.pipelines.node.workers.process_worker import ProcessWorker
 from spokestream.pipelines.node.workers.scan_process import ScanProcess
 from spokestream.pipelines.node.workers.worker import SendImage
@@ -68,20 +68,17 @@ class ProcessWorkers:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def take(self, gives_way: bool = False) -> ScanProcess:
+    async def take(self, *, gives_way: bool = False) -> ScanProcess:
         """A process for a scan that gives way to others or not. Raises ScanError if none can be started."""
         self._taken += 1
         try:
-            process = await self._ready(gives_way)
+            return await self._ready(gives_way)
         except BaseException:
             self._taken -= 1
             raise
-        if gives_way:
-            give_way(process.pid)
-        return process
 
     async def _ready(self, gives_way: bool) -> ScanProcess:
-        for waiting in (self._yielding, self._idle)[not gives_way :]:
+        for waiting in [self._yielding, self._idle] if gives_way else [self._idle]:
             while waiting:
                 process = waiting.pop()
                 if process.alive:
