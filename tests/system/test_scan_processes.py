@@ -190,33 +190,56 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
             assert new() == kept
 
 
+class Ready:
+    """A process that is always ready."""
+
+    alive, pid = True, 0
+
+    def __init__(self, networks):
+        self.networks = networks
+
+    async def start(self, *, gives_way):
+        """It has started."""
+
+    async def is_ready_again(self):
+        return True
+
+    async def end(self):
+        """It has ended."""
+
+
 def test_a_process_that_a_scan_waits_for_starts_without_networks(monkeypatch):
     """It is there in a tenth of the time, and loads the network of its scan if there is one."""
-    networks, loaded = [select("mrf_t1ff_net").settings], []
-
-    class Ready:
-        alive = True
-
-        def __init__(self, networks):
-            loaded.append(networks)
-
-        async def start(self, *, gives_way):
-            """It has started."""
-
-        async def end(self):
-            """It has ended."""
-
+    networks = [select("mrf_t1ff_net").settings]
     monkeypatch.setattr(processes, "ScanProcess", Ready)
 
     async def scenario():
         workers = ProcessWorkers(networks, QUEUE)
         await workers.start()
-        await workers.take()  # the one that was started ahead
-        await workers.take()
+        taken = [await workers.take(), await workers.take()]  # the first was started ahead
+        await workers.stop()
+        return taken
+
+    assert [process.networks for process in asyncio.run(scenario())] == [networks, []]
+
+
+@pytest.mark.parametrize("may_claim", [True, False])
+def test_a_process_that_gave_way_serves_a_scanner_only_if_it_may_claim_its_share(may_claim, monkeypatch):
+    monkeypatch.setattr(processes, "ScanProcess", Ready)
+    monkeypatch.setattr(processes, "claim", lambda pid: may_claim)
+
+    async def scenario():
+        workers = ProcessWorkers([], QUEUE, kept=2)
+        await workers.start()
+        of_replay = await workers.take(gives_way=True)
+        await workers.give_back(of_replay)
+        taken = [await workers.take(), await workers.take()]
+        assert (of_replay in taken) is may_claim
+        if not may_claim:
+            assert await workers.take(gives_way=True) is of_replay
         await workers.stop()
 
     asyncio.run(scenario())
-    assert loaded == [networks, []]
 
 
 def test_a_system_that_starts_no_process_is_said(monkeypatch):
@@ -287,27 +310,6 @@ def test_a_replay_gives_way_with_all_its_threads_and_a_scan_at_pace_does_not(sca
             assert os.sched_getscheduler(workers._idle[0].pid) == os.SCHED_OTHER
         assert seen[0] == {policy}
         assert caplog.text.count("comes faster than it was measured") == 1  # of the first scan
-
-
-@pytest.mark.parametrize("may_claim", [True, False])
-def test_a_process_that_gave_way_serves_a_scanner_only_if_it_may_claim_its_share(may_claim, monkeypatch):
-    monkeypatch.setattr(processes, "claim", lambda pid: may_claim)
-
-    async def scenario():
-        workers = ProcessWorkers([], QUEUE, kept=2)
-        await workers.start()
-        of_replay = await workers.take(gives_way=True)
-        await workers.give_back(of_replay)
-        taken = [await workers.take(), await workers.take()]
-        assert (of_replay in taken) is may_claim
-        if not may_claim:
-            taken.append(await workers.take(gives_way=True))
-            assert taken[-1] is of_replay
-        for process in taken:
-            await workers.give_back(process)
-        await workers.stop()
-
-    asyncio.run(scenario())
 
 
 def test_memory_decides_how_many_processes_are_kept():
