@@ -65,7 +65,7 @@ class Node:
 class Bystander(threading.Thread):
     """Sends one good scan of the default sequence after the other at the scanner's pace, and notes how long each takes.
 
-    A scan takes ten seconds, as those of patients do; most of its work is done while it is acquired.
+    A slice takes seven seconds, as those of patients do; most of the work is done while it is acquired.
     """
 
     def __init__(self, node: Node, header: str, readouts: list[ismrmrd.Acquisition]) -> None:
