@@ -13,6 +13,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.coherent_errors import coherent_errors, wrong_regions
+from spokestream.gadgets.model_fit.correction import FEW, contradicted_regions
 from spokestream.gadgets.model_fit.misfit import misfit
 from spokestream.gadgets.model_fit.own_fit import Equations, normal_equations
 from spokestream.gadgets.model_fit.residuals import fit_and_residual, parameter_columns
@@ -20,6 +21,7 @@ from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evidence
 from spokestream.gadgets.quality.trust import judged_values, trust_map
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, UNEXPLAINED_SPOKES, FitEvidence, verdict
+from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -66,6 +68,8 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         by_adjoint: whether maps of iterative images are compared with those of the adjoint. A network knows that the
             inversion efficiency and B1 vary, which the tissue model may not. In iterative images this difference is
             larger than their noise, and 80 % of the true T1 and T2 of a brain are flagged.
+        correction: refines the maps of a slice in which the signal contradicts a part of the tissue (`FEW`), of which
+            the client is warned. None means that maps stay as they are.
 
     Raises ScanError if the closed form belongs to another sequence.
 
@@ -80,6 +84,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         most_flagged: float = MOST_FLAGGED_BY_NETWORK,
         *,
         by_adjoint: bool = False,
+        correction: Refinement | None = None,
     ) -> None:
         difference = closed_form.sequence.difference(scan.sequence)
         if difference:
@@ -89,6 +94,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         self._independent = self._of_independent(closed_form.basis)
         self._most_flagged = most_flagged
         self._by_adjoint = by_adjoint
+        self._correction = correction
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Check one slice."""
@@ -99,7 +105,18 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         if self._by_adjoint and fingerprints.adjoint is not None:
             fingerprints = fingerprints.adjoint
         fit = self._fit(message, fingerprints)
-        checked, flagged = self._check(message, fit)
+        errors, wrong = self._contradictions(message, fit)
+        contradicted = contradicted_regions(wrong, fit.mask).sum() / max(1, len(wrong))
+        if self._correction is not None and contradicted >= FEW:
+            self._scan.log.warning(
+                "Slice %d: the signal contradicts the network's maps in %.0f %% of the tissue, which may be unlike "
+                "what it was trained on; they were corrected by the physics.",
+                message.slice + 1, 100 * contradicted,
+            )  # fmt: skip
+            (message,) = self._correction.feed(message)
+            fit = self._fit(message, fingerprints)
+            errors, wrong = self._contradictions(message, fit)
+        checked, flagged = self._check(message, fit, errors, wrong)
         judged = fingerprints.adjoint or fingerprints
         unexplained = (fit if judged is fingerprints else self._fit(message, judged)).unexplained
         total = int(message.foreground.sum())
@@ -157,7 +174,20 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         unexplained = at.energy.sum() / energy.sum().clamp_min(1e-30)
         return _Fit(mask, rho, residual, at, scales.of(columns), float(unexplained.sqrt()))
 
-    def _check(self, message: ParameterMaps, fit: _Fit) -> tuple[dict[str, Float], int]:
+    def _contradictions(self, message: ParameterMaps, fit: _Fit) -> tuple[Float, NDArray[np.int8]]:
+        """The errors (voxels, parameters) that regions have in common, over their standard deviations, and where."""
+        judged = torch.from_numpy(judged_values(self._closed_form.model, message.maps, fit.mask))
+
+        def found() -> tuple[Float, NDArray[np.int8]]:
+            errors = coherent_errors(fit.at, fit.unknowns, fit.mask)
+            return errors.numpy(), wrong_regions(errors, judged, fit.mask)
+
+        with workers(1) as pool:  # with more threads, torch would add in another order
+            return pool.submit(found).result()
+
+    def _check(
+        self, message: ParameterMaps, fit: _Fit, errors: Float, wrong: NDArray[np.int8]
+    ) -> tuple[dict[str, Float], int]:
         """The maps of the check, and the number of flagged voxels."""
         mask, model = fit.mask, self._closed_form.model
         values = {
@@ -169,17 +199,8 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
             maps[name][mask] = value
         maps["residual"][message.foreground & ~mask] = 1
         flagged = message.foreground & ~(mask & (maps["misfit"] <= FLAGGED_ABOVE))
-        judged = judged_values(model, message.maps, mask)
-        with workers(1) as pool:  # with more threads, torch would add in another order
-            errors, wrong = pool.submit(_coherent, fit.at, fit.unknowns, judged, mask).result()
         maps["trust"] = trust_map(model, message, mask, errors, wrong, flagged)
         return maps, int(flagged.sum())
-
-
-def _coherent(at: Equations, unknowns: Tensor, judged: Mask, mask: Mask) -> tuple[Float, NDArray[np.int8]]:
-    """The errors (voxels, parameters) that regions have in common, over their standard deviations, and where."""
-    errors = coherent_errors(at, unknowns, mask)
-    return errors.numpy(), wrong_regions(errors, torch.from_numpy(judged), mask)
 
 
 def _at_limit(message: ParameterMaps) -> dict[str, float]:

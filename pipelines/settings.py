@@ -71,7 +71,8 @@ class StreamSettings:
     )
     refine: str = setting(
         "auto",
-        meaning="Whether maps are refined, with standard deviations; auto does so in mrf_t1ff if basis=compressed.",
+        meaning="Whether maps are refined, with standard deviations; auto does so in mrf_t1ff if basis=compressed, "
+        "and for slices of which the signal contradicts a T1-FF network.",
         choices=("auto", "on", "off"),
         peer=True,
     )

@@ -109,12 +109,10 @@ def sensitivities(
     vector = (
         vector * torch.where(reference.abs() > 0, reference.conj() / reference.abs().clamp(min=1e-30), 1)[..., None]
     )
-    fine = [
-        torch.from_numpy(_interpolation(m, n)).to(torch.complex64)
-        for m, n in zip(coarse, pixels or matrix, strict=True)
-    ]
-    maps = torch.einsum("Yy,yxc,Xx->cYX", fine[0], vector, fine[1]).contiguous()
-    return maps / maps.abs().square().sum(0).sqrt().clamp(min=1e-30)
+    fine = [torch.from_numpy(_interpolation(m, n)) for m, n in zip(coarse, pixels or matrix, strict=True)]
+    parts = torch.view_as_real(vector).permute(2, 3, 0, 1)  # real products take a quarter of the time
+    maps = torch.view_as_complex((fine[0] @ parts @ fine[1].T).movedim(1, -1).contiguous())
+    return maps / torch.view_as_real(maps).square().sum((0, -1)).sqrt().clamp(min=1e-30)
 
 
 def dft_of_centre(cells: int, grid: int, coarse: int, matrix: int) -> Tensor:

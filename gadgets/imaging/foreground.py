@@ -35,7 +35,8 @@ def foreground(images: NDArray[np.complex64], components: int = 2) -> NDArray[np
     """
     flat = torch.from_numpy(images).flatten(1)
     _, vectors = torch.linalg.eigh(flat @ flat.mH)  # numpy's takes seconds if OpenBLAS has to share its cores
-    signal = (vectors[:, -components:].mH @ flat).abs().square().sum(0).sqrt().reshape(images.shape[1:]).numpy()
+    leading = torch.view_as_real(vectors[:, -components:].mH @ flat)
+    signal = leading.square().sum((0, -1)).sqrt().reshape(images.shape[1:]).numpy()
     tissue = signal > OF_BRIGHTEST * np.percentile(signal, 99)
     density, brightness = _smooth(np.stack((tissue, signal * tissue)), max(images.shape[1:]) / 15)
     mask = (signal * np.maximum(density, 1e-6) > OF_TISSUE * brightness) & (density > 0.01)

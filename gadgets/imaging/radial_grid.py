@@ -84,11 +84,12 @@ class RadialGrid:
         return self.combined_transforms(self.transforms(grid), weights)
 
     def combined_transforms(self, transforms: Iterable[Tensor], weights: Tensor) -> Tensor:
-        """The same from what `transforms` gives."""
-        out = torch.zeros(self.matrix, dtype=weights.dtype)
-        for transform, weight in zip(transforms, weights, strict=True):
-            for target, source in self._quadrants():
-                out[target].addcmul_(weight[target], transform[source])
+        """The same from what `transforms` gives. A quadrant stays in the caches while all coils are added to it."""
+        out, of_coils = torch.zeros(self.matrix, dtype=weights.dtype), list(transforms)
+        for target, source in self._quadrants():
+            quadrant = out[target]
+            for transform, weight in zip(of_coils, weights, strict=True):
+                quadrant.addcmul_(weight[target], transform[source])
         return out
 
     def empty(self, *leading: int) -> NDArray[np.complex64]:

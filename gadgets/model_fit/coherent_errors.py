@@ -15,8 +15,7 @@ from torch import Tensor
 
 from spokestream.gadgets.model_fit.misfit import neighbourhood_mean, neighbourhood_variance
 from spokestream.gadgets.model_fit.own_fit import Equations
-from spokestream.gadgets.model_fit.pooling import REACH, WIDTH
-from spokestream.gadgets.model_fit.refine import LARGEST_MISFIT
+from spokestream.gadgets.model_fit.pooling import LARGEST_MISFIT, REACH, WIDTH
 
 __all__ = ["coherent_errors", "wrong_regions"]
 
@@ -37,7 +36,7 @@ LEAST_NOISE = 0.5
 follow the noise of every voxel have less, and it says nothing of the error that neighbours have in common."""
 LEAKAGE = 0.05
 """Standard deviation of a pooled error from the signal of nearby tissue, as a part of how much the maps vary nearby:
-half of that of a voxel in `refined_maps`. With 0.1, true maps had hardly fewer false alarms, and 150 ms of water T1
+half of that of a voxel in a `MeasuredSlice`. With 0.1, true maps had hardly fewer false alarms, and 150 ms of water T1
 were found in 88 % of the voxels instead of 97 %."""
 MEDIAN = NormalDist().inv_cdf(0.75) * 2**0.5
 """Median of the absolute difference of two normal values, over their standard deviation."""

@@ -15,6 +15,7 @@ from spokestream.gadgets.model_fit.residuals import fit_and_residual
 from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
 from spokestream.gadgets.quality.image_evidence import ImageEvidence
+from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.integrity import IntegrityLedger
@@ -176,6 +177,29 @@ def test_wrong_maps_are_flagged_and_true_ones_are_not(scan, dictionary, basis, c
     assert rate(t1h2o=-300) > 0.75
     assert rate(deltaf=40) > 0.95
     assert rate(b1=0.2) > 0.75
+
+
+@pytest.mark.parametrize(("error", "contradicted"), [(0.0, False), (0.15, True)])
+def test_a_slice_that_the_signal_contradicts_is_corrected_and_the_client_is_told(
+    error, contradicted, scan, dictionary, basis, caplog
+):
+    rng = np.random.default_rng(4)
+    maps, foreground = thigh(rng)
+    fingerprints = measured(dictionary, basis, maps, foreground, rng)
+    closed_form = WaterFatSignal(dictionary.sequence, basis)
+    sure = {"ff": 0.01, "t1h2o": 20, "t1fat": 10, "deltaf": 1, "b1": 0.01}
+    given = maps | {f"{name}_std": np.full(SHAPE, std, np.float32) for name, std in sure.items()}
+    given["b1"] = given["b1"] + np.float32(error)
+    gadget = PhysicsCheck(scan, closed_form, correction=Refinement(scan, closed_form))
+    (found,) = gadget.feed(ParameterMaps(given, 2, GEOMETRY, foreground, fingerprints, 1.0))
+    assert ("Slice 3: the signal contradicts the network's maps in" in caplog.text) is contradicted
+    if contradicted:
+        left = (found.maps["b1"] - maps["b1"])[foreground]
+        assert np.median(np.abs(left)) < error / 2
+        assert np.mean(np.abs(left) < 2 * found.maps["b1_std"][foreground]) > 0.9
+    else:
+        for name, values in given.items():
+            assert np.array_equal(found.maps[name], values)
 
 
 @pytest.mark.parametrize("stride", [8, 24, 48])
