@@ -1,5 +1,6 @@
 """Figures of maps: an overview of a scan, its checks, and a comparison with the truth."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ COLUMNS = 3
 DPI = 150
 MARGIN = 4  # pixels around the anatomy
 ERROR_REACH = 0.2  # of the window of a map
-MOST_CODES = 10  # that are listed beside a map of codes
+MOST_CODES = 4  # that are listed beside a map of codes
+CODE_LETTERS = 13  # of a line of what a code means
 
 PANEL, BAR = 2.9, 0.1
 """Width of a map and of its colour bar in inches; the lengths below are in inches, too."""
@@ -40,8 +42,8 @@ class _Panel:
     """(y, x), NaN where the map has no meaning."""
     colours: str
     scale: Normalize
-    is_coded: bool = False
-    """Whether values are codes, which have a list instead of a colour bar."""
+    codes: Mapping[int, str] | None = None
+    """What each value stands for if values are codes, which have a list instead of a colour bar."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _map_panel(
     quantity: Quantity, values: Volume, mask: Mask, crop: tuple[slice, slice], scale: Normalize, title: str = ""
 ) -> _Panel:
     shown = np.where(mask, values, np.nan)[crop]
-    return _Panel(title or quantity.label, shown, quantity.colours, scale, quantity.codes is not None)
+    return _Panel(title or quantity.label, shown, quantity.colours, scale, quantity.codes)
 
 
 def _draw(path: Path, blocks: Sequence[_Block]) -> None:
@@ -180,8 +182,8 @@ def _draw_panel(
     ):
         text = axes.text(x, y, letters, transform=axes.transAxes, color=INK, fontsize=9, ha="center", va="center")
         text.set_path_effects([withStroke(linewidth=2, foreground=INVALID)])
-    if panel.is_coded:
-        _list_codes(figure, bar, panel)
+    if panel.codes:
+        _list_codes(figure, bar, panel, panel.codes)
         return
     colours = figure.colorbar(picture, cax=figure.add_axes(bar))
     colours.outline.set_visible(False)
@@ -191,15 +193,18 @@ def _draw_panel(
     colours.ax.tick_params(colors=INK, labelsize=8, length=2)
 
 
-def _list_codes(figure: Figure, bar: tuple[float, float, float, float], panel: _Panel) -> None:
-    """Write the codes of a panel, with their colours, where other panels have their colour bar."""
+def _list_codes(
+    figure: Figure, bar: tuple[float, float, float, float], panel: _Panel, meanings: Mapping[int, str]
+) -> None:
+    """Write what the most frequent codes of a panel mean, with their colours, where others have their colour bar."""
     left, bottom, width, height = bar
     codes, counts = np.unique(panel.values[np.isfinite(panel.values)], return_counts=True)
     for i, code in enumerate(codes[np.argsort(-counts)][:MOST_CODES]):
         y = bottom + height * (1 - (i + 0.5) / MOST_CODES)
         colour = colour_map(panel.colours)(panel.scale(code))
         figure.text(left, y, "\u25a0", color=colour, fontsize=11, va="center")
-        figure.text(left + 2 * width, y, f"{code:.0f}", color=INK, fontsize=8, va="center")
+        words = textwrap.fill(meanings.get(int(code), f"{code:.0f}"), CODE_LETTERS, break_on_hyphens=False)
+        figure.text(left + 1.5 * width, y, words, color=INK, fontsize=6, va="center")
 
 
 def _scale(quantity: Quantity, values: NDArray[np.float32]) -> Normalize:
