@@ -20,7 +20,6 @@ from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.gadgets.map_images import MapImages
-from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
@@ -167,16 +166,21 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     knows_inversion = contract.model.estimates_inversion
     most_flagged = MOST_FLAGGED_BY_NETWORK if knows_inversion else MOST_FLAGGED_BEYOND_MODEL
     inversion = shared.echo_times if contract.images == "iterative" else None
-    refinement = _refinement(scan, settings, closed_form)
-    correction = _correction(scan, closed_form) if settings.refine == "auto" and _knows_itself(contract) else None
+    corrects = settings.refine == "auto" and knows_inversion and contract.outputs[0].std
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
             _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation, inversion),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
-            *refinement,
-            PhysicsCheck(scan, closed_form, most_flagged, by_adjoint=True, correction=correction),
+            *_refinement(scan, settings, closed_form),
+            PhysicsCheck(
+                scan,
+                closed_form,
+                most_flagged,
+                by_adjoint=True,
+                correction=_correction(scan, closed_form) if corrects else None,
+            ),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,
@@ -284,13 +288,8 @@ def _refinement(
     return []
 
 
-def _knows_itself(contract: Contract) -> bool:
-    """Whether a network gives standard deviations, and has a model that describes all that it knows."""
-    return contract.model.estimates_inversion and all(output.std for output in contract.outputs)
-
-
 def _correction(scan: ScanContext, closed_form: ClosedForm) -> Refinement:
-    """The refinement of slices of which the signal contradicts the network."""
+    """The refinement of slices of which the signal contradicts the standard deviations of a network."""
     refinement = Refinement(scan, closed_form)
     scan.provenance["refinement"] = "where the signal contradicts the network"
     return refinement
