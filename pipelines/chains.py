@@ -166,7 +166,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     knows_inversion = contract.model.estimates_inversion
     most_flagged = MOST_FLAGGED_BY_NETWORK if knows_inversion else MOST_FLAGGED_BEYOND_MODEL
     inversion = shared.echo_times if contract.images == "iterative" else None
-    corrects = settings.refine == "auto" and knows_inversion and contract.outputs[0].std
+    corrects = settings.refine == "auto" and knows_inversion and all(output.std for output in contract.outputs)
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
