@@ -15,7 +15,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.model_fit.inversion import inversion_efficiency
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
@@ -44,12 +43,12 @@ def main() -> None:
         table.add_column(column, justify="right")
     errors = []
     for subject, seed in enumerate(data.seeds[: 2 if arguments.quick else None]):
-        item = {name: tensor.numpy() for name, tensor in data[subject * slices + slices // 2].items()}
-        images, foreground, true = item["fingerprints"], item["foreground"], float(item["inversion_efficiency"])
-        (made,) = gadget.feed(Fingerprints(images, data.basis, foreground, 0, NOWHERE))
+        index = subject * slices + slices // 2
+        message, true = data.message(index), float(data[index]["inversion_efficiency"])
+        (made,) = gadget.feed(message)
         estimated = made.inversion_efficiency
         if estimated is None:
-            estimated = inversion_efficiency(images, data.basis, made.maps, foreground, closed_form)
+            estimated = inversion_efficiency(message.data, data.basis, made.maps, message.foreground, closed_form)
         errors.append(estimated - true)
         table.add_row(str(seed), f"{true:.4f}", f"{estimated:.4f}", f"{errors[-1]:+.4f}")
     console = Console()

@@ -10,11 +10,13 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Complex, Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.inversion import EXPECTED, inversion_efficiency
+from spokestream.gadgets.model_fit.inversion_and_b1 import inversion_and_b1
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.missing_frames import missing_frames, refill
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
+from spokestream.simulator.physics.tissue_models.relaxation_b1 import RelaxationB1Signal
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
 __all__ = ["NetworkInference", "check_scan", "physical_maps", "sample"]
@@ -32,8 +34,8 @@ EFFICIENCY_TOLERANCE = 0.01
 class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
     """Computes maps, and their standard deviations as `<map>_std`, by a network trained for the scan's sequence.
 
-    If the maps include every parameter of the tissue model, the inversion efficiency of the slice is estimated as well,
-    unless the tissue model does not allow it.
+    If the maps include every parameter of the tissue model, the inversion efficiency of the slice is estimated as well;
+    where flip angles are taken as nominal, only for a network that is conditioned on it.
 
     Args:
         scan: the scan.
@@ -69,6 +71,8 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
         self._closed_form = closed_form
         self._atoms: NDArray[np.float64] | None = None
         model = contract.model
+        beside_b1 = contract.efficiency is not None and model.nominal_flip_angles
+        self._with_b1 = RelaxationB1Signal(scan.sequence, contract.basis) if beside_b1 else None
         of_voxel = {p.name for p in model.parameters if not p.pool and p.name != model.fraction}
         self._limits = {o.map: (o.low, o.high) for o in contract.outputs if o.map in of_voxel}
 
@@ -80,8 +84,14 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
                 "maps are unreliable; use the pipeline of the same name without '_net'.",
                 message.slice + 1, self._network.contract.name,
             )  # fmt: skip
-        trained, foreground, signal = self._network.contract.efficiency, message.foreground, self._closed_form
-        coefficients, efficiency, nominal = self._completed(message), None, 1.0
+        contract, foreground, signal = self._network.contract, message.foreground, self._closed_form
+        trained, efficiency, nominal = contract.efficiency, None, 1.0
+        coefficients = self._completed(message)
+        if missing := missing_frames(contract.basis, message.basis):
+            self._scan.log.warning(
+                "Slice %d lacks %d of %d frames, which were estimated from the others.",
+                message.slice + 1, len(missing), len(contract.basis.weights),
+            )  # fmt: skip
         try:
             with self._exclusive():
                 if trained and signal:
@@ -90,18 +100,23 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
                 maps = self._maps(coefficients, foreground, foreground, nominal)
         except MemoryError as error:
             raise ScanError(f"The network cannot run: {error}.") from None
-        estimated = self._network.contract.model.estimates_inversion and self._scan.sequence.inversion
-        if efficiency is None and signal and estimated:
-            efficiency = self._efficiency(coefficients, maps, foreground, signal)
+        shows = self._scan.sequence.inversion and not contract.model.nominal_flip_angles
+        if efficiency is None and signal and shows:
+            efficiency = inversion_efficiency(coefficients, contract.basis, maps, foreground, signal)
         yield ParameterMaps(maps, message.slice, message.geometry, foreground, message, efficiency, self._limits)
 
     def _efficiency_of_slice(
         self, coefficients: Complex, message: Fingerprints, trained: tuple[float, float], signal: ClosedForm
     ) -> float:
         """The inversion efficiency, from preliminary maps of a part of the slice; warns outside the trained range."""
-        part = sample(message.foreground)
-        maps = self._maps(coefficients, message.foreground, part, float(np.clip(EXPECTED, *trained)))
-        efficiency = self._efficiency(coefficients, maps, part, signal)
+        basis, foreground, beside_b1 = self._network.contract.basis, message.foreground, self._with_b1
+        part = sample(foreground) if beside_b1 is None else foreground
+        maps = self._maps(coefficients, foreground, part, float(np.clip(EXPECTED, *trained)))
+        if beside_b1 is None:
+            efficiency = inversion_efficiency(coefficients, basis, maps, part, signal)
+        else:
+            adjoint = self._adjoint(message, coefficients)
+            efficiency, _ = inversion_and_b1(adjoint, basis, maps["t1"], maps["t2"], part, beside_b1)
         if not trained[0] - EFFICIENCY_TOLERANCE <= efficiency <= trained[1] + EFFICIENCY_TOLERANCE:
             self._scan.log.warning(
                 "The inversion efficiency in slice %d is %.2f, but the network was trained for %.2f to %.2f: "
@@ -116,9 +131,13 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
         planes = self._network.planes(coefficients, foreground, scan.threads, efficiency, wanted, scan.cancellation)
         return physical_maps(planes, self._network.contract, wanted)
 
-    def _efficiency(self, coefficients: Complex, maps: dict[str, Float], mask: Mask, signal: ClosedForm) -> float:
-        """The inversion efficiency, from the maps of the voxels in a mask."""
-        return inversion_efficiency(coefficients, self._network.contract.basis, maps, mask, signal)
+    def _adjoint(self, message: Fingerprints, coefficients: Complex) -> Complex:
+        """The coefficients of a slice by images of the adjoint."""
+        if self._network.contract.images == "adjoint":
+            return coefficients
+        if message.adjoint is None:
+            raise ScanError("The inversion efficiency shows in images of the adjoint, which these iterative ones lack.")
+        return self._completed(message.adjoint)
 
     def _completed(self, message: Fingerprints) -> Complex:
         """The coefficients, to which an estimate of the contribution of missing frames has been added."""
@@ -134,10 +153,6 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             matrix = refill(contract.basis, missing, self._atoms)
         except ScanError as error:
             raise ScanError(f"Slice {message.slice + 1} cannot be completed: {error}.") from None
-        self._scan.log.warning(
-            "Slice %d lacks %d of %d frames, which were estimated from the others.",
-            message.slice + 1, len(missing), len(contract.basis.weights),
-        )  # fmt: skip
         return np.asarray(np.tensordot(matrix, message.data, axes=1), np.complex64)
 
 

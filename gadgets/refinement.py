@@ -56,7 +56,7 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
             return
         scan, closed_form = self._scan, self._closed_form.through(fingerprints.basis)
         efficiency = message.inversion_efficiency
-        if efficiency is None and closed_form.model.estimates_inversion and scan.sequence.inversion:
+        if efficiency is None and scan.sequence.inversion and not closed_form.model.nominal_flip_angles:
             efficiency = inversion_efficiency(fingerprints.data, fingerprints.basis, message.maps, mask, closed_form)
         refined = refined_maps(
             fingerprints.data, message.maps, mask, closed_form, 1.0 if efficiency is None else efficiency,

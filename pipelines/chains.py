@@ -163,10 +163,10 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             "leave out the setting images."
         )
     scan.provenance["images"] = contract.images
-    knows_inversion = contract.model.estimates_inversion
-    most_flagged = MOST_FLAGGED_BY_NETWORK if knows_inversion else MOST_FLAGGED_BEYOND_MODEL
+    nominal = contract.model.nominal_flip_angles
+    most_flagged = MOST_FLAGGED_BEYOND_MODEL if nominal else MOST_FLAGGED_BY_NETWORK
     inversion = shared.echo_times if contract.images == "iterative" else None
-    corrects = settings.refine == "auto" and knows_inversion and all(output.std for output in contract.outputs)
+    corrects = settings.refine == "auto" and not nominal and all(output.std for output in contract.outputs)
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),

@@ -71,7 +71,7 @@ def contradicted_regions(wrong: NDArray[np.generic], mask: NDArray[np.bool_]) ->
 
 def _contradicted(measured: MeasuredSlice, at: Equations, x: Tensor) -> tuple[Tensor, Tensor]:
     """The values (voxels, n) that the signal contradicts, and the voxels (voxels,) of regions of such values."""
-    if not measured.closed_form.model.estimates_inversion:
+    if measured.closed_form.model.nominal_flip_angles:
         return torch.zeros_like(x, dtype=torch.bool), torch.zeros(len(x), dtype=torch.bool)
     errors = coherent_errors(at, x, measured.mask)
     wrong = wrong_regions(errors, torch.ones_like(errors, dtype=torch.bool), measured.mask)

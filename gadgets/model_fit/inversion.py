@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.gadgets.messages import Complex, Float
-from spokestream.gadgets.model_fit.residuals import fit_and_residual, parameter_columns
+from spokestream.gadgets.model_fit.residuals import beyond_maps, fit_and_residual, parameter_columns
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
@@ -28,8 +28,6 @@ with twice as many voxels, which take twice the time, it was 0.0020."""
 ROUNDS = 2
 """Number of Gauss-Newton steps. The fingerprint is linear in the efficiency, but the part of its effect that the
 parameters can reproduce changes a little."""
-RIDGE = 1e-6
-"""Regularisation, which is needed if two parameters change the fingerprint in the same way."""
 
 
 def inversion_efficiency(
@@ -70,11 +68,7 @@ def _fitted(y: Tensor, parameters: list[Tensor], closed_form: ClosedForm) -> flo
     for _ in range(ROUNDS):
         signal, derivatives = closed_form.at(*parameters, efficiency=efficiency, by_efficiency=True)
         _, residual, tangents = fit_and_residual(y, signal, derivatives)
-        by_maps, by_pulse = tangents[:, :n], tangents[:, n]
-        by_maps = by_maps / by_maps.norm(dim=-1, keepdim=True).clamp_min(1e-30)
-        gram = by_maps @ by_maps.mT + RIDGE * torch.eye(n)
-        reproduced = torch.linalg.solve(gram, by_maps @ by_pulse[..., None])
-        pulse_alone = by_pulse - (by_maps.mT @ reproduced)[..., 0]
+        pulse_alone = beyond_maps(tangents, n)[:, 0]
         evidence = float(pulse_alone.square().sum())
         if not evidence > 0:
             return EXPECTED

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["fit_and_residual", "parameter_columns"]
+__all__ = ["beyond_maps", "fit_and_residual", "parameter_columns"]
+
+RIDGE = 1e-6
+"""Regularisation, which is needed if two parameters change the fingerprint in the same way."""
 
 
 def parameter_columns(
@@ -53,3 +56,22 @@ def fit_and_residual(y: Tensor, signal: Tensor, derivatives: Tensor) -> tuple[Te
     along = (derivatives @ signal.conj()[..., None]) / power[:, None, None]
     tangents = rho[:, None, None] * (derivatives - along * signal[:, None])
     return rho, residual, torch.view_as_real(tangents).flatten(2)
+
+
+def beyond_maps(tangents: Tensor, n: int) -> Tensor:
+    """The part of derivatives that no change of the maps reproduces.
+
+    Args:
+        tangents: (voxels, n + others, 2K) derivatives by the parameters of the maps, and then by something else.
+        n: number of parameters.
+
+    Returns:
+        (voxels, others, 2K).
+
+    """
+    by_maps, others = tangents[:, :n], tangents[:, n:]
+    by_maps = by_maps / by_maps.norm(dim=-1, keepdim=True).clamp_min(1e-30)
+    gram = by_maps @ by_maps.mT + RIDGE * torch.eye(n)
+    reproduced: Tensor = torch.linalg.solve(gram, by_maps @ others.mT)
+    beyond: Tensor = others - reproduced.mT @ by_maps
+    return beyond

@@ -188,11 +188,6 @@ def _check_efficiency(contract: Contract) -> None:
             f"an inversion's efficiency is found within {LIMITS[0]:g} and {LIMITS[1]:g}, ascending, "
             f"not from {low:g} to {high:g}"
         )
-    if not contract.model.estimates_inversion:
-        raise FileError(
-            f"the inversion efficiency cannot be estimated with the tissue model '{contract.tissue_model}', so that no "
-            "network is conditioned on it"
-        )
     if not contract.gives_all:
         raise FileError(
             f"a network that is conditioned on the inversion efficiency must give {', '.join(contract.model.names)}"

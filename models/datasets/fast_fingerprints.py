@@ -104,11 +104,13 @@ class FastGridding:
             image[box] += (of_coils * weights[:, *box]).sum(0)
         images = combined.numpy()
         mask = foreground(images)
-        if self._inverse is not None:
-            n_spokes = len(self._basis.weights) * self._basis.spokes_per_frame
-            with workers(1) as pool:
-                images = inverted(images, self._inverse, sensitivities, mask, n_spokes, pool)
-        return Fingerprints(images, self._basis, mask, index, NOWHERE)
+        adjoint = Fingerprints(images, self._basis, mask, index, NOWHERE)
+        if self._inverse is None:
+            return adjoint
+        n_spokes = len(self._basis.weights) * self._basis.spokes_per_frame
+        with workers(1) as pool:
+            images = inverted(images, self._inverse, sensitivities, mask, n_spokes, pool)
+        return replace(adjoint, data=images, adjoint=adjoint)
 
     def _spread(self, groups: list[EchoTime]) -> CoefficientSpread:
         """The point spread functions of all pairs of coefficients; they are the same for all subjects."""

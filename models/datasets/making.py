@@ -156,6 +156,7 @@ def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, bas
         made.foreground[box],
         {name: getattr(phantom, name)[box] for name in MAP_UNITS},
         phantom.label[box],
+        None if made.adjoint is None else np.ascontiguousarray(made.adjoint.data[:, *box]),
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
-from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.models.datasets.shards import TrainingSet, matched_path
 from spokestream.models.datasets.simulated_scan import simulated_scan
 from spokestream.simulator.physics.quantities import QUANTITIES
@@ -46,9 +45,7 @@ def match_training_set(folder: Path, threads: int = 2, progress: Callable[[int, 
         subject = TrainingSet(folder, [seed])
         found = []
         for level in range(len(subject)):
-            item = subject[level]
-            fingerprints, foreground = item["fingerprints"].numpy(), item["foreground"].numpy()
-            (made,) = matching.feed(Fingerprints(fingerprints, data.basis, foreground, level, NOWHERE))
+            (made,) = matching.feed(subject.message(level))
             found.append(made.maps)
         with whole_hdf5(matched_path(folder, seed)) as file:
             for name in model.names:

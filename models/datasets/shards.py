@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.phantoms import DEFAULT_FOV_MM, MAP_UNITS
 from spokestream.simulator.physics.sequences.pulse_sequence import SCALARS, TRAINS, PulseSequence
@@ -43,6 +44,8 @@ class Slice:
     """Name -> (y, x); units are those of `spokestream.simulator.phantoms.MAP_UNITS`."""
     label: NDArray[np.uint8]
     """(y, x) tissue of each pixel."""
+    adjoint: NDArray[np.complex64] | None = None
+    """(K, y, x) coefficients by images of the adjoint, if the fingerprints are iterative images."""
 
 
 def open_or_create(
@@ -90,6 +93,8 @@ def write_shard(path: Path, exam: WhitenedExam, corner: tuple[int, int], slices:
     with whole_hdf5(path) as file:
         file["fingerprints"] = np.stack([s.fingerprints for s in slices])
         file["foreground"] = np.stack([s.foreground for s in slices])
+        if adjoint := [s.adjoint for s in slices if s.adjoint is not None]:
+            file["adjoint"] = np.stack(adjoint)
         for name, unit in MAP_UNITS.items():
             file[f"maps/{name}"] = np.stack([s.maps[name] for s in slices])
             file[f"maps/{name}"].attrs["unit"] = unit
@@ -181,6 +186,13 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
         item = {name: torch.from_numpy(array[level]) for name, array in arrays.items()}
         item |= self._matching(index) if self._matched else self.tissue_model.truth(item)
         return item | {"inversion_efficiency": torch.tensor(file["exam"].attrs["inversion_efficiency"])}
+
+    def message(self, index: int) -> Fingerprints:
+        """The fingerprints of a slice, as the node passes them to matching or to a network."""
+        file, level = self._place(index)
+        number = index % int(self.recipe["slices"])
+        found = Fingerprints(file["fingerprints"][level], self.basis, file["foreground"][level], number, NOWHERE)
+        return replace(found, adjoint=replace(found, data=file["adjoint"][level])) if "adjoint" in file else found
 
     def labels(self, index: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         """The tissue label (y, x) of every pixel of a slice, and the names of the tissues."""

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from spokestream.dask_workers import in_order
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Chain, Gadget
-from spokestream.gadgets.messages import NOWHERE, Fingerprints, Mask, ParameterMaps
+from spokestream.gadgets.messages import Mask, ParameterMaps
 from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
@@ -64,17 +64,15 @@ class Bench:
 
     def __call__(self, reconstructor: Reconstructor, index: int) -> Reconstructed:
         """Reconstruct a slice. Raises ScanError for a network of another sequence, basis or kind of images."""
-        item, level = self._data[index], index % int(self._data.recipe["slices"])
-        coefficients, foreground = item["fingerprints"].numpy(), item["foreground"].numpy()
-        message = Fingerprints(coefficients, self._data.basis, foreground, level, NOWHERE)
+        message = self._data.message(index)
         scan, gadget, check = self._gadgets(reconstructor)
         begin = perf_counter()
         (made,) = gadget.feed(message)
         seconds = perf_counter() - begin
         (checked,) = check.feed(made)
-        counts, names = scan.integrity.take(level), self._data.tissue_model.names
+        counts, names = scan.integrity.take(message.slice), self._data.tissue_model.names
         maps = {name: values for name, values in checked.maps.items() if name.removesuffix("_std") in names}
-        explained = checked.maps.get("misfit", np.zeros_like(foreground, np.float32)) <= FLAGGED_ABOVE
+        explained = checked.maps.get("misfit", np.zeros_like(message.foreground, np.float32)) <= FLAGGED_ABOVE
         return Reconstructed(
             maps, seconds, counts.get("flagged", 0), counts.get("foreground", 0), checked.foreground & ~explained
         )
@@ -99,7 +97,8 @@ class Bench:
             ]
             if reconstructor.refined:
                 gadgets.append(Refinement(scan, self._closed_form))
-            self._made[reconstructor] = scan, Chain(gadgets), PhysicsCheck(scan, self._closed_form)
+            check = PhysicsCheck(scan, self._closed_form, by_adjoint=reconstructor.images is not None)
+            self._made[reconstructor] = scan, Chain(gadgets), check
         return self._made[reconstructor]
 
 

@@ -151,8 +151,8 @@ def recipe(settings: TrainingSettings, model: TissueModel, images: str = "adjoin
         model: the tissue model of the training set.
         images: the images of the training set, `adjoint` or `iterative`.
 
-    A network is conditioned on the inversion efficiency only if the tissue model allows to estimate it. Coefficients of
-    one pool are scaled to even sizes. The relative difference of maps on logarithmic scales is the difference there.
+    Coefficients of one pool are scaled to even sizes. The relative difference of maps on logarithmic scales is the
+    difference there.
 
     Raises InputError for a network without the maps that it needs, an architecture that it does not have, a first step
     where there is none, and a run that ends before its second one.
@@ -162,7 +162,6 @@ def recipe(settings: TrainingSettings, model: TissueModel, images: str = "adjoin
     asked = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in known}
     default = {f.name: f.default for f in fields(settings)}
     chosen = replace(published, **{name: value for name, value in asked.items() if value != default[name]})
-    chosen = replace(chosen, conditioned=chosen.conditioned and model.estimates_inversion)
     if chosen.normalisation is CoefficientRms and not model.fraction:
         chosen = replace(chosen, normalisation=EVEN[images])
     if settings.receptive_field or settings.parameters:

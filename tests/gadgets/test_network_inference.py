@@ -212,7 +212,7 @@ def test_logarithmic_planes_become_maps_in_units_by_the_contract():
     np.testing.assert_allclose(maps["t1_std"], [[0.01 * 391.202301, 0.02 * 707.106781 * np.log(50), 0]], rtol=1e-6)
 
 
-def test_t1_and_t2_come_without_an_efficiency_that_nobody_can_estimate(rng):
+def test_t1_and_t2_by_a_network_that_is_not_conditioned_come_without_an_efficiency(rng):
     archive = toy_archive(sequence=short_fisp())
     header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
     message = slice_of(archive.contract, rng)

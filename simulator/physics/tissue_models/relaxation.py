@@ -56,9 +56,7 @@ class Relaxation(TissueModel):
         Parameter("t2", *T2_RANGE_MS, logarithmic=True, compared=PURE, by_logarithm=True),
     )
     regions = (Region("tissue", Where("t1", above=0, below=2500)), Region("fluid", Where("t1", above=2500)))
-    # flip angles are taken as nominal, and their error changes a fingerprint much as another efficiency does: in four
-    # simulated brains with B1 of 0.86 to 1.09 and efficiencies of 0.95 to 0.99, estimates were 0.87 to 1.00
-    estimates_inversion = False
+    nominal_flip_angles = True
 
     def refusal(self, sequence: PulseSequence) -> str | None:
         """T2 is encoded by magnetisation that pulses refocus, which ideal spoiling destroys."""

@@ -115,8 +115,8 @@ class TissueModel(ABC):
     """Fraction of a voxel below which a pool has no property of its own."""
     strata: tuple[tuple[float, float], ...] = ()
     """Ranges of `fraction` by which an evaluation separates errors."""
-    estimates_inversion: bool = True
-    """Whether the efficiency of the inversion can be estimated from the residuals of a slice."""
+    nominal_flip_angles: bool = False
+    """Whether flip angles are taken as nominal, so that signals contradict true maps where B1 is not 1."""
 
     @property
     def names(self) -> tuple[str, ...]:

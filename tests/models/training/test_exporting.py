@@ -100,7 +100,7 @@ def test_a_network_for_iterative_images_leaves_with_their_name(tmp_path):
     run(tmp_path / "run", tmp_path / "set", "ours")
     export(tmp_path / "run", tmp_path / "set", tmp_path / "archive.pt")
     contract = load_archive(tmp_path / "archive.pt").contract
-    assert (contract.images, contract.efficiency) == ("iterative", None)
+    assert (contract.images, contract.efficiency) == ("iterative", (0.9, 1.0))
     assert "weighted by the power" in contract.normalisation
     card = model_card(contract)
     assert "iterative images of 60 frames" in card
