@@ -60,9 +60,14 @@ def pairs(maps: Mapping[str, NDArray[Any]], truth: Truth) -> dict[tuple[str, str
 
 
 def compare(
-    path: Path, sequence: PulseSequence, threads: int, errors: dict[str, Errors], seconds: dict[str, list[float]]
+    path: Path,
+    sequence: PulseSequence,
+    networks: list[Path],
+    threads: int,
+    errors: dict[str, Errors],
+    seconds: dict[str, list[float]],
 ) -> None:
-    """Match the slice of a scan with every matcher, and add values and times to the lists."""
+    """Map the slice of a scan by every matcher and network, and add values and times to the lists."""
     readouts, truth = read_scan(path), read_truth(truth_path(path))
     scan = ScanContext(ScanHeader.from_xml(readouts.xml), sequence, threads)
     dictionary = RELAXATION.dictionary(sequence)
@@ -81,18 +86,20 @@ def compare(
             row = name if images == ITERATIVE else f"{name}, adjoint"
             seconds[row].append(perf_counter() - begin)
             add(row, found.maps)
-    for name in fitting_networks(sequence):
-        fingerprints = slice_before(NetworkInference, path, "mrf_t1t2_net", threads=threads, network=name)
-        gadget = NetworkInference(replace(scan, provenance={}), TiledNetwork(load_archive(archive_path(name))))
+    for archive in networks:
+        fingerprints = slice_before(NetworkInference, path, "mrf_t1t2_net", threads=threads, archive=archive)
+        network = TiledNetwork(load_archive(archive))
+        gadget = NetworkInference(replace(scan, provenance={}), network)
         begin = perf_counter()
         (found,) = gadget.feed(fingerprints)
-        seconds[name].append(perf_counter() - begin)
-        add(name, found.maps)
+        seconds[network.contract.name].append(perf_counter() - begin)
+        add(network.contract.name, found.maps)
 
 
-def fitting_networks(sequence: PulseSequence) -> list[str]:
-    """The networks that come with the software and were trained for a sequence."""
-    return [n for n in shipped_networks() if not read_contract(archive_path(n)).sequence.difference(sequence)]
+def fitting_networks(sequence: PulseSequence) -> list[Path]:
+    """The archives that come with the software and were trained for a sequence."""
+    archives = [archive_path(name) for name in shipped_networks()]
+    return [archive for archive in archives if not read_contract(archive).sequence.difference(sequence)]
 
 
 def error_table(errors: dict[str, Errors], seconds: dict[str, list[float]], title: str) -> Table:
@@ -123,6 +130,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=SimulationSettings().noise, help="see `spokestream simulate`")
     parser.add_argument("--sequence", default="fisp-fang-576")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--archive", type=Path, action="append", default=[], help="another network of this sequence")
     parser.add_argument("--scans", type=Path, help="folder in which scans are kept, one for each subject and sequence")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -141,7 +149,9 @@ def main() -> None:
             path = (arguments.scans or Path(folder)) / f"{arguments.sequence}-{seed}.h5"
             if not path.exists():
                 simulate_scan(path, settings)
-            compare(path, load_sequence(arguments.sequence), arguments.threads, errors, seconds)
+            sequence = load_sequence(arguments.sequence)
+            networks = fitting_networks(sequence) + arguments.archive
+            compare(path, sequence, networks, arguments.threads, errors, seconds)
         n = seed - FIRST_SEED + 1
         title = f"{n} of {arguments.subjects} brains, {settings.matrix} x {settings.matrix} pixels, {settings.coils} "
         title += f"coils, noise {settings.noise}, {settings.sequence}"

@@ -16,7 +16,7 @@ from spokestream.gadgets.network.device import choose_device, fastest, possible_
 from spokestream.gadgets.network.network_input import Crop, crop_around, normalised_crop
 from spokestream.gadgets.network.tiles import Tiling, column_of_tiles, cover
 from spokestream.gadgets.scan.cancellation import Cancellation
-from spokestream.gadgets.workers import workers
+from spokestream.gadgets.workers import KeptWorkers, workers
 
 __all__ = ["TiledNetwork", "out_of_memory"]
 
@@ -63,6 +63,7 @@ class TiledNetwork:
             forwards = {p: _frozen(archive.module, self.device, p) for p in possible}
             self.precision = fastest({p: self._tile_run(forward, p) for p, forward in forwards.items()})
             self._forward = forwards[self.precision]
+        self._workers = KeptWorkers()
         self._stack = 0
         if self.device.type == "cuda":
             repeat_exactly()
@@ -98,32 +99,32 @@ class TiledNetwork:
         h, w = tiling.shape
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
-            with workers(threads) as pool:
-                if n_pixels is None:
-                    crop = crop_around(_covered(tiling, foreground), c.border)
-                    images, mask = coefficients, foreground
-                else:
-                    images, mask, inside = _in_a_row(coefficients, foreground, wanted)
-                    crop = slice(0, 1), slice(0, mask.shape[1])
-                with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
-                    canvas = pool.submit(self._canvas, images, mask, efficiency, crop).result()
-                y0, x0 = (side.start + c.border for side in crop)
-                if n_pixels is not None:
-                    canvas, y0, x0 = _side_by_side(canvas, inside, tiling.canvas), 0, 0
+            pool = self._workers(threads)
+            if n_pixels is None:
+                crop = crop_around(_covered(tiling, foreground), c.border)
+                images, mask = coefficients, foreground
+            else:
+                images, mask, inside = _in_a_row(coefficients, foreground, wanted)
+                crop = slice(0, 1), slice(0, mask.shape[1])
+            with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
+                canvas = pool.submit(self._canvas, images, mask, efficiency, crop).result()
+            y0, x0 = (side.start + c.border for side in crop)
+            if n_pixels is not None:
+                canvas, y0, x0 = _side_by_side(canvas, inside, tiling.canvas), 0, 0
 
-                def run_group(group: list[Corner]) -> Tensor:
-                    sign.check()
-                    at = [(y - y0, x - x0) for y, x in group]
-                    return self._run(_cut(canvas, at, tiling.shape, c.border))
+            def run_group(group: list[Corner]) -> Tensor:
+                sign.check()
+                at = [(y - y0, x - x0) for y, x in group]
+                return self._run(_cut(canvas, at, tiling.shape, c.border))
 
-                def run(corners: list[Corner]) -> Tensor:
-                    groups = [corners] if self._stack else [[corner] for corner in corners]
-                    return torch.cat(list(pool.map(run_group, groups)))
+            def run(corners: list[Corner]) -> Tensor:
+                groups = [corners] if self._stack else [[corner] for corner in corners]
+                return torch.cat(list(pool.map(run_group, groups)))
 
-                # threads wait for each other after every batch; tiles without a border are so small that all are one
-                at_once = threads if n_pixels is None else len(tiling.corners)
-                for (y, x), tile in _in_batches(run, tiling.corners, self._stack or at_once):
-                    given[:, y : y + h, x : x + w] = tile.numpy()
+            # threads wait for each other after every batch; tiles without a border are so small that all are one
+            at_once = threads if n_pixels is None else len(tiling.corners)
+            for (y, x), tile in _in_batches(run, tiling.corners, self._stack or at_once):
+                given[:, y : y + h, x : x + w] = tile.numpy()
         if n_pixels is None:
             return given[:, : foreground.shape[0], : foreground.shape[1]]
         planes = np.zeros((c.planes, *foreground.shape), np.float32)

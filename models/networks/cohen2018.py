@@ -16,15 +16,15 @@ __all__ = ["Cohen2018", "Drone"]
 HIDDEN = 300
 
 
-class TanhOfHalf(nn.Module):
-    """tanh(x / 2) = 2 sigmoid(x) - 1, which takes a fifth of the time of `nn.Tanh` on a CPU.
+class CentredSigmoid(nn.Module):
+    """sigmoid(x) - 1/2 = tanh(x / 2) / 2, which takes less than half the time of `nn.Tanh` on a CPU.
 
     It is computed in single precision: in bfloat16, differences of sigmoids from 1/2 would be coarse.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """The hyperbolic tangent of x / 2, in the number type of x."""
-        return torch.sigmoid(x.float()).mul_(2).sub_(1).to(x.dtype)
+        """Half the hyperbolic tangent of x / 2, in the number type of x."""
+        return x.to(torch.float32, copy=True).sigmoid_().sub_(0.5).to(x.dtype)
 
 
 class Cohen2018(Network):
@@ -51,14 +51,16 @@ class Cohen2018(Network):
         return x
 
     def fold(self) -> None:
-        """Replace the hyperbolic tangents, in place; the layers before them absorb the factor."""
+        """Replace the hyperbolic tangents, in place; the layers before and after them absorb the factors of 2."""
         for i in (0, 2):
-            before = self.layers[i]
+            before, after = self.layers[i], self.layers[i + 2]
             assert isinstance(before, nn.Conv2d)
+            assert isinstance(after, nn.Conv2d)
             assert before.bias is not None
             before.weight *= 2
             before.bias *= 2
-            self.layers[i + 1] = TanhOfHalf()
+            after.weight *= 2
+            self.layers[i + 1] = CentredSigmoid()
 
 
 class Drone(Cohen2018):

@@ -103,11 +103,6 @@ def test_a_logarithmic_range_is_positive():
         parse_contract(json.dumps(table))
 
 
-def test_a_network_of_t1_and_t2_is_not_conditioned_on_the_inversion():
-    with pytest.raises(FileError, match="cannot be estimated with the tissue model 'relaxation'"):
-        toy_contract(sequence=short_fisp(), efficiency=(0.9, 1.0))
-
-
 def test_the_archive_has_the_layout_that_others_read(path):
     files = {"contract.json": ""}
     torch.jit.load(path, _extra_files=files)

@@ -10,7 +10,8 @@ from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import FastGridding
 from spokestream.models.datasets.full_fingerprints import full_fingerprints
-from spokestream.models.datasets.making import tissue_box
+from spokestream.models.datasets.making import make_training_set, tissue_box
+from spokestream.models.datasets.shards import TrainingSet
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.acquisition.slice_profile import slice_profile
 from spokestream.simulator.expansion.spoke_terms import SpokeTerms
@@ -89,9 +90,30 @@ def test_iterative_images_equal_those_of_the_way_through_k_space(tmp_path):
     atoms = RELAXATION.dictionary(exam.sequence).atoms[::16]
     basis = compressed_basis(exam.sequence, atoms)
     inversion = echo_times_of(RELAXATION, exam.sequence, basis, atoms)
-    images = fast(exam, basis, tolerance=1e-4, inversion=inversion).fingerprints(exam, 0, box).data[:, *box]
+    made = fast(exam, basis, tolerance=1e-4, inversion=inversion).fingerprints(exam, 0, box)
     through_k_space = full(exam, 0, basis, tolerance=1e-4, inversion=inversion)[:, *box]
-    assert np.linalg.norm(images - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
+    assert np.linalg.norm(made.data[:, *box] - through_k_space) < 1e-3 * np.linalg.norm(through_k_space)
+    adjoint = full(exam, 0, basis, tolerance=1e-4)[:, *box]
+    assert np.linalg.norm(made.adjoint.data[:, *box] - adjoint) < 1e-3 * np.linalg.norm(adjoint)
+
+
+@pytest.mark.parametrize("images", ["adjoint", "iterative"])
+def test_a_set_passes_on_what_the_node_passes_on(tmp_path, images):
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(80))
+    settings = DataSettings(
+        subjects=1, matrix=45, slices=2, coils=(4, 4), anatomies="brain", sequence=str(tmp_path / "fisp.toml"),
+        demodulation_hz=0.0, images=images,
+    )  # fmt: skip
+    make_training_set(tmp_path / "set", settings, "synchronous")
+    data = TrainingSet(tmp_path / "set")
+    message, item = data.message(1), data[1]
+    assert message.slice == 1
+    np.testing.assert_array_equal(message.data, item["fingerprints"])
+    np.testing.assert_array_equal(message.foreground, item["foreground"])
+    assert (message.adjoint is not None) == (images == "iterative")
+    if message.adjoint is not None:
+        assert message.adjoint.data.shape == message.data.shape
+        assert np.linalg.norm(message.adjoint.data - message.data) > 0.1 * np.linalg.norm(message.data)
 
 
 @pytest.mark.parametrize("path", ["fast", "full"])
