@@ -15,7 +15,7 @@ from torch import Tensor
 
 from spokestream.gadgets.model_fit.misfit import neighbourhood_mean, neighbourhood_variance
 from spokestream.gadgets.model_fit.own_fit import Equations
-from spokestream.gadgets.model_fit.pooling import LARGEST_MISFIT, REACH, WIDTH
+from spokestream.gadgets.model_fit.pooling import REACH, WIDTH
 
 __all__ = ["coherent_errors", "wrong_regions"]
 
@@ -60,7 +60,7 @@ def coherent_errors(at: Equations, unknowns: Tensor, mask: NDArray[np.bool_]) ->
     if not len(unknowns):
         return unknowns
     variance = torch.from_numpy(neighbourhood_mean(at.variance.numpy(), mask).astype(np.float32)).clamp_min(1e-30)
-    weight = 1 / (1 + at.explicable / n / variance / LARGEST_MISFIT)[:, None]
+    weight = at.weights(variance)[:, None]
     fisher, gradient = at.fisher / variance[:, None, None], at.gradient / variance[:, None]
     single = fisher.diagonal(dim1=1, dim2=2)
     amplitude = _roughness(gradient / single.sqrt().clamp_min(1e-15), mask).clamp_min(LEAST_NOISE)

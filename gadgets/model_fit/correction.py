@@ -16,7 +16,6 @@ from torch import Tensor
 from spokestream.gadgets.model_fit.coherent_errors import coherent_errors, wrong_regions
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice, pooled_sums, variances
 from spokestream.gadgets.model_fit.own_fit import RIDGE, Equations, solved
-from spokestream.gadgets.model_fit.pooling import LARGEST_MISFIT
 
 __all__ = ["FEW", "contradicted_regions", "corrected"]
 
@@ -82,8 +81,7 @@ def _pooled(measured: MeasuredSlice, x: Tensor, at: Equations) -> tuple[Tensor, 
     """The information (voxels, n, n) and gradient (voxels, n) of neighbours together, from the equations at x."""
     n = x.shape[1]
     variance = measured.near(at.variance)
-    misfit = at.explicable / n / variance
-    weight = (1 / (variance * CORRELATED) / (1 + misfit / LARGEST_MISFIT))[:, None]
+    weight = (at.weights(variance) / (variance * CORRELATED))[:, None]
     pool = measured.pool_of_means(x, variances(at.fisher / variance[:, None, None]))
     fisher, gradient = pooled_sums(pool, (at.fisher.flatten(1) * weight, at.gradient * weight))
     return fisher.reshape(-1, n, n), gradient

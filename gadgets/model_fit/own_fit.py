@@ -27,6 +27,9 @@ FIRST_DAMPING, MORE = 1e-2, 10.0
 """Damping after the first step that failed, relative to the information, and the factor after every other one."""
 RIDGE = 1e-6
 """Regularisation relative to the information, for parameters of which a signal holds nothing."""
+LARGEST_MISFIT = 2.0
+"""Energy of the residual that a step would explain, over its expectation, at which a voxel counts half when it corrects
+its neighbours: at edges, voxels hold signal of other tissue, which the model does not describe."""
 CHANNELS = 8
 """Number of random projections of the residual that represent it when residuals are pooled."""
 
@@ -56,6 +59,15 @@ class Equations:
     def with_voxels(self, voxels: Tensor, others: "Equations") -> "Equations":
         """These equations, in which some voxels are those of others."""
         return Equations(*(getattr(self, f.name).index_copy(0, voxels, getattr(others, f.name)) for f in fields(self)))
+
+    def weights(self, variance: Tensor) -> Tensor:
+        """The weights (voxels,) in sums over neighbours, which fall where a step explains much; see `LARGEST_MISFIT`.
+
+        Args:
+            variance: (voxels,) noise and aliasing near each voxel, as energy per dimension.
+
+        """
+        return 1 / (1 + self.explicable / self.gradient.shape[1] / variance / LARGEST_MISFIT)
 
     @classmethod
     def joined(cls, parts: list["Equations"]) -> "Equations":

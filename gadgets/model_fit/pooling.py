@@ -10,16 +10,13 @@ from torch import Tensor
 
 from spokestream.gadgets.workers import workers
 
-__all__ = ["LARGEST_MISFIT", "REACH", "WIDTH", "Pool"]
+__all__ = ["REACH", "WIDTH", "Pool"]
 
 WIDTH = 2.0
 """Standard deviation of the weights of neighbours by their distance, in pixels. Aliasing and noise of radial scans are
 strongest at high spatial frequencies, so that a few pixels average most of it."""
 REACH = 4
 """Largest distance of a neighbour, in pixels."""
-LARGEST_MISFIT = 2.0
-"""Energy of the residual that a step would explain, over its expectation, at which a voxel counts half when it corrects
-its neighbours: at edges, voxels hold signal of other tissue, which the model does not describe."""
 BLOCK = 4096
 """Number of voxels whose sums are computed at once. The result does not depend on the number of threads."""
 OFFSETS = [

@@ -1,6 +1,7 @@
 """The settings of a training set, and how each of its subjects is scanned."""
 
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,14 @@ class DataSettings:
         """The settings that all subjects have in common: all but the number of subjects and of the first of them.
 
         A change, iterative images, a correction of delays and a sliding window are among them only where there is one,
-        so that sets made without keep their recipe.
+        so that sets made without keep their recipe. Of a sequence file there is the name: the set holds its content.
         """
         later = {"change": UNCHANGED, "images": "adjoint", "delay_correction": "off"}
         others = {"subjects", "first_seed"} | {name for name, usual in later.items() if getattr(self, name) == usual}
         if self.basis != "window":
             others |= {"basis", "window", "stride"}
-        return {name: value for name, value in asdict(self).items() if name not in others}
+        values = {name: value for name, value in asdict(self).items() if name not in others}
+        return values | {"sequence": Path(self.sequence).name}
 
     def exam(self, seed: int) -> SimulationSettings:
         """How subject number `seed` is scanned, which depends only on that number and on the recipe."""
