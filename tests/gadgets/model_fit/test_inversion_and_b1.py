@@ -86,6 +86,15 @@ def test_fat_and_fluid_have_no_effect(sequence, basis, signal):
     np.testing.assert_array_equal(found[1], wanted[1])
 
 
+def test_a_few_voxels_that_contradict_what_is_known_beforehand_do_not_decide(sequence, basis, signal):
+    coefficients, t1, t2, _ = head(sequence, basis, 0.7, 4)
+    few = np.zeros(SHAPE, bool)
+    few[40, 40:48] = True
+    found, b1 = inversion_and_b1(coefficients, basis, t1, t2, few, signal)
+    assert abs(found - EXPECTED) < 0.06
+    assert np.abs(b1[few] - 1).max() < 0.3
+
+
 def test_without_tissue_it_is_the_expected_efficiency_at_nominal_flip_angles(sequence, basis, signal):
     coefficients, t1, t2, _ = head(sequence, basis, 0.9)
     found, b1 = inversion_and_b1(coefficients, basis, 4 * t1, t2, EVERYWHERE, signal)
