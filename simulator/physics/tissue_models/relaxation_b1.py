@@ -17,8 +17,8 @@ from spokestream.simulator.physics.tissue_models.chebyshev import chebyshev_valu
 
 __all__ = ["B1_SPAN", "TISSUE_T1_MS", "RelaxationB1Signal"]
 
-TISSUE_T1_MS = (450.0, 2500.0)
-"""Values of T1 that neither fat nor fluid has at 3 T."""
+TISSUE_T1_MS = (550.0, 2500.0)
+"""Values of T1 that neither fluid nor, at 3 T, fat and its mixtures have."""
 TISSUE_T2_MS = (10.0, 500.0)
 B1_SPAN = (0.7, 1.3)
 SPANS = np.log(TISSUE_T1_MS), np.log(TISSUE_T2_MS), np.array(B1_SPAN)

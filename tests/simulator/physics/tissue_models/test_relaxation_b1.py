@@ -10,7 +10,7 @@ from spokestream.simulator.physics.temporal_basis import compressed_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.relaxation_b1 import RelaxationB1Signal
 
-TISSUE = np.array([[520.0, 45.0, 0.75], [830.0, 75.0, 0.93], [1310.0, 112.0, 1.21], [2200.0, 300.0, 1.04]]).T
+TISSUE = np.array([[610.0, 45.0, 0.75], [830.0, 75.0, 0.93], [1310.0, 112.0, 1.21], [2200.0, 300.0, 1.04]]).T
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +60,5 @@ def test_derivatives_are_quotients_of_phase_graphs(sequence, basis):
 
 def test_values_beyond_those_of_tissue_are_taken_at_the_ends(sequence, basis):
     outside, _ = interpolated(sequence, basis, [[300.0], [900.0], [1.5]], 0.9)
-    at_the_end, _ = interpolated(sequence, basis, [[450.0], [500.0], [1.3]], 0.9)
+    at_the_end, _ = interpolated(sequence, basis, [[550.0], [500.0], [1.3]], 0.9)
     np.testing.assert_allclose(outside, at_the_end, rtol=1e-6)
