@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from oracle_network import Oracle
 
 from spokestream.gadgets.messages import Fingerprints, Geometry
 from spokestream.gadgets.model_fit.inversion import EXPECTED, inversion_efficiency
@@ -128,30 +129,13 @@ def test_only_as_many_voxels_are_used_as_suffice(dictionary, basis, monkeypatch)
 RANGES = {"ff": (0, 1), "t1h2o": (0, 2300), "t1fat": (0, 475), "deltaf": (-120, 120), "b1": (0, 1.3)}
 
 
-class Oracle(torch.nn.Module):
-    """A network that gives the true maps. Its standard deviation of off-resonance is the nominal efficiency."""
-
-    def __init__(self, maps):
-        super().__init__()
-        normalised = [(maps[name] - low) / (high - low) for name, (low, high) in RANGES.items()]
-        self.maps = torch.from_numpy(np.float32(normalised))
-
-    @torch.jit.export
-    def normalise(self, coefficients: torch.Tensor, foreground: torch.Tensor, efficiency: float) -> torch.Tensor:
-        # the pixels may come as one row
-        maps = self.maps.reshape(self.maps.shape[0], coefficients.shape[1], coefficients.shape[2])
-        return torch.cat((maps, torch.full_like(maps[:1], efficiency)))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
 def slice_and_oracle(dictionary, basis, efficiency, trained):
-    """A slice with an efficiency, and the gadget with an oracle that was trained for a range of efficiencies."""
+    """A slice, and an oracle for a range of efficiencies, which it gives as the standard deviation of off-resonance."""
     coefficients, maps = exam(dictionary, basis, efficiency, np.random.default_rng(5))
+    normalised = np.stack([(maps[name] - low) / (high - low) for name, (low, high) in RANGES.items()])
     outputs = tuple(Output(name, float(low), float(high), name == "deltaf") for name, (low, high) in RANGES.items())
     contract = Contract("oracle", dictionary.sequence, basis, 6, 0, 1, 16, outputs, trained)
-    archive = NetworkArchive(contract, torch.jit.script(Oracle(maps).eval()), "0123456789ab")
+    archive = NetworkArchive(contract, torch.jit.script(Oracle(normalised).eval()), "0123456789ab")
     ny, nx = SHAPE
     header = ScanHeader("", (2 * nx, 2 * ny, 1), (2.0 * nx, 2.0 * ny, 8.0), (nx, ny, 1), (1.0 * nx, 1.0 * ny, 8.0))
     scan = ScanContext(header, dictionary.sequence, threads=1, log=logging.getLogger("test"))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from oracle_network import Oracle
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
@@ -113,30 +114,13 @@ def test_the_number_of_threads_changes_no_bit(sequence, basis, signal):
     assert len(found) == 1
 
 
-class Oracle(torch.nn.Module):
-    """A network that gives the true maps; the standard deviation of T1 is the nominal efficiency."""
-
-    def __init__(self, maps):
-        super().__init__()
-        self.maps = torch.from_numpy(np.stack(maps))
-
-    @torch.jit.export
-    def normalise(self, coefficients: torch.Tensor, foreground: torch.Tensor, efficiency: float) -> torch.Tensor:
-        # the pixels may come as one row
-        maps = self.maps.reshape(self.maps.shape[0], coefficients.shape[1], coefficients.shape[2])
-        return torch.cat((maps, torch.full_like(maps[:1], efficiency)))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
 def oracle(sequence, basis, t1, t2, images):
-    """The gadget with the oracle, which was trained for efficiencies of 0.9 to 1."""
+    """The gadget with an oracle for efficiencies of 0.9 to 1, which it gives as the standard deviation of T1."""
     outputs = Output("t1", 0.0, 5000.0, std=True), Output("t2", 0.0, 500.0)
     contract = Contract(
         "oracle", sequence, basis, 3, 0, 1, 16, outputs, (0.9, 1.0), tissue_model="relaxation", images=images
     )
-    archive = NetworkArchive(contract, torch.jit.script(Oracle((t1 / 5000, t2 / 500)).eval()), "0123456789ab")
+    archive = NetworkArchive(contract, torch.jit.script(Oracle(np.stack([t1 / 5000, t2 / 500])).eval()), "0123456789ab")
     header = ScanHeader("", (1, 1, 1), (1.0, 1.0, 1.0), (1, 1, 1), (1.0, 1.0, 1.0))
     scan = ScanContext(header, sequence, threads=1, log=logging.getLogger("test"))
     return NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
