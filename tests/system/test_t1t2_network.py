@@ -14,10 +14,10 @@ from spokestream.simulator.scan_files.scan_file import truth_path
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 SETTINGS = SimulationSettings(
-    anatomy="brain", matrix=128, fov_mm=128, coils=3, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
+    anatomy="brain", matrix=200, fov_mm=200, coils=3, seed=400, sequence="fisp-fang-576", inversion_efficiency=0.95
 )
-"""The middle of a brain, with the pixels of the training, but no subject of it; the inversion is as efficient as in the
-body."""
+"""A whole head, with the pixels of the training, but no subject of it; the inversion is as efficient as in the body. If
+the field of view cuts through the head, the efficiency is found less well: 0.97 in the middle 128 mm of this one."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def errors(path, pipeline, caplog, **settings):
 
 LEAST_GAIN = {("t1", "tissue"): 1.4, ("t1", "fluid"): 1.0, ("t2", "tissue"): 10.0, ("t2", "fluid"): 5.0}
 """(map, region) -> errors of matching on images of the adjoint over those of the network. In ten whole brains they are
-1.6 and 1.3 for T1 of grey matter and of fluid, and 13 and 8 for T2 (docs/evaluation.md)."""
+1.8 and 2.3 for T1 of grey matter and of fluid, and 12 and 8 for T2 (docs/evaluation.md)."""
 
 
 def test_t1_is_better_and_t2_much_better_than_by_matching(brain, caplog):
