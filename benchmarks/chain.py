@@ -7,6 +7,8 @@ scanner takes for one train. *At the end* is the time from the last spoke to the
 waits.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

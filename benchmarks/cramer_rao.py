@@ -6,6 +6,8 @@ with the noise that receiver noise makes in them. Aliasing is no part of it. Est
 it.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

@@ -5,6 +5,8 @@ estimates: their errors, those of the same subjects without delays, and the time
 N subjects with those of the same scan without delays: uncorrected, and corrected.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import tempfile

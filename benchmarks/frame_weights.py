@@ -1,5 +1,7 @@
 """Errors of maps with and without weighting frames by noise: python benchmarks/frame_weights.py [--quick]."""
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 from pathlib import Path

@@ -5,6 +5,8 @@ the CPU, and measures pipelines, networks, phase graphs and a short training. It
 ten minutes.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

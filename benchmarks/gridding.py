@@ -1,5 +1,7 @@
 """Gridding of one slice, compared with NUFFT libraries: python benchmarks/gridding.py [--quick]."""
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 from collections.abc import Callable

@@ -3,6 +3,8 @@
 The network `drone` computes every voxel alone, here those of a head in 25 echo-planar images of 128 x 128 pixels.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import os

@@ -5,6 +5,8 @@ matching, or from a network that was not trained on these subjects. Matching ass
 maps have errors that depend on the efficiency. To first order, the estimate does not depend on these errors.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

@@ -3,6 +3,8 @@
 The errors of matching, and the seconds from the last spoke to the last map.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

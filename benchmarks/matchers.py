@@ -4,6 +4,8 @@
 `--scans FOLDER`, scans are kept there and read again.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

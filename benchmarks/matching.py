@@ -1,5 +1,7 @@
 """Matching of one slice, compared with exhaustive search and SVD matching: python benchmarks/matching.py [--quick]."""
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 from dataclasses import dataclass

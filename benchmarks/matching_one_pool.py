@@ -3,6 +3,8 @@
 The first table is the time from a sequence, or from a dictionary file, to atoms that can be searched.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import tempfile

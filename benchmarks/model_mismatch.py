@@ -16,6 +16,8 @@ The last column was calculated for this project with other software before this 
 pulses are not known any more.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 from dataclasses import replace

@@ -9,6 +9,8 @@ The chain alone and the node take turns, and both rest before each turn: some vi
 to their host, and after seconds of rest a chain takes up to a second more of processor time to get it again.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

@@ -6,6 +6,8 @@ tissue are not counted as clean. Every fault is applied to some other scans, of 
 a fault, so that map errors are given as multiples of its own.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

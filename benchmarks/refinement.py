@@ -5,6 +5,8 @@ where a map has a meaning: water T1 where FF < 0.4, fat T1 where FF > 0.3, T1 an
 that of Cramer and Rao for the thermal noise of a single voxel alone.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import tempfile

@@ -3,6 +3,8 @@
 The setting of Song et al. (IEEE ICASSP 2019:1040): one coil, 200 frames, few points of a Cartesian grid, no noise.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import tempfile

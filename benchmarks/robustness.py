@@ -14,6 +14,8 @@ With `--clean N`, N scans without faults follow, of all anatomies, sizes, noise 
 random with a fixed seed. None of them may be warned of, and no spoke of them may be left out.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

@@ -9,6 +9,8 @@ With `--faults`, the archive also has a broken scan and one scan twice, one of t
 the run is then continued; it ends with an error if a scan is lost or reconstructed twice.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import os

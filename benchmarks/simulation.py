@@ -1,5 +1,7 @@
 """Simulation of signals, compared with sycomore and MRzeroCore: python benchmarks/simulation.py [--quick]."""
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import contextlib

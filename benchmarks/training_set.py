@@ -3,6 +3,9 @@
 python benchmarks/training_set.py --matrix 350
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
+# isort: split
 import argparse
 from dataclasses import replace
 from time import perf_counter

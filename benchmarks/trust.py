@@ -5,6 +5,8 @@ a little noise, refined matching, and the network; then the true maps with an er
 muscle. False alarms are the voxels with the code of a parameter in maps without such errors.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import logging

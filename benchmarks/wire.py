@@ -5,6 +5,8 @@ they came, and by the reader of the `ismrmrd` package, beside a plain copy of th
 alternately. Then a thread sends the readouts over the loopback, and the codec decodes what comes.
 """
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
 # isort: split
 import argparse
 import io

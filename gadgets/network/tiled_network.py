@@ -106,11 +106,14 @@ class TiledNetwork:
             else:
                 images, mask, inside = _in_a_row(coefficients, foreground, wanted)
                 crop = slice(0, 1), slice(0, mask.shape[1])
+            y0, x0 = (side.start + c.border for side in crop) if n_pixels is None else (0, 0)
+
+            def prepared() -> Tensor:
+                canvas = self._canvas(images, mask, efficiency, crop)
+                return canvas if n_pixels is None else _side_by_side(canvas, inside, tiling.canvas)
+
             with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
-                canvas = pool.submit(self._canvas, images, mask, efficiency, crop).result()
-            y0, x0 = (side.start + c.border for side in crop)
-            if n_pixels is not None:
-                canvas, y0, x0 = _side_by_side(canvas, inside, tiling.canvas), 0, 0
+                canvas = pool.submit(prepared).result()
 
             def run_group(group: list[Corner]) -> Tensor:
                 sign.check()

@@ -11,7 +11,7 @@ __all__ = ["Tiling", "column_of_tiles", "cover"]
 
 Cells = NDArray[np.bool_]
 
-ALONE = 1024
+ALONE = 2048
 """Most pixels of a tile if they need no neighbours: enough for fast products, and what they become fits into caches."""
 COLUMNS = 32
 """Width of such a tile."""

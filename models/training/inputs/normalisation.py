@@ -148,11 +148,17 @@ class FrameMagnitude(FrameNormalisation):
 
     words = "magnitudes of every fingerprint's frames, to energy 1"
 
+    def __init__(self, expand: NDArray[np.float32]) -> None:
+        super().__init__(expand)
+        self.has_frames = np.array_equal(expand, np.eye(*expand.shape, dtype=np.float32))
+
     def forward(self, coefficients: Tensor, foreground: Tensor, efficiency: float) -> Tensor:
         """The channels (images, y, x); see `Normalisation`."""
         y, x = coefficients.shape[1:]
-        parts = (self.expand @ coefficients.reshape(-1, 2 * y * x)).reshape(-1, 2, y, x)
-        power = parts.square().sum(1)
+        parts = coefficients.reshape(-1, 2 * y * x)
+        if not self.has_frames:
+            parts = self.expand @ parts
+        power = parts.reshape(-1, 2, y, x).square().sum(1)
         return power.sqrt() * torch.rsqrt(power.sum(0).clamp_min(1e-30))
 
 

@@ -61,9 +61,9 @@ def test_tiles_take_the_shape_of_what_they_cover():
 
 @pytest.mark.parametrize(
     ("n_pixels", "n_tiles", "shape"),
-    [(0, 0, (0, 32)), (1, 2, (1, 32)), (2048, 2, (32, 32)), (2049, 4, (17, 32)), (7524, 8, (30, 32))],
+    [(0, 0, (0, 32)), (1, 2, (1, 32)), (4096, 2, (64, 32)), (4097, 4, (33, 32)), (7524, 4, (59, 32))],
 )
-def test_pixels_alone_are_cut_into_an_even_number_of_tiles_of_at_most_1024(n_pixels, n_tiles, shape):
+def test_pixels_alone_are_cut_into_an_even_number_of_tiles_of_at_most_2048(n_pixels, n_tiles, shape):
     tiling = column_of_tiles(n_pixels)
     assert (len(tiling.corners), tiling.shape) == (n_tiles, shape)
     assert tiling.canvas == (n_tiles * shape[0], shape[1])
