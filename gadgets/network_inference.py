@@ -116,7 +116,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             efficiency = inversion_efficiency(coefficients, basis, maps, part, signal)
         else:
             adjoint = self._adjoint(message, coefficients)
-            efficiency, _ = inversion_and_b1(adjoint, basis, maps["t1"], maps["t2"], part, beside_b1)
+            efficiency = inversion_and_b1(adjoint, basis, maps["t1"], maps["t2"], part, beside_b1).efficiency
         if not trained[0] - EFFICIENCY_TOLERANCE <= efficiency <= trained[1] + EFFICIENCY_TOLERANCE:
             self._scan.log.warning(
                 "The inversion efficiency in slice %d is %.2f, but the network was trained for %.2f to %.2f: "

@@ -24,6 +24,7 @@ from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.provisional_matching import ProvisionalMatching
+from spokestream.gadgets.pulse_correction import PulseCorrection
 from spokestream.gadgets.quality.verdict import (
     MOST_FLAGGED_BEYOND_MODEL,
     MOST_FLAGGED_BY_NETWORK,
@@ -167,20 +168,16 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     most_flagged = MOST_FLAGGED_BEYOND_MODEL if nominal else MOST_FLAGGED_BY_NETWORK
     inversion = shared.echo_times if contract.images == "iterative" else None
     corrects = settings.refine == "auto" and not nominal and all(output.std for output in contract.outputs)
+    refinement = _refinement(scan, settings, closed_form)
+    correction = _correction(scan, closed_form) if corrects else None
     return Chain(
         [
             *_imaging(scan, settings, demodulation_hz),
             _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation, inversion),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
-            *_refinement(scan, settings, closed_form),
-            PhysicsCheck(
-                scan,
-                closed_form,
-                most_flagged,
-                by_adjoint=True,
-                correction=_correction(scan, closed_form) if corrects else None,
-            ),
+            *refinement,
+            PhysicsCheck(scan, closed_form, most_flagged, by_adjoint=True, correction=correction),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,
@@ -206,6 +203,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             *_refinement(scan, settings, closed_form),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
+            *([PulseCorrection(scan, basis)] if settings.refine != "off" else []),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,

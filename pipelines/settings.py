@@ -72,7 +72,8 @@ class StreamSettings:
     refine: str = setting(
         "auto",
         meaning="Whether maps are refined, with standard deviations; auto does so in mrf_t1ff if basis=compressed, "
-        "and for slices of which the signal contradicts a T1-FF network.",
+        "and for slices of which the signal contradicts a T1-FF network. Unless it is off, T1 and T2 of matching are "
+        "corrected for the inversion and B1 of the slice.",
         choices=("auto", "on", "off"),
         peer=True,
     )

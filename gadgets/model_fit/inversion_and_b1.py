@@ -8,6 +8,8 @@ flip angles where few spokes leave coefficients open; in ten simulated brains wi
 half of what the inversion lacked.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 from spokestream.simulator.physics.tissue_models.relaxation_b1 import B1_SPAN, TISSUE_T1_MS, RelaxationB1Signal
 
-__all__ = ["inversion_and_b1"]
+__all__ = ["Pulses", "inversion_and_b1"]
 
 DEGREE = 2
 """Highest degree of the polynomial: with 1, it does not follow the B1 of a head; 3 is not better than 2."""
@@ -35,6 +37,19 @@ EFFICIENCY_SPREAD, B1_SPREAD = 0.03, 0.2
 and of every term of B1. They matter only where a few hundred voxels hold tissue."""
 
 
+class Pulses(NamedTuple):
+    """What the pulses of a slice did, beside what the sequence asked for."""
+
+    efficiency: float
+    """Inversion efficiency, as in `inversion_efficiency`."""
+    efficiency_std: float
+    """Its standard deviation, if noise and aliasing of voxels are independent."""
+    b1: Float
+    """(y, x) flip angle over nominal, a polynomial of the place."""
+    tissue: float
+    """Fraction of the voxels that tell: those that are neither fat nor fluid, by their T1."""
+
+
 def inversion_and_b1(
     coefficients: Complex,
     basis: TemporalBasis,
@@ -42,7 +57,7 @@ def inversion_and_b1(
     t2_ms: Float,
     mask: NDArray[np.bool_],
     signal: RelaxationB1Signal,
-) -> tuple[float, Float]:
+) -> Pulses:
     """The efficiency of the inversion and the polynomial of B1 that best explain the residual of T1 and T2.
 
     Residuals that a change of T1 and T2 would explain do not count. The maps may therefore have been computed for
@@ -57,21 +72,22 @@ def inversion_and_b1(
         signal: the scan's signal in the basis.
 
     Returns:
-        The efficiency, as in `inversion_efficiency`, and B1 (y, x) over nominal. `EXPECTED` and 1 if no voxel holds
-        tissue.
+        The pulses; `EXPECTED` and a B1 of 1 if no voxel holds tissue.
 
     """
     chosen = mask & (t1_ms > TISSUE_T1_MS[0]) & (t1_ms < TISSUE_T1_MS[1]) & (t2_ms > 0)
     voxels = np.flatnonzero(chosen)
     if not len(voxels):
-        return EXPECTED, np.ones(mask.shape, np.float32)
+        return Pulses(EXPECTED, EFFICIENCY_SPREAD, np.ones(mask.shape, np.float32), 0.0)
     chosen.flat[np.delete(voxels, np.s_[:: -(-len(voxels) // MOST_VOXELS)])] = False
     y = torch.from_numpy(np.ascontiguousarray(coefficients[:, chosen].T) / basis.noise)
-    tissue = torch.from_numpy(t1_ms[chosen]), torch.from_numpy(t2_ms[chosen])
+    maps = torch.from_numpy(t1_ms[chosen]), torch.from_numpy(t2_ms[chosen])
     terms = _terms(mask.shape)
     with workers(1) as pool:  # with more threads, torch would add the voxels in another order
-        efficiency, weights = pool.submit(_fitted, y, *tissue, terms[torch.from_numpy(chosen)], signal).result()
-    return efficiency, np.asarray(_b1(terms, weights).numpy(), np.float32)
+        found = pool.submit(_fitted, y, *maps, terms[torch.from_numpy(chosen)], signal).result()
+    efficiency, weights, covariance = found
+    b1 = np.asarray(_b1(terms, weights).numpy(), np.float32)
+    return Pulses(efficiency, float(covariance[0, 0].sqrt()), b1, len(voxels) / np.count_nonzero(mask))
 
 
 def _terms(shape: tuple[int, ...]) -> Tensor:
@@ -85,10 +101,13 @@ def _b1(terms: Tensor, weights: Tensor) -> Tensor:
     return (1 + terms @ weights).clamp(*B1_SPAN)
 
 
-def _fitted(y: Tensor, t1_ms: Tensor, t2_ms: Tensor, terms: Tensor, signal: RelaxationB1Signal) -> tuple[float, Tensor]:
-    """The efficiency, and the weights of the terms (voxels, n) of B1."""
+def _fitted(
+    y: Tensor, t1_ms: Tensor, t2_ms: Tensor, terms: Tensor, signal: RelaxationB1Signal
+) -> tuple[float, Tensor, Tensor]:
+    """The efficiency, the weights of the terms (voxels, n) of B1, and the covariance (1 + n, 1 + n) of all."""
     efficiency, weights = EXPECTED, torch.zeros(terms.shape[1], dtype=torch.float64)
     prior = torch.tensor([EFFICIENCY_SPREAD, *[B1_SPREAD] * len(weights)], dtype=torch.float64) ** -2
+    covariance = torch.diag(1 / prior)
     for _ in range(ROUNDS):
         fingerprint, derivatives = signal.at(t1_ms, t2_ms, _b1(terms, weights).float(), efficiency)
         _, residual, tangents = fit_and_residual(y, fingerprint, derivatives)
@@ -101,7 +120,8 @@ def _fitted(y: Tensor, t1_ms: Tensor, t2_ms: Tensor, terms: Tensor, signal: Rela
         gradient = torch.cat([(by_pulse * residual).sum()[None], (by_b1 * residual).sum(1) @ terms])
         variance = residual.double().square().mean().clamp_min(1e-30)
         beforehand = torch.cat([torch.tensor([EXPECTED - efficiency], dtype=torch.float64), -weights])
-        step = torch.linalg.solve(information / variance + torch.diag(prior), gradient / variance + prior * beforehand)
+        covariance = torch.linalg.inv(information / variance + torch.diag(prior))
+        step = covariance @ (gradient / variance + prior * beforehand)
         efficiency = float(np.clip(efficiency + float(step[0]), *LIMITS))
         weights = weights + step[1:]
-    return efficiency, weights
+    return efficiency, weights, covariance

@@ -21,9 +21,8 @@ TISSUE_T1_MS = (550.0, 2500.0)
 """Values of T1 that neither fluid nor, at 3 T, fat and its mixtures have."""
 TISSUE_T2_MS = (10.0, 500.0)
 B1_SPAN = (0.7, 1.3)
-SPANS = np.log(TISSUE_T1_MS), np.log(TISSUE_T2_MS), np.array(B1_SPAN)
 NODES = (8, 8, 9)
-"""Numbers of Chebyshev nodes along log T1, log T2 and B1."""
+"""Numbers of Chebyshev nodes along log T1, log T2 and B1 for tissue."""
 EFFICIENCIES = (1.0, 0.9)
 """Efficiencies at which signals are computed; they are linear in between and beyond."""
 
@@ -34,15 +33,26 @@ class RelaxationB1Signal:
     Args:
         sequence: the scan's pulse sequence, with one echo time.
         basis: a temporal basis whose frames are the sequence's.
+        t1_ms: smallest and largest T1.
+        t2_ms: smallest and largest T2.
+        nodes: numbers of Chebyshev nodes along log T1, log T2 and B1.
 
     """
 
-    def __init__(self, sequence: PulseSequence, basis: TemporalBasis) -> None:
-        t1, t2, b1 = (from_unit(chebpts1(n), span) for n, span in zip(NODES, SPANS, strict=True))
-        t1_ms, t2_ms = np.exp(t1)[:, None, None], np.exp(t2)[:, None]
-        signals = (fingerprint(sequence, t1_ms, t2_ms, b1=b1, inversion_efficiency=each) for each in EFFICIENCIES)
+    def __init__(
+        self,
+        sequence: PulseSequence,
+        basis: TemporalBasis,
+        t1_ms: tuple[float, float] = TISSUE_T1_MS,
+        t2_ms: tuple[float, float] = TISSUE_T2_MS,
+        nodes: tuple[int, int, int] = NODES,
+    ) -> None:
+        self._spans, self._nodes = (np.log(t1_ms), np.log(t2_ms), np.array(B1_SPAN)), nodes
+        t1, t2, b1 = (from_unit(chebpts1(n), span) for n, span in zip(nodes, self._spans, strict=True))
+        at = np.exp(t1)[:, None, None], np.exp(t2)[:, None]
+        signals = (fingerprint(sequence, *at, b1=b1, inversion_efficiency=each) for each in EFFICIENCIES)
         perfect, poor = (_coefficients(basis.project(np.asarray(each)) / basis.noise) for each in signals)
-        by_place = [derivative(perfect, axis) / (np.ptp(span) / 2) for axis, span in enumerate(SPANS)]
+        by_place = [derivative(perfect, axis) / (np.ptp(span) / 2) for axis, span in enumerate(self._spans)]
         by_efficiency = (perfect - poor) / (EFFICIENCIES[0] - EFFICIENCIES[1])
         tables = np.concatenate([perfect, *by_place, by_efficiency], axis=-1)
         self._tables = torch.tensor(tables.reshape(-1, tables.shape[-1]), dtype=torch.float32)
@@ -50,7 +60,7 @@ class RelaxationB1Signal:
     def at(self, t1_ms: Tensor, t2_ms: Tensor, b1: Tensor, efficiency: float) -> tuple[Tensor, Tensor]:
         """Coefficients over their noise, per unit of proton density, and their derivatives.
 
-        Values outside the ranges of tissue are taken at the ends. The derivatives are those of a perfect inversion,
+        Values outside the ranges are taken at the ends. The derivatives are those of a perfect inversion,
         which is accurate enough for a search that is repeated.
 
         Args:
@@ -65,7 +75,7 @@ class RelaxationB1Signal:
         """
         along = [
             chebyshev_values((x.clamp(*span) - span.mean()) / (np.ptp(span) / 2), n)
-            for x, span, n in zip((t1_ms.log(), t2_ms.log(), b1), SPANS, NODES, strict=True)
+            for x, span, n in zip((t1_ms.log(), t2_ms.log(), b1), self._spans, self._nodes, strict=True)
         ]
         products = torch.einsum("ni,nj,nk->nijk", *along).flatten(1)
         signal, *derivatives = (products @ self._tables).chunk(5, dim=1)
@@ -74,6 +84,6 @@ class RelaxationB1Signal:
 
 
 def _coefficients(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The Chebyshev coefficients (*NODES, K) of values at the nodes."""
-    fits = [np.linalg.inv(chebvander(chebpts1(n), n - 1)) for n in NODES]
+    """The Chebyshev coefficients (n T1, n T2, n B1, K) of values at the nodes."""
+    fits = [np.linalg.inv(chebvander(chebpts1(n), n - 1)) for n in values.shape[:3]]
     return np.asarray(np.einsum("ai,bj,ck,ijkm->abcm", *fits, values, optimize=True))
