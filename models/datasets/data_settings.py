@@ -17,8 +17,8 @@ from spokestream.simulator.simulation_settings import SimulationSettings
 
 __all__ = ["DataSettings"]
 
-DRAW = 7
-"""Identifies the random numbers of this module; those of the phantom and of the scan have other identifiers."""
+DRAW, DRAW_OF_CHANGE = 7, 12
+"""Identify the random numbers of this module; those of the phantom and of the scan have other identifiers."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class DataSettings:
         high=4,
     )
     change: str = setting(
-        UNCHANGED, meaning="Change of the tissue or of the fields of every subject.", choices=tuple(CHANGES)
+        UNCHANGED,
+        meaning=f"Change of tissue or fields ({', '.join(CHANGES)}), or several with commas, of which each subject "
+        "draws one.",
     )
     sequence: str = setting("t1ff-2d-1400", meaning="Sequence preset, or a TOML or Pulseq file.")
     demodulation_hz: float = setting(
@@ -101,8 +103,6 @@ class DataSettings:
                 raise InputError(f"The setting {name} is a range from low to high, not {low:g},{high:g}.")
         if self.path == "fast" and "nist" in self.anatomies.split(","):
             raise InputError("The fast path knows the tissue of people; the system phantom takes --path full.")
-        if self.path == "fast" and self.change != UNCHANGED:
-            raise InputError(f"The fast path simulates unchanged subjects; the change {self.change} takes --path full.")
         if self.path == "fast" and self.delay_correction != "off":
             raise InputError("The fast path has no spokes whose delays could be corrected; take --path full.")
         if self.images != "adjoint" and self.basis == "window":
@@ -112,6 +112,9 @@ class DataSettings:
         for anatomy in self.anatomies.split(","):
             if anatomy not in ANATOMIES:
                 raise InputError(f"There is no anatomy '{anatomy}'; there are {', '.join(ANATOMIES)}.")
+        for change in self.change.split(","):
+            if change not in CHANGES:
+                raise InputError(f"There is no change '{change}'; there are {', '.join(CHANGES)}.")
 
     @property
     def seeds(self) -> range:
@@ -131,6 +134,11 @@ class DataSettings:
             others |= {"basis", "window", "stride"}
         values = {name: value for name, value in asdict(self).items() if name not in others}
         return values | {"sequence": Path(self.sequence).name}
+
+    def change_of(self, seed: int) -> str:
+        """The change of subject number `seed`, which depends only on that number and on the recipe."""
+        changes = self.change.split(",")
+        return changes[int(np.random.default_rng((seed, DRAW_OF_CHANGE)).integers(len(changes)))]
 
     def exam(self, seed: int) -> SimulationSettings:
         """How subject number `seed` is scanned, which depends only on that number and on the recipe."""

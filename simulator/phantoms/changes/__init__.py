@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spokestream.simulator.phantoms.changes.field_ranges import low_b1, off_resonance
+from spokestream.simulator.phantoms.changes.field_ranges import any_fields, low_b1, off_resonance
 from spokestream.simulator.phantoms.changes.oedema import oedema
 from spokestream.simulator.phantoms.changes.texture import texture
 from spokestream.simulator.phantoms.changes.vessels import vessels
@@ -21,6 +21,7 @@ CHANGES: dict[str, Callable[[Phantom, np.random.Generator], Phantom]] = {
     "low-b1": low_b1,
     "off-resonance": off_resonance,
     "vessels": vessels,
+    "any-fields": any_fields,
 }
 """Name -> the change of one slice, which draws from the random numbers that it is given."""
 CHANGE = 10

@@ -296,7 +296,7 @@ def test_spokes_are_moved_by_the_delays_of_the_scan_if_that_is_wanted(monkeypatc
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        ({"change": "texture"}, "unchanged subjects"),
+        ({"change": "none,tumour"}, "no change 'tumour'; there are none, texture"),
         ({"delay_correction": "auto"}, "no spokes whose delays"),
         ({"images": "iterative", "path": "full", "basis": "window"}, "compressed basis"),
     ],

@@ -8,7 +8,12 @@ from scipy.ndimage import gaussian_filter
 
 from spokestream.simulator.phantoms import Phantom, thigh
 from spokestream.simulator.phantoms.changes import CHANGES, changed
-from spokestream.simulator.phantoms.changes.field_ranges import B1_RANGE, OFF_RESONANCE_HZ
+from spokestream.simulator.phantoms.changes.field_ranges import (
+    ANY_B1,
+    ANY_OFF_RESONANCE_HZ,
+    B1_RANGE,
+    OFF_RESONANCE_HZ,
+)
 from spokestream.simulator.phantoms.changes.oedema import OEDEMA, T1_MS
 from spokestream.simulator.phantoms.changes.texture import BAND_FF, BAND_T1_FAT_MS, BAND_T1_WATER_MS
 from spokestream.simulator.phantoms.changes.vessels import RIM, VESSEL
@@ -78,6 +83,20 @@ def test_b1_and_off_resonance_fill_their_ranges_and_keep_their_shape(slices):
             assert (after.min(), after.max()) == pytest.approx(limits)
             assert np.corrcoef(before, after)[0, 1] == pytest.approx(1)
             assert np.array_equal(old.t1h2o, new.t1h2o)
+
+
+def test_any_fields_are_parts_of_their_ranges_and_cover_them_together(slices):
+    limits = np.array([
+        [(values[tissue].min(), values[tissue].max()) for values in (new.b1, new.deltaf)]
+        for seed in range(200)
+        for new in changed(slices[:1], "any-fields", seed)
+        for tissue in [new.pd > 0]
+    ])  # fmt: skip
+    b1, deltaf = limits[:, 0], limits[:, 1]
+    for of_slices, (low, high) in ((b1, ANY_B1), (deltaf, ANY_OFF_RESONANCE_HZ)):
+        assert low <= of_slices[:, 0].min() < low + 0.05 * (high - low)
+        assert high - 0.05 * (high - low) < of_slices[:, 1].max() <= high
+        assert np.ptp(of_slices, axis=1).min() >= 0.1 * (high - low) * (1 - 1e-5)
 
 
 def test_a_vessel_is_blood_in_a_rim_of_fat(slices):
