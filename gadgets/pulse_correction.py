@@ -55,7 +55,6 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Correct one slice."""
         fingerprints, maps = message.fingerprints, message.maps
-        self._scan.provenance["pulses"] = "taken as perfect"
         if not self._possible or fingerprints is None or not maps.keys() >= {"t1", "t2"}:
             yield message
             return
@@ -71,7 +70,6 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
         where = message.foreground & (maps["t1"] > 0) & (maps["t2"] > 0)
         found = maps["t1"][where], maps["t2"][where]
         true = without_pulse_errors(*found, pulses.b1[where], pulses.efficiency, of_voxels, self._scan.threads)
-        self._scan.provenance["pulses"] = "as found in the slice"
         changes = {"t1": true[0] / found[0], "t2": true[1] / found[1], "pd": true[2]}
         corrected = {
             name: _changed(maps[name], where, changes[name.removesuffix("_std")])

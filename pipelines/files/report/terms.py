@@ -50,7 +50,6 @@ PROVENANCE = {
     "network": "The network, the digest of its archive, its arithmetic and its device.",
     "noise": "The source of the noise covariance of the coils.",
     "pipeline": "The reconstruction.",
-    "pulses": "Whether T1 and T2 were corrected for the inversion and B1 of the slice, or took them as perfect.",
     "quality": "The verdict of the physics check on a slice: good, or the likely cause of wrong maps.",
     "refinement": "How the maps were improved after matching or the network.",
     "scale": "The factor that all samples were multiplied by.",
