@@ -1,5 +1,8 @@
 """Functions that the benchmarks share: they run methods alternately, and describe the machine."""
 
+import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
+
+# isort: split
 import importlib.util
 import logging
 import os

@@ -12,12 +12,11 @@ from spokestream.gadgets.model_fit.inversion_and_b1 import inversion_and_b1
 from spokestream.gadgets.model_fit.pulse_errors import signal_of_voxels, without_pulse_errors
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.relaxation_b1 import RelaxationB1Signal
 
 __all__ = ["PulseCorrection"]
 
-MOST_IMAGES = 64
-"""Largest number of images of a basis. Frames, of which there may be thousands, would take too long."""
 LARGEST_STD = 0.01
 """Standard deviation of the efficiency above which a slice does not tell it, and its maps stay as they are. In brains
 of 96 to 256 pixels it is 0.003 to 0.008; in 25 echo-planar images, nearly the 0.03 that is known beforehand."""
@@ -35,7 +34,8 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
     voxel is moved to the T1 and T2 that give the same fingerprint by the true pulses (`without_pulse_errors`). Maps
     that compare fingerprints, such as `residual` and `trust`, therefore stay as they are: the physics check comes
     first. Passed on unchanged are slices that do not tell the efficiency, messages without fingerprints or maps, and
-    scans without an inversion, with several echo times, or in a basis of many images.
+    scans without an inversion, with several echo times, or in a basis of frames or windows. The client is warned of
+    pulses that are too far from nominal to be corrected.
 
     Args:
         scan: the scan.
@@ -47,10 +47,11 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
 
     def __init__(self, scan: ScanContext, basis: TemporalBasis) -> None:
         one_echo = len(np.unique(basis.te_ms)) == 1
-        self._possible = scan.sequence.inversion and one_echo and len(basis.te_ms) <= MOST_IMAGES
+        self._possible = scan.sequence.inversion and one_echo and not basis.is_windows
         self._scan = scan
         if self._possible:
             self._signals = self._of_basis(basis)
+            scan.provenance["refinement"] = f"{scan.provenance.get('refinement', 'none')}; for the pulses of the slice"
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Correct one slice."""
@@ -64,13 +65,24 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
         _, of_tissue, of_voxels = self._signals
         t1, t2 = (median_filter(maps[name], NEIGHBOURS) for name in ("t1", "t2"))
         pulses = inversion_and_b1(adjoint.data, adjoint.basis, t1, t2, message.foreground, of_tissue)
-        if pulses.efficiency_std > LARGEST_STD or pulses.tissue < LEAST_TISSUE:
+        if not (pulses.efficiency_std <= LARGEST_STD and pulses.tissue >= LEAST_TISSUE):
+            yield message
+            return
+        if not pulses.plausible:
+            self._scan.log.warning(
+                "Slice %d: the inversion or B1 is too far from what the sequence asks for, so that T1 and T2 cannot be "
+                "corrected for them and may be wrong.",
+                message.slice + 1,
+            )  # fmt: skip
             yield message
             return
         where = message.foreground & (maps["t1"] > 0) & (maps["t2"] > 0)
         found = maps["t1"][where], maps["t2"][where]
-        true = without_pulse_errors(*found, pulses.b1[where], pulses.efficiency, of_voxels, self._scan.threads)
-        changes = {"t1": true[0] / found[0], "t2": true[1] / found[1], "pd": true[2]}
+        true = without_pulse_errors(
+            *found, pulses.b1[where], pulses.efficiency, of_voxels, self._scan.threads, self._scan.cancellation.check
+        )
+        t1, t2 = (np.clip(values, p.low, p.high) for values, p in zip(true, RELAXATION.parameters, strict=False))
+        changes = {"t1": t1 / found[0], "t2": t2 / found[1], "pd": true[2]}
         corrected = {
             name: _changed(maps[name], where, changes[name.removesuffix("_std")])
             for name in maps

@@ -5,12 +5,13 @@ low flip angles make T2 too long. Where both are known, each voxel gets the T1 a
 pulses, is nearest to that of the values found by perfect ones: no image has to be matched again.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from spokestream.gadgets.messages import Float
-from spokestream.gadgets.model_fit.own_fit import solved
 from spokestream.gadgets.model_fit.residuals import fit_and_residual
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
@@ -19,12 +20,13 @@ from spokestream.simulator.physics.tissue_models.relaxation_b1 import Relaxation
 
 __all__ = ["signal_of_voxels", "without_pulse_errors"]
 
-T1_MS, T2_MS, NODES = (300.0, 4800.0), (10.0, 2000.0), (14, 14, 9)
-"""Ranges and Chebyshev nodes of what the voxels of a brain may hold; values outside are moved as those at the ends."""
-STEPS, LONGEST = 4, 0.5
-"""Number of Gauss-Newton steps, and the longest step of log T1 and log T2."""
-RIDGE = 1e-3
-"""Regularisation relative to the information: signals of fluid say little of T2."""
+T1_MS, T2_MS, NODES = (250.0, 7000.0), (8.0, 3000.0), (15, 15, 9)
+"""Ranges and Chebyshev nodes of the signals of voxels. They reach beyond tissue and fluid, so that values may move."""
+STEPS = 4
+"""Number of Gauss-Newton steps."""
+RESOLVED, SPREAD = 0.005, 0.3
+"""Difference of fingerprints, over their size, that values follow, and the standard deviation of what pulses change in
+log T1 and log T2. In tissue the difference decides; fluid, whose fingerprint says little of T2, hardly moves."""
 CHUNK = 4096
 """Number of voxels that are moved at once."""
 
@@ -35,7 +37,13 @@ def signal_of_voxels(sequence: PulseSequence, basis: TemporalBasis) -> Relaxatio
 
 
 def without_pulse_errors(
-    t1_ms: Float, t2_ms: Float, b1: Float, efficiency: float, signal: RelaxationB1Signal, threads: int = 1
+    t1_ms: Float,
+    t2_ms: Float,
+    b1: Float,
+    efficiency: float,
+    signal: RelaxationB1Signal,
+    threads: int = 1,
+    check: Callable[[], object] = lambda: None,
 ) -> tuple[Float, Float, Float]:
     """T1 and T2 by the true pulses, of values that were found by perfect ones.
 
@@ -46,6 +54,7 @@ def without_pulse_errors(
         efficiency: inversion efficiency.
         signal: the scan's signal, from `signal_of_voxels`.
         threads: CPU threads. The result does not depend on their number.
+        check: called between pieces of the work; raises an error if the scan was cancelled.
 
     Returns:
         T1 and T2 (voxels,) in ms, and the factor (voxels,) of the proton density.
@@ -54,6 +63,7 @@ def without_pulse_errors(
     columns = (torch.from_numpy(np.ascontiguousarray(each, np.float32)) for each in (t1_ms, t2_ms, b1))
 
     def one(t1: Tensor, t2: Tensor, b1: Tensor) -> Tensor:
+        check()
         return _moved(t1, t2, b1, efficiency, signal)
 
     with workers(threads) as pool:
@@ -67,11 +77,15 @@ def _moved(t1_ms: Tensor, t2_ms: Tensor, b1: Tensor, efficiency: float, signal: 
     found = torch.stack([t1_ms, t2_ms], dim=1).log()
     start = found.clamp(low, high)
     nominal, _ = _by_relaxation(signal, start, torch.ones_like(b1), 1.0)
+    size = torch.view_as_real(nominal).square().sum((1, 2)).clamp_min(1e-30)
     x = start
     for _ in range(STEPS):
         _, residual, tangents = fit_and_residual(nominal, *_by_relaxation(signal, x, b1, efficiency))
-        step = solved(tangents @ tangents.mT, (tangents @ residual[..., None])[..., 0], RIDGE)
-        x = (x + step.clamp(-LONGEST, LONGEST)).clamp(low, high)
+        tangents = tangents / (RESOLVED**2 * size)[:, None, None].sqrt()
+        residual = residual / (RESOLVED**2 * size)[:, None].sqrt()
+        information = tangents @ tangents.mT + torch.eye(2) / SPREAD**2
+        gradient = (tangents @ residual[..., None])[..., 0] + (start - x) / SPREAD**2
+        x = (x + torch.linalg.solve(information, gradient)).clamp(low, high)
         x = torch.minimum(x, x[:, :1])  # T2 is at most T1
     factor, _, _ = fit_and_residual(nominal, *_by_relaxation(signal, x, b1, efficiency))
     return torch.cat([(found + x - start).exp(), factor.abs()[:, None]], dim=1)

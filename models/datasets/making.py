@@ -94,8 +94,8 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
         try:
             exam = WhitenedExam(settings.exam(seed))
             rng = np.random.default_rng((seed, TISSUE))
-            exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
             exam.phantoms = changed(exam.phantoms, settings.change_of(seed), seed)
+            exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
             box = tissue_box(exam.phantoms)
             slices = [_slice(exam, index, box, settings, basis) for index in range(settings.slices)]
             write_shard(shard_path(folder, seed), exam, (box[0].start, box[1].start), slices)

@@ -17,6 +17,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.messages import Mask, ParameterMaps
 from spokestream.gadgets.physics_check import FLAGGED_ABOVE, PhysicsCheck
+from spokestream.gadgets.pulse_correction import PulseCorrection
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.models.datasets.shards import TrainingSet
@@ -60,7 +61,7 @@ class Bench:
         self.dictionary = data.tissue_model.dictionary(data.sequence)
         """The dictionary that matching searches."""
         self._closed_form = data.tissue_model.closed_form(data.sequence, data.basis)
-        self._made: dict[Reconstructor, tuple[ScanContext, Chain, PhysicsCheck]] = {}
+        self._made: dict[Reconstructor, tuple[ScanContext, Chain, Chain]] = {}
 
     def __call__(self, reconstructor: Reconstructor, index: int) -> Reconstructed:
         """Reconstruct a slice. Raises ScanError for a network of another sequence, basis or kind of images."""
@@ -85,7 +86,8 @@ class Bench:
             return str(error)
         return None
 
-    def _gadgets(self, reconstructor: Reconstructor) -> tuple[ScanContext, Chain, PhysicsCheck]:
+    def _gadgets(self, reconstructor: Reconstructor) -> tuple[ScanContext, Chain, Chain]:
+        """The scan, the gadgets that are timed, and those that check their maps."""
         if reconstructor.images not in (None, self._data.images):
             raise ScanError(
                 f"The network was trained on {reconstructor.images} images, not on the {self._data.images} ones here."
@@ -95,10 +97,17 @@ class Bench:
             gadgets: list[Gadget[Any, ParameterMaps]] = [
                 reconstructor.make(scan, self._data.tissue_model, self.dictionary)
             ]
-            if reconstructor.refined:
+            matching, refine, model = reconstructor.images is None, reconstructor.refine, self._data.tissue_model
+            describes_all = refine == "auto" and not model.nominal_flip_angles
+            if refine == "on" or (describes_all and matching and not self._data.basis.is_windows):
                 gadgets.append(Refinement(scan, self._closed_form))
-            check = PhysicsCheck(scan, self._closed_form, by_adjoint=reconstructor.images is not None)
-            self._made[reconstructor] = scan, Chain(gadgets), check
+            correction = Refinement(scan, self._closed_form) if describes_all and not matching else None
+            check: list[Gadget[Any, Any]] = [
+                PhysicsCheck(scan, self._closed_form, by_adjoint=not matching, correction=correction)
+            ]
+            if matching and refine != "off":
+                check.append(PulseCorrection(scan, self._data.basis))
+            self._made[reconstructor] = scan, Chain(gadgets), Chain(check)
         return self._made[reconstructor]
 
 

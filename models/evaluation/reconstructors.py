@@ -17,11 +17,11 @@ from spokestream.models.archives import archive_path
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["MATCHING", "REFINED", "Origin", "Reconstructor", "again", "reconstructor"]
+__all__ = ["AS_IN_NODE", "MATCHING", "REFINED", "Origin", "Reconstructor", "again", "reconstructor"]
 
 MATCHING = "matching"
-REFINED = ", refine=on"
-"""End of the name of a reconstructor whose maps are refined, as by the setting of the node."""
+REFINED, AS_IN_NODE = ", refine=on", ", refine=auto"
+"""Ends of the name of a reconstructor whose maps are refined as by this setting of the node; auto is its default."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Origin:
     """What another process needs to know to make the same reconstructor."""
 
     what: str
-    """`matching`, the absolute path of an archive, or the name of an archive that comes with the software; `REFINED`
-    may follow."""
+    """`matching`, the absolute path of an archive, or the name of an archive that comes with the software;
+    `REFINED` or `AS_IN_NODE` may follow."""
     device: str
     precision: str
     digest: str = ""
@@ -56,24 +56,25 @@ class Reconstructor:
     """Digest, precision, and description of the training."""
     origin: Origin | None = None
     """None for a reconstructor that a program made, which cannot be given to another process."""
-    refined: bool = False
-    """Whether an evaluation refines the maps."""
+    refine: str = "off"
+    """How an evaluation refines the maps: `off`, `on` or `auto`, as by the setting of the node."""
 
 
 def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> Reconstructor:
-    """The reconstructor with a name: matching, or the network of an archive, with refinement if `REFINED` follows.
+    """The reconstructor with a name: matching, or the network of an archive, and how its maps are refined.
 
     Args:
         what: `matching`, the path of an archive, or the name of an archive that comes with the software. With
-            `REFINED` at its end, the maps are refined.
+            `REFINED` or `AS_IN_NODE` at its end, the maps are refined.
         device: device of a network; see `TiledNetwork`.
         precision: precision of a network; see `TiledNetwork`.
 
     Raises InputError for an unknown name, device or precision, and FileError if the archive cannot be read.
 
     """
-    if what.endswith(REFINED):
-        return _refined(reconstructor(what.removesuffix(REFINED), device, precision))
+    for end in (REFINED, AS_IN_NODE):
+        if what.endswith(end):
+            return _refined(reconstructor(what.removesuffix(end), device, precision), end)
     if what == MATCHING:
         about = {"kind": "dictionary matching, closed form"}
         return Reconstructor(MATCHING, DictionaryMatching, about=about, origin=Origin(what, device, precision))
@@ -102,15 +103,15 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
     )
 
 
-def _refined(first: Reconstructor) -> Reconstructor:
-    """The reconstructor with the refinement of its maps."""
+def _refined(first: Reconstructor, end: str) -> Reconstructor:
+    """The reconstructor with the refinement of its maps, and this end of its name."""
     assert first.origin is not None
     return replace(
         first,
-        name=first.name + REFINED,
-        refined=True,
-        about=first.about | {"refine": "on"},
-        origin=replace(first.origin, what=first.origin.what + REFINED),
+        name=first.name + end,
+        refine=end.rpartition("=")[2],
+        about=first.about | {"refine": end.rpartition("=")[2]},
+        origin=replace(first.origin, what=first.origin.what + end),
     )
 
 

@@ -1,5 +1,6 @@
 """Maps of matching, corrected for the inversion and the B1 that the slice itself shows."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from simulated_head import SHAPE, head
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.pulse_correction import PulseCorrection
+from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.models.datasets.simulated_scan import simulated_scan
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
@@ -82,11 +84,39 @@ def test_a_little_tissue_or_mostly_fluid_does_not_tell_the_pulses(sequence, basi
     assert passed is given
 
 
+def test_the_client_is_warned_of_pulses_that_are_too_far_from_nominal(sequence, basis, dictionary, monkeypatch, caplog):
+    monkeypatch.setattr("simulated_head.B1", np.linspace(0.35, 0.5, 41))
+    coefficients, *_ = head(sequence, basis, 0.95, side=7)
+    slice_ = Fingerprints(coefficients, basis, EVERYWHERE, 0, NOWHERE)
+    (given,) = DictionaryMatching(simulated_scan(sequence, 1), RELAXATION, dictionary).feed(slice_)
+    scan = replace(simulated_scan(sequence, 1), log=logging.getLogger("test"))
+    (passed,) = PulseCorrection(scan, basis).feed(given)
+    assert passed is given
+    assert "cannot be corrected for them and may be wrong" in caplog.text
+
+
+def test_a_voxel_that_is_not_a_number_stays_one_voxel(sequence, basis, matched):
+    data = matched.fingerprints.data.copy()
+    data[:, 3, 4] = np.nan
+    (corrected,) = PulseCorrection(simulated_scan(sequence, 1), basis).feed(
+        replace(matched, fingerprints=replace(matched.fingerprints, data=data))
+    )
+    assert corrected.inversion_efficiency == pytest.approx(EFFICIENCY, abs=0.01)
+    assert np.isfinite(corrected.maps["t1"]).all()
+
+
+def test_a_cancelled_scan_is_not_corrected_to_the_end(sequence, basis, matched):
+    scan = simulated_scan(sequence, 1)
+    gadget = PulseCorrection(scan, basis)
+    scan.cancellation.cancel()
+    with pytest.raises(CancelledScanError):
+        list(gadget.feed(matched))
+
+
 def test_scans_without_an_inversion_and_bases_of_many_frames_are_passed_on(sequence, dictionary, basis, matched):
     bare = replace(sequence, inversion=False)
     (passed,) = PulseCorrection(simulated_scan(bare, 1), basis).feed(matched)
     assert passed is matched
     frames = frame_basis(sequence, dictionary.signals(slice(None, None, 20)))
-    assert len(frames.te_ms) > 64
     (passed,) = PulseCorrection(simulated_scan(sequence, 1), frames).feed(matched)
     assert passed is matched

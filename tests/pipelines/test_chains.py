@@ -6,6 +6,8 @@ import pytest
 from toy_network import write_toy_archive
 
 from spokestream.errors import FileError, InputError, ScanError
+from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.gadgets.pulse_correction import PulseCorrection
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.refinement import Refinement
 from spokestream.pipelines.chains import PIPELINES, warm_up
@@ -280,3 +282,14 @@ def test_the_pipeline_chooses_refinement_unless_the_settings_do(tmp_path, name, 
     chain = start_scan(selection.with_parameters(parameters), header_of(0), logging.getLogger("test"))
     assert any(isinstance(gadget, Refinement) for gadget in chain.gadgets) == refined
     chain.close()
+
+
+@pytest.mark.parametrize(("refine", "corrected"), [("auto", True), ("on", True), ("off", False)])
+def test_matched_t1_and_t2_are_corrected_for_the_pulses_after_they_were_checked(refine, corrected):
+    selection = select("mrf_t1t2").with_parameters({"sequence": "fisp-song-200", "refine": refine})
+    chain = start_scan(selection, header_of(0), logging.getLogger("test"))
+    kinds = [type(gadget) for gadget in chain.gadgets]
+    chain.close()
+    assert (PulseCorrection in kinds) == corrected
+    if corrected:
+        assert kinds.index(PulseCorrection) == kinds.index(PhysicsCheck) + 1

@@ -16,7 +16,7 @@ OFF_RESONANCE_HZ = (60.0, 120.0)
 """Off-resonance in Hz. In the maps of one patient's thigh, 99.5 % of the voxels have less than
 120 Hz."""
 ANY_B1, ANY_OFF_RESONANCE_HZ = (0.35, 1.0), (-120.0, 120.0)
-"""Limits of the fields of any scan."""
+"""Limits of the fields of limbs."""
 LEAST_SPAN = 0.1
 """Least difference of a field within a slice, over these limits."""
 
@@ -32,7 +32,7 @@ def off_resonance(phantom: Phantom, rng: np.random.Generator) -> Phantom:
 
 
 def any_fields(phantom: Phantom, rng: np.random.Generator) -> Phantom:
-    """The slice with B1 and off-resonance of its tissue between random limits, so that a network expects nothing."""
+    """The slice with B1 and off-resonance of its tissue between random limits, so that no value is the usual one."""
     b1, deltaf = (_any_part(limits, rng) for limits in (ANY_B1, ANY_OFF_RESONANCE_HZ))
     tissue = phantom.pd > 0
     return replace(phantom, b1=_between(phantom.b1, tissue, *b1), deltaf=_between(phantom.deltaf, tissue, *deltaf))

@@ -45,7 +45,7 @@ def signal(sequence, basis):
 @pytest.mark.parametrize("efficiency", [0.9, 0.96])
 def test_both_are_found(sequence, basis, signal, efficiency):
     coefficients, t1, t2, true = head(sequence, basis, efficiency)
-    found, _, b1, _ = inversion_and_b1(coefficients, basis, t1, t2, EVERYWHERE, signal)
+    found, _, b1, *_ = inversion_and_b1(coefficients, basis, t1, t2, EVERYWHERE, signal)
     # the efficiency is within 0.003 here, and B1 is rounded to steps of 0.01
     assert found == pytest.approx(efficiency, abs=0.01)
     assert np.sqrt(np.mean((b1 - true) ** 2)) < 0.006
@@ -74,7 +74,7 @@ def test_a_few_voxels_that_contradict_what_is_known_beforehand_do_not_decide(seq
     coefficients, t1, t2, _ = head(sequence, basis, 0.7, 4)
     few = np.zeros(SHAPE, bool)
     few[40, 40:48] = True
-    found, std, b1, _ = inversion_and_b1(coefficients, basis, t1, t2, few, signal)
+    found, std, b1, *_ = inversion_and_b1(coefficients, basis, t1, t2, few, signal)
     assert std > 0.025  # of the 0.03 that are known beforehand
     assert abs(found - EXPECTED) < 0.06
     assert np.abs(b1[few] - 1).max() < 0.3
@@ -82,7 +82,7 @@ def test_a_few_voxels_that_contradict_what_is_known_beforehand_do_not_decide(seq
 
 def test_without_tissue_it_is_the_expected_efficiency_at_nominal_flip_angles(sequence, basis, signal):
     coefficients, t1, t2, _ = head(sequence, basis, 0.9)
-    found, _, b1, _ = inversion_and_b1(coefficients, basis, 4 * t1, t2, EVERYWHERE, signal)
+    found, _, b1, *_ = inversion_and_b1(coefficients, basis, 4 * t1, t2, EVERYWHERE, signal)
     assert found == EXPECTED
     assert np.all(b1 == 1)
 
@@ -92,7 +92,7 @@ def test_the_number_of_threads_changes_no_bit(sequence, basis, signal):
     found, before = set(), torch.get_num_threads()
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
-        efficiency, _, b1, _ = inversion_and_b1(coefficients, basis, t1, t2, EVERYWHERE, signal)
+        efficiency, _, b1, *_ = inversion_and_b1(coefficients, basis, t1, t2, EVERYWHERE, signal)
         found.add((efficiency, b1.tobytes()))
     torch.set_num_threads(before)
     assert len(found) == 1

@@ -304,3 +304,26 @@ def test_spokes_are_moved_by_the_delays_of_the_scan_if_that_is_wanted(monkeypatc
 def test_what_a_path_cannot_make_is_refused(wanted, reason):
     with pytest.raises(InputError, match=reason):
         DataSettings(**wanted)
+
+
+def test_each_subject_draws_one_of_several_changes():
+    settings = DataSettings(change="none,none,texture")
+    drawn = [settings.change_of(seed) for seed in range(300)]
+    assert set(drawn) == {"none", "texture"}
+    # 200 of 300 are expected, with a standard deviation of 8
+    assert drawn.count("none") == pytest.approx(200, abs=32)
+    assert drawn == [replace(settings, subjects=7, first_seed=5).change_of(seed) for seed in range(300)]
+    assert {DataSettings(change="texture").change_of(seed) for seed in range(9)} == {"texture"}
+    assert settings.recipe["change"] == "none,none,texture"
+    assert "change" not in DataSettings().recipe
+
+
+@pytest.mark.parametrize("change", ["texture", "oedema", "any-fields"])
+def test_changed_brains_of_any_relaxation_stay_in_the_range_of_people(tmp_path, change):
+    (tmp_path / "fisp.toml").write_text(gradient_spoiled(80))
+    settings = DataSettings(
+        subjects=6, slices=2, matrix=32, coils=(2, 2), anatomies="brain", sequence=str(tmp_path / "fisp.toml"),
+        demodulation_hz=0.0, relaxation=1.6, change=change,
+    )  # fmt: skip
+    make_training_set(tmp_path / "set", settings, "synchronous")
+    assert len(TrainingSet(tmp_path / "set")) == 12

@@ -193,7 +193,7 @@ def test_refined_matching_is_better_and_gives_standard_deviations(sets, monkeypa
     monkeypatch.setattr(WaterFat, "dictionary", coarse_dictionary)
     methods = [reconstructor(what) for what in (MATCHING, MATCHING + REFINED)]
     assert [m.name for m in methods] == ["matching", "matching, refine=on"]
-    assert again(methods[1].origin).refined
+    assert again(methods[1].origin).refine == "on"
     found = {(r["method"], r["map"]): r for r in results(evaluate([sets / "usual"], methods, threads=1))["summary"]}
     assert found["matching, refine=on", "deltaf"]["rmse"] < 0.8 * found["matching", "deltaf"]["rmse"]
     assert found["matching", "deltaf"]["within"] == [None, None]
