@@ -51,7 +51,9 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
         self._scan = scan
         if self._possible:
             self._signals = self._of_basis(basis)
-            scan.provenance["refinement"] = f"{scan.provenance.get('refinement', 'none')}; for the pulses of the slice"
+            before = scan.provenance.get("refinement", "none")
+            after = "for the inversion and B1 of the slice"
+            scan.provenance["refinement"] = after if before == "none" else f"{before}; {after}"
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Correct one slice."""

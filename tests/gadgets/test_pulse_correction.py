@@ -50,7 +50,9 @@ def matched(sequence, dictionary, slice_of_head):
 
 def test_the_slice_tells_its_inversion_and_loses_the_bias(sequence, basis, slice_of_head, matched):
     _, t1, t2 = slice_of_head
-    (corrected,) = PulseCorrection(simulated_scan(sequence, 1), basis).feed(matched)
+    scan = simulated_scan(sequence, 1)
+    (corrected,) = PulseCorrection(scan, basis).feed(matched)
+    assert scan.provenance["refinement"] == "for the inversion and B1 of the slice"
     # the standard deviation of the efficiency is 0.003 here
     assert corrected.inversion_efficiency == pytest.approx(EFFICIENCY, abs=0.01)
     for name, true in (("t1", t1), ("t2", t2)):
