@@ -53,7 +53,7 @@ class Pulses(NamedTuple):
     tissue: float
     """Fraction of the voxels that tell: those that are neither fat nor fluid, by their T1."""
     plausible: bool
-    """Whether the efficiency is that of a scanner, and most of B1 inside the range in which it is searched."""
+    """Whether the efficiency is that of a scanner, and B1 nearly everywhere in the range in which it is searched."""
 
 
 def inversion_and_b1(
