@@ -91,13 +91,13 @@ def inversion_and_b1(
     maps = torch.from_numpy(t1_ms[chosen]), torch.from_numpy(t2_ms[chosen])
     terms = _terms(mask.shape)
     with workers(1) as pool:  # with more threads, torch would add the voxels in another order
-        found = pool.submit(_fitted, y, *maps, terms[torch.from_numpy(chosen)], signal).result()
-    efficiency, weights, covariance = found
+        fit = pool.submit(_fitted, y, *maps, terms[torch.from_numpy(chosen)], signal)
+    efficiency, std, weights = fit.result()
     b1 = np.asarray(_b1(terms, weights).numpy(), np.float32)
     at_ends = np.isin(b1[mask], np.asarray(B1_SPAN, np.float32)).mean()
     plausible = efficiency >= LEAST_EFFICIENCY and at_ends <= MOST_AT_ENDS
     tissue = len(voxels) / np.count_nonzero(mask)
-    return Pulses(efficiency, float(covariance[0, 0].sqrt()), b1, tissue, bool(plausible))
+    return Pulses(efficiency, std, b1, tissue, bool(plausible))
 
 
 def _terms(shape: tuple[int, ...]) -> Tensor:
@@ -113,11 +113,10 @@ def _b1(terms: Tensor, weights: Tensor) -> Tensor:
 
 def _fitted(
     y: Tensor, t1_ms: Tensor, t2_ms: Tensor, terms: Tensor, signal: RelaxationB1Signal
-) -> tuple[float, Tensor, Tensor]:
-    """The efficiency, the weights of the terms (voxels, n) of B1, and the covariance (1 + n, 1 + n) of all."""
+) -> tuple[float, float, Tensor]:
+    """The efficiency and its standard deviation, and the weights of the terms (voxels, n) of B1."""
     efficiency, weights = EXPECTED, torch.zeros(terms.shape[1], dtype=torch.float64)
     prior = torch.tensor([EFFICIENCY_SPREAD, *[B1_SPREAD] * len(weights)], dtype=torch.float64) ** -2
-    covariance = torch.diag(1 / prior)
     for _ in range(ROUNDS):
         fingerprint, derivatives = signal.at(t1_ms, t2_ms, _b1(terms, weights).float(), efficiency)
         _, residual, tangents = fit_and_residual(y, fingerprint, derivatives)
@@ -134,4 +133,4 @@ def _fitted(
         step = covariance @ (gradient / variance + prior * beforehand)
         efficiency = float(np.clip(efficiency + float(step[0]), *LIMITS))
         weights = weights + step[1:]
-    return efficiency, weights, covariance
+    return efficiency, float(covariance[0, 0].sqrt()), weights

@@ -78,11 +78,11 @@ def _moved(t1_ms: Tensor, t2_ms: Tensor, b1: Tensor, efficiency: float, signal: 
     start = found.clamp(low, high)
     nominal, _ = _by_relaxation(signal, start, torch.ones_like(b1), 1.0)
     size = torch.view_as_real(nominal).square().sum((1, 2)).clamp_min(1e-30)
+    resolved = (RESOLVED**2 * size)[:, None].sqrt()
     x = start
     for _ in range(STEPS):
         _, residual, tangents = fit_and_residual(nominal, *_by_relaxation(signal, x, b1, efficiency))
-        tangents = tangents / (RESOLVED**2 * size)[:, None, None].sqrt()
-        residual = residual / (RESOLVED**2 * size)[:, None].sqrt()
+        tangents, residual = tangents / resolved[..., None], residual / resolved
         information = tangents @ tangents.mT + torch.eye(2) / SPREAD**2
         gradient = (tangents @ residual[..., None])[..., 0] + (start - x) / SPREAD**2
         x = (x + torch.linalg.solve(information, gradient)).clamp(low, high)

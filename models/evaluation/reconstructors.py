@@ -106,11 +106,12 @@ def reconstructor(what: str, device: str = "auto", precision: str = "auto") -> R
 def _refined(first: Reconstructor, end: str) -> Reconstructor:
     """The reconstructor with the refinement of its maps, and this end of its name."""
     assert first.origin is not None
+    refine = end.rpartition("=")[2]
     return replace(
         first,
         name=first.name + end,
-        refine=end.rpartition("=")[2],
-        about=first.about | {"refine": end.rpartition("=")[2]},
+        refine=refine,
+        about=first.about | {"refine": refine},
         origin=replace(first.origin, what=first.origin.what + end),
     )
 
