@@ -47,6 +47,8 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
         if self._conjugate is None and np.count_nonzero(message.foreground) >= FEWEST_VOXELS:
             self._conjugate = self._check(message)
         if self._conjugate:
+            if message.operator is not None:
+                self._scan.provenance["images"] = "adjoint, because the samples are conjugates"
             message = _restored(message)
         yield message
 
@@ -70,4 +72,4 @@ def _restored(message: Fingerprints) -> Fingerprints:
     """The fingerprints of the conjugate samples."""
     adjoint = message.adjoint and _restored(message.adjoint)
     data, foreground = mirrored(message.data.conj()), mirrored(message.foreground)
-    return replace(message, data=data, foreground=foreground, adjoint=adjoint)
+    return replace(message, data=data, foreground=foreground, adjoint=adjoint, operator=None)

@@ -18,7 +18,8 @@ from spokestream.gadgets.imaging.frames_of_slice import (
     SliceSoFar,
 )
 from spokestream.gadgets.imaging.low_rank import EchoTime
-from spokestream.gadgets.imaging.subspace_inversion import PointSpread
+from spokestream.gadgets.imaging.point_spread import PointSpread
+from spokestream.gadgets.imaging.sample_operator import SampleSpread
 from spokestream.gadgets.messages import NOWHERE, Complex, Fingerprints, Geometry, SliceEnd, SpokeBlock
 from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
@@ -87,6 +88,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         tolerance: relative accuracy of the gridding kernel.
         inversion: the echo times of a compressed basis, see `echo_times`. With them, the images are those of low-rank
             inversion; without them, those of the adjoint.
+        for_maps: whether nothing is inverted, and the images of the adjoint come with the operator that says what the
+            samples would show of the signal of maps; see `Consistency`.
         adjoint_instead: whether the images are those of the adjoint where an inversion would take too much memory, or
             has nothing to improve because every readout is a whole image. The provenance then says why.
         partial: whether `so_far` may be called, for which the grids stay as they are until the end of the slice.
@@ -104,6 +107,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         tolerance: float = 1e-3,
         inversion: list[EchoTime] | None = None,
         *,
+        for_maps: bool = False,
         adjoint_instead: bool = False,
         partial: bool = False,
     ) -> None:
@@ -115,7 +119,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._scan = scan
         self._basis = basis
         self._tolerance = tolerance
-        self._inversion, self._adjoint_instead, self._partial = inversion, adjoint_instead, partial
+        self._inversion, self._for_maps = inversion, for_maps
+        self._adjoint_instead, self._partial = adjoint_instead, partial
         matrix = scan.header.recon_matrix
         self._matrix = (matrix[1], matrix[0])
         self._present: set[int] = set()
@@ -131,11 +136,11 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             n_coils = len(message.data)
             if self._slice is None:
                 self._whole = _is_whole(message)
-                groups = self._groups(n_coils, message.slice)
+                groups = self._groups(message)
             frames = self._spreader(n_coils, message.slice)
             if self._slice is None:
                 window = 1 if self._whole else frames_of_window(self._basis.spokes_per_frame)
-                self._slice = self._begin(frames, window, groups)
+                self._slice = self._begin(frames, window, groups, message)
                 self._straight = message.density is None  # all readouts of a scan have one shape
                 self._has_corners = not self._straight and self._reaches_corners(message.k)
                 self._number, self._geometry = message.slice, message.geometry
@@ -144,9 +149,11 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         elif self._slice is not None:
             images = self._slice.images()
             mask = foreground(_clear(images, self._basis, self._whole))
-            inverted = None
-            if isinstance(self._slice, CoilSlice) and self._slice.inverts:
-                inverted = self._slice.inverted(images, mask)
+            inverted, operator = None, None
+            if isinstance(self._slice, CoilSlice) and isinstance(self._slice.spread, PointSpread):
+                inverted = self._slice.inverted(self._slice.spread, images, mask)
+            elif isinstance(self._slice, CoilSlice) and isinstance(self._slice.spread, SampleSpread) and mask.any():
+                operator = self._slice.operator(self._slice.spread, self._basis, mask)
             self._slice = None
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice + 1)
@@ -154,8 +161,9 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             self._present.clear()
             basis = self._basis.without(missing) if missing else self._basis
             found = Fingerprints(
-                images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight
-            )
+                images, basis, mask, message.slice, message.geometry, self._has_corners, self._straight,
+                operator=operator,
+            )  # fmt: skip
             # inversion finds the coefficients of all frames from those that are there
             yield found if inverted is None else replace(found, data=inverted, basis=self._basis, adjoint=found)
 
@@ -192,41 +200,49 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             self._straight,
         )  # fmt: skip
 
-    def _begin(self, frames: FrameSpreader, window: int, groups: list[EchoTime] | None) -> CombinedSlice | CoilSlice:
+    def _begin(
+        self, frames: FrameSpreader, window: int, groups: list[EchoTime] | None, first: SpokeBlock
+    ) -> CombinedSlice | CoilSlice:
         if self.combines_at_once(frames.grid.shape[0]):
             return CombinedSlice(frames, self._basis, window)
-        spread = PointSpread(self._matrix, groups, self._tolerance) if groups else None
+        spread: PointSpread | SampleSpread | None = None
+        if groups is not None and self._for_maps:
+            spread = SampleSpread(self._matrix, groups, self._tolerance, first.k, first.dwell_us)
+        elif groups is not None:
+            spread = PointSpread(self._matrix, groups, self._tolerance)
         return CoilSlice(frames, self._basis, window, spread, keeps_grids=self._partial)
 
-    def _groups(self, n_coils: int, slice_index: int) -> list[EchoTime] | None:
-        """The echo times of the inversion of a slice; None for images of the adjoint. The provenance says which.
+    def _groups(self, first: SpokeBlock) -> list[EchoTime] | None:
+        """The echo times of the inversion of a slice with this first frame; None for images of the adjoint.
 
-        Raises ScanError if it would need too much memory, unless images of the adjoint may be taken instead.
+        The provenance says which. Raises ScanError if there cannot be one, because of its memory or the shape of the
+        readouts, unless images of the adjoint may be taken instead.
         """
         if self._inversion is None:
             return None
         if self._adjoint_instead and self._whole:
             self._scan.provenance["images"] = "adjoint, because every readout is a whole image"
             return None
-        n_images = self._basis.weights.shape[1]
+        kind = "consistent" if self._for_maps else "iterative"
+        n_images, n_coils = self._basis.weights.shape[1], len(first.data)
         n_pairs = sum(len(group.pairs) for group in self._inversion)
-        n_bytes = PointSpread.bytes_needed(self._matrix, n_pairs)
-        if self.combines_at_once(n_coils):
-            refusal = f"The inversion takes {n_images} images of {n_coils} coils; compress to fewer coils."
+        n_bytes = PointSpread.bytes_needed(self._matrix, n_pairs) * (SampleSpread.PARTS if self._for_maps else 1)
+        if self._for_maps and first.density is not None:
+            refusal = "Consistent images are those of straight spokes; use images = adjoint."
+        elif self.combines_at_once(n_coils):
+            refusal = f"{kind.capitalize()} images take {n_images} images of {n_coils} coils; compress to fewer coils."
         elif n_bytes > (MOST_UNASKED_BYTES if self._adjoint_instead else MOST_BYTES):
-            refusal = (
-                f"The inversion of {n_images} images of {self._matrix} pixels needs {n_bytes / 2**30:.0f} GB; use "
-                "images = adjoint."
-            )
+            needed = f"{n_images} {kind} images of {self._matrix} pixels need {n_bytes / 2**30:.0f} GB"
+            refusal = f"{needed}; use images = adjoint."
         else:
-            self._scan.provenance["images"] = "iterative"
+            self._scan.provenance["images"] = kind
             return self._inversion
         if not self._adjoint_instead:
             raise ScanError(refusal)
         self._scan.provenance["images"] = "adjoint, because iterative images need too much memory"
         self._scan.log.warning(
             "Slice %d: iterative images need too much memory, so that those of the adjoint are matched: their aliasing "
-            "makes T2 too long.", slice_index + 1,
+            "makes T2 too long.", first.slice + 1,
         )  # fmt: skip
         return None
 

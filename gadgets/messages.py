@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
+
+if TYPE_CHECKING:
+    from spokestream.gadgets.imaging.sample_operator import SampleOperator
 
 __all__ = [
     "NOWHERE", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
@@ -52,6 +56,8 @@ class Spoke:
     density: Float | None = None
     """(samples,) area of k-space in (cycles per field of view)² that each sample represents if the readout is the only
     one of its frame; None for straight spokes, whose density is computed from their positions."""
+    dwell_us: float = 0.0
+    """Time from sample to sample; 0 if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class SpokeBlock:
     radii: Float | None = None
     """(spokes, samples) in cycles per field of view, to which the area that a sample of a straight spoke represents is
     proportional, if it is not the distance from k = 0; see `spokestream.gadgets.spokes.moved_spokes.moved`."""
+    dwell_us: float = 0.0
+    """Time from sample to sample; 0 if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +109,10 @@ class Fingerprints:
     straight: bool = True
     """Whether all readouts were straight spokes, on whose aliasing networks are trained."""
     adjoint: "Fingerprints | None" = None
-    """The same slice by images of the adjoint, if `data` are iterative images. Wrong data show in the background and
-    the aliasing of the adjoint; an inversion suppresses both."""
+    """The same slice by images of the adjoint, if `data` are others. Wrong data show in the background and the aliasing
+    of the adjoint; an inversion suppresses both."""
+    operator: "SampleOperator | None" = None
+    """What the samples of the slice would show of the signal of maps, if it is to be compared with them."""
 
 
 @dataclass(frozen=True)

@@ -180,10 +180,11 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             readout.sample_time_us,
             placed.center - placed.kept.start,
         )
-        k = placed.k
+        k, dwell_us = placed.k, readout.sample_time_us
         if placed.oversampling_removed:
             data, k = restore_oversampling(data, k, placed.center - placed.kept.start)
-        return Spoke(data, k, index, current.number, current.geometry, placed.density)
+            dwell_us /= 2
+        return Spoke(data, k, index, current.number, current.geometry, placed.density, dwell_us)
 
     def _check_dwell(self, first: ismrmrd.Acquisition) -> None:
         shortest_tr_ms = float(self._scan.sequence.tr_ms.min())

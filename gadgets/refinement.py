@@ -29,6 +29,8 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence, by the tissue model of the maps.
+        anew: whether the maps were refined before, so that their standard deviations come from the same samples and are
+            no evidence of their own.
 
     Raises ScanError if the closed form belongs to another sequence.
 
@@ -36,12 +38,12 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
 
     accepts = (ParameterMaps,)
 
-    def __init__(self, scan: ScanContext, closed_form: ClosedForm) -> None:
+    def __init__(self, scan: ScanContext, closed_form: ClosedForm, *, anew: bool = False) -> None:
         difference = closed_form.sequence.difference(scan.sequence)
         if difference:
             raise ScanError(f"The maps cannot be refined for another sequence than this scan's: {difference}.")
         self._scan = scan
-        self._closed_form = closed_form
+        self._closed_form, self._anew = closed_form, anew
         scan.provenance["refinement"] = "Gauss-Newton, pooled over neighbours"
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
@@ -58,8 +60,9 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
         efficiency = message.inversion_efficiency
         if efficiency is None and scan.sequence.inversion and not closed_form.model.nominal_flip_angles:
             efficiency = inversion_efficiency(fingerprints.data, fingerprints.basis, message.maps, mask, closed_form)
+        first = {name: message.maps[name] for name in names} if self._anew else message.maps
         refined = refined_maps(
-            fingerprints.data, message.maps, mask, closed_form, 1.0 if efficiency is None else efficiency,
+            fingerprints.data, first, mask, closed_form, 1.0 if efficiency is None else efficiency,
             message.limits, scan.threads, scan.cancellation.check,
         )  # fmt: skip
         kept = {name: values for name, values in message.maps.items() if name not in REPLACED}

@@ -52,4 +52,5 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
             missing=self._full(frame) - len(spokes),
             density=np.stack(densities) / np.float32(len(spokes)) if densities else None,
             geometry=spokes[0].geometry,
+            dwell_us=spokes[0].dwell_us,
         )

@@ -7,40 +7,34 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numpy.typing import NDArray
-
 from spokestream.errors import InputError
-from spokestream.gadgets.coil_compression import CoilCompression
-from spokestream.gadgets.conjugation import Conjugation
 from spokestream.gadgets.conjugation_check import ConjugationCheck
-from spokestream.gadgets.delay_correction import DelayCorrection
 from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_dictionary
-from spokestream.gadgets.discarded_samples import DiscardedSamples
-from spokestream.gadgets.gadget import Chain, Gadget
-from spokestream.gadgets.gridding import Gridding
-from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
+from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
-from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.physics_check import PhysicsCheck
-from spokestream.gadgets.provisional_matching import ProvisionalMatching
 from spokestream.gadgets.pulse_correction import PulseCorrection
 from spokestream.gadgets.quality.verdict import (
     MOST_FLAGGED_BEYOND_MODEL,
     MOST_FLAGGED_BY_NETWORK,
     MOST_FLAGGED_BY_SEARCH,
 )
-from spokestream.gadgets.readout import Readout
-from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
-from spokestream.gadgets.spoke_quality import SpokeQuality
 from spokestream.models.archives import archive_path, shipped_networks
+from spokestream.pipelines.chain_parts import (
+    consistency,
+    correction,
+    echo_times,
+    imaging,
+    refinement,
+    temporal_basis,
+    to_fingerprints,
+)
 from spokestream.pipelines.node.model_pool import MODEL_POOL, SharedNetwork
-from spokestream.pipelines.provisional_maps import ProvisionalMaps
 from spokestream.pipelines.settings import (
     AutoSettings,
-    MatchingSettings,
     NetworkSettings,
     StreamSettings,
     T1FFNetSettings,
@@ -50,9 +44,8 @@ from spokestream.pipelines.settings import (
 )
 from spokestream.simulator.physics.dictionaries.match import Dictionary
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
-from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, frame_basis, window_basis
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
-from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, TissueModel
+from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 __all__ = [
@@ -121,17 +114,18 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     else:
         dictionary, source = WATER_FAT.dictionary(scan.sequence, scan.field_t), "closed form"
     demodulation_hz = settings.demodulation_hz * scan.field_t / REFERENCE_FIELD_T
-    basis = _basis(scan, settings, dictionary.atoms)
+    basis = temporal_basis(scan, settings, dictionary.atoms)
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     # a frame of eight spokes says enough: with the atoms as a prior, errors of water T1 were not smaller
-    inversion, auto = _inversion(scan, settings, WATER_FAT, basis, dictionary.atoms), settings.conjugate == "auto"
+    inversion, auto = echo_times(scan, settings, WATER_FAT, basis, dictionary.atoms), settings.conjugate == "auto"
     return Chain(
         [
-            *_imaging(scan, settings, demodulation_hz),
-            _gridding(scan, settings, WATER_FAT, basis, lambda: dictionary, closed_form, auto, inversion),
+            *imaging(scan, settings, demodulation_hz),
+            to_fingerprints(scan, settings, WATER_FAT, basis, lambda: dictionary, closed_form, auto, inversion),
             *([ConjugationCheck(scan, closed_form)] if auto else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
-            *_refinement(scan, settings, closed_form, by_default=settings.basis == "compressed"),
+            *refinement(scan, settings, closed_form, by_default=settings.basis == "compressed"),
+            *consistency(scan, settings, closed_form, demodulation_hz, anew=True),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -158,26 +152,41 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     def dictionary() -> Dictionary:
         return contract.model.dictionary(scan.sequence, scan.field_t)
 
-    if settings.images not in ("auto", contract.images):
+    if settings.images not in ("auto", contract.images, CONSISTENT):
         raise InputError(
             f"The network '{contract.name}' was trained on {contract.images} images, not on {settings.images} ones; "
             "leave out the setting images."
         )
     scan.provenance["images"] = contract.images
+    consistent = settings.images == CONSISTENT
+    if consistent and (contract.images != "adjoint" or basis.is_windows):
+        raise InputError(
+            f"The network '{contract.name}' maps other images than those of the adjoint in a compressed basis, which "
+            "cannot be made consistent; leave out the setting images."
+        )
     nominal = contract.model.nominal_flip_angles
     most_flagged = MOST_FLAGGED_BEYOND_MODEL if nominal else MOST_FLAGGED_BY_NETWORK
-    inversion = shared.echo_times if contract.images == "iterative" else None
+    inversion = shared.echo_times if consistent or contract.images == "iterative" else None
     corrects = settings.refine == "auto" and not nominal and all(output.std for output in contract.outputs)
-    refinement = _refinement(scan, settings, closed_form)
-    correction = _correction(scan, closed_form) if corrects else None
+    refined = consistency(scan, settings, closed_form, demodulation_hz, anew=False) or refinement(
+        scan, settings, closed_form
+    )
     return Chain(
         [
-            *_imaging(scan, settings, demodulation_hz),
-            _gridding(scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation, inversion),
+            *imaging(scan, settings, demodulation_hz),
+            to_fingerprints(
+                scan, settings, contract.model, basis, dictionary, closed_form, check_conjugation, inversion
+            ),
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
-            *refinement,
-            PhysicsCheck(scan, closed_form, most_flagged, by_adjoint=True, correction=correction),
+            *refined,
+            PhysicsCheck(
+                scan,
+                closed_form,
+                most_flagged,
+                by_adjoint=True,
+                correction=correction(scan, closed_form) if corrects and not consistent else None,
+            ),
             MapImages(scan, settings.datatype),
         ],
         scan.cancellation,
@@ -193,15 +202,16 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     else:
         dictionary, source = RELAXATION.dictionary(scan.sequence), "phase graphs"
     signals = dictionary.signals(slice(None, None, ATOMS_PER_BASIS))
-    basis = _basis(scan, settings, signals)
+    basis = temporal_basis(scan, settings, signals)
     closed_form = RELAXATION.closed_form(scan.sequence, basis)
-    inversion = _inversion(scan, settings, RELAXATION, basis, signals)
+    inversion = echo_times(scan, settings, RELAXATION, basis, signals)
     return Chain(
         [
-            *_imaging(scan, settings, 0.0),
-            _gridding(scan, settings, RELAXATION, basis, lambda: dictionary, closed_form, False, inversion),
+            *imaging(scan, settings, 0.0),
+            to_fingerprints(scan, settings, RELAXATION, basis, lambda: dictionary, closed_form, False, inversion),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
-            *_refinement(scan, settings, closed_form),
+            *refinement(scan, settings, closed_form),
+            *consistency(scan, settings, closed_form, 0.0, anew=True),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             *([PulseCorrection(scan, basis)] if settings.refine != "off" else []),
             MapImages(scan, settings.datatype),
@@ -235,84 +245,6 @@ def warm_up(settings: StreamSettings) -> None:
         return
     if settings.archive or settings.network or settings.default_network in shipped_networks():
         shared_network(settings)
-
-
-def _basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -> TemporalBasis:
-    """The temporal basis of the settings, for which atoms (atoms, spokes) represent the tissue."""
-    words = settings.basis
-    if settings.basis == "window":
-        basis = window_basis(scan.sequence, settings.window, settings.stride, atoms)
-        words = f"windows of {settings.window} readouts, {settings.stride} apart"
-    else:
-        basis = (frame_basis if settings.basis == "frames" else compressed_basis)(scan.sequence, atoms)
-    scan.provenance["basis"] = f"{words}, {basis.weights.shape[1]} images"
-    return basis
-
-
-def _inversion(
-    scan: ScanContext, settings: MatchingSettings, model: TissueModel, basis: TemporalBasis, signals: NDArray[Any]
-) -> list[EchoTime] | None:
-    """The echo times of the basis that was made from these signals of the model, if the images are inverted."""
-    if not settings.inverts:
-        scan.provenance["images"] = "adjoint"
-        return None
-    if settings.basis != "compressed":
-        raise InputError(f"Iterative images need the compressed basis, not basis={settings.basis}.")
-    return echo_times_of(model, scan.sequence, basis, signals)
-
-
-def _imaging(scan: ScanContext, settings: StreamSettings, demodulation_hz: float) -> list[Gadget[Any, Any]]:
-    """The gadgets from readouts to the frames of a slice."""
-    whitening = NoiseWhitening(scan)
-    return [
-        DiscardedSamples(scan),
-        *([Conjugation(scan)] if settings.conjugate == "yes" else []),
-        whitening,
-        Readout(scan, settings.trajectory, settings.max_missing, demodulation_hz),
-        SpokeQuality(scan, settings.max_missing, whitening.as_received),
-        CoilCompression(scan, settings.virtual_coils),
-        SpokeAccumulation(scan),
-        *([DelayCorrection(scan)] if settings.delays == "auto" else []),
-    ]
-
-
-def _refinement(
-    scan: ScanContext, settings: StreamSettings, closed_form: ClosedForm, *, by_default: bool = False
-) -> list[Gadget[Any, Any]]:
-    """The refinement of maps, if the settings ask for it, or leave it to a pipeline that refines by default."""
-    if settings.refine == "on" or (settings.refine == "auto" and by_default):
-        return [Refinement(scan, closed_form)]
-    scan.provenance["refinement"] = "none"
-    return []
-
-
-def _correction(scan: ScanContext, closed_form: ClosedForm) -> Refinement:
-    """The refinement of slices of which the signal contradicts the standard deviations of a network."""
-    refinement = Refinement(scan, closed_form)
-    scan.provenance["refinement"] = "where the signal contradicts the network"
-    return refinement
-
-
-def _gridding(
-    scan: ScanContext,
-    settings: StreamSettings,
-    model: TissueModel,
-    basis: TemporalBasis,
-    dictionary: Callable[[], Dictionary],
-    closed_form: ClosedForm,
-    check_conjugation: bool,
-    inversion: list[EchoTime] | None = None,
-) -> Gadget[Any, Any]:
-    """The gadget from frames to fingerprints, which also gives provisional maps if the settings ask for them."""
-    instead = isinstance(settings, MatchingSettings) and settings.images == "auto"
-    gridding = Gridding(scan, basis, inversion=inversion, adjoint_instead=instead, partial=bool(settings.provisional))
-    if not settings.provisional:
-        return gridding
-
-    def matching(context: ScanContext) -> ProvisionalMatching:
-        return ProvisionalMatching(context, model, dictionary, closed_form, check_conjugation)
-
-    return ProvisionalMaps(scan, gridding, basis, model, settings.provisional, matching, settings.datatype)
 
 
 add_installed_pipelines()

@@ -127,9 +127,9 @@ class MatchingSettings(StreamSettings):
 
     @property
     def inverts(self) -> bool:
-        """Whether images are iterative, if nothing in the scan is against it."""
+        """Whether images are others than those of the adjoint, if nothing in the scan is against it."""
         by_itself = self.inverts_by_itself and self.basis == "compressed"
-        return self.images == "iterative" or (self.images == "auto" and by_itself)
+        return by_itself if self.images == "auto" else self.images != "adjoint"
 
 
 @dataclass(frozen=True)

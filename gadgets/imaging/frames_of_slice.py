@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from spokestream.gadgets.imaging.coarse_images import CoarseGrid
 from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
+from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
-from spokestream.gadgets.imaging.subspace_inversion import PointSpread, inverted
+from spokestream.gadgets.imaging.sample_operator import SampleOperator, SampleSpread
+from spokestream.gadgets.imaging.subspace_inversion import inverted
 from spokestream.gadgets.messages import SpokeBlock
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
@@ -98,12 +100,12 @@ class CoilSlice:
         frames: FrameSpreader,
         basis: TemporalBasis,
         window_frames: int,
-        spread: PointSpread | None,
+        spread: PointSpread | SampleSpread | None,
         *,
         keeps_grids: bool,
     ) -> None:
         self._frames = frames
-        self._spread = spread
+        self.spread = spread
         self._keeps_grids = keeps_grids
         self._weights = torch.from_numpy(basis.weights)
         self._transformed: set[int] = set()
@@ -145,25 +147,25 @@ class CoilSlice:
         centres = {image: self._coarse.centre(self._coefficients[image]) for image in used}
         return SliceSoFar(self._coarse, self._weights.shape[1], centres, self._calibration.copy())
 
-    @property
-    def inverts(self) -> bool:
-        """Whether there is an inversion."""
-        return self._spread is not None
-
-    def inverted(self, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]) -> NDArray[np.complex64]:
-        """The images of low-rank inversion, from those of the adjoint and the foreground; only if `inverts`."""
-        assert self._spread is not None
+    def inverted(
+        self, spread: PointSpread, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]
+    ) -> NDArray[np.complex64]:
+        """The images of low-rank inversion with the slice's spread, from those of the adjoint and the foreground."""
         frames = self._frames
         return inverted(
-            adjoint, self._spread, self._sensitivities, mask, self._n_spokes, frames.pool,
+            adjoint, spread, self._sensitivities, mask, self._n_spokes, frames.pool,
             lambda done: frames.cancellation.check(), frames.device,
         )  # fmt: skip
 
+    def operator(self, spread: SampleSpread, basis: TemporalBasis, mask: NDArray[np.bool_]) -> SampleOperator:
+        """What the samples, in the slice's spread, would show of a signal in the foreground."""
+        return SampleOperator.of(spread, basis, mask, self._sensitivities, self._frames.pool, self._frames.device)
+
     def _add_spread(self, blocks: list[SpokeBlock]) -> None:
         """Add frames to the point spread functions."""
-        assert self._spread is not None
+        assert self.spread is not None
         for block in blocks:
-            self._spread.add(block.frame, block.k, _area(block))
+            self.spread.add(block.frame, block.k, _area(block))
 
     def _add_batch(self) -> None:
         """Add the waiting frames to the images that they are part of."""
@@ -173,7 +175,7 @@ class CoilSlice:
         batch = self._frames.spread(blocks)
         for block, grid in zip(blocks, batch, strict=True):
             self._calibration.add(block.frame, grid.numpy())
-        if self._spread is not None:  # in one thread, whose sums do not depend on the number of threads
+        if self.spread is not None:  # in one thread, whose sums do not depend on the number of threads
             self._frames.pool.submit(self._add_spread, blocks).result()
         images, by_frame = _images_of(blocks, self._weights)
 

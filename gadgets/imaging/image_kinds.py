@@ -4,18 +4,20 @@ from typing import Any
 
 from spokestream.settings import setting
 
-__all__ = ["IMAGES", "images_setting"]
+__all__ = ["CONSISTENT", "IMAGES", "images_setting"]
 
 IMAGES = ("adjoint", "iterative")
-"""Images of the adjoint, see `gadgets/gridding.py`, or of low-rank inversion, see
+"""Images that networks are trained on: of the adjoint, see `gadgets/gridding.py`, or of low-rank inversion, see
 `gadgets/imaging/subspace_inversion.py`."""
+CONSISTENT = "consistent"
+"""Images that agree with the samples as far as first maps explain them, see `gadgets/consistency.py`."""
 
 
 def images_setting() -> Any:
     """The setting that chooses the images of a pipeline."""
     return setting(
         "auto",
-        meaning="Images that are mapped: adjoint, or iterative ones, slower; auto: these for T1 and T2, or as trained.",
-        choices=("auto", *IMAGES),
+        meaning="Images that are mapped: adjoint; iterative or consistent ones, slower; auto: see the documentation.",
+        choices=("auto", *IMAGES, CONSISTENT),
         peer=True,
     )

@@ -22,30 +22,27 @@ amplification of noise.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from spokestream.gadgets.imaging.low_rank import EchoTime
-from spokestream.gadgets.imaging.radial_grid import UPSAMPLING, RadialGrid
+from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.workers import workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["PointSpread", "SubspaceOperator", "conjugate_gradients", "inverted"]
+__all__ = ["SubspaceOperator", "conjugate_gradients", "inverted"]
 
 ITERATIONS = 12
 """Number of iterations without a prior, and with the prior of `SPOKES` spokes. In thighs of 350 pixels, 4 to 12 have
 nearly the same errors."""
-PENDING = 48
-"""Number of frames that are added to the point spread functions together, because each addition reads them all."""
 REGULARISATION, SPOKES = 0.01, 576
 """The squared ratio of noise and aliasing to the signal, in coefficients of the adjoint of that many spokes: 0.6 and
 6.4 in that brain. The errors are +4, 34 and 0, 18 ms with it, and hardly change from 12 to 20 iterations. The vectors
@@ -58,73 +55,13 @@ MARGIN = 1 / 60
 """Distance from the foreground within which tissue is expected, relative to the image."""
 
 
-class PointSpread:
-    """The point spread functions of all pairs of coefficients, to which frames are added as they come.
-
-    Args:
-        matrix: image size (y, x) in pixels.
-        groups: the echo times.
-        tolerance: accuracy of the gridding kernel.
-
-    """
-
-    def __init__(self, matrix: tuple[int, int], groups: list[EchoTime], tolerance: float) -> None:
-        self.matrix, self.groups = matrix, groups
-        # all lags between two pixels of the image: a field of view of twice the size
-        self._grid = RadialGrid((2 * matrix[0], 2 * matrix[1]), 1, tolerance)
-        self._sums = [torch.zeros((len(group.pairs), *self._grid.shape[1:]), dtype=torch.complex64) for group in groups]
-        self._spread = self._grid.empty(PENDING)
-        self._pending: list[int] = []
-
-    @staticmethod
-    def bytes_needed(matrix: tuple[int, int], n_pairs: int) -> int:
-        """The memory of all pairs, and of the frames that wait, on grids of twice the field of view."""
-        cells = math.ceil((2 * UPSAMPLING) ** 2 * matrix[0] * matrix[1])
-        return 8 * cells * (PENDING + n_pairs)
-
-    def add(self, frame: int, k: NDArray[np.float32], area: NDArray[np.float32]) -> None:
-        """Add the samples of a frame at k (..., 2) in cycles per field of view, with the area of each (...)."""
-        weights = np.ascontiguousarray(area.reshape(1, -1), np.complex64)
-        self._grid.spread(weights, 2 * k, self._spread[len(self._pending)])
-        self._pending.append(frame)
-        if len(self._pending) == PENDING:
-            self._sum()
-
-    def _sum(self) -> None:
-        frames, self._pending = self._pending, []
-        rows = torch.view_as_real(torch.from_numpy(self._spread[: len(frames), 0])).flatten(1)
-        for group, sums in zip(self.groups, self._sums, strict=True):
-            vectors = group.vectors[frames]
-            if not vectors.any():
-                continue
-            products = np.stack([vectors[:, a] * vectors[:, b] for a, b in group.pairs])
-            torch.view_as_real(sums).flatten(1).addmm_(torch.from_numpy(products), rows)
-
-    def spectra(self, box: tuple[int, int], device: str = "cpu") -> list[Tensor]:
-        """The real spectra (pairs, y, x) of the point spread functions, for images of a box of pixels, by echo time.
-
-        They are computed on the device, and stay there.
-        """
-        self._sum()
-        shape = tuple(next_fast_len(2 * n) for n in box)
-        spectra = []
-        for sums in self._sums:
-            found = torch.empty((len(sums), *shape), device=device)
-            for one, spectrum in zip(sums, found, strict=True):
-                psf = (
-                    4 * self._grid.images(one[None].to(device))[0]
-                )  # which divides by four times the pixels of the image
-                spectrum.copy_(torch.fft.fft2(_lags(psf, box, shape)).real)  # real areas make a Hermitian function
-            spectra.append(found)
-        return spectra
-
-
 class SubspaceOperator:
     """The operator of the normal equations, on coefficient images (K, y, x) of a box of pixels.
 
     Args:
         groups: the echo times.
-        spectra: what `PointSpread.spectra` gives.
+        spectra: what `PointSpread.spectra` gives for each term, by echo time. There is one term for signal that does
+            not change during a readout.
         sensitivities: (coils, y, x) in the box.
         support: (y, x) pixels that may hold tissue; all others are 0.
         pool: computes the coils on the CPU; a CUDA device, if all arrays are there, computes them together.
@@ -132,32 +69,41 @@ class SubspaceOperator:
     """
 
     def __init__(
-        self, groups: list[EchoTime], spectra: list[Tensor], sensitivities: Tensor, support: Tensor, pool: "Executor"
+        self,
+        groups: list[EchoTime],
+        spectra: Sequence[list[Tensor]],
+        sensitivities: Tensor,
+        support: Tensor,
+        pool: "Executor",
     ) -> None:
         self._groups, self._spectra, self._pool = groups, spectra, pool
         on_cpu = sensitivities.device.type == "cpu"
         self._parts = torch.split(sensitivities * support, 1 if on_cpu else len(sensitivities))
-        self._shape = spectra[0].shape[1:]
+        self._shape = spectra[0][0].shape[1:]
         self._box = tuple(sensitivities.shape[1:])
 
-    def __call__(self, coefficients: Tensor) -> Tensor:
-        """Apply the operator."""
-        out = torch.zeros_like(coefficients)
+    def __call__(self, *coefficients: Tensor) -> Tensor:
+        """Apply the operator to the coefficient images of each term, and add the results."""
+        out = torch.zeros_like(coefficients[0])
         for of_coils in self._pool.map(lambda part: self._of_coils(coefficients, part), self._parts):
             out += of_coils  # in the order of the coils, so that bits do not depend on the number of threads
         return out
 
     @torch.inference_mode()
-    def _of_coils(self, coefficients: Tensor, sensitivities: Tensor) -> Tensor:
-        out = torch.empty_like(coefficients)
-        for group, spectra in zip(self._groups, self._spectra, strict=True):
-            seen = torch.fft.fft2(coefficients[group.images, None] * sensitivities, s=self._shape)
-            mixed = torch.zeros_like(seen)
-            parts_seen, parts_mixed = torch.view_as_real(seen), torch.view_as_real(mixed)
-            for (a, b), spectrum in zip(group.pairs, spectra[..., None], strict=True):
-                parts_mixed[a].addcmul_(spectrum, parts_seen[b])
-                if a != b:
-                    parts_mixed[b].addcmul_(spectrum, parts_seen[a])
+    def _of_coils(self, coefficients: tuple[Tensor, ...], sensitivities: Tensor) -> Tensor:
+        out = torch.empty_like(coefficients[0])
+        for i, group in enumerate(self._groups):
+            size = (group.vectors.shape[1], len(sensitivities), *self._shape)
+            mixed = torch.zeros(size, dtype=out.dtype, device=out.device)
+            parts_mixed = torch.view_as_real(mixed)
+            for of_term, spectra in zip(coefficients, self._spectra, strict=True):
+                parts_seen = torch.view_as_real(
+                    torch.fft.fft2(of_term[group.images, None] * sensitivities, s=self._shape)
+                )
+                for (a, b), spectrum in zip(group.pairs, spectra[i][..., None], strict=True):
+                    parts_mixed[a].addcmul_(spectrum, parts_seen[b])
+                    if a != b:
+                        parts_mixed[b].addcmul_(spectrum, parts_seen[a])
             images = torch.fft.ifft2(mixed)[..., : self._box[0], : self._box[1]]
             out[group.images] = (images * sensitivities.conj()).sum(1)
         return out
@@ -196,7 +142,7 @@ def inverted(
         box = ndimage.find_objects(support.astype(np.uint8))[0]
         inside = torch.from_numpy(support[box]).to(device)
         maps = sensitivities[:, *box].to(device)
-        spectra = spread.spectra((maps.shape[1], maps.shape[2]), device)
+        spectra = spread.spectra((maps.shape[1], maps.shape[2]), pool, device)
         operator = SubspaceOperator(spread.groups, spectra, maps, inside, pool)
         right = torch.from_numpy(np.ascontiguousarray(adjoint[:, *box])).to(device) * inside
 
@@ -263,15 +209,3 @@ def conjugate_gradients(
 
 def _power(x: Tensor) -> float:
     return float(torch.vdot(x.flatten(), x.flatten()).real)
-
-
-def _lags(psf: Tensor, box: tuple[int, int], shape: tuple[int, ...]) -> Tensor:
-    """The point spread function at the lags within a box, lag 0 first, in an array of this shape; 0 elsewhere."""
-    out = torch.zeros(shape, dtype=psf.dtype, device=psf.device)
-    centre = tuple(n // 2 for n in psf.shape)
-    (y, x), (cy, cx) = box, centre
-    near = psf[cy - y + 1 : cy + y, cx - x + 1 : cx + x]
-    rows = torch.arange(1 - y, y) % shape[0]
-    columns = torch.arange(1 - x, x) % shape[1]
-    out[rows[:, None], columns] = near
-    return out

@@ -16,8 +16,8 @@ from spokestream.gadgets.coil_compression import CALIBRATION_SPOKES, compression
 from spokestream.gadgets.imaging.coil_sensitivities import RADIUS, CoilCalibration, frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.low_rank import EchoTime
+from spokestream.gadgets.imaging.point_spread import PointSpread as CoefficientSpread
 from spokestream.gadgets.imaging.radial_grid import RadialGrid
-from spokestream.gadgets.imaging.subspace_inversion import PointSpread as CoefficientSpread
 from spokestream.gadgets.imaging.subspace_inversion import inverted
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.gadgets.workers import workers

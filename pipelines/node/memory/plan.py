@@ -14,8 +14,8 @@ import numpy as np
 from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.gadgets.imaging.coarse_images import times_finer
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
+from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
-from spokestream.gadgets.imaging.subspace_inversion import PointSpread
 from spokestream.gadgets.network.archive import read_contract
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.scan.header import ScanHeader

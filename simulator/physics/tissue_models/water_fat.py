@@ -145,5 +145,28 @@ class WaterFatSignal:
         phase = torch.polar(torch.ones_like(angle), angle)
         return signal * phase, torch.stack(derivatives, dim=1) * phase[:, None]
 
+    def lines(self, *parameters: Tensor, efficiency: float = 1.0) -> list[tuple[Tensor, Tensor]]:
+        """The lines of the spectrum, whose coefficients add up to the signal of `at`.
+
+        Args:
+            parameters: (voxels,) each, in the order of the model's parameters.
+            efficiency: inversion efficiency, see `ClosedForm.at`.
+
+        Returns:
+            For water and every peak of fat: its frequency (voxels,) in Hz below that of water on resonance, and its
+            coefficients (voxels, K).
+
+        """
+        ff, _, _, deltaf_hz, _ = parameters
+        nothing = torch.zeros_like(ff)
+        water, _ = self.at(nothing, *parameters[1:], efficiency=efficiency)
+        fat, _ = self.at(nothing + 1, *parameters[1:], efficiency=efficiency)
+        fat = ff[:, None] * fat / self._phasor
+        lines = [(deltaf_hz, (1 - ff)[:, None] * water)]
+        for hz, amplitude in zip(self.spectrum.frequency_hz, self.spectrum.amplitude, strict=True):
+            phase = amplitude * np.exp(-2e-3j * np.pi * hz * self.basis.te_ms)
+            lines.append((deltaf_hz + hz, fat * torch.tensor(phase, dtype=torch.complex64)))
+        return lines
+
 
 WATER_FAT = WaterFat()

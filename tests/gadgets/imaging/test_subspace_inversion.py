@@ -9,10 +9,10 @@ from scipy.sparse.linalg import cg
 from small_scan import complex_normal
 
 from spokestream.gadgets.imaging.low_rank import EXPONENT, echo_times
+from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.radial_grid import ramp_density
 from spokestream.gadgets.imaging.subspace_inversion import (
     ITERATIONS,
-    PointSpread,
     SubspaceOperator,
     conjugate_gradients,
     inverted,
@@ -75,7 +75,8 @@ def operator(problem, box=(slice(None), slice(None)), support=None, threads=2):
     sensitivities = torch.from_numpy(np.ascontiguousarray(sensitivities[:, *box]))
     shape = tuple(sensitivities.shape[1:])
     support = torch.ones(shape, dtype=torch.bool) if support is None else support
-    return SubspaceOperator(groups, spread.spectra(shape), sensitivities, support, ThreadPoolExecutor(threads))
+    pool = ThreadPoolExecutor(threads)
+    return SubspaceOperator(groups, spread.spectra(shape, pool), sensitivities, support, pool)
 
 
 def test_the_operator_is_that_of_the_normal_equations(problem, rng):
@@ -89,7 +90,7 @@ def test_the_operator_is_that_of_the_normal_equations(problem, rng):
 def test_frames_are_added_in_any_number_of_parts(problem, rng, monkeypatch):
     x = torch.from_numpy(complex_normal(rng, 3, *MATRIX))
     together = operator(problem)(x)
-    monkeypatch.setattr("spokestream.gadgets.imaging.subspace_inversion.PENDING", 3)
+    monkeypatch.setattr("spokestream.gadgets.imaging.point_spread.PENDING", 3)
     assert torch.allclose(operator(problem)(x), together, atol=1e-5 * float(together.abs().max()))
 
 
