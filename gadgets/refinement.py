@@ -17,6 +17,9 @@ __all__ = ["Refinement"]
 
 REPLACED = ("pd", "phase", "correlation")
 """Maps that belong to the maps before. The physics check computes proton density and phase again."""
+SEEN = np.pi / 4
+"""The part of the variance of consistent images that residuals show: spokes measure a circle in k-space. The corners
+around it come from the maps, and whatever these are, they explain them."""
 
 
 class Refinement(Gadget[ParameterMaps, ParameterMaps]):
@@ -29,8 +32,8 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence, by the tissue model of the maps.
-        anew: whether the maps were refined before, so that their standard deviations come from the same samples and are
-            no evidence of their own.
+        anew: whether the maps were refined before, and images are consistent with them (`Consistency`). The standard
+            deviations of such maps come from the same samples and are no evidence of their own.
 
     Raises ScanError if the closed form belongs to another sequence.
 
@@ -63,7 +66,7 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
         first = {name: message.maps[name] for name in names} if self._anew else message.maps
         refined = refined_maps(
             fingerprints.data, first, mask, closed_form, 1.0 if efficiency is None else efficiency,
-            message.limits, scan.threads, scan.cancellation.check,
+            message.limits, scan.threads, scan.cancellation.check, SEEN if self._anew else 1.0,
         )  # fmt: skip
         kept = {name: values for name, values in message.maps.items() if name not in REPLACED}
         yield replace(message, maps={**kept, **refined}, inversion_efficiency=efficiency)

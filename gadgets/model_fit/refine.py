@@ -40,6 +40,7 @@ def refined_maps(
     limits: Mapping[str, tuple[float, float]] | None = None,
     threads: int = 1,
     check: Callable[[], object] = lambda: None,
+    seen: float = 1.0,
 ) -> dict[str, Float]:
     """The refined maps of the parameters, with their standard deviations as `<name>_std`.
 
@@ -57,6 +58,7 @@ def refined_maps(
         limits: name of a parameter -> lowest and highest value; without them, those of the parameter.
         threads: CPU threads. The result does not depend on their number.
         check: called between pieces of the work; raises an error if the scan was cancelled.
+        seen: the part of the variance of the images that shows in what no value of the parameters explains.
 
     Returns:
         Maps (y, x), 0 outside the mask and where the first map of a pool's property is 0.
@@ -72,7 +74,7 @@ def refined_maps(
         if any(f"{name}_std" in maps for name in model.names):
             x, variance = pool.submit(corrected, measured, first, _first_std(maps, measured, columns)).result()
         else:
-            x, variance = pool.submit(_pooled, measured, first).result()
+            x, variance = pool.submit(_pooled, measured, first, seen).result()
     found = dict(zip(model.names, scales.parameters(x), strict=True))
     stds = scales.std(variance.sqrt(), list(found.values()))
     found |= {f"{name}_std": std for name, std in zip(model.names, stds, strict=True)}
@@ -86,11 +88,11 @@ def refined_maps(
     return out
 
 
-def _pooled(measured: MeasuredSlice, first: Tensor) -> tuple[Tensor, Tensor]:
+def _pooled(measured: MeasuredSlice, first: Tensor, seen: float) -> tuple[Tensor, Tensor]:
     """The three steps from maps without standard deviations: unknowns and their variances (voxels, n)."""
     fit, at_fit = measured.in_blocks(own_fit, measured.y, first)
     variance = measured.near(at_fit.variance)
-    of_fit = variances(at_fit.fisher / variance[:, None, None])
+    of_fit = variances(at_fit.fisher / variance[:, None, None]) / seen
     n, weight, power = fit.shape[1], 1 / variance[:, None], at_fit.power[:, None]
     target = at_fit.gradient + (at_fit.fisher @ fit[..., None])[..., 0]
     fisher, target, noise, strength = pooled_sums(
@@ -109,7 +111,7 @@ def _pooled(measured: MeasuredSlice, first: Tensor) -> tuple[Tensor, Tensor]:
     # the residuals that no step explains went through the same sums; they tell how much of the noise is left
     left = measured.near((error + noise / strength).square().mean(1))
     known = variances(fisher * (variance / left / strength[:, 0])[:, None, None])
-    return x, known + measured.leaked(x)
+    return x, known / seen + measured.leaked(x)
 
 
 def _first_std(maps: Mapping[str, Float], measured: MeasuredSlice, columns: list[Tensor]) -> Tensor:

@@ -80,6 +80,16 @@ def test_the_images_of_the_adjoint_are_conjugated_and_mirrored_beside_iterative_
     np.testing.assert_array_equal(out.adjoint.foreground, fingerprints.foreground)
 
 
+def test_the_operator_of_samples_that_are_conjugates_is_dropped(scan, closed_form, fingerprints):
+    operator = object()
+    (same,) = ConjugationCheck(scan, closed_form).feed(replace(fingerprints, operator=operator))
+    assert same.operator is operator
+    assert "images" not in scan.provenance
+    (out,) = ConjugationCheck(scan, closed_form).feed(replace(conjugate_of(fingerprints), operator=operator))
+    assert out.operator is None
+    assert scan.provenance["images"] == "adjoint, because the samples are conjugates"
+
+
 def test_a_slice_of_little_tissue_decides_nothing(scan, closed_form, fingerprints):
     check, conjugate = ConjugationCheck(scan, closed_form), conjugate_of(fingerprints)
     little = np.zeros(SHAPE, bool)

@@ -221,7 +221,7 @@ def test_an_inversion_that_takes_more_memory_is_refused(scan, sequence, bases, r
     basis = bases["compressed"]
     noise = np.ones(len(basis.weights), np.float32)
     gadget = Gridding(large, basis, inversion=echo_times(basis, noise, np.ones((1, len(sequence)))))
-    with pytest.raises(ScanError, match=r"inversion of \d+ images .* needs \d+ GB; use images = adjoint"):
+    with pytest.raises(ScanError, match=r"\d+ iterative images .* need \d+ GB; use images = adjoint"):
         list(gadget.feed(next(blocks(rng, sequence, 1))))
     gadget.close()
 

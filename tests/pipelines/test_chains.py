@@ -18,6 +18,7 @@ from spokestream.pipelines.settings import SETTINGS, T1FFNetSettings, T1FFSettin
 from spokestream.settings import declarations, layered
 from spokestream.simulator.physics.dictionaries.water_fat import Grid, build_dictionary, save_dictionary
 from spokestream.simulator.physics.sequences.loading import load_sequence
+from spokestream.simulator.physics.temporal_basis import frame_basis
 
 SERVES = {"mrf_t1ff": "t1ff-2d-1400", "mrf_t1ff_net": "t1ff-2d-1400", "mrf_t1t2": "fisp-fang-2304"}
 
@@ -263,6 +264,14 @@ def test_the_network_says_how_its_scans_are_demodulated(tmp_path, field_t):
     with pytest.raises(InputError, match="no parameter 'demodulation_hz'"):
         select("mrf_t1ff_net").with_parameters({"demodulation_hz": "0"})
     assert vars(select("mrf_t1ff").with_parameters({"demodulation_hz": "0"}).settings)["demodulation_hz"] == 0
+
+
+def test_a_network_of_single_frames_has_no_consistent_images(tmp_path):
+    basis = frame_basis(load_sequence("t1ff-2d-1400"))
+    selection = net_selection(tmp_path, basis=basis, channels=2 * len(basis.te_ms))
+    selection = selection.with_parameters({"images": "consistent"})
+    with pytest.raises(InputError, match="maps other images than those of the adjoint in a compressed basis"):
+        start_scan(selection, header_of(0), logging.getLogger("test"))
 
 
 @pytest.mark.parametrize(

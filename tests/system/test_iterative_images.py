@@ -150,5 +150,5 @@ def test_without_memory_for_an_inversion_the_default_warns_and_takes_the_adjoint
 
 def test_an_inversion_that_was_asked_for_is_refused_without_memory_for_the_grids_of_all_coils(short, monkeypatch):
     monkeypatch.setattr("spokestream.gadgets.gridding.MOST_COIL_BYTES", 1 << 21)
-    with pytest.raises(ScanError, match="The inversion takes 18 images of 4 coils; compress to fewer coils"):
+    with pytest.raises(ScanError, match="Iterative images take 18 images of 4 coils; compress to fewer coils"):
         reconstruct(short, "mrf_t1t2", images="iterative")

@@ -14,8 +14,11 @@ import numpy as np
 from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.gadgets.imaging.coarse_images import times_finer
 from spokestream.gadgets.imaging.frames_of_slice import BATCH_FRAMES
+from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
+from spokestream.gadgets.imaging.readout_phase import ORDER
+from spokestream.gadgets.imaging.sample_operator import SampleSpread
 from spokestream.gadgets.network.archive import read_contract
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.scan.header import ScanHeader
@@ -55,8 +58,8 @@ MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
 """Pixels of an image that occupy one more thread: at 96 pixels a second thread took 8 MiB, and 63 MiB at 192."""
-INVERTED_PAIRS = {"ideal": 28, "gradient": 190, "balanced": 190}
-"""Pairs of images of one echo time, by the spoiling of the train: seven images, or 19."""
+INVERTED_PAIRS = {"ideal": 21, "gradient": 190, "balanced": 190}
+"""Pairs of images of one echo time, by the spoiling of the train: six images, or 19."""
 MAPS_PER_SLICE = 80
 """Complex images of a slice that matching, physics check and standard deviations hold at once."""
 NETWORK_BYTES = 60 * MiB
@@ -127,8 +130,9 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         maps += MATCHING_BYTES + math.ceil(COPIES_OF_PROVISIONAL * coarse * n_images * image)
     inverted = 0
     if pairs := _inverted_pairs(sequence, settings):
-        of_spectra = 4 * 4 * pixels * pairs
-        of_functions = PointSpread.bytes_needed(header.recon_matrix[:2], pairs)
+        spreads, terms = (SampleSpread.PARTS, ORDER + 1) if _consistent(settings) else (1, 1)
+        of_spectra = 4 * 4 * pixels * pairs * terms
+        of_functions = PointSpread.bytes_needed(header.recon_matrix[:2], pairs) * spreads
         inverted = of_functions + of_spectra
         unasked = isinstance(settings, MatchingSettings) and settings.images == "auto"
         if unasked and of_functions > MOST_UNASKED_BYTES:
@@ -162,16 +166,20 @@ def _images(sequence: PulseSequence, settings: StreamSettings) -> tuple[int, boo
 
 
 def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
-    """The number of pairs of images that have a point spread function; 0 without low-rank inversion."""
+    """The number of pairs of images that have a point spread function; 0 if images are those of the adjoint alone."""
     if isinstance(settings, NetworkSettings):
         contract = _contract_of(settings)
-        if contract.images != "iterative":
+        if contract.images != "iterative" and not _consistent(settings):
             return 0
         _, images = np.unique(contract.basis.te_ms, return_counts=True)
         return int((images * (images + 1) // 2).sum())
     if isinstance(settings, MatchingSettings) and settings.inverts:
         return INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
     return 0
+
+
+def _consistent(settings: StreamSettings) -> bool:
+    return isinstance(settings, MatchingSettings | NetworkSettings) and settings.images == CONSISTENT
 
 
 def _contract_of(settings: NetworkSettings) -> Contract:

@@ -37,9 +37,13 @@ def test_a_header_at_base_resolution_gives_the_same_positions_and_a_warning(sequ
 
 @pytest.mark.parametrize("spacing", [None, 1.0])
 def test_oversampling_that_was_removed_is_restored(sequence, rng, caplog, spacing):
+    received = readouts(rng, samples=24, center=12, spacing=spacing)
+    for one in received:
+        one.sample_time_us = 4.0
     with caplog.at_level(logging.WARNING):
-        spokes, _ = run(a_scan(sequence), readouts(rng, samples=24, center=12, spacing=spacing))
+        spokes, _ = run(a_scan(sequence), received)
     np.testing.assert_allclose(spokes[5].k, radial_spokes(golden_angles(5), 47, 24, 2.0), atol=1e-5)
+    assert spokes[5].dwell_us == 2.0
     assert caplog.text.count("oversampling was removed before") == 1
 
 

@@ -1,0 +1,58 @@
+"""A slice of nine by twelve pixels whose samples are sums over all pixels, with the phase that each line gathers."""
+
+import numpy as np
+import torch
+from small_scan import complex_normal, short_sequence
+
+from spokestream.gadgets.imaging.low_rank import echo_times
+from spokestream.gadgets.imaging.radial_grid import ramp_density
+from spokestream.gadgets.imaging.sample_operator import SampleOperator, SampleSpread
+from spokestream.gadgets.workers import workers
+from spokestream.simulator.physics.dictionaries.water_fat import build_dictionary
+from spokestream.simulator.physics.temporal_basis import compressed_basis, frame_basis
+from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
+
+SHAPE, SAMPLES, CENTRE = (9, 12), 26, 12
+TOLERANCE = 1e-5
+
+
+class ExactSamples:
+    """The scan: its samples and their adjoint by sums in double precision, and the operator for the same."""
+
+    def __init__(self, rng, dwell_us, frames=range(10)):
+        self.sequence, self.dwell_us, self.frames = short_sequence(), dwell_us, list(frames)
+        atoms = build_dictionary(self.sequence).atoms
+        self.basis = compressed_basis(self.sequence, atoms)
+        self.noise = frame_basis(self.sequence, atoms).noise
+        self.tissue = np.ones(SHAPE, bool)
+        self.tissue[:2], self.tissue[4, 5] = False, False
+        self.sensitivities = complex_normal(rng, 2, *SHAPE)
+        self.sensitivities /= np.linalg.norm(self.sensitivities, axis=0)
+        angles = golden_angles(np.arange(len(self.sequence))).reshape(-1, 8)
+        self.k = np.stack([radial_spokes(a, SAMPLES, CENTRE, 2.0) for a in angles]).astype(np.float32)
+        y, x = (np.arange(n) - n // 2 for n in SHAPE)
+        turns = self.k[..., 1, None, None] * y[:, None] / SHAPE[0] + self.k[..., 0, None, None] * x / SHAPE[1]
+        self._turning = np.exp(-2j * np.pi * turns)[..., self.tissue]  # (frames, spokes, samples, voxels)
+        self._time_s = (np.arange(SAMPLES) - CENTRE) * dwell_us * 1e-6
+
+    def operator(self):
+        """The operator of these frames."""
+        groups = echo_times(self.basis, self.noise)
+        spread = SampleSpread(SHAPE, groups, TOLERANCE, self.k[self.frames[0]], self.dwell_us)
+        for frame in self.frames:
+            spread.add(frame, self.k[frame], ramp_density(self.k[frame]))
+        with workers(2) as pool:
+            return SampleOperator.of(spread, self.basis, self.tissue, torch.from_numpy(self.sensitivities), pool)
+
+    def adjoint(self, lines):
+        """The images (K, voxels) of the adjoint of the samples of lines: (Hz below the receiver, coefficients)."""
+        vectors, weights = self.basis.weights * self.noise[:, None] ** 2, self.basis.weights
+        coils = self.sensitivities[:, self.tissue]
+        images = np.zeros((len(self.basis.te_ms), len(coils[0])), np.complex128)
+        for f in self.frames:
+            phases = [np.exp(-2j * np.pi * below_hz * self._time_s[:, None]) for below_hz, _ in lines]
+            turned = np.sum([p * (vectors[f] @ c) for p, (_, c) in zip(phases, lines, strict=True)], axis=0)
+            samples = np.einsum("msv,sv,cv->cms", self._turning[f], turned, coils)
+            back = np.einsum("msv,cms,cv->v", self._turning[f].conj(), samples * ramp_density(self.k[f]), coils.conj())
+            images += weights[f][:, None] * back / np.prod(SHAPE)
+        return images

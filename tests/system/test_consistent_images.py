@@ -1,0 +1,104 @@
+"""The setting `images=consistent`: maps of water and fat against the truth, and where there are no such images."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from spokestream.errors import InputError, ScanError
+from spokestream.gadgets.consistency import Consistency
+from spokestream.gadgets.refinement import Refinement
+from spokestream.pipelines.api import reconstruct
+from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.files.truth import read_truth
+from spokestream.pipelines.selection import select, start_scan
+from spokestream.simulator.scan_files.scan_file import truth_path
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+PIPELINES = ("mrf_t1ff", "mrf_t1ff_net")
+
+
+@pytest.fixture(scope="module")
+def thigh(tmp_path_factory):
+    """Readouts of 12 us a sample: fat turns by 1.1 radian until their ends, as it does in 192 pixels and 4 us."""
+    path = tmp_path_factory.mktemp("thigh") / "thigh.h5"
+    simulate_scan(path, SimulationSettings(matrix=64, coils=4, dwell_us=12.0))
+    return path
+
+
+@pytest.fixture(scope="module")
+def maps(thigh):
+    """The maps of every pipeline, by images of the adjoint and by consistent ones."""
+    return {
+        (name, images): reconstruct(thigh, name, images=images, threads=1)
+        for name in PIPELINES
+        for images in ("adjoint", "consistent")
+    }
+
+
+def rmse(found, path, name):
+    """The error of a map in soft tissue, that of water T1 where there is water."""
+    truth = read_truth(truth_path(path))
+    mask = truth.tissue & ~truth.bone & (found["b1"] > 0)
+    if name == "t1h2o":
+        mask &= truth.maps["ff"] < 0.7
+    return float(np.sqrt(np.mean((found[name] - truth.maps[name])[mask] ** 2)))
+
+
+@pytest.mark.parametrize(("pipeline", "most"), [("mrf_t1ff", 0.9), ("mrf_t1ff_net", 1.0)])
+def test_the_fat_fraction_has_a_smaller_error(thigh, maps, pipeline, most):
+    adjoint, consistent = (rmse(maps[pipeline, images].values, thigh, "ff") for images in ("adjoint", "consistent"))
+    assert consistent < most * adjoint
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_the_maps_say_which_images_they_are_of_and_are_judged_as_before(maps, pipeline):
+    adjoint, consistent = (maps[pipeline, images] for images in ("adjoint", "consistent"))
+    assert consistent.provenance["images"] == "consistent"
+    assert consistent.provenance["refinement"] == "Gauss-Newton, pooled over neighbours"
+    assert consistent.values.keys() == adjoint.values.keys()
+    np.testing.assert_array_equal(consistent["b1"] > 0, adjoint["b1"] > 0)
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_bits_do_not_depend_on_the_number_of_threads(thigh, maps, pipeline):
+    again = reconstruct(thigh, pipeline, images="consistent", threads=3)
+    for name, values in maps[pipeline, "consistent"].values.items():
+        np.testing.assert_array_equal(again.values[name], values, name)
+
+
+@pytest.mark.parametrize(("pipeline", "kinds"), [("mrf_t1ff", 2), ("mrf_t1ff_net", 1)])
+def test_maps_are_refined_after_the_images_became_consistent(thigh, pipeline, kinds):
+    """Matching's maps also before, because those of the grid leave too much unexplained."""
+    selection = select(pipeline).with_parameters({"images": "consistent"})
+    gadgets = start_scan(selection, read_scan(thigh).xml, logging.getLogger("test")).gadgets
+    (place,) = (i for i, gadget in enumerate(gadgets) if isinstance(gadget, Consistency))
+    assert isinstance(gadgets[place + 1], Refinement)
+    assert sum(isinstance(gadget, Refinement) for gadget in gadgets) == kinds
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "settings", "sentence"),
+    [
+        ("mrf_t1ff", {"refine": "off"}, "change nothing without refinement; leave out refine=off"),
+        ("mrf_t1ff_net", {"refine": "off"}, "change nothing without refinement; leave out refine=off"),
+        ("mrf_t1ff", {"basis": "frames"}, "Consistent images need the compressed basis, not basis=frames"),
+        ("mrf_t1t2", {"sequence": "fisp-song-200"}, "Consistent images are those of water and fat"),
+    ],
+)
+def test_where_there_are_none_they_are_refused(thigh, pipeline, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        reconstruct(thigh, pipeline, images="consistent", **settings)
+
+
+def test_only_straight_spokes_have_them(tmp_path):
+    path = tmp_path / "spiral.h5"
+    simulate_scan(path, SimulationSettings(matrix=32, coils=2, arms="spiral"))
+    with pytest.raises(ScanError, match="Consistent images are those of straight spokes; use images = adjoint"):
+        reconstruct(path, "mrf_t1ff", images="consistent")
+
+
+def test_without_memory_they_are_refused(thigh, monkeypatch):
+    monkeypatch.setattr("spokestream.gadgets.gridding.MOST_BYTES", 1 << 24)
+    with pytest.raises(ScanError, match=r"consistent images of \(64, 64\) pixels need .* GB; use images = adjoint"):
+        reconstruct(thigh, "mrf_t1ff", images="consistent")
