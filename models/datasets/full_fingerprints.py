@@ -30,8 +30,9 @@ def full_fingerprints(
     tolerance: float = 1e-3,
     correct_delays: bool = False,
     inversion: list[EchoTime] | None = None,
+    for_maps: bool = False,
 ) -> Fingerprints:
-    """The fingerprints of one slice; see `DelayCorrection` and `Gridding` for the last two arguments."""
+    """The fingerprints of one slice; see `DelayCorrection` and `Gridding` for the last three arguments."""
     kspace = acquire(exam.phantoms[index], exam.coils, exam.sequence, exam.actual, exam.signal, threads=1)
     noise = exam.noise(index, len(kspace))
     protocol = exam.protocol
@@ -41,7 +42,7 @@ def full_fingerprints(
             CoilCompression(scan, virtual_coils),
             SpokeAccumulation(scan),
             *([DelayCorrection(scan)] if correct_delays else []),
-            Gridding(scan, basis, tolerance, inversion),
+            Gridding(scan, basis, tolerance, inversion, for_maps=for_maps),
         ]
     )
     try:

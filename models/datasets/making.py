@@ -28,7 +28,7 @@ from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis, window_basis
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
 
-__all__ = ["DataSettings", "make_subject", "make_training_set", "tissue_box"]
+__all__ = ["DataSettings", "exam_of", "make_subject", "make_training_set", "tissue_box"]
 
 BOX_STEP = 96
 """The sides of a box are multiples of this many pixels, so that few point spread functions serve all subjects."""
@@ -92,16 +92,22 @@ def make_subject(folder: Path, settings: DataSettings, basis: TemporalBasis, see
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            exam = WhitenedExam(settings.exam(seed))
-            rng = np.random.default_rng((seed, TISSUE))
-            exam.phantoms = changed(exam.phantoms, settings.change_of(seed), seed)
-            exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
+            exam = exam_of(settings, seed)
             box = tissue_box(exam.phantoms)
             slices = [_slice(exam, index, box, settings, basis) for index in range(settings.slices)]
             write_shard(shard_path(folder, seed), exam, (box[0].start, box[1].start), slices)
         finally:
             torch.set_num_threads(threads)
     return seed
+
+
+def exam_of(settings: DataSettings, seed: int) -> WhitenedExam:
+    """The exam of a subject, whose tissue is changed and varied as the settings say."""
+    exam = WhitenedExam(settings.exam(seed))
+    rng = np.random.default_rng((seed, TISSUE))
+    exam.phantoms = changed(exam.phantoms, settings.change_of(seed), seed)
+    exam.phantoms = varied_relaxation(exam.phantoms, exam.settings.slice_spacing_mm, settings.relaxation, rng)
+    return exam
 
 
 def _basis(settings: DataSettings, sequence: PulseSequence) -> TemporalBasis:
