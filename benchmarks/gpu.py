@@ -48,6 +48,7 @@ PIPELINES: dict[str, tuple[dict[str, str], ...]] = {
     "t1ff-2d-1400": (
         {"pipeline": "mrf_t1ff"},
         {"pipeline": "mrf_t1ff", "images": "iterative"},
+        {"pipeline": "mrf_t1ff", "images": "consistent"},
         {"pipeline": "mrf_t1ff_net"},
     ),
     "fisp-fang-576": (

@@ -17,7 +17,7 @@ def images_setting() -> Any:
     """The setting that chooses the images of a pipeline."""
     return setting(
         "auto",
-        meaning="Images that are mapped: adjoint; iterative or consistent ones, slower; auto: see the documentation.",
+        meaning="Images to map: iterative ones suit T1 and T2, consistent ones water and fat; both take longer.",
         choices=("auto", *IMAGES, CONSISTENT),
         peer=True,
     )

@@ -35,14 +35,15 @@ class ExactSamples:
         self._turning = np.exp(-2j * np.pi * turns)[..., self.tissue]  # (frames, spokes, samples, voxels)
         self._time_s = (np.arange(SAMPLES) - CENTRE) * dwell_us * 1e-6
 
-    def operator(self):
+    def operator(self, device="cpu"):
         """The operator of these frames."""
         groups = echo_times(self.basis, self.noise)
         spread = SampleSpread(SHAPE, groups, TOLERANCE, self.k[self.frames[0]], self.dwell_us)
         for frame in self.frames:
             spread.add(frame, self.k[frame], ramp_density(self.k[frame]))
         with workers(2) as pool:
-            return SampleOperator.of(spread, self.basis, self.tissue, torch.from_numpy(self.sensitivities), pool)
+            maps = torch.from_numpy(self.sensitivities)
+            return SampleOperator.of(spread, self.basis, self.tissue, maps, pool, device)
 
     def adjoint(self, lines):
         """The images (K, voxels) of the adjoint of the samples of lines: (Hz below the receiver, coefficients)."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from exact_samples import ExactSamples
 from scipy.special import jv
 from small_scan import complex_normal
@@ -40,3 +41,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(rng):
     operator = ExactSamples(rng, dwell_us=40.0).operator()
     signals = complex_normal(rng, ORDER + 1, len(operator.basis.te_ms), int(operator.tissue.sum()))
     np.testing.assert_array_equal(operator.adjoint(signals, 1), operator.adjoint(signals, 3))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_device_computes_as_the_cpu_does(rng):
+    scan = ExactSamples(rng, dwell_us=40.0)
+    signals = complex_normal(rng, ORDER + 1, len(scan.basis.te_ms), int(scan.tissue.sum()))
+    expected = scan.operator().adjoint(signals, 1)
+    # rounding errors of 6e-8 of transforms, point spread functions and sums
+    assert distance(scan.operator("cuda").adjoint(signals, 1), expected) < 20 * 6e-8
