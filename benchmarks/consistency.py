@@ -13,7 +13,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from measure import print_machine
@@ -23,7 +22,7 @@ from rich.table import Table
 
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
-from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.network.archive import load_archive
@@ -57,17 +56,19 @@ def ways(
     closed_form = WATER_FAT.closed_form(scan.sequence, basis)
     dictionary = WATER_FAT.dictionary(scan.sequence)
 
-    def consistent(*, anew: bool) -> list[Gadget[Any, Any]]:
-        return [Consistency(scan, closed_form, receiver_hz), Refinement(scan, closed_form, anew=anew)]
+    refinement = Refinement(scan, closed_form)
 
-    matching = DictionaryMatching(scan, WATER_FAT, dictionary), Refinement(scan, closed_form)
+    def consistent(*, anew: bool) -> Consistency:
+        return Consistency(scan, closed_form, receiver_hz, refinement, anew=anew)
+
+    matching = DictionaryMatching(scan, WATER_FAT, dictionary), refinement
     yield "matching, refined", Chain([*matching])
-    yield "matching, consistent", Chain([*matching, *consistent(anew=True)])
+    yield "matching, consistent", Chain([*matching, consistent(anew=True)])
     if network is not None:
         inference = NetworkInference(scan, network, closed_form=closed_form)
         yield NETWORK, Chain([inference])
-        yield f"{NETWORK}, refined", Chain([inference, Refinement(scan, closed_form)])
-        yield f"{NETWORK}, consistent", Chain([inference, *consistent(anew=False)])
+        yield f"{NETWORK}, refined", Chain([inference, refinement])
+        yield f"{NETWORK}, consistent", Chain([inference, consistent(anew=False)])
 
 
 class Errors:

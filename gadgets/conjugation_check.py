@@ -49,6 +49,10 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
         if self._conjugate:
             if message.operator is not None:
                 self._scan.provenance["images"] = "adjoint, because the samples are conjugates"
+                self._scan.log.warning(
+                    "Slice %d: its images were not made consistent, because the samples are conjugates; use "
+                    "conjugate=yes.", message.slice + 1,
+                )  # fmt: skip
             message = _restored(message)
         yield message
 

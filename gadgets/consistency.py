@@ -1,4 +1,4 @@
-"""Consistency: makes the images of a slice consistent with its samples, as far as its maps explain them."""
+"""Consistency: refines maps in images that agree with the samples as far as the maps explain them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +8,7 @@ import numpy as np
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import ParameterMaps
 from spokestream.gadgets.model_fit.consistent_images import consistent_images
+from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
@@ -15,29 +16,41 @@ __all__ = ["Consistency"]
 
 
 class Consistency(Gadget[ParameterMaps, ParameterMaps]):
-    """Removes the aliasing and the blurring of what the maps explain from the images of the adjoint.
+    """Removes the aliasing and the blurring of what the maps explain from the images of a slice, and refines the maps.
 
-    The fingerprints of the message are replaced, and contain those of the adjoint as `Fingerprints.adjoint`; the maps
-    stay as they are, so that a refinement should follow. Messages whose fingerprints have no operator, or without the
-    map of a parameter, are passed on unchanged.
+    The fingerprints of the message become the consistent images, and contain those of the adjoint as
+    `Fingerprints.adjoint`. Where there is no operator, the images stay those of the adjoint, and maps are refined
+    unless they were refined before.
 
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence.
         receiver_hz: frequency of the receiver during the readout, below that of water; see `demodulate`.
+        refinement: refines the maps in these images.
+        anew: whether the maps were refined before.
 
     """
 
     accepts = (ParameterMaps,)
 
-    def __init__(self, scan: ScanContext, closed_form: WaterFatSignal, receiver_hz: float) -> None:
+    def __init__(
+        self,
+        scan: ScanContext,
+        closed_form: WaterFatSignal,
+        receiver_hz: float,
+        refinement: Refinement,
+        *,
+        anew: bool,
+    ) -> None:
         self._scan, self._closed_form, self._receiver_hz = scan, closed_form, receiver_hz
+        self._refinement, self._anew = refinement, anew
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
-        """Replace the fingerprints of one slice."""
+        """Refine one slice in consistent images."""
         fingerprints, names = message.fingerprints, self._closed_form.model.names
-        if fingerprints is None or fingerprints.operator is None or not message.maps.keys() >= set(names):
-            yield message
+        operator = None if fingerprints is None else fingerprints.operator
+        if fingerprints is None or operator is None or not message.maps.keys() >= set(names):
+            yield message if self._anew else self._refinement.refined(message)
             return
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
@@ -45,5 +58,7 @@ class Consistency(Gadget[ParameterMaps, ParameterMaps]):
             fingerprints, message.maps, mask, self._closed_form, efficiency, self._receiver_hz, self._scan.threads,
             self._scan.cancellation.check,
         )  # fmt: skip
-        adjoint, basis = replace(fingerprints, operator=None), fingerprints.operator.basis
-        yield replace(message, fingerprints=replace(adjoint, data=images, basis=basis, adjoint=adjoint))
+        adjoint = replace(fingerprints, operator=None)
+        consistent = replace(adjoint, data=images, basis=operator.basis, adjoint=adjoint)
+        # what samples do not cover comes from the maps, and whatever these are, they explain it
+        yield self._refinement.refined(replace(message, fingerprints=consistent), anew=self._anew, seen=operator.seen)

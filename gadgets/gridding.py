@@ -87,8 +87,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         basis: the temporal basis of the images.
         tolerance: relative accuracy of the gridding kernel.
         inversion: the echo times of a compressed basis, see `echo_times`. With them, the images are those of low-rank
-            inversion; without them, those of the adjoint.
-        for_maps: whether nothing is inverted, and the images of the adjoint come with the operator that says what the
+            inversion, unless they are `for_maps`; without them, those of the adjoint.
+        for_maps: whether the images of the adjoint come with the operator, of these echo times, that says what the
             samples would show of the signal of maps; see `Consistency`.
         adjoint_instead: whether the images are those of the adjoint where an inversion would take too much memory, or
             has nothing to improve because every readout is a whole image. The provenance then says why.
@@ -150,10 +150,8 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             images = self._slice.images()
             mask = foreground(_clear(images, self._basis, self._whole))
             inverted, operator = None, None
-            if isinstance(self._slice, CoilSlice) and isinstance(self._slice.spread, PointSpread):
-                inverted = self._slice.inverted(self._slice.spread, images, mask)
-            elif isinstance(self._slice, CoilSlice) and isinstance(self._slice.spread, SampleSpread) and mask.any():
-                operator = self._slice.operator(self._slice.spread, self._basis, mask)
+            if isinstance(self._slice, CoilSlice):
+                inverted, operator = self._slice.inverted(images, mask), self._slice.operator(self._basis, mask)
             self._slice = None
             if not mask.any():
                 self._scan.log.warning("Slice %d shows no tissue; its maps are empty.", message.slice + 1)
@@ -207,13 +205,13 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
             return CombinedSlice(frames, self._basis, window)
         spread: PointSpread | SampleSpread | None = None
         if groups is not None and self._for_maps:
-            spread = SampleSpread(self._matrix, groups, self._tolerance, first.k, first.dwell_us)
+            spread = SampleSpread(self._matrix, groups, self._tolerance, first)
         elif groups is not None:
             spread = PointSpread(self._matrix, groups, self._tolerance)
         return CoilSlice(frames, self._basis, window, spread, keeps_grids=self._partial)
 
     def _groups(self, first: SpokeBlock) -> list[EchoTime] | None:
-        """The echo times of the inversion of a slice with this first frame; None for images of the adjoint.
+        """The echo times of point spread functions for a slice with this first frame; None for images of the adjoint.
 
         The provenance says which. Raises ScanError if there cannot be one, because of its memory or the shape of the
         readouts, unless images of the adjoint may be taken instead.

@@ -56,8 +56,8 @@ class Spoke:
     density: Float | None = None
     """(samples,) area of k-space in (cycles per field of view)² that each sample represents if the readout is the only
     one of its frame; None for straight spokes, whose density is computed from their positions."""
-    dwell_us: float = 0.0
-    """Time from sample to sample; 0 if it is not known."""
+    time_us: Float | None = None
+    """(samples,) time from the echo to each sample; None if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class SpokeBlock:
     radii: Float | None = None
     """(spokes, samples) in cycles per field of view, to which the area that a sample of a straight spoke represents is
     proportional, if it is not the distance from k = 0; see `spokestream.gadgets.spokes.moved_spokes.moved`."""
-    dwell_us: float = 0.0
-    """Time from sample to sample; 0 if it is not known."""
+    time_us: Float | None = None
+    """(spokes, samples) time from the echo to each sample; None if it is not known."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         scan: the scan.
         closed_form: the signal of the scan's sequence, by the tissue model of the maps.
         most_flagged: largest fraction of flagged voxels of a slice that can be trusted.
-        by_adjoint: whether maps of iterative images are compared with those of the adjoint. A network knows that the
+        by_adjoint: whether maps of other images are compared with those of the adjoint. A network knows that the
             inversion efficiency and B1 vary, which the tissue model may not. In iterative images this difference is
             larger than their noise, and 80 % of the true T1 and T2 of a brain are flagged.
         correction: refines the maps of a slice in which the signal contradicts a part of the tissue (`FEW`), of which
@@ -113,7 +113,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
                 "what it was trained on; they were corrected by the physics.",
                 message.slice + 1, 100 * contradicted,
             )  # fmt: skip
-            (message,) = self._correction.feed(message)
+            message = self._correction.refined(message)
             fit = self._fit(message, fingerprints)
             errors, wrong = self._contradictions(message, fit)
         checked, flagged = self._check(message, fit, errors, wrong)

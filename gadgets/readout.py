@@ -180,11 +180,12 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             readout.sample_time_us,
             placed.center - placed.kept.start,
         )
-        k, dwell_us = placed.k, readout.sample_time_us
+        k, steps = placed.k, np.arange(data.shape[1]) + placed.kept.start - placed.center
         if placed.oversampling_removed:
             data, k = restore_oversampling(data, k, placed.center - placed.kept.start)
-            dwell_us /= 2
-        return Spoke(data, k, index, current.number, current.geometry, placed.density, dwell_us)
+            steps = np.arange(2 * len(steps) - 1) / 2 + steps[0]
+        time_us = (readout.sample_time_us * steps).astype(np.float32) if readout.sample_time_us else None
+        return Spoke(data, k, index, current.number, current.geometry, placed.density, time_us)
 
     def _check_dwell(self, first: ismrmrd.Acquisition) -> None:
         shortest_tr_ms = float(self._scan.sequence.tr_ms.min())

@@ -17,9 +17,6 @@ __all__ = ["Refinement"]
 
 REPLACED = ("pd", "phase", "correlation")
 """Maps that belong to the maps before. The physics check computes proton density and phase again."""
-SEEN = np.pi / 4
-"""The part of the variance of consistent images that residuals show: spokes measure a circle in k-space. The corners
-around it come from the maps, and whatever these are, they explain them."""
 
 
 class Refinement(Gadget[ParameterMaps, ParameterMaps]):
@@ -32,8 +29,6 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence, by the tissue model of the maps.
-        anew: whether the maps were refined before, and images are consistent with them (`Consistency`). The standard
-            deviations of such maps come from the same samples and are no evidence of their own.
 
     Raises ScanError if the closed form belongs to another sequence.
 
@@ -41,32 +36,42 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
 
     accepts = (ParameterMaps,)
 
-    def __init__(self, scan: ScanContext, closed_form: ClosedForm, *, anew: bool = False) -> None:
+    def __init__(self, scan: ScanContext, closed_form: ClosedForm) -> None:
         difference = closed_form.sequence.difference(scan.sequence)
         if difference:
             raise ScanError(f"The maps cannot be refined for another sequence than this scan's: {difference}.")
         self._scan = scan
-        self._closed_form, self._anew = closed_form, anew
+        self._closed_form = closed_form
         scan.provenance["refinement"] = "Gauss-Newton, pooled over neighbours"
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Refine one slice."""
+        yield self.refined(message)
+
+    def refined(self, message: ParameterMaps, *, anew: bool = False, seen: float = 1.0) -> ParameterMaps:
+        """The refined maps of one slice.
+
+        Args:
+            message: the maps.
+            anew: whether they were refined before. Their standard deviations come from the same samples then, and are
+                no evidence of their own.
+            seen: see `refined_maps`.
+
+        """
         fingerprints, names = message.fingerprints, self._closed_form.model.names
         if fingerprints is None or not message.maps.keys() >= set(names):
-            yield message
-            return
+            return message
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
         if not mask.any():
-            yield message
-            return
+            return message
         scan, closed_form = self._scan, self._closed_form.through(fingerprints.basis)
         efficiency = message.inversion_efficiency
         if efficiency is None and scan.sequence.inversion and not closed_form.model.nominal_flip_angles:
             efficiency = inversion_efficiency(fingerprints.data, fingerprints.basis, message.maps, mask, closed_form)
-        first = {name: message.maps[name] for name in names} if self._anew else message.maps
+        first = {name: message.maps[name] for name in names} if anew else message.maps
         refined = refined_maps(
             fingerprints.data, first, mask, closed_form, 1.0 if efficiency is None else efficiency,
-            message.limits, scan.threads, scan.cancellation.check, SEEN if self._anew else 1.0,
+            message.limits, scan.threads, scan.cancellation.check, seen,
         )  # fmt: skip
         kept = {name: values for name, values in message.maps.items() if name not in REPLACED}
-        yield replace(message, maps={**kept, **refined}, inversion_efficiency=efficiency)
+        return replace(message, maps={**kept, **refined}, inversion_efficiency=efficiency)

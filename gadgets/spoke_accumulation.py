@@ -43,6 +43,7 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
     def _block(self, frame: int) -> SpokeBlock:
         spokes = sorted(self._open.pop(frame), key=lambda spoke: spoke.index)
         densities = [spoke.density for spoke in spokes if spoke.density is not None]
+        times = [spoke.time_us for spoke in spokes if spoke.time_us is not None]
         return SpokeBlock(
             data=np.stack([spoke.data for spoke in spokes], axis=1),
             k=np.stack([spoke.k for spoke in spokes]),
@@ -52,5 +53,5 @@ class SpokeAccumulation(Gadget[Spoke | SliceEnd, SpokeBlock | SliceEnd]):
             missing=self._full(frame) - len(spokes),
             density=np.stack(densities) / np.float32(len(spokes)) if densities else None,
             geometry=spokes[0].geometry,
-            dwell_us=spokes[0].dwell_us,
+            time_us=np.stack(times) if len(times) == len(spokes) else None,
         )

@@ -94,14 +94,14 @@ def consistency(
     *,
     anew: bool,
 ) -> list[Gadget[Any, Any]]:
-    """The gadgets that refine maps in consistent images, if the settings ask for these.
+    """The gadget that refines maps in consistent images, if the settings ask for these.
 
     Args:
         scan: the scan.
         settings: of the pipeline.
         closed_form: the signal of the scan's sequence.
         receiver_hz: frequency of the receiver during the readout, below that of water.
-        anew: see `Refinement`.
+        anew: whether the maps were refined before.
 
     Raises InputError where there can be none.
 
@@ -112,7 +112,7 @@ def consistency(
         raise InputError("Consistent images change nothing without refinement; leave out refine=off.")
     if not isinstance(closed_form, WaterFatSignal):
         raise InputError("Consistent images are those of water and fat; leave out the setting images.")
-    return [Consistency(scan, closed_form, receiver_hz), Refinement(scan, closed_form, anew=anew)]
+    return [Consistency(scan, closed_form, receiver_hz, Refinement(scan, closed_form), anew=anew)]
 
 
 def correction(scan: ScanContext, closed_form: ClosedForm) -> Refinement:

@@ -91,7 +91,7 @@ class StreamSettings:
     threads: int = setting(2, meaning="CPU threads of one scan.", low=1, high=256)
     device: str = setting(
         "auto",
-        meaning="Where networks, exact matching and iterative images run; auto is CUDA on machines that have it.",
+        meaning="Where networks, exact matching, iterative and consistent images run; auto is CUDA where there is one.",
         choices=DEVICES,
     )
 

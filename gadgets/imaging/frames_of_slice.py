@@ -105,7 +105,7 @@ class CoilSlice:
         keeps_grids: bool,
     ) -> None:
         self._frames = frames
-        self.spread = spread
+        self._spread = spread
         self._keeps_grids = keeps_grids
         self._weights = torch.from_numpy(basis.weights)
         self._transformed: set[int] = set()
@@ -147,25 +147,30 @@ class CoilSlice:
         centres = {image: self._coarse.centre(self._coefficients[image]) for image in used}
         return SliceSoFar(self._coarse, self._weights.shape[1], centres, self._calibration.copy())
 
-    def inverted(
-        self, spread: PointSpread, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]
-    ) -> NDArray[np.complex64]:
-        """The images of low-rank inversion with the slice's spread, from those of the adjoint and the foreground."""
+    def inverted(self, adjoint: NDArray[np.complex64], mask: NDArray[np.bool_]) -> NDArray[np.complex64] | None:
+        """The images of low-rank inversion, from those of the adjoint and the foreground, if it is inverted."""
+        if not isinstance(self._spread, PointSpread):
+            return None
         frames = self._frames
         return inverted(
-            adjoint, spread, self._sensitivities, mask, self._n_spokes, frames.pool,
+            adjoint, self._spread, self._sensitivities, mask, self._n_spokes, frames.pool,
             lambda done: frames.cancellation.check(), frames.device,
         )  # fmt: skip
 
-    def operator(self, spread: SampleSpread, basis: TemporalBasis, mask: NDArray[np.bool_]) -> SampleOperator:
-        """What the samples, in the slice's spread, would show of a signal in the foreground."""
-        return SampleOperator.of(spread, basis, mask, self._sensitivities, self._frames.pool, self._frames.device)
+    def operator(self, basis: TemporalBasis, mask: NDArray[np.bool_]) -> SampleOperator | None:
+        """What the samples would show of a signal in the foreground, if that is wanted and there is a foreground."""
+        if not isinstance(self._spread, SampleSpread) or not mask.any():
+            return None
+        frames = self._frames
+        return SampleOperator.of(self._spread, basis, mask, self._sensitivities, frames.pool, frames.device)
 
     def _add_spread(self, blocks: list[SpokeBlock]) -> None:
         """Add frames to the point spread functions."""
-        assert self.spread is not None
         for block in blocks:
-            self.spread.add(block.frame, block.k, _area(block))
+            if isinstance(self._spread, SampleSpread):
+                self._spread.add(block, _area(block))
+            elif self._spread is not None:
+                self._spread.add(block.frame, block.k, _area(block))
 
     def _add_batch(self) -> None:
         """Add the waiting frames to the images that they are part of."""
@@ -175,7 +180,7 @@ class CoilSlice:
         batch = self._frames.spread(blocks)
         for block, grid in zip(blocks, batch, strict=True):
             self._calibration.add(block.frame, grid.numpy())
-        if self.spread is not None:  # in one thread, whose sums do not depend on the number of threads
+        if self._spread is not None:  # in one thread, whose sums do not depend on the number of threads
             self._frames.pool.submit(self._add_spread, blocks).result()
         images, by_frame = _images_of(blocks, self._weights)
 

@@ -17,7 +17,8 @@ def images_setting() -> Any:
     """The setting that chooses the images of a pipeline."""
     return setting(
         "auto",
-        meaning="Images to map: iterative ones suit T1 and T2, consistent ones water and fat; both take longer.",
+        meaning="Images to map; auto is iterative for T1 and T2, or as trained, else adjoint. "
+        "The best for water and fat: consistent.",
         choices=("auto", *IMAGES, CONSISTENT),
         peer=True,
     )

@@ -81,7 +81,7 @@ class PointSpread:
 
         Args:
             box: size (y, x) of the box in pixels.
-            pool: computes the functions on the CPU.
+            pool: threads of `workers`, which compute on the CPU, so that bits do not depend on their number.
             device: where they are computed, and stay.
             n_weights: 1, or 2 if the imaginary parts of the weights are weights, too.
 
@@ -89,7 +89,7 @@ class PointSpread:
             For each of the weights, by echo time: (pairs, y, x).
 
         """
-        self._sum()
+        pool.submit(self._sum).result()
         shape = tuple(next_fast_len(2 * n) for n in box)
 
         def spectrum(of_pair: Tensor) -> Tensor:

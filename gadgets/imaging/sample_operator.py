@@ -5,6 +5,7 @@ as that of first maps: it is multiplied with the sensitivity of each coil and co
 of all pairs of coefficients, once for each polynomial of the phase along readouts (`readout_phase`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from spokestream.gadgets.imaging.low_rank import EchoTime
 from spokestream.gadgets.imaging.point_spread import PointSpread
-from spokestream.gadgets.imaging.readout_phase import ORDER, polynomials, samples_from_centre
+from spokestream.gadgets.imaging.readout_phase import ORDER, polynomials
 from spokestream.gadgets.imaging.subspace_inversion import SubspaceOperator
+from spokestream.gadgets.messages import SpokeBlock
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
@@ -34,33 +36,33 @@ class SampleSpread:
         matrix: image size (y, x) in pixels.
         groups: the echo times.
         tolerance: accuracy of the gridding kernel.
-        k: (spokes, samples, 2) places of the first frame. All readouts have the same number of samples before k = 0.
-        dwell_us: time from sample to sample; 0 if it is not known, so that no phase is taken into account.
+        first: the first frame. The times of all readouts are within those of its readouts.
 
     """
 
     PARTS = ORDER // 2 + 1
     """Number of `PointSpread`: each has two polynomials, as the real and the imaginary part of its weights."""
 
-    def __init__(
-        self,
-        matrix: tuple[int, int],
-        groups: list[EchoTime],
-        tolerance: float,
-        k: NDArray[np.float32],
-        dwell_us: float,
-    ) -> None:
+    def __init__(self, matrix: tuple[int, int], groups: list[EchoTime], tolerance: float, first: SpokeBlock) -> None:
         self.groups = groups
         self._parts = [PointSpread(matrix, groups, tolerance) for _ in range(self.PARTS)]
-        self._end = float(np.abs(samples_from_centre(k)).max())
-        self.half_readout_s = self._end * dwell_us * 1e-6
+        self._end_us = 0.0 if first.time_us is None else float(np.abs(first.time_us).max())
+        reach = 2 * np.abs(first.k).max((0, 1)) / np.array(matrix[::-1])
+        self.seen = float(min(1.0, np.pi / 4 * reach.prod()))
+        """The part of k-space, as a square with the resolution of the pixels, that the circle of the spokes covers."""
 
-    def add(self, frame: int, k: NDArray[np.float32], area: NDArray[np.float32]) -> None:
-        """Add the samples of a frame at k (spokes, samples, 2) in cycles per field of view, with the area of each."""
-        weights = area * polynomials(samples_from_centre(k) / self._end)
+    @property
+    def half_readout_s(self) -> float:
+        """Time from the echo to the end of a readout; 0 if it is not known."""
+        return 1e-6 * self._end_us
+
+    def add(self, block: SpokeBlock, area: NDArray[np.float32]) -> None:
+        """Add a frame, with the area (spokes, samples) that each sample represents. Unknown times give no phase."""
+        time_us = np.zeros_like(area) if block.time_us is None else block.time_us
+        weights = area * polynomials(np.clip(time_us / (self._end_us or 1.0), -1, 1))
         for part, first in zip(self._parts, range(0, ORDER + 1, 2), strict=True):
             second = weights[first + 1] if first < ORDER else 0
-            part.add(frame, k, weights[first] + 1j * second)
+            part.add(block.frame, block.k, weights[first] + 1j * second)
 
     def spectra(self, box: tuple[int, int], pool: "Executor", device: str) -> list[list[Tensor]]:
         """The spectra of every polynomial, for images of a box of pixels; see `PointSpread.spectra`."""
@@ -75,7 +77,9 @@ class SampleOperator:
     basis: TemporalBasis
     """The basis of the signal, whose frames are all those of the train, whether or not they were measured."""
     half_readout_s: float
-    """Time from k = 0 to the end of a readout; 0 if it is not known."""
+    """Time from the echo to the end of a readout; 0 if it is not known."""
+    seen: float
+    """The part of k-space that the samples cover."""
     groups: list[EchoTime]
     tissue: NDArray[np.bool_]
     """(y, x) pixels that may have signal."""
@@ -108,14 +112,17 @@ class SampleOperator:
         box = _box(tissue)
         maps = sensitivities[:, *box].to(device)
         spectra = spread.spectra((maps.shape[1], maps.shape[2]), pool, device)
-        return cls(basis, spread.half_readout_s, spread.groups, tissue, maps, spectra)
+        return cls(basis, spread.half_readout_s, spread.seen, spread.groups, tissue, maps, spectra)
 
-    def adjoint(self, signals: NDArray[np.complex64], threads: int) -> NDArray[np.complex64]:
+    def adjoint(
+        self, signals: NDArray[np.complex64], threads: int, check: Callable[[], object] = lambda: None
+    ) -> NDArray[np.complex64]:
         """The images (K, voxels) of the adjoint of the samples of a signal, in the voxels of the tissue.
 
         Args:
             signals: (ORDER + 1, K, voxels) coefficients of the tissue, times the factors of each polynomial.
             threads: CPU threads. The result does not depend on their number.
+            check: called for every coil; raises an error if the scan was cancelled.
 
         """
         box, device = _box(self.tissue), self.sensitivities.device
@@ -123,7 +130,7 @@ class SampleOperator:
         images = torch.zeros((*signals.shape[:2], *inside.shape), dtype=torch.complex64)
         images[..., inside] = torch.from_numpy(signals)
         with workers(threads) as pool:
-            operator = SubspaceOperator(self.groups, self.spectra, self.sensitivities, inside.to(device), pool)
+            operator = SubspaceOperator(self.groups, self.spectra, self.sensitivities, inside.to(device), pool, check)
             found = operator(*images.to(device))
         return np.asarray(found[:, inside.to(device)].cpu().numpy())
 

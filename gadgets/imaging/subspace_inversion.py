@@ -65,6 +65,7 @@ class SubspaceOperator:
         sensitivities: (coils, y, x) in the box.
         support: (y, x) pixels that may hold tissue; all others are 0.
         pool: computes the coils on the CPU; a CUDA device, if all arrays are there, computes them together.
+        check: called for every coil; raises an error if the scan was cancelled.
 
     """
 
@@ -75,8 +76,9 @@ class SubspaceOperator:
         sensitivities: Tensor,
         support: Tensor,
         pool: "Executor",
+        check: Callable[[], object] = lambda: None,
     ) -> None:
-        self._groups, self._spectra, self._pool = groups, spectra, pool
+        self._groups, self._spectra, self._pool, self._check = groups, spectra, pool, check
         on_cpu = sensitivities.device.type == "cpu"
         self._parts = torch.split(sensitivities * support, 1 if on_cpu else len(sensitivities))
         self._shape = spectra[0][0].shape[1:]
@@ -91,6 +93,7 @@ class SubspaceOperator:
 
     @torch.inference_mode()
     def _of_coils(self, coefficients: tuple[Tensor, ...], sensitivities: Tensor) -> Tensor:
+        self._check()
         out = torch.empty_like(coefficients[0])
         for i, group in enumerate(self._groups):
             size = (group.vectors.shape[1], len(sensitivities), *self._shape)

@@ -79,7 +79,7 @@ def consistent_images(
     inside = mask[operator.tissue]
     parts = np.zeros((ORDER + 1, len(noise), len(inside)), np.complex64)
     parts[..., inside] = torch.cat([block for _, block in found], 1).mT.numpy()
-    explained = operator.adjoint(parts, threads)[:, inside]
+    explained = operator.adjoint(parts, threads, check)[:, inside]
     images = np.zeros((len(noise), *mask.shape), np.complex64)
     images[:, mask] = torch.cat([block for block, _ in found]).T.numpy() + fingerprints.data[:, mask] - explained
     return images

@@ -80,7 +80,7 @@ def _contradicted(measured: MeasuredSlice, at: Equations, x: Tensor) -> tuple[Te
 def _pooled(measured: MeasuredSlice, x: Tensor, at: Equations) -> tuple[Tensor, Tensor]:
     """The information (voxels, n, n) and gradient (voxels, n) of neighbours together, from the equations at x."""
     n = x.shape[1]
-    variance = measured.near(at.variance)
+    variance = measured.noise_near(at.variance)
     weight = (at.weights(variance) / (variance * CORRELATED))[:, None]
     pool = measured.pool_of_means(x, variances(at.fisher / variance[:, None, None]))
     fisher, gradient = pooled_sums(pool, (at.fisher.flatten(1) * weight, at.gradient * weight))

@@ -45,6 +45,8 @@ class MeasuredSlice:
     threads: int
     check: Callable[[], object]
     """Called between pieces of the work; raises an error if the scan was cancelled."""
+    seen: float = 1.0
+    """The part of the variance of the images that shows in what no value of the parameters explains."""
 
     def in_blocks(self, compute: Callable[..., tuple[Tensor, Equations]], *arrays: Tensor) -> tuple[Tensor, Equations]:
         """A function of voxels, computed block by block: unknowns, and equations there."""
@@ -72,6 +74,10 @@ class MeasuredSlice:
     def pool(self, guide: Tensor, variance: Tensor, tolerance: float) -> Pool:
         """The pool of a guide."""
         return Pool(self.mask, guide, variance, tolerance, self.threads, self.check)
+
+    def noise_near(self, residuals: Tensor) -> Tensor:
+        """The variance of the noise near each voxel (voxels,), from what is left unexplained of the variance."""
+        return self.near(residuals) / self.seen
 
     def near(self, values: Tensor) -> Tensor:
         """The mean of values (voxels,) over the neighbourhood of each voxel."""

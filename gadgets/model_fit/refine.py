@@ -58,7 +58,8 @@ def refined_maps(
         limits: name of a parameter -> lowest and highest value; without them, those of the parameter.
         threads: CPU threads. The result does not depend on their number.
         check: called between pieces of the work; raises an error if the scan was cancelled.
-        seen: the part of the variance of the images that shows in what no value of the parameters explains.
+        seen: the part of the variance of the images that shows in what no value of the parameters explains; less than 1
+            for images that are in part the signal of maps.
 
     Returns:
         Maps (y, x), 0 outside the mask and where the first map of a pool's property is 0.
@@ -67,14 +68,14 @@ def refined_maps(
     model = closed_form.model
     scales = Unknowns(model, limits or {})
     y = torch.from_numpy(np.ascontiguousarray(coefficients[:, mask].T) / closed_form.basis.noise)
-    measured = MeasuredSlice(y, closed_form, scales, efficiency, mask, threads, check)
+    measured = MeasuredSlice(y, closed_form, scales, efficiency, mask, threads, check, seen)
     columns = parameter_columns(model, maps, mask)
     first = scales.of(columns)
     with workers(1) as pool:  # with more threads, torch would add in another order
         if any(f"{name}_std" in maps for name in model.names):
             x, variance = pool.submit(corrected, measured, first, _first_std(maps, measured, columns)).result()
         else:
-            x, variance = pool.submit(_pooled, measured, first, seen).result()
+            x, variance = pool.submit(_pooled, measured, first).result()
     found = dict(zip(model.names, scales.parameters(x), strict=True))
     stds = scales.std(variance.sqrt(), list(found.values()))
     found |= {f"{name}_std": std for name, std in zip(model.names, stds, strict=True)}
@@ -88,11 +89,11 @@ def refined_maps(
     return out
 
 
-def _pooled(measured: MeasuredSlice, first: Tensor, seen: float) -> tuple[Tensor, Tensor]:
+def _pooled(measured: MeasuredSlice, first: Tensor) -> tuple[Tensor, Tensor]:
     """The three steps from maps without standard deviations: unknowns and their variances (voxels, n)."""
     fit, at_fit = measured.in_blocks(own_fit, measured.y, first)
-    variance = measured.near(at_fit.variance)
-    of_fit = variances(at_fit.fisher / variance[:, None, None]) / seen
+    variance = measured.noise_near(at_fit.variance)
+    of_fit = variances(at_fit.fisher / variance[:, None, None])
     n, weight, power = fit.shape[1], 1 / variance[:, None], at_fit.power[:, None]
     target = at_fit.gradient + (at_fit.fisher @ fit[..., None])[..., 0]
     fisher, target, noise, strength = pooled_sums(
@@ -109,9 +110,9 @@ def _pooled(measured: MeasuredSlice, first: Tensor, seen: float) -> tuple[Tensor
     fisher = fisher.reshape(-1, n, n)
     x = measured.scales.bounded(mean + solved(fisher + torch.eye(n), gradient, RIDGE))
     # the residuals that no step explains went through the same sums; they tell how much of the noise is left
-    left = measured.near((error + noise / strength).square().mean(1))
+    left = measured.noise_near((error + noise / strength).square().mean(1))
     known = variances(fisher * (variance / left / strength[:, 0])[:, None, None])
-    return x, known / seen + measured.leaked(x)
+    return x, known + measured.leaked(x)
 
 
 def _first_std(maps: Mapping[str, Float], measured: MeasuredSlice, columns: list[Tensor]) -> Tensor:

@@ -45,11 +45,12 @@ def full_fingerprints(
             Gridding(scan, basis, tolerance, inversion, for_maps=for_maps),
         ]
     )
+    time_us = (1e3 * exam.nominal.time_ms).astype(np.float32)
     try:
         for spoke, k in enumerate(exam.nominal.k.astype(np.float32)):
             data = kspace[:, spoke] + noise.spokes(1)[:, 0]
             data = demodulate(data, demodulation_hz, protocol.dwell_us, protocol.center_sample)
-            for _ in chain.feed(Spoke(data, k, spoke, index, NOWHERE, dwell_us=protocol.dwell_us)):
+            for _ in chain.feed(Spoke(data, k, spoke, index, NOWHERE, time_us=time_us)):
                 raise AssertionError("Nothing leaves a chain before the slice ends.")
         (fingerprints,) = (m for m in chain.feed(SliceEnd(index, NOWHERE)) if isinstance(m, Fingerprints))
     finally:

@@ -7,7 +7,8 @@ import pytest
 from exact_samples import SHAPE, ExactSamples
 
 from spokestream.gadgets.consistency import Consistency
-from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
+from spokestream.gadgets.imaging.sample_operator import SampleSpread
+from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps, SpokeBlock
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 VALUES = {"ff": 0.3, "t1h2o": 1200.0, "t1fat": 330.0, "deltaf": 20.0, "b1": 0.8}
@@ -28,14 +29,29 @@ def message(rng, samples):
     return ParameterMaps(maps, 2, NOWHERE, samples.tissue, fingerprints)
 
 
+class Recorder:
+    """In the place of a refinement: what it was asked to refine."""
+
+    def __init__(self):
+        self.asked = []
+
+    def refined(self, message, *, anew=False, seen=1.0):
+        self.asked.append((anew, seen))
+        return message
+
+
 @pytest.fixture
-def gadget(scan, samples):
-    return Consistency(scan, WATER_FAT.closed_form(samples.sequence, samples.basis), 200.0)
+def refinement():
+    return Recorder()
 
 
-def test_maps_stay_and_the_images_of_the_adjoint_remain_beside_the_new_ones(gadget, message):
+@pytest.fixture
+def gadget(scan, samples, refinement):
+    return Consistency(scan, WATER_FAT.closed_form(samples.sequence, samples.basis), 200.0, refinement, anew=True)
+
+
+def test_maps_are_refined_and_the_images_of_the_adjoint_remain_beside_the_new_ones(gadget, message, refinement):
     (out,) = gadget.feed(message)
-    assert out.maps is message.maps
     assert out.fingerprints.operator is None
     before = replace(message.fingerprints, operator=None)
     assert out.fingerprints.adjoint == before
@@ -43,6 +59,19 @@ def test_maps_stay_and_the_images_of_the_adjoint_remain_beside_the_new_ones(gadg
     mask[7, 7] = False
     assert not out.fingerprints.data[:, ~mask].any()
     assert (out.fingerprints.data != before.data)[:, mask].all()
+    ((anew, seen),) = refinement.asked
+    assert anew
+    # the spokes reach 13.5 of 12 cycles along x and y: of 9 by 12 pixels, nothing is left out
+    assert seen == 1.0
+
+
+@pytest.mark.parametrize(("pixels", "expected"), [((26, 26), np.pi / 4), ((52, 26), np.pi / 8), ((13, 13), 1.0)])
+def test_the_part_of_k_space_that_spokes_cover(pixels, expected):
+    """Spokes reach 13 cycles per field of view in both directions."""
+    k = np.zeros((2, 27, 2), np.float32)
+    k[0, :, 0] = k[1, :, 1] = np.linspace(-13, 13, 27)
+    block = SpokeBlock(np.zeros((1, 2, 27), np.complex64), k, np.arange(2), 0, 0)
+    assert SampleSpread(pixels, [], 1e-3, block).seen == pytest.approx(expected)
 
 
 def test_the_efficiency_of_the_slice_counts(gadget, message):
@@ -51,7 +80,11 @@ def test_the_efficiency_of_the_slice_counts(gadget, message):
     assert (images[0] != images[2]).any()
 
 
-def test_messages_without_operator_or_without_the_map_of_a_parameter_are_passed_on_unchanged(gadget, message):
+@pytest.mark.parametrize("anew", [True, False])
+def test_without_operator_or_the_map_of_a_parameter_only_first_maps_are_refined(scan, samples, message, anew):
+    refinement = Recorder()
+    closed_form = WATER_FAT.closed_form(samples.sequence, samples.basis)
+    gadget = Consistency(scan, closed_form, 200.0, refinement, anew=anew)
     maps = {name: values for name, values in message.maps.items() if name != "b1"}
     for other in (
         replace(message, fingerprints=None),
@@ -59,3 +92,4 @@ def test_messages_without_operator_or_without_the_map_of_a_parameter_are_passed_
         replace(message, maps=maps),
     ):
         assert list(gadget.feed(other)) == [other]
+    assert refinement.asked == [] if anew else [(False, 1.0)] * 3

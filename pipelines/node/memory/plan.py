@@ -58,8 +58,9 @@ MATCHING_BYTES = 60 * MiB
 """Arrays of one thread that compares a piece of voxels with the atoms."""
 PIXELS_PER_THREAD = 12_000
 """Pixels of an image that occupy one more thread: at 96 pixels a second thread took 8 MiB, and 63 MiB at 192."""
-INVERTED_PAIRS = {"ideal": 21, "gradient": 190, "balanced": 190}
-"""Pairs of images of one echo time, by the spoiling of the train: six images, or 19."""
+INVERTED_PAIRS = {"ideal": (28, 21), "gradient": (190, 190), "balanced": (190, 190)}
+"""Pairs of images of the first echo time, and of each other one, by the spoiling of the train: seven and six images, or
+19."""
 MAPS_PER_SLICE = 80
 """Complex images of a slice that matching, physics check and standard deviations hold at once."""
 NETWORK_BYTES = 60 * MiB
@@ -174,7 +175,8 @@ def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
         _, images = np.unique(contract.basis.te_ms, return_counts=True)
         return int((images * (images + 1) // 2).sum())
     if isinstance(settings, MatchingSettings) and settings.inverts:
-        return INVERTED_PAIRS[sequence.spoiling] * len(sequence.echo_times_ms)
+        first, others = INVERTED_PAIRS[sequence.spoiling]
+        return first + others * (len(sequence.echo_times_ms) - 1)
     return 0
 
 

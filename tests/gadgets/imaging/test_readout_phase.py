@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import jv
 
-from spokestream.gadgets.imaging.readout_phase import ORDER, phase_coefficients, polynomials, samples_from_centre
-from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
+from spokestream.gadgets.imaging.readout_phase import ORDER, phase_coefficients, polynomials
 
 
 @pytest.mark.parametrize("theta", [0.0, 0.3, -1.0, 1.5])
@@ -17,9 +16,3 @@ def test_the_sum_of_polynomials_is_the_phase_up_to_the_terms_that_it_leaves_out(
 
 def test_without_a_time_there_is_no_phase():
     np.testing.assert_array_equal(phase_coefficients([-200.0, 60.0], 0.0), [[1, 1], *[[0, 0]] * ORDER])
-
-
-def test_samples_are_counted_from_the_one_at_the_centre_also_in_an_oblong_field_of_view():
-    k = radial_spokes(golden_angles(np.arange(5)), 26, 11, 2.0) * [1.0, 1.4]
-    found = samples_from_centre(k.astype(np.float32))
-    np.testing.assert_allclose(found, np.tile(np.arange(26) - 11, (5, 1)), atol=1e-4)

@@ -23,17 +23,22 @@ def distance(found, expected):
     return np.linalg.norm(found - expected) / np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("frames", [range(10), (0, 1, 3, 4, 5, 6, 8, 9)], ids=["all frames", "two are missing"])
-def test_it_is_the_adjoint_of_the_samples_with_their_phase(rng, frames):
-    """With 12 samples of 40 us, 200 Hz turn by 0.6 radian; the terms from the third on are left out."""
-    scan = ExactSamples(rng, dwell_us=40.0, frames=frames)
+@pytest.mark.parametrize(
+    ("frames", "delay"),
+    [(range(10), 0.0), ((0, 1, 3, 4, 5, 6, 8, 9), 0.0), (range(10), 0.4)],
+    ids=["all frames", "two are missing", "delayed gradients"],
+)
+def test_it_is_the_adjoint_of_the_samples_with_their_phase(rng, frames, delay):
+    """With 14 samples of 40 us, 220 Hz turn by 0.8 radian; the terms from the third on are left out."""
+    scan = ExactSamples(rng, dwell_us=40.0, frames=frames, delay=delay)
     largest = 1.1 * 220 * 2 * np.pi * scan.operator().half_readout_s
     left_out = 2 * sum(jv(m, largest) for m in range(ORDER + 1, 9))
     assert distance(*found_and_expected(scan, rng, [-200.0, 180.0, 220.0])) < left_out
 
 
-def test_without_phase_it_is_exact(rng):
-    scan = ExactSamples(rng, dwell_us=0.0)
+@pytest.mark.parametrize("dwell_us", [0.0, None], ids=["no time", "an unknown time"])
+def test_without_phase_it_is_exact(rng, dwell_us):
+    scan = ExactSamples(rng, dwell_us)
     assert distance(*found_and_expected(scan, rng, [-200.0, 220.0])) < 1e-4
 
 

@@ -61,11 +61,11 @@ def test_iterative_images_are_planned_with_1_to_1_4_times_the_memory_that_they_t
 
 
 @pytest.mark.parametrize(("pipeline", "taken_mib"), [("mrf_t1ff", 1328), ("mrf_t1ff_net", 1365)])
-def test_consistent_images_are_planned_with_1_to_1_5_times_the_memory_that_they_took(pipeline, taken_mib):
+def test_consistent_images_are_planned_with_1_to_1_6_times_the_memory_that_they_took(pipeline, taken_mib):
     """Peaks of `reconstruct` with them and with those of the adjoint, in processes of their own."""
     scan = {"pipeline": pipeline, "matrix": 350, "coils": 12, "threads": 2}
     more = plan(**scan, images="consistent").total - plan(**scan, images="adjoint").total
-    assert 1.0 <= more / (taken_mib * MiB) <= 1.5
+    assert 1.0 <= more / (taken_mib * MiB) <= 1.6
 
 
 def test_iterative_images_that_nobody_asked_for_are_planned_with_their_largest_memory():
