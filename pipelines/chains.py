@@ -184,7 +184,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
                 scan,
                 closed_form,
                 most_flagged,
-                by_adjoint=True,
+                by_adjoint=not consistent,
                 correction=correction(scan, closed_form) if corrects and not consistent else None,
             ),
             MapImages(scan, settings.datatype),

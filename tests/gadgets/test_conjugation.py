@@ -80,7 +80,7 @@ def test_the_images_of_the_adjoint_are_conjugated_and_mirrored_beside_iterative_
     np.testing.assert_array_equal(out.adjoint.foreground, fingerprints.foreground)
 
 
-def test_the_operator_of_samples_that_are_conjugates_is_dropped(scan, closed_form, fingerprints):
+def test_the_operator_of_samples_that_are_conjugates_is_dropped_with_a_warning(scan, closed_form, fingerprints, caplog):
     operator = object()
     (same,) = ConjugationCheck(scan, closed_form).feed(replace(fingerprints, operator=operator))
     assert same.operator is operator
@@ -88,6 +88,7 @@ def test_the_operator_of_samples_that_are_conjugates_is_dropped(scan, closed_for
     (out,) = ConjugationCheck(scan, closed_form).feed(replace(conjugate_of(fingerprints), operator=operator))
     assert out.operator is None
     assert scan.provenance["images"] == "adjoint, because the samples are conjugates"
+    assert "Slice 1: its images were not made consistent" in caplog.text
 
 
 def test_a_slice_of_little_tissue_decides_nothing(scan, closed_form, fingerprints):
