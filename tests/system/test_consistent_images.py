@@ -21,9 +21,9 @@ PIPELINES = ("mrf_t1ff", "mrf_t1ff_net")
 
 @pytest.fixture(scope="module")
 def thigh(tmp_path_factory):
-    """Readouts of 12 us a sample: fat turns by 1.1 radian until their ends, as it does in 192 pixels and 4 us."""
+    """Readouts of 4 us a sample, in which fat turns as much until their ends as in 256 pixels and 2 us."""
     path = tmp_path_factory.mktemp("thigh") / "thigh.h5"
-    simulate_scan(path, SimulationSettings(matrix=64, coils=4, dwell_us=12.0))
+    simulate_scan(path, SimulationSettings(matrix=128, coils=4, dwell_us=4.0))
     return path
 
 
@@ -38,17 +38,17 @@ def maps(thigh):
 
 
 def rmse(found, path, name):
-    """The error of a map in soft tissue, that of water T1 where there is water."""
+    """The error of a map in soft tissue, that of water T1 in lean tissue."""
     truth = read_truth(truth_path(path))
     mask = truth.tissue & ~truth.bone & (found["b1"] > 0)
     if name == "t1h2o":
-        mask &= truth.maps["ff"] < 0.7
+        mask &= truth.maps["ff"] < 0.4
     return float(np.sqrt(np.mean((found[name] - truth.maps[name])[mask] ** 2)))
 
 
 @pytest.mark.parametrize(
     ("pipeline", "name", "most"),
-    [("mrf_t1ff", "ff", 0.9), ("mrf_t1ff", "t1h2o", 1.0), ("mrf_t1ff_net", "ff", 1.0), ("mrf_t1ff_net", "t1h2o", 1.02)],
+    [("mrf_t1ff", "ff", 0.9), ("mrf_t1ff", "b1", 0.9), ("mrf_t1ff_net", "ff", 1.0), ("mrf_t1ff_net", "t1h2o", 1.0)],
 )
 def test_errors_are_smaller_than_in_images_of_the_adjoint(thigh, maps, pipeline, name, most):
     adjoint, consistent = (rmse(maps[pipeline, images].values, thigh, name) for images in ("adjoint", "consistent"))
@@ -106,6 +106,6 @@ def test_only_straight_spokes_have_them(tmp_path):
 
 
 def test_without_memory_they_are_refused(thigh, monkeypatch):
-    monkeypatch.setattr("spokestream.gadgets.gridding.MOST_BYTES", 1 << 24)
-    with pytest.raises(ScanError, match=r"consistent images of \(64, 64\) pixels need .* GB; use images = adjoint"):
+    monkeypatch.setattr("spokestream.gadgets.gridding.MOST_BYTES", 1 << 26)
+    with pytest.raises(ScanError, match=r"consistent images of \(128, 128\) pixels need .* GB; use images = adjoint"):
         reconstruct(thigh, "mrf_t1ff", images="consistent")
