@@ -47,9 +47,9 @@ class SampleSpread:
         self.groups = groups
         self._parts = [PointSpread(matrix, groups, tolerance) for _ in range(self.PARTS)]
         self._end_us = 0.0 if first.time_us is None else float(np.abs(first.time_us).max())
-        reach = 2 * np.abs(first.k).max((0, 1)) / np.array(matrix[::-1])
-        self.seen = float(min(1.0, np.pi / 4 * reach.prod()))
-        """The part of k-space, as a square with the resolution of the pixels, that the circle of the spokes covers."""
+        radius = np.linalg.norm(2 * first.k / np.array(matrix[::-1]), axis=-1).max()
+        self.seen = float(min(1.0, np.pi / 4 * radius**2))
+        """The part of the square of k-space with the resolution of the pixels that the circle of the spokes covers."""
 
     @property
     def half_readout_s(self) -> float:
@@ -59,7 +59,7 @@ class SampleSpread:
     def add(self, block: SpokeBlock, area: NDArray[np.float32]) -> None:
         """Add a frame, with the area (spokes, samples) that each sample represents. Unknown times give no phase."""
         time_us = np.zeros_like(area) if block.time_us is None else block.time_us
-        weights = area * polynomials(np.clip(time_us / (self._end_us or 1.0), -1, 1))
+        weights = area * polynomials(time_us / (self._end_us or 1.0))
         for part, first in zip(self._parts, range(0, ORDER + 1, 2), strict=True):
             second = weights[first + 1] if first < ORDER else 0
             part.add(block.frame, block.k, weights[first] + 1j * second)

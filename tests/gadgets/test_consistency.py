@@ -10,6 +10,7 @@ from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.imaging.sample_operator import SampleSpread
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps, SpokeBlock
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
+from spokestream.simulator.physics.trajectory import radial_spokes
 
 VALUES = {"ff": 0.3, "t1h2o": 1200.0, "t1fat": 330.0, "deltaf": 20.0, "b1": 0.8}
 
@@ -61,16 +62,17 @@ def test_maps_are_refined_and_the_images_of_the_adjoint_remain_beside_the_new_on
     assert (out.fingerprints.data != before.data)[:, mask].all()
     ((anew, seen),) = refinement.asked
     assert anew
-    # the spokes reach 13.5 of 12 cycles along x and y: of 9 by 12 pixels, nothing is left out
-    assert seen == 1.0
+    assert seen == message.fingerprints.operator.seen
 
 
-@pytest.mark.parametrize(("pixels", "expected"), [((26, 26), np.pi / 4), ((52, 26), np.pi / 8), ((13, 13), 1.0)])
-def test_the_part_of_k_space_that_spokes_cover(pixels, expected):
-    """Spokes reach 13 cycles per field of view in both directions."""
-    k = np.zeros((2, 27, 2), np.float32)
-    k[0, :, 0] = k[1, :, 1] = np.linspace(-13, 13, 27)
-    block = SpokeBlock(np.zeros((1, 2, 27), np.complex64), k, np.arange(2), 0, 0)
+@pytest.mark.parametrize(
+    ("pixels", "fov_ratio", "expected"),
+    [((26, 26), 1, np.pi / 4), ((52, 26), 2, np.pi / 4), ((52, 52), 1, np.pi / 16), ((13, 13), 1, 1.0)],
+)
+def test_the_part_of_k_space_that_spokes_cover(pixels, fov_ratio, expected):
+    """Spokes reach 13 cycles per field of view along x; the field of view may be longer along y."""
+    k = radial_spokes(np.array([0.3, 1.4]), 27, 13, 1.0) * [1, fov_ratio]
+    block = SpokeBlock(np.zeros((1, 2, 27), np.complex64), k.astype(np.float32), np.arange(2), 0, 0)
     assert SampleSpread(pixels, [], 1e-3, block).seen == pytest.approx(expected)
 
 
