@@ -133,7 +133,7 @@ def main() -> None:
     arguments = parser.parse_args()
     matrix, names = (48, ["default"]) if arguments.quick else (arguments.matrix, arguments.conditions.split(","))
     logging.getLogger("spokestream").setLevel(logging.ERROR)
-    console = Console(width=150)
+    console = Console(width=170)
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft"])
     network = TiledNetwork(load_archive(archive_path(NETWORK)), "cpu")
     table = Table(title=f"{arguments.subjects} subjects of one slice, {matrix} pixels")
