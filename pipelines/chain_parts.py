@@ -47,8 +47,7 @@ def temporal_basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray
 def echo_times(
     scan: ScanContext, settings: MatchingSettings, model: TissueModel, basis: TemporalBasis, signals: NDArray[Any]
 ) -> list[EchoTime] | None:
-    """The echo times of the basis that was made from these signals of the model, if images other than the adjoint's
-    are wanted.
+    """The echo times of the basis that was made from these signals of the model, unless images are the adjoint's.
 
     Raises InputError for such images in another basis than the compressed one.
     """
