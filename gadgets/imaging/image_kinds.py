@@ -18,7 +18,7 @@ def images_setting() -> Any:
     return setting(
         "auto",
         meaning="Images to map; auto is iterative for T1 and T2, or as trained, else adjoint. "
-        "The best for water and fat: consistent.",
+        "Sharper for water and fat: consistent.",
         choices=("auto", *IMAGES, CONSISTENT),
         peer=True,
     )
