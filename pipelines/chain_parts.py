@@ -55,8 +55,8 @@ def echo_times(
         scan.provenance["images"] = "adjoint"
         return None
     if settings.basis != "compressed":
-        kind = CONSISTENT if settings.images == CONSISTENT else "iterative"
-        raise InputError(f"{kind.capitalize()} images need the compressed basis, not basis={settings.basis}.")
+        kind = settings.images.capitalize()
+        raise InputError(f"{kind} images need the compressed basis, not basis={settings.basis}.")
     return echo_times_of(model, scan.sequence, basis, signals)
 
 
