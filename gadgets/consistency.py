@@ -60,5 +60,7 @@ class Consistency(Gadget[ParameterMaps, ParameterMaps]):
         )  # fmt: skip
         adjoint = replace(fingerprints, operator=None)
         consistent = replace(adjoint, data=images, basis=operator.basis, adjoint=adjoint)
+        # the efficiency of the inversion is known better without aliasing
+        message = replace(message, fingerprints=consistent, inversion_efficiency=None)
         # what samples do not cover comes from the maps, and whatever these are, they explain it
-        yield self._refinement.refined(replace(message, fingerprints=consistent), anew=self._anew, seen=operator.seen)
+        yield self._refinement.refined(message, anew=self._anew, seen=operator.seen)

@@ -48,7 +48,7 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
         """Refine one slice."""
         yield self.refined(message)
 
-    def refined(self, message: ParameterMaps, *, anew: bool = False, seen: float = 1.0) -> ParameterMaps:
+    def refined(self, message: ParameterMaps, *, anew: bool = False, seen: float | None = None) -> ParameterMaps:
         """The refined maps of one slice.
 
         Args:

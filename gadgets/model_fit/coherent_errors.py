@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from spokestream.gadgets.model_fit.misfit import neighbourhood_mean, neighbourhood_variance
+from spokestream.gadgets.model_fit.neighbourhoods import gaussian_sums, neighbourhood_mean, neighbourhood_variance
 from spokestream.gadgets.model_fit.own_fit import Equations
 from spokestream.gadgets.model_fit.pooling import REACH, WIDTH
 
@@ -65,14 +65,14 @@ def coherent_errors(at: Equations, unknowns: Tensor, mask: NDArray[np.bool_]) ->
     single = fisher.diagonal(dim1=1, dim2=2)
     amplitude = _roughness(gradient / single.sqrt().clamp_min(1e-15), mask).clamp_min(LEAST_NOISE)
     rows, columns = torch.triu_indices(n, n)
-    pooled = _near(torch.cat((fisher[:, rows, columns] * weight, gradient * weight), 1), mask, WIDTH)
+    pooled = gaussian_sums(torch.cat((fisher[:, rows, columns] * weight, gradient * weight), 1), mask, WIDTH, REACH)
     triangle, target = pooled[:, : len(rows)], pooled[:, len(rows) :]
     information = torch.zeros_like(fisher)
     information[:, rows, columns] = information[:, columns, rows] = triangle
     # the variance of a sum has the squares of its weights, which are a narrower Gaussian
     strength = single.sum(1, keepdim=True)
-    left = _near(strength * weight**2, mask, WIDTH / 2**0.5) / (4 * np.pi * WIDTH**2)
-    left = left / _near(strength * weight, mask, WIDTH).clamp_min(1e-30)
+    left = gaussian_sums(strength * weight**2, mask, WIDTH / 2**0.5, REACH) / (4 * np.pi * WIDTH**2)
+    left = left / gaussian_sums(strength * weight, mask, WIDTH, REACH).clamp_min(1e-30)
     prior = left[:, :, None] * torch.eye(n)
     inverse = torch.linalg.inv(information + prior)
     step = (inverse @ target[..., None])[..., 0]
@@ -101,16 +101,6 @@ def wrong_regions(errors: Tensor, judged: Tensor, mask: NDArray[np.bool_]) -> ND
             certain = np.unique(regions[sign * image > CERTAIN])
             found[np.isin(regions[mask], certain), i] = sign
     return found
-
-
-def _near(values: Tensor, mask: NDArray[np.bool_], width: float) -> Tensor:
-    """The sums of values (voxels, channels) over the neighbours, weighted by a Gaussian with a sum of 1."""
-    inside = mask[np.ix_(*(range(hit.min(), hit.max() + 1) for hit in np.nonzero(mask)))]
-    out, image = np.empty(values.shape, np.float32), np.zeros(inside.shape, np.float32)
-    for i, column in enumerate(values.numpy().T):
-        image[inside] = column
-        out[:, i] = ndimage.gaussian_filter(image, width, mode="constant", radius=REACH)[inside]
-    return torch.from_numpy(out)
 
 
 def _roughness(values: Tensor, mask: NDArray[np.bool_]) -> Tensor:

@@ -5,6 +5,8 @@ them within their standard deviations. A network does not know what it has not l
 contradicts its maps with certainty (`wrong_regions`), their standard deviations are no evidence. There they are
 widened, and steps are repeated; but only with a tissue model that describes the efficiency of the inversion, because
 all true maps contradict one that does not.
+
+Consistent images are free of aliasing. There, residuals tell more, and a last step follows (`without_remaining_errors`).
 """
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor
 from spokestream.gadgets.model_fit.coherent_errors import coherent_errors, wrong_regions
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice, pooled_sums, variances
 from spokestream.gadgets.model_fit.own_fit import RIDGE, Equations, solved
+from spokestream.gadgets.model_fit.remaining_errors import without_remaining_errors
 
 __all__ = ["FEW", "contradicted_regions", "corrected"]
 
@@ -58,7 +61,11 @@ def corrected(measured: MeasuredSlice, first: Tensor, std: Tensor) -> tuple[Tens
         if few:
             break
     found = torch.linalg.inv(information).diagonal(dim1=1, dim2=2) + measured.leaked(x)
-    return x, torch.where(width == std, std**2, found)
+    variance = torch.where(width == std, std**2, found)
+    if measured.seen is None:
+        return x, variance
+    x, left = without_remaining_errors(measured, x, variance.sqrt())
+    return x, left + measured.leaked(x)
 
 
 def contradicted_regions(wrong: NDArray[np.generic], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spokestream.gadgets.messages import Mask
-from spokestream.gadgets.model_fit.misfit import neighbourhood_mean, neighbourhood_variance
+from spokestream.gadgets.model_fit.neighbourhoods import neighbourhood_mean, neighbourhood_variance
 from spokestream.gadgets.model_fit.own_fit import Equations, equations
 from spokestream.gadgets.model_fit.pooling import Pool
 from spokestream.gadgets.model_fit.unknowns import Unknowns
@@ -45,8 +45,9 @@ class MeasuredSlice:
     threads: int
     check: Callable[[], object]
     """Called between pieces of the work; raises an error if the scan was cancelled."""
-    seen: float = 1.0
-    """The part of the variance of the images that shows in what no value of the parameters explains."""
+    seen: float | None = None
+    """The part of the variance of consistent images that shows in what no value of the parameters explains; None for
+    images of the adjoint."""
 
     def in_blocks(self, compute: Callable[..., tuple[Tensor, Equations]], *arrays: Tensor) -> tuple[Tensor, Equations]:
         """A function of voxels, computed block by block: unknowns, and equations there."""
@@ -77,10 +78,10 @@ class MeasuredSlice:
 
     def noise_near(self, residuals: Tensor) -> Tensor:
         """The variance of the noise near each voxel (voxels,), from what is left unexplained of the variance."""
-        return self.near(residuals) / self.seen
+        return self.near(residuals) / (self.seen or 1)
 
     def near(self, values: Tensor) -> Tensor:
-        """The mean of values (voxels,) over the neighbourhood of each voxel."""
+        """The mean of values (..., voxels) over the neighbourhood of each voxel, but more than 0."""
         return torch.from_numpy(neighbourhood_mean(values.numpy(), self.mask).astype(np.float32)).clamp_min(1e-30)
 
 

@@ -40,7 +40,7 @@ def refined_maps(
     limits: Mapping[str, tuple[float, float]] | None = None,
     threads: int = 1,
     check: Callable[[], object] = lambda: None,
-    seen: float = 1.0,
+    seen: float | None = None,
 ) -> dict[str, Float]:
     """The refined maps of the parameters, with their standard deviations as `<name>_std`.
 
@@ -58,8 +58,8 @@ def refined_maps(
         limits: name of a parameter -> lowest and highest value; without them, those of the parameter.
         threads: CPU threads. The result does not depend on their number.
         check: called between pieces of the work; raises an error if the scan was cancelled.
-        seen: the part of the variance of the images that shows in what no value of the parameters explains; less than 1
-            for images that are in part the signal of maps.
+        seen: the part of the variance of consistent images that shows in what no value of the parameters explains,
+            because the rest of them is the signal of maps; None for images of the adjoint.
 
     Returns:
         Maps (y, x), 0 outside the mask and where the first map of a pool's property is 0.

@@ -36,7 +36,7 @@ class Recorder:
     def __init__(self):
         self.asked = []
 
-    def refined(self, message, *, anew=False, seen=1.0):
+    def refined(self, message, *, anew=False, seen=None):
         self.asked.append((anew, seen))
         return message
 
@@ -94,4 +94,4 @@ def test_without_operator_or_the_map_of_a_parameter_only_first_maps_are_refined(
         replace(message, maps=maps),
     ):
         assert list(gadget.feed(other)) == [other]
-    assert refinement.asked == [] if anew else [(False, 1.0)] * 3
+    assert refinement.asked == [] if anew else [(False, None)] * 3
