@@ -216,6 +216,8 @@ def _compose(
     inversion = header.user.get("mrf_inversion", str(preset.inversion)).lower()
     if inversion not in YES + NO:
         raise ScanError(f"The header's MRF sequence is impossible: mrf_inversion is '{inversion[:40]}'.")
+    # a train of another length is not that of the preset, but its phases are as constant
+    rf_phase_deg = preset.rf_phase_deg if n_spokes == len(preset) else np.zeros(n_spokes)
     try:
         sequence = PulseSequence(
             name=header.user.get("mrf_sequence", "from header" if trains else preset.name),
@@ -226,9 +228,8 @@ def _compose(
             recovery_ms=recovery_ms,
             repetitions=round(repetitions),
             spokes_per_frame=round(per_frame),
-            # a train of another length is not that of the preset, but it is spoiled in the same way
-            rf_phase_deg=preset.rf_phase_deg if n_spokes == len(preset) else np.zeros(n_spokes),
-            # PulseSequence checks the name
+            rf_phase_deg=_rf_phases(header, rf_phase_deg),
+            # a train of another length is spoiled as the preset; PulseSequence checks the name
             spoiling=header.user.get("mrf_spoiling", preset.spoiling),  # type: ignore[arg-type]
             inversion=inversion in YES,
         )
@@ -245,6 +246,23 @@ def _compose(
             "spoiling."
         )
     return ScanSequence(sequence, source, _assumed(header, preset, sequence) if source == "header" else ())
+
+
+def _rf_phases(header: ScanHeader, default: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The phases of the pulses, one for each spoke. Raises ScanError for other text than so many numbers."""
+    text = header.user.get("mrf_rf_phase_deg")
+    if text is None:
+        return default
+    try:
+        phases = np.array([float(word) for word in text.split()])
+    except ValueError:
+        phases = np.zeros(0)
+    if len(phases) != len(default):
+        raise ScanError(
+            f"The header's MRF sequence is impossible: mrf_rf_phase_deg is not one number for each of {len(default)} "
+            "spokes."
+        )
+    return phases
 
 
 def _assumed(header: ScanHeader, preset: PulseSequence, sequence: PulseSequence) -> tuple[str, ...]:

@@ -178,6 +178,8 @@ def _user_parameters(sequence: PulseSequence) -> Any:
     # only the name of a preset is known to the receiver; other sequences are described by their trains
     words = {"mrf_sequence": sequence.name} if sequence.name in preset_names() else {}
     words |= {"mrf_spoiling": sequence.spoiling, "mrf_inversion": str(sequence.inversion).lower()}
+    if np.any(sequence.rf_phase_deg):
+        words["mrf_rf_phase_deg"] = " ".join(f"{phase:.9g}" for phase in sequence.rf_phase_deg)
     return schema.userParametersType(
         userParameterString=[schema.userParameterStringType(name=key, value=word) for key, word in words.items()],
         userParameterDouble=[schema.userParameterDoubleType(name=key, value=v) for key, v in numbers.items()],

@@ -65,6 +65,8 @@ def test_trains_win_over_the_preset_and_complete_ones_need_none():
         ({"sequence": trains(), "user": user("mrf_repetitions", "1e9")}, "more than 10 repetitions"),
         ({"sequence": trains(), "user": user("mrf_repetitions", "inf")}, "impossible"),
         ({"sequence": trains(), "user": user("mrf_recovery_ms", "soon")}, "impossible"),
+        ({"sequence": trains(), "user": user("mrf_rf_phase_deg", "0 50 150")}, "one number for each of 80 spokes"),
+        ({"sequence": trains(), "user": user("mrf_rf_phase_deg", "0 x " * 40)}, "one number for each of 80 spokes"),
         ({"sequence": trains(te=-1)}, "impossible"),
         ({"sequence": "<TE>fast</TE>"}, "unreadable value"),
         ({"matrix": "<x>60000</x><y>60000</y><z>1</z>"}, "larger than 1024"),
@@ -116,7 +118,7 @@ def test_a_train_of_one_s_own_survives_it_too():
     te = np.full(30, 2.5)
     sequence = PulseSequence(
         "own", np.full(30, 9.0), te, te + 3, ti_ms=12.0, recovery_ms=100.0, repetitions=1, spokes_per_frame=5,
-        spoiling="gradient", inversion=False,
+        spoiling="gradient", inversion=False, rf_phase_deg=np.arange(30.0) ** 2 * 25,
     )  # fmt: skip
     header = ScanHeader.from_xml(header_xml(Protocol(sequence=sequence, matrix=16, n_coils=2)))
     assert sequence_from_header(header).sequence.difference(sequence) is None
