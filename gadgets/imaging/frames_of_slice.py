@@ -277,10 +277,13 @@ def _combined(
 
 
 def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, torch.Tensor]:
-    """The images that some frames are part of, and their weights (images, frames); the weights in others are 0."""
+    """The images that some frames are part of, and their weights (images, frames); the weights in others are 0.
+
+    Frames between windows, if strides are longer than windows, are part of no image.
+    """
     of_blocks = weights[[block.frame for block in blocks]]
-    used = of_blocks.any(0).nonzero()[:, 0]
-    images = slice(int(used.min()), int(used.max()) + 1)
+    used = of_blocks.any(0).nonzero()[:, 0].tolist()
+    images = slice(used[0], used[-1] + 1) if used else slice(0)
     return images, of_blocks[:, images].T.contiguous()
 
 

@@ -33,6 +33,7 @@ def bases(sequence):
         "compressed": compressed_basis(sequence, atoms),
         "sliding window": window_basis(sequence, 16, 8, atoms),  # 7 images of 10 frames: combined at once
         "windows": window_basis(sequence, 16, 16, atoms),  # 5 images
+        "late frames": frame_basis(sequence, atoms).only([8, 9]),  # eight frames before them are in no image
     }
 
 
@@ -78,7 +79,7 @@ def gridded(scan, basis, messages):
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "late frames"])
 def test_images_of_one_coil_are_the_exact_sum(scan, sequence, bases, rng, kind):
     basis, messages = bases[kind], list(blocks(rng, sequence, 1))
     frames = np.stack([exact(block)[0] for block in messages])
@@ -99,7 +100,7 @@ def test_an_image_of_a_window_is_the_mean_of_its_frames(scan, sequence, bases, r
         assert np.linalg.norm(image - wanted) < 2 * TOLERANCE * np.linalg.norm(wanted)
 
 
-@pytest.mark.parametrize("kind", ["compressed", "sliding window"])
+@pytest.mark.parametrize("kind", ["compressed", "sliding window", "late frames"])
 def test_frames_are_combined_at_once_where_images_of_all_coils_need_too_much_memory(
     scan, sequence, bases, rng, kind, monkeypatch
 ):
