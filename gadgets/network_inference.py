@@ -78,12 +78,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Compute the maps of one slice."""
-        if not message.straight:
-            self._scan.log.warning(
-                "Slice %d: the network '%s' was trained on straight spokes, and these readouts have another shape: its "
-                "maps are unreliable; use the pipeline of the same name without '_net'.",
-                message.slice + 1, self._network.contract.name,
-            )  # fmt: skip
+        self._check_readouts(message)
         contract, foreground, signal = self._network.contract, message.foreground, self._closed_form
         trained, efficiency, nominal = contract.efficiency, None, 1.0
         coefficients = self._completed(message)
@@ -138,6 +133,20 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
         if message.adjoint is None:
             raise ScanError("The inversion efficiency shows in images of the adjoint, which these iterative ones lack.")
         return self._completed(message.adjoint)
+
+    def _check_readouts(self, message: Fingerprints) -> None:
+        """Warn of readouts whose aliasing, or lack of it, the network does not know."""
+        contract = self._network.contract
+        if contract.of_atoms:
+            known, training = message.has_corners, "on signals without aliasing, and these readouts are no whole images"
+        else:
+            known, training = message.straight, "on straight spokes, and these readouts have another shape"
+        if not known:
+            self._scan.log.warning(
+                "Slice %d: the network '%s' was trained %s: its maps are unreliable; use the pipeline of the same name "
+                "without '_net'.",
+                message.slice + 1, contract.name, training,
+            )  # fmt: skip
 
     def _completed(self, message: Fingerprints) -> Complex:
         """The coefficients, to which an estimate of the contribution of missing frames has been added."""

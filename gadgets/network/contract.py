@@ -124,6 +124,12 @@ class Contract:
         return {*self.model.names} <= {output.map for output in self.outputs}
 
     @property
+    def of_atoms(self) -> bool:
+        """Whether the network was trained on the atoms of a dictionary, as signals of images without aliasing."""
+        data = self.training.get("data")
+        return isinstance(data, dict) and "atoms" in data
+
+    @property
     def planes(self) -> int:
         """Number of channels of the output: all maps, then the standard deviations of those maps that have one."""
         return len(self.outputs) + sum(output.std for output in self.outputs)

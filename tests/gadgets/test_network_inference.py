@@ -290,6 +290,18 @@ def test_readouts_that_the_training_did_not_have_are_warned_of(rng, scan, caplog
     )
 
 
+def test_a_network_of_atoms_is_for_whole_images_and_spokes_are_warned_of(rng, scan, caplog):
+    archive = toy_archive(training={"data": {"grid": "drone", "atoms": 79900}})
+    scan.log.propagate = True
+    gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
+    message = slice_of(archive.contract, rng)
+    with caplog.at_level(logging.WARNING):
+        list(gadget.feed(replace(message, straight=False, has_corners=True)))
+        assert not caplog.messages
+        list(gadget.feed(message))
+    assert "was trained on signals without aliasing, and these readouts are no whole images" in caplog.text
+
+
 def test_another_basis_is_refused(rng, scan):
     archive = toy_archive()
     gadget = NetworkInference(scan, TiledNetwork(archive, "cpu", "float32"))
