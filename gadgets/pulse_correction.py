@@ -52,7 +52,7 @@ class PulseCorrection(Gadget[ParameterMaps, ParameterMaps]):
         if self._possible:
             self._signals = self._of_basis(basis)
             before = scan.provenance.get("refinement", "none")
-            after = "for the inversion and B1 of the slice"
+            after = "for the inversion and B1, in slices with an inversion efficiency"
             scan.provenance["refinement"] = after if before == "none" else f"{before}; {after}"
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:

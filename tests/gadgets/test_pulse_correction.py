@@ -52,7 +52,7 @@ def test_the_slice_tells_its_inversion_and_loses_the_bias(sequence, basis, slice
     _, t1, t2 = slice_of_head
     scan = simulated_scan(sequence, 1)
     (corrected,) = PulseCorrection(scan, basis).feed(matched)
-    assert scan.provenance["refinement"] == "for the inversion and B1 of the slice"
+    assert scan.provenance["refinement"] == "for the inversion and B1, in slices with an inversion efficiency"
     # the standard deviation of the efficiency is 0.003 here
     assert corrected.inversion_efficiency == pytest.approx(EFFICIENCY, abs=0.01)
     for name, true in (("t1", t1), ("t2", t2)):
