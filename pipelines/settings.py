@@ -56,7 +56,8 @@ class StreamSettings:
     )
     conjugate: str = setting(
         "auto",
-        meaning="Whether the samples are complex conjugates; auto decides from the fingerprints of the first slice.",
+        meaning="Whether the samples are complex conjugates; auto decides from the fingerprints of the first slice, "
+        "but not for T1 and T2, whose signals are real.",
         choices=("auto", "yes", "no"),
         peer=True,
     )
