@@ -114,8 +114,8 @@ class ReadoutTrajectory:
         if raw is None:
             if self._source == "auto" and header.trajectory not in RADIAL:
                 raise ScanError(
-                    f"The scan's trajectory is '{header.trajectory or 'unknown'}'; this pipeline reconstructs "
-                    "golden-angle radial spokes."
+                    f"The scan's trajectory is '{header.trajectory or 'unknown'}', but the readouts have no embedded "
+                    "trajectory; without one, they can only be golden-angle spokes, as the setting trajectory=golden says."
                 )
             reference = self._computed_reference(readout)
             placed = self._computed(readout, index, reference)

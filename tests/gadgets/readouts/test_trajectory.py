@@ -122,7 +122,7 @@ def test_the_embedded_trajectory_decides_whatever_the_header_calls_it(scan, stre
         spokes, _ = run(scan, stream)
     assert len(spokes) == 80
     assert f"trajectory is '{name or 'unknown'}', but the spokes are radial, as the embedded" in caplog.text
-    with pytest.raises(ScanError, match=f"trajectory is '{name or 'unknown'}'; this pipeline reconstructs"):
+    with pytest.raises(ScanError, match=f"trajectory is '{name or 'unknown'}', but the readouts have no embedded"):
         run(scan, [bare(r) for r in stream])
 
 
