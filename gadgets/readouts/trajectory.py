@@ -115,7 +115,7 @@ class ReadoutTrajectory:
             if self._source == "auto" and header.trajectory not in RADIAL:
                 raise ScanError(
                     f"The scan's trajectory is '{header.trajectory or 'unknown'}', but the readouts have no embedded "
-                    "trajectory; without one, they can only be golden-angle spokes, as the setting trajectory=golden says."
+                    "trajectory; without one, they can only be golden-angle spokes: say so by trajectory=golden."
                 )
             reference = self._computed_reference(readout)
             placed = self._computed(readout, index, reference)
