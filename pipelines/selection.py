@@ -58,7 +58,8 @@ class Selection:
         given = (self.given if same else frozenset()) | values.keys()
         settings = replace_settings(self.settings if same else self.offered[name], values, peer=not trusted)
         if name == AUTO and not _pipelines_with(given):
-            raise InputError(f"No pipeline has the settings {' and '.join(sorted(given))} together.")
+            special = _not_of_all(given, PIPELINES)
+            raise InputError(f"No pipeline has the settings {' and '.join(special)} together.")
         return replace(self, name=name, settings=settings, given=given)
 
     def as_console_asks(self, parameters: Mapping[str, object]) -> tuple["Selection", list[str]]:
@@ -93,9 +94,10 @@ class Selection:
             fitting = _encoded_by(sequence, _pipelines_with(self.given))
             if not fitting:
                 encoded = model_of_sequence(sequence)
+                lacking = _not_of_all(self.given, _encoded_by(sequence, PIPELINES))
                 raise InputError(
                     f"The sequence '{sequence.name}' encodes {encoded.title}, for which no pipeline has the "
-                    f"setting{'s' if len(self.given) > 1 else ''} {' and '.join(sorted(self.given))}."
+                    f"setting{'s' if len(lacking) > 1 else ''} {' and '.join(lacking)}."
                 )
             values = {name: getattr(self.settings, name) for name in self.given}
             return replace(self, name=fitting[0], settings=replace(self.offered[fitting[0]], **values))
@@ -225,6 +227,12 @@ def _pipelines_with(given: Collection[str]) -> list[str]:
         for name, pipeline in PIPELINES.items()
         if pipeline.model and {*given} <= pipeline.settings.__dataclass_fields__.keys()
     ]
+
+
+def _not_of_all(given: Collection[str], names: Collection[str]) -> list[str]:
+    """Those of these settings that one of these pipelines lacks, in order."""
+    shared = [PIPELINES[name].settings.__dataclass_fields__.keys() for name in names]
+    return [setting for setting in sorted(given) if not all(setting in fields for fields in shared)]
 
 
 def _encoded_by(sequence: PulseSequence, names: Collection[str]) -> list[str]:

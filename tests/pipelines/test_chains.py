@@ -73,12 +73,12 @@ def test_auto_has_the_operators_settings_of_the_pipeline_that_it_takes():
 
 def test_auto_refuses_settings_that_no_pipeline_for_the_sequence_has():
     with pytest.raises(InputError, match="No pipeline has the settings demodulation_hz and network together"):
-        select("auto").with_parameters({"network": "ours", "demodulation_hz": 0})
+        select("auto").with_parameters({"network": "ours", "demodulation_hz": 0, "virtual_coils": 4})
     with pytest.raises(InputError, match="no parameter 'nonsense'"):
         select("auto").with_parameters({"nonsense": 1})
-    selection = select("auto").with_parameters({"demodulation_hz": 0})
+    selection = select("auto").with_parameters({"demodulation_hz": 0, "virtual_coils": 4})
     with pytest.raises(
-        InputError, match="'fisp-fang-2304' encodes T1 and T2, for which no pipeline has the setting demodulation_hz"
+        InputError, match="'fisp-fang-2304' encodes T1 and T2, for which no pipeline has the setting demodulation_hz\\."
     ):
         selection.of_sequence(load_sequence("fisp-fang-2304"))
 
