@@ -19,12 +19,10 @@ from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
 from spokestream.simulator.physics.tissue_models.relaxation_b1 import RelaxationB1Signal
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
-__all__ = ["NetworkInference", "check_scan", "physical_maps", "sample"]
+__all__ = ["NetworkInference", "check_scan", "halved", "physical_maps"]
 
-SAMPLED_BLOCK = 64
-"""Side, in pixels, of the blocks that are either sampled or left out as a whole."""
 FEWEST_VOXELS = 5000
-"""Number of voxels from which the inversion efficiency can be estimated reliably."""
+"""Number of voxels of twice the size from which the inversion efficiency can be estimated reliably."""
 PIXEL_TOLERANCE = 1.1
 """Factor between the pixels of a scan and those of the training up to which no warning is given."""
 EFFICIENCY_TOLERANCE = 0.01
@@ -92,7 +90,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
                 if trained and signal:
                     efficiency = self._efficiency_of_slice(coefficients, message, trained, signal)
                     nominal = float(np.clip(efficiency, *trained))
-                maps = self._maps(coefficients, foreground, foreground, nominal)
+                maps = self._maps(coefficients, foreground, nominal)
         except MemoryError as error:
             raise ScanError(f"The network cannot run: {error}.") from None
         shows = self._scan.sequence.inversion and not contract.model.nominal_flip_angles
@@ -103,15 +101,17 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
     def _efficiency_of_slice(
         self, coefficients: Complex, message: Fingerprints, trained: tuple[float, float], signal: ClosedForm
     ) -> float:
-        """The inversion efficiency, from preliminary maps of a part of the slice; warns outside the trained range."""
+        """The inversion efficiency, from preliminary maps of the slice; warns outside the trained range."""
         basis, foreground, beside_b1 = self._network.contract.basis, message.foreground, self._with_b1
-        part = sample(foreground) if beside_b1 is None else foreground
-        maps = self._maps(coefficients, foreground, part, float(np.clip(EXPECTED, *trained)))
+        usual = float(np.clip(EXPECTED, *trained))
         if beside_b1 is None:
-            efficiency = inversion_efficiency(coefficients, basis, maps, part, signal)
+            images, mask = halved(coefficients, foreground)
+            if mask.sum() < FEWEST_VOXELS:
+                images, mask = coefficients, foreground
+            efficiency = inversion_efficiency(images, basis, self._maps(images, mask, usual), mask, signal)
         else:
-            adjoint = self._adjoint(message, coefficients)
-            efficiency = inversion_and_b1(adjoint, basis, maps["t1"], maps["t2"], part, beside_b1).efficiency
+            maps, adjoint = self._maps(coefficients, foreground, usual), self._adjoint(message, coefficients)
+            efficiency = inversion_and_b1(adjoint, basis, maps["t1"], maps["t2"], foreground, beside_b1).efficiency
         if not trained[0] - EFFICIENCY_TOLERANCE <= efficiency <= trained[1] + EFFICIENCY_TOLERANCE:
             self._scan.log.warning(
                 "The inversion efficiency in slice %d is %.2f, but the network was trained for %.2f to %.2f: "
@@ -120,11 +120,11 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
             )  # fmt: skip
         return efficiency
 
-    def _maps(self, coefficients: Complex, foreground: Mask, wanted: Mask, efficiency: float) -> dict[str, Float]:
-        """The maps, computed where pixels of the foreground are wanted."""
+    def _maps(self, coefficients: Complex, foreground: Mask, efficiency: float) -> dict[str, Float]:
+        """The maps of the foreground."""
         scan = self._scan
-        planes = self._network.planes(coefficients, foreground, scan.threads, efficiency, wanted, scan.cancellation)
-        return physical_maps(planes, self._network.contract, wanted)
+        planes = self._network.planes(coefficients, foreground, scan.threads, efficiency, scan.cancellation)
+        return physical_maps(planes, self._network.contract, foreground)
 
     def _adjoint(self, message: Fingerprints, coefficients: Complex) -> Complex:
         """The coefficients of a slice by images of the adjoint."""
@@ -191,11 +191,16 @@ def _warn_of_pixels(contract: Contract, scan: ScanContext) -> None:
             return
 
 
-def sample(foreground: Mask) -> Mask:
-    """The pixels of every second block in both directions, a quarter of the foreground; all of it if it is small."""
-    y, x = (np.arange(n) // SAMPLED_BLOCK % 2 == 0 for n in foreground.shape)
-    part = foreground & y[:, None] & x
-    return part if part.sum() >= FEWEST_VOXELS else foreground
+def halved(coefficients: Complex, foreground: Mask) -> tuple[Complex, Mask]:
+    """A slice (K, y, x) with pixels of twice the size, and its foreground, whose pixels are all inside the former one.
+
+    Maps of it take a quarter of the time. A quarter of the pixels would take as little, but aliasing is alike in
+    neighbours: with every other block of 64 pixels, the estimated efficiency was wrong by up to 0.012 instead of 0.004.
+    """
+    y, x = (n // 2 for n in foreground.shape)
+    blocks = coefficients[:, : 2 * y, : 2 * x].reshape(-1, y, 2, x, 2)
+    inside = foreground[: 2 * y, : 2 * x].reshape(y, 2, x, 2)
+    return blocks.mean((2, 4), dtype=np.complex64), np.asarray(inside.all((1, 3)))
 
 
 def physical_maps(planes: Float, contract: Contract, foreground: Mask) -> dict[str, Float]:

@@ -6,7 +6,7 @@ contradicts its maps with certainty (`wrong_regions`), their standard deviations
 widened, and steps are repeated; but only with a tissue model that describes the efficiency of the inversion, because
 all true maps contradict one that does not.
 
-Consistent images are free of aliasing. There, residuals tell more, and a last step follows (`without_remaining_errors`).
+Consistent images are free of aliasing. Their residuals tell more, and a last step follows (`without_remaining_errors`).
 """
 
 import numpy as np

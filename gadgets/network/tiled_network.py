@@ -75,27 +75,24 @@ class TiledNetwork:
         foreground: NDArray[np.bool_],
         threads: int = 1,
         efficiency: float = 1.0,
-        wanted: NDArray[np.bool_] | None = None,
         cancellation: Cancellation | None = None,
     ) -> NDArray[np.float32]:
-        """The output of the network for a slice, (planes, y, x); 0 outside the pixels that were computed.
+        """The output of the network for a slice, (planes, y, x).
 
         Args:
             coefficients: (K, y, x) in the contract's basis.
             foreground: (y, x) mask.
             threads: CPU threads.
             efficiency: inversion efficiency.
-            wanted: (y, x) mask of the pixels to compute; None means the foreground.
             cancellation: the sign to stop, which is looked at before every tile or batch of tiles.
 
         Raises MemoryError if there is no memory for the slice or for a single tile, and CancelledScanError.
 
         """
         c, sign = self.contract, cancellation or Cancellation()
-        wanted = foreground if wanted is None else wanted
-        # a network without a border computes every pixel by itself, so that the wanted ones can stand side by side
-        n_pixels = None if c.border or c.step > 1 else int(np.count_nonzero(wanted))
-        tiling = cover(wanted, c.tile, c.step, c.border) if n_pixels is None else column_of_tiles(n_pixels)
+        # a network without a border computes every pixel by itself, so that those it is given can stand side by side
+        n_pixels = None if c.border or c.step > 1 else int(np.count_nonzero(foreground))
+        tiling = cover(foreground, c.tile, c.step, c.border) if n_pixels is None else column_of_tiles(n_pixels)
         h, w = tiling.shape
         given = np.zeros((c.planes, *tiling.canvas), np.float32)
         if tiling.corners:
@@ -104,13 +101,13 @@ class TiledNetwork:
                 crop = crop_around(_covered(tiling, foreground), c.border)
                 images, mask = coefficients, foreground
             else:
-                images, mask, inside = _in_a_row(coefficients, foreground, wanted)
+                images, mask = _in_a_row(coefficients, foreground)
                 crop = slice(0, 1), slice(0, mask.shape[1])
             y0, x0 = (side.start + c.border for side in crop) if n_pixels is None else (0, 0)
 
             def prepared() -> Tensor:
                 canvas = self._canvas(images, mask, efficiency, crop)
-                return canvas if n_pixels is None else _side_by_side(canvas, inside, tiling.canvas)
+                return canvas if n_pixels is None else _side_by_side(canvas, tiling.canvas)
 
             with _when_out_of_memory(MemoryError("the normalised slice does not fit into memory")):
                 canvas = pool.submit(prepared).result()
@@ -131,7 +128,7 @@ class TiledNetwork:
         if n_pixels is None:
             return given[:, : foreground.shape[0], : foreground.shape[1]]
         planes = np.zeros((c.planes, *foreground.shape), np.float32)
-        planes[:, wanted] = given.reshape(c.planes, -1)[:, :n_pixels]
+        planes[:, foreground] = given.reshape(c.planes, -1)[:, :n_pixels]
         return planes
 
     @torch.inference_mode()
@@ -227,19 +224,19 @@ def _covered(tiling: Tiling, foreground: NDArray[np.bool_]) -> NDArray[np.bool_]
 
 
 def _in_a_row(
-    coefficients: NDArray[np.complex64], foreground: NDArray[np.bool_], wanted: NDArray[np.bool_]
-) -> tuple[NDArray[np.complex64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """The pixels that are in the foreground or wanted as an image of one row (K, 1, n), and both masks (1, n) there."""
-    needed = np.flatnonzero(foreground | wanted)
-    pixels = np.take(coefficients.reshape(len(coefficients), -1), needed, axis=1)
-    return pixels[:, None], foreground.ravel()[None, needed], wanted.ravel()[None, needed]
+    coefficients: NDArray[np.complex64], foreground: NDArray[np.bool_]
+) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+    """The pixels of the foreground as an image of one row (K, 1, n), and its mask (1, n)."""
+    inside = np.flatnonzero(foreground)
+    pixels = np.take(coefficients.reshape(len(coefficients), -1), inside, axis=1)
+    return pixels[:, None], np.ones((1, len(inside)), bool)
 
 
-def _side_by_side(row: Tensor, chosen: NDArray[np.bool_], shape: Corner) -> Tensor:
-    """The chosen pixels of a row (1, channels, 1, n) in a canvas of this shape, row by row, then zeros."""
+def _side_by_side(row: Tensor, shape: Corner) -> Tensor:
+    """The pixels of a row (1, channels, 1, n) in a canvas of this shape, row by row, then zeros."""
     pixels = row[0, :, 0].T  # of which the channels are neighbours in memory
     out = row.new_zeros((shape[0] * shape[1], pixels.shape[1]))
-    out[: np.count_nonzero(chosen)] = pixels if chosen.all() else pixels[torch.from_numpy(chosen[0])]
+    out[: len(pixels)] = pixels
     return out.reshape(1, *shape, -1).movedim(-1, 1)
 
 

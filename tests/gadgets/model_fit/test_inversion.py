@@ -7,12 +7,13 @@ import pytest
 import torch
 from oracle_network import Oracle
 
+from spokestream.errors import ScanError
 from spokestream.gadgets.messages import Fingerprints, Geometry
 from spokestream.gadgets.model_fit.inversion import EXPECTED, inversion_efficiency
 from spokestream.gadgets.network.archive import NetworkArchive
 from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.network.tiled_network import TiledNetwork
-from spokestream.gadgets.network_inference import NetworkInference, sample
+from spokestream.gadgets.network_inference import NetworkInference, halved
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.simulator.physics.fat_spectrum import FatModel
@@ -186,7 +187,30 @@ def test_the_efficiency_is_also_found_with_a_network_that_is_not_conditioned_on_
     assert found.inversion_efficiency == pytest.approx(0.9, abs=0.01)
 
 
-def test_the_sample_is_a_quarter_of_a_large_foreground_and_all_of_a_small_one():
-    large, small = np.ones((256, 384), bool), np.ones((30, 40), bool)
-    assert sample(large).mean() == pytest.approx(0.25)
-    assert sample(small).all()
+def test_halved_slices_are_means_of_four_pixels_that_are_all_inside(rng):
+    coefficients = (rng.standard_normal((3, 7, 11)) + 1j * rng.standard_normal((3, 7, 11))).astype(np.complex64)
+    foreground = rng.random((7, 11)) < 0.8
+    images, inside = halved(coefficients, foreground)
+    assert images.shape == (3, 3, 5)
+    assert images.dtype == np.complex64
+    for y, x in np.ndindex(3, 5):
+        block = np.s_[2 * y : 2 * y + 2, 2 * x : 2 * x + 2]
+        assert inside[y, x] == foreground[block].all()
+        np.testing.assert_allclose(images[:, y, x], [plane[block].mean() for plane in coefficients], rtol=1e-6)
+    assert 0 < inside.sum() < inside.size
+
+
+def test_preliminary_maps_of_a_large_slice_are_halved_and_of_a_small_one_whole(dictionary, basis, monkeypatch):
+    message, gadget = slice_and_oracle(dictionary, basis, 0.9, trained=(0.85, 1.0))
+    for fewest, shape in ((SHAPE[0] // 2 * (SHAPE[1] // 2), (SHAPE[0] // 2, SHAPE[1] // 2)), (2000, SHAPE)):
+        monkeypatch.setattr("spokestream.gadgets.network_inference.FEWEST_VOXELS", fewest)
+        taken = []
+
+        def maps(coefficients, foreground, efficiency, taken=taken):
+            taken.append(foreground.shape)
+            raise MemoryError("enough")
+
+        monkeypatch.setattr(gadget, "_maps", maps)
+        with pytest.raises(ScanError, match="enough"):
+            list(gadget.feed(message))
+        assert taken == [shape]

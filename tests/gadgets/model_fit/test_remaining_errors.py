@@ -36,7 +36,7 @@ class Muscle:
         self.measured = MeasuredSlice(y, closed_form, scales, 0.95, mask, 2, lambda: None, 1.0)
         self.truth = scales.of(columns)
         fisher = self.measured.equations_at(self.truth).fisher[0] / NOISE**2
-        self.noise = torch.linalg.inv(fisher).diagonal().sqrt()
+        self.noise = torch.linalg.pinv(fisher, hermitian=True).diagonal().sqrt()
 
 
 @pytest.fixture(scope="module")
