@@ -23,8 +23,8 @@ EXPECTED = 0.95
 LIMITS = (0.7, 1.0)
 """Range of efficiencies that can be found."""
 MOST_VOXELS = 10_000
-"""Largest number of voxels that are used. In 22 slices of the stress suite, with preliminary maps of pixels of twice the
-size, the errors of the estimate had a standard deviation of 0.0019; with half as many voxels, of 0.0028."""
+"""Largest number of voxels that are used. In 22 slices of the stress suite, with preliminary maps of pixels of twice
+the size, the errors of the estimate had a standard deviation of 0.0019; with half as many voxels, of 0.0028."""
 ROUNDS = 2
 """Number of Gauss-Newton steps. The fingerprint is linear in the efficiency, but the part of its effect that the
 parameters can reproduce changes a little."""
