@@ -25,8 +25,8 @@ REACH = 3
 """Largest distance of a neighbour, in these standard deviations."""
 OWN_NOISE = 1.5
 """Variance of the noise of single voxels relative to what no parameter explains: the images follow the maps where no
-sample does, and so contain some of their errors. At the true maps of two simulated thighs, squared gradients by water T1
-in lean muscle were 1.4 and 1.5 times as large, pooled ones at most half as large."""
+sample does, and so contain some of their errors. At the true maps of two simulated thighs, squared gradients by water
+T1 in lean muscle were 1.4 and 1.5 times as large, pooled ones at most half as large."""
 ROUNDS = 2
 """Number of estimates of the variance of the errors, each with the one before as prior of the other parameters."""
 LEAST, MOST = 1e-6, 1.0
