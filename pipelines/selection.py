@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.imaging.sliding_window import check_basis_of_window
 from spokestream.gadgets.network.device import choose_device
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader, parse_xml
@@ -18,7 +19,7 @@ from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.gadgets.scan.main_field import main_field
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
-from spokestream.pipelines.settings import AUTO, AutoSettings, StreamSettings
+from spokestream.pipelines.settings import AUTO, AutoSettings, MatchingSettings, StreamSettings
 from spokestream.settings import Declaration, declarations, layered, replace_settings
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
@@ -165,6 +166,8 @@ def _build(selection: Selection, header: ScanHeader, log: logging.Logger) -> Cha
     found, main = sequence_from_header(header, selection.settings.sequence), main_field(header)
     automatic, selection = selection.name == AUTO, selection.of_sequence(found.sequence)
     settings = selection.settings
+    if isinstance(settings, MatchingSettings):
+        check_basis_of_window(settings.basis, selection.given)
     scan = ScanContext(
         header,
         found.sequence,

@@ -8,7 +8,7 @@ import numpy as np
 
 from spokestream.errors import InputError
 from spokestream.gadgets.imaging.image_kinds import IMAGES
-from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
+from spokestream.gadgets.imaging.sliding_window import check_basis_of_window, stride_setting, window_setting
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
 from spokestream.simulator.phantoms import ANATOMIES, POPULATIONS
@@ -109,6 +109,7 @@ class DataSettings:
             raise InputError("Iterative images need the compressed basis, not sliding windows.")
         if self.path == "fast" and self.basis == "window":
             raise InputError("The fast path takes the compressed basis; images of sliding windows take --path full.")
+        check_basis_of_window(self.basis, {f.name for f in fields(self) if getattr(self, f.name) != f.default})
         for anatomy in self.anatomies.split(","):
             if anatomy not in ANATOMIES:
                 raise InputError(f"There is no anatomy '{anatomy}'; there are {', '.join(ANATOMIES)}.")

@@ -302,3 +302,20 @@ def test_matched_t1_and_t2_are_corrected_for_the_pulses_after_they_were_checked(
     assert (PulseCorrection in kinds) == corrected
     if corrected:
         assert kinds.index(PulseCorrection) == kinds.index(PhysicsCheck) + 1
+
+
+def test_settings_of_a_window_are_refused_where_there_is_none():
+    asked = select("mrf_t1t2").with_parameters({"sequence": "fisp-song-200", "stride": 24})
+    log = logging.getLogger("test")
+    sentence = "The setting stride changes nothing with basis=compressed; leave out stride, or take basis=window."
+    with pytest.raises(InputError, match=sentence):
+        start_scan(asked, header_of(0), log)
+    both = asked.with_parameters({"window": 12, "basis": "frames"})
+    with pytest.raises(InputError, match="The settings stride and window change nothing with basis=frames"):
+        start_scan(both, header_of(0), log)
+    start_scan(both.with_parameters({"basis": "window", "images": "adjoint"}), header_of(0), log).close()
+
+
+def test_an_operator_s_window_is_for_the_scans_that_ask_for_windows():
+    asked = select("mrf_t1t2", settings=configure({"window": 12})).with_parameters({"sequence": "fisp-song-200"})
+    start_scan(asked, header_of(0), logging.getLogger("test")).close()

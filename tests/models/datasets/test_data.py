@@ -299,6 +299,7 @@ def test_spokes_are_moved_by_the_delays_of_the_scan_if_that_is_wanted(monkeypatc
         ({"change": "none,tumour"}, "no change 'tumour'; there are none, texture"),
         ({"delay_correction": "auto"}, "no spokes whose delays"),
         ({"images": "iterative", "path": "full", "basis": "window"}, "compressed basis"),
+        ({"stride": 1}, "The setting stride changes nothing with basis=compressed"),
     ],
 )
 def test_what_a_path_cannot_make_is_refused(wanted, reason):
