@@ -24,6 +24,7 @@ from spokestream.gadgets.spokes.outliers import (
     spoke_features,
 )
 from spokestream.gadgets.spokes.scale import scale_exponent, scaled
+from spokestream.gadgets.spokes.tissue_levels import tissue_levels
 
 __all__ = ["SpokeQuality"]
 
@@ -217,9 +218,11 @@ class SpokeQuality(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         if not self._levels:
             return
         received = self._as_received(np.stack([level.centre for level in self._levels], axis=1)).T
-        jumps = find_jumps(
-            received, np.array([level.run for level in self._levels]), FAINTEST[self._scan.sequence.spoiling]
-        )
+        runs, sequence = np.array([level.run for level in self._levels]), self._scan.sequence
+        jumps = find_jumps(received, runs, FAINTEST[sequence.spoiling])
+        if jumps:  # only then, because the signals of a long train take a second
+            tissues = tissue_levels(sequence, np.array([level.spoke for level in self._levels]), BATCH)
+            jumps = find_jumps(received, runs, FAINTEST[sequence.spoiling], tissues)
         for jump in jumps:
             spoke, kind = self._levels[jump.block].spoke, "coil_jumps" if jump.coils else "gain_jumps"
             who = f"of {channels(jump.coils)} " if jump.coils else ""

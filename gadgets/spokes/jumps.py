@@ -35,13 +35,20 @@ class Jump(NamedTuple):
     """The coils that jump; empty if all do."""
 
 
-def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp], faintest: float = 0.0) -> list[Jump]:
+def find_jumps(
+    levels: NDArray[np.complex64],
+    runs: NDArray[np.intp],
+    faintest: float = 0.0,
+    tissues: NDArray[np.float64] | None = None,
+) -> list[Jump]:
     """The largest jump of all coils, and the largest jump of single coils.
 
     Args:
         levels: (blocks, coils) median samples at k = 0 of successive blocks of spokes, as they were received.
         runs: (blocks,) the run of each block, see `spokestream.gadgets.spokes.outliers.runs`.
         faintest: least signal that is judged, relative to the brightest block of its run; see `FAINTEST`.
+        tissues: (tissues, blocks) signals that the sequence gives tissues, from `tissue_levels`. The signal of all
+            coils may change as much as these do; without them, all of a jump is unexpected.
 
     """
     if len(levels) < 3:
@@ -58,8 +65,9 @@ def find_jumps(levels: NDArray[np.complex64], runs: NDArray[np.intp], faintest: 
     sizes = np.maximum(np.abs(after), np.abs(before))
     bright = (size > faintest * _brightest_of_run(relative, runs)[1:-1])[:, None]
     strong = sizes > WEAKEST_COIL * np.sqrt((sizes**2).mean(1, keepdims=True))
+    unexpected = common if tissues is None else common * _unexpected(factor, tissues)
     jumps = []
-    gains = _stands_out(common, same_run)[:, 0] & (common > LEAST_STEP * size) & bright[:, 0]
+    gains = _stands_out(common, same_run)[:, 0] & (unexpected > LEAST_STEP * size) & bright[:, 0]
     if gains.any():
         block = int(np.argmax(common * gains))
         jumps.append(Jump(block + 1, complex(factor[block]), ()))
@@ -87,6 +95,19 @@ def _common_factor(before: NDArray[np.complex128], after: NDArray[np.complex128]
     disagreement = np.abs(after[:, None] - ratio[:, :, None] * before[:, None]).sum(2)
     best = disagreement.argmin(1)
     return np.asarray(ratio[np.arange(len(ratio)), best])
+
+
+def _unexpected(factor: NDArray[np.complex128], tissues: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part (blocks,) of the change from 1 to each factor that no mixture of tissues (tissues, blocks) shows.
+
+    The signal of a mixture changes by a factor between those of its tissues. Where one of them passes through zero,
+    there are no such limits, and all of a change is unexpected.
+    """
+    before, after = tissues[:, :-2], tissues[:, 2:]
+    limited = (before * after > 0).all(0) & (np.abs(np.sign(before).sum(0)) == len(before))
+    ratio = np.where(limited, after / np.where(limited, before, 1), 1)
+    nearest = np.clip(factor.real, np.minimum(ratio.min(0), 1), np.maximum(ratio.max(0), 1))
+    return np.asarray(np.abs(factor - nearest) / np.maximum(np.abs(factor - 1), 1e-30))
 
 
 def _stands_out(step: NDArray[np.float64], same_run: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.messages import NOWHERE, SliceEnd, Spoke
 from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.gadgets.spoke_quality import SpokeQuality
+from spokestream.simulator.physics.fingerprint import fingerprint
 from spokestream.simulator.physics.sequences.loading import load_sequence
 
 N_SAMPLES = 64
@@ -132,3 +133,29 @@ def test_a_change_of_gain_is_warned_of(scan, spokes, caplog):
     run(scan, changed(spokes, range(900, 1000), lambda data: 3 * data))
     assert "suddenly changes by a factor of" in caplog.text
     assert scan.integrity.counts(0)["gain_jumps"] == 1
+
+
+@pytest.fixture
+def constant_pulses(scan, spokes, tmp_path):
+    """A scan of constant pulses without inversion, and its spokes in white matter."""
+    file = tmp_path / "constant.toml"
+    file.write_text(
+        "ti_ms = 0.0\nrecovery_ms = 0.0\nrepetitions = 1\nspokes_per_frame = 1\nspoiling = 'gradient'\n"
+        "inversion = false\nte_ms = 2.0\ntr_ms = 12.0\nflip_angle_deg = 10.0\n[[train]]\nspokes = 200\n"
+    )
+    scan = replace(scan, sequence=load_sequence(str(file)))
+    signal = fingerprint(scan.sequence, 900.0, 75.0)
+    data = spokes[-1].data / signal[0]
+    return scan, [
+        replace(spoke, data=(level * data).astype(np.complex64))
+        for spoke, level in zip(spokes[:200], signal, strict=True)
+    ]
+
+
+def test_the_start_up_of_a_train_is_no_jump_of_the_receiver(constant_pulses, caplog):
+    scan, spokes = constant_pulses
+    assert len(run(scan, spokes)) == 200
+    assert not caplog.records
+    run(scan, changed(spokes, range(100, 200), lambda data: 1.5 * data))
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "the signal suddenly changes by a factor of 1.5 near spoke" in warning
