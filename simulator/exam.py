@@ -43,7 +43,7 @@ class Exam:
         )
         self.subject = draw_subject(settings.population, settings.seed)
         self.sensitivities = receive_array(
-            settings.coils, settings.matrix, self.protocol.fov_mm, settings.seed, DEFAULT_FOV_MM[settings.anatomy]
+            settings.coils, self.protocol.matrix, self.protocol.fov_mm, settings.seed, DEFAULT_FOV_MM[settings.anatomy]
         )
         """(coils, y, x)"""
         self.covariance = noise_covariance(settings.coils, settings.seed)
@@ -59,7 +59,7 @@ class Exam:
         sd_mm = self.settings.motion_mm / np.sqrt(2)
         steps_mm = self.rng(3).normal(0, 1, (self.settings.slices, 2)) * sd_mm
         shift_mm = steps_mm[1 : index + 1].sum(0)
-        pixels = np.round(shift_mm * self.settings.matrix / self.protocol.fov_mm).astype(int)
+        pixels = np.round(shift_mm * self.protocol.matrix / self.protocol.fov_mm).astype(int)
         return move(self._still(index), (int(pixels[0]), int(pixels[1])))
 
     def drift_hz(self, index: int) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ class Exam:
         # a stack of slices that is longer than the anatomy is compressed to its length
         reach_mm = max(MM_PER_LEVEL[settings.anatomy], protocol.slice_offset_mm(settings.slices - 1))
         level = protocol.slice_offset_mm(index) / reach_mm
-        return render(settings.anatomy, self.subject, level, settings.matrix, protocol.fov_mm)
+        return render(settings.anatomy, self.subject, level, protocol.matrix, protocol.fov_mm)
 
     def _sigma(self) -> float:
         if not self.settings.noise:

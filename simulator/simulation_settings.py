@@ -26,7 +26,13 @@ class SimulationSettings:
     seed: int = setting(
         0, meaning="Number of the subject in the population, and seed of all other random numbers.", low=0, high=2**32
     )
-    matrix: int = setting(350, meaning="Image matrix along x and y.", unit="pixels", low=8, high=2048)
+    matrix: int | None = setting(
+        None,
+        meaning="Image matrix along x and y; by default 1 mm in the anatomy's field of view, 350 for limbs.",
+        unit="pixels",
+        low=8,
+        high=2048,
+    )
     fov_mm: float | None = setting(
         None, meaning="Field of view; by default that of the anatomy, 350 for limbs.", unit="mm", low=1, high=1000
     )
@@ -104,7 +110,7 @@ class SimulationSettings:
         sequence = load_sequence(self.sequence)
         protocol = Protocol(
             sequence=sequence,
-            matrix=self.matrix,
+            matrix=self.matrix or round(DEFAULT_FOV_MM[self.anatomy]),
             n_coils=self.coils,
             n_slices=self.slices,
             oversampling=self.oversampling,
