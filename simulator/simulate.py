@@ -59,7 +59,8 @@ def simulate_scan(path: Path, settings: SimulationSettings, progress: Progress |
         for index in range(settings.slices):
             phantom = exam.phantom(index)
             if index == 0:
-                create_truth(truth, protocol, phantom.label_names, asdict(settings) | {"fov_mm": protocol.fov_mm})
+                used = asdict(settings) | {"matrix": protocol.matrix, "fov_mm": protocol.fov_mm}
+                create_truth(truth, protocol, phantom.label_names, used)
             write_truth(truth, index, phantom)
             kspace = acquire(phantom, exam.sensitivities, exam.sequence, exam.actual, exam.signal, progress=advance)
             if settings.drift_hz:

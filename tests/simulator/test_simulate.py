@@ -210,12 +210,17 @@ def test_a_preset_is_named_in_the_header_and_progress_ends_at_its_total(folder):
     assert named["mrf_sequence"] == "t1ff-2d-1400"
 
 
-def test_pixels_are_of_1_mm_in_the_field_of_view_of_the_anatomy_if_nobody_says_otherwise():
+def test_pixels_are_of_1_mm_in_the_field_of_view_of_the_anatomy_if_nobody_says_otherwise(folder):
     """A readout of 350 pixels of a head would not fit the echo times, but one of 256 does."""
     head = {"anatomy": "brain", "sequence": "fisp-fang-2304", "arms": "spiral"}
     assert SimulationSettings(**head).protocol().matrix == SimulationSettings(**head).protocol().fov_mm == 256
     assert SimulationSettings().protocol().matrix == 350
     assert SimulationSettings(matrix=97).protocol().matrix == 97
+    path = folder / "spheres.h5"
+    simulate_scan(path, SimulationSettings(anatomy="nist", coils=1, sequence=str(folder / "short.toml")))
+    with h5py.File(truth_path(path)) as truth:
+        assert truth["ff"].shape == (1, 220, 220)
+        assert truth.attrs["matrix"] == truth.attrs["fov_mm"] == 220
 
 
 @pytest.mark.parametrize(
