@@ -127,10 +127,9 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         self._scan.integrity.record(message.slice, "untrusted", int(np.count_nonzero(checked["trust"])))
         quality = ""
         if total:
-            whole = fingerprints.has_corners
-            evidence = FitEvidence(unexplained, flagged / total, _at_limit(message), left, whole)
+            evidence = FitEvidence(unexplained, flagged / total, _at_limit(message), left)
             image, spokes = image_evidence(judged.data, message.foreground), len(self._scan.sequence)
-            if whole:
+            if fingerprints.has_corners:  # whole images instead of spokes
                 image, spokes = replace(image, corners=0.0), UNEXPLAINED_SPOKES
             quality = self._judged(message, image, evidence, spokes)
         yield replace(message, maps={**checked, **message.maps}, quality=quality)

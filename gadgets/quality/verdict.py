@@ -46,10 +46,6 @@ spirals, noise up to 0.2) have up to 0.15; another angle or order of the readout
 readout away 0.27. Noise falls with the root of the number of readouts: clean scans of 576 to 2,304 have up to 0.09 at a
 limit of 0.10 (`fisp-song-1000`), and readouts that are late by eight give 0.16. Trains of `UNEXPLAINED_SPOKES` or more
 are judged by the images of the adjoint alone."""
-MOST_LEFT_BY_B1 = 0.6
-"""Amplitude that maps of whole images leave unexplained where B1, which is taken as nominal there, is that of a head.
-Clean scans of `epi-cohen-25` (48 to 96 pixels) have 0.25 to 0.40, and 0.10 to 0.18 with nominal B1; images in
-reversed order give 0.86 or more."""
 MOST_FLAGGED_BY_NETWORK = 0.15
 """Fraction of flagged voxels above which the maps of a network do not explain the signal."""
 MOST_FLAGGED_BY_SEARCH = 0.35
@@ -75,8 +71,6 @@ class FitEvidence:
     """Map -> fraction of the foreground that has the lowest or the highest value that the method can give."""
     left_by_inversion: float | None = None
     """Amplitude that is unexplained in iterative images; None without them."""
-    whole: bool = False
-    """Whether every readout is a whole image."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +109,6 @@ def verdict(
     few, left = spokes < FEWEST_SPOKES, fit.left_by_inversion
     faint = image.contrast < LEAST_CONTRAST or body > LARGEST_BODY
     explained = fewer > 1 and left is not None and left < MOST_LEFT_BY_INVERSION * (LEFT_SPOKES / spokes) ** 0.5
-    check = "trajectory, sequence and field strength"
-    if fit.whole and fit.unexplained < MOST_LEFT_BY_B1:
-        check = "transmitter calibration, sequence and field strength: B1 is taken as nominal in whole images"
     limit, fraction = max(fit.at_limit.items(), key=lambda item: item[1], default=("", 0.0))
     causes = (
         (
@@ -158,7 +149,7 @@ def verdict(
         (
             fit.unexplained > usual and not explained, "the maps do not explain the signal",
             f"the maps leave {fit.unexplained:.0%} of the signal unexplained, {usual:.0%} at most are usual; check "
-            f"{check}.",
+            "trajectory, sequence and field strength.",
         ),
         (
             fraction > MOST_AT_LIMIT, f"{limit} is at its limits",

@@ -117,12 +117,3 @@ def test_more_readouts_leave_less_in_iterative_images(unexplained, left, good):
     """A brain of 48 pixels with 1,000 spiral arms: clean, and late by eight arms."""
     fit = FitEvidence(unexplained, 0.0, {}, left)
     assert (judged(fit=fit, matrix=48, spokes=1000) is None) == good
-
-
-@pytest.mark.parametrize(
-    ("unexplained", "sentence"),
-    [(0.37, "check transmitter calibration, sequence"), (0.86, "check trajectory, sequence")],
-)
-def test_b1_is_named_before_the_trajectory_of_whole_images(unexplained, sentence):
-    """A brain of 48 pixels in echo-planar images: clean, and in reversed order."""
-    assert sentence in judged(fit=FitEvidence(unexplained, 0.04, {}, whole=True)).sentence
