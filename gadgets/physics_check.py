@@ -118,16 +118,14 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
             errors, wrong = self._contradictions(message, fit)
         checked, flagged = self._check(message, fit, errors, wrong)
         judged = fingerprints.adjoint or fingerprints
-        unexplained, left = fit.unexplained, None
-        if judged is not fingerprints:
-            unexplained, left = self._fit(message, judged).unexplained, fit.unexplained
+        unexplained = (fit if judged is fingerprints else self._fit(message, judged)).unexplained
         total = int(message.foreground.sum())
         self._scan.integrity.record(message.slice, "flagged", flagged)
         self._scan.integrity.record(message.slice, "foreground", total)
         self._scan.integrity.record(message.slice, "untrusted", int(np.count_nonzero(checked["trust"])))
         quality = ""
         if total:
-            evidence = FitEvidence(unexplained, flagged / total, _at_limit(message), left)
+            evidence = FitEvidence(unexplained, flagged / total, _at_limit(message))
             image, spokes = image_evidence(judged.data, message.foreground), len(self._scan.sequence)
             if fingerprints.has_corners:  # whole images instead of spokes
                 image, spokes = replace(image, corners=0.0), UNEXPLAINED_SPOKES

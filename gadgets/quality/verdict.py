@@ -34,18 +34,7 @@ UNEXPLAINED_ALWAYS, UNEXPLAINED_PER_PIXEL = 0.015, 0.011 / 96
 part for every pixel of the matrix. The amplitude of clean scans is up to 0.7 of the limit."""
 UNEXPLAINED_SPOKES = 1400
 """Fewer spokes leave more in inverse proportion, both of noise and of aliasing. The amplitude of a clean brain of 256
-pixels and 576 spokes is 0.8 of the limit then. This holds while neighbouring spokes fill the gaps of each other. The
-200 readouts of `fisp-song-200` have 18 coefficients, 11 readouts each, and do not: the energy of their aliasing,
-relative to the rest, is up to 5 times what the limit allows."""
-FEWEST_SPOKES = 576
-"""Fewest spokes for which aliasing is known to leave contrast and body within their limits."""
-MOST_LEFT_BY_INVERSION, LEFT_SPOKES = 0.22, 200
-"""Amplitude of iterative images of `LEFT_SPOKES` readouts that maps leave unexplained if these lie where the trajectory
-says: inversion resolves aliasing only then. Clean scans of `fisp-song-200` (48 to 160 pixels, 1 or 4 coils, spokes and
-spirals, noise up to 0.2) have up to 0.15; another angle or order of the readouts gives 0.36 or more, an echo 5 % of the
-readout away 0.27. Noise falls with the root of the number of readouts: clean scans of 576 to 2,304 have up to 0.09 at a
-limit of 0.10 (`fisp-song-1000`), and readouts that are late by eight give 0.16. Trains of `UNEXPLAINED_SPOKES` or more
-are judged by the images of the adjoint alone."""
+pixels and 576 spokes is 0.8 of the limit then."""
 MOST_FLAGGED_BY_NETWORK = 0.15
 """Fraction of flagged voxels above which the maps of a network do not explain the signal."""
 MOST_FLAGGED_BY_SEARCH = 0.35
@@ -69,8 +58,6 @@ class FitEvidence:
     """Fraction of the foreground whose maps the signal contradicts."""
     at_limit: dict[str, float]
     """Map -> fraction of the foreground that has the lowest or the highest value that the method can give."""
-    left_by_inversion: float | None = None
-    """Amplitude that is unexplained in iterative images; None without them."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +93,6 @@ def verdict(
     """
     fewer = max(1.0, UNEXPLAINED_SPOKES / spokes)
     usual = (fewer * (UNEXPLAINED_ALWAYS + UNEXPLAINED_PER_PIXEL * matrix)) ** 0.5
-    few, left = spokes < FEWEST_SPOKES, fit.left_by_inversion
-    faint = image.contrast < LEAST_CONTRAST or body > LARGEST_BODY
-    explained = fewer > 1 and left is not None and left < MOST_LEFT_BY_INVERSION * (LEFT_SPOKES / spokes) ** 0.5
     limit, fraction = max(fit.at_limit.items(), key=lambda item: item[1], default=("", 0.0))
     causes = (
         (
@@ -129,16 +113,6 @@ def verdict(
             "the spokes do not reach the resolution that the header states; check encoded and recon field of view.",
         ),
         (
-            few and explained and faint, "aliasing is as bright as tissue",
-            "tissue does not stand out from the aliasing of few readouts; the maps explain the signal, but mean "
-            "nothing outside the body.",
-        ),
-        (
-            few and left is None and (faint or fit.unexplained > usual), "aliasing hides what could be wrong",
-            f"the aliasing of {spokes} readouts hides whether trajectory, field of view and sequence are right; the "
-            "setting images=iterative tells.",
-        ),
-        (
             not SMALLEST_BODY <= body <= LARGEST_BODY, "tissue fills all or nearly nothing of the image",
             f"tissue fills {body:.1%} of the image; check the field of view and the trajectory.",
         ),
@@ -147,7 +121,7 @@ def verdict(
             "tissue does not stand out from streaks and noise; check the trajectory and the order of the spokes.",
         ),
         (
-            fit.unexplained > usual and not explained, "the maps do not explain the signal",
+            fit.unexplained > usual, "the maps do not explain the signal",
             f"the maps leave {fit.unexplained:.0%} of the signal unexplained, {usual:.0%} at most are usual; check "
             "trajectory, sequence and field strength.",
         ),

@@ -360,20 +360,6 @@ def test_iterative_images_are_judged_by_those_of_the_adjoint(scan, dictionary, b
         np.testing.assert_array_equal(found.maps[name], values, name)
 
 
-def test_iterative_images_say_whether_the_adjoint_is_full_of_aliasing(scan, dictionary, basis, monkeypatch):
-    rng = np.random.default_rng(12)
-    maps, foreground = thigh(rng)
-    inverted = measured(dictionary, basis, maps, foreground, rng, noise=0)
-    noise = replace(inverted, data=complex_normal(rng, *inverted.data.shape).astype(np.complex64))
-    good = ImageEvidence(contrast=30, ring=0.2, corners=0.01, rim=0.2)
-    monkeypatch.setattr("spokestream.gadgets.physics_check.image_evidence", lambda *_: good)
-    monkeypatch.setattr("spokestream.gadgets.quality.verdict.UNEXPLAINED_SPOKES", 1 + len(dictionary.sequence))
-    explained = checked(scan, dictionary, maps, replace(inverted, adjoint=noise), foreground)
-    assert explained.quality == "good"
-    contradicted = checked(scan, dictionary, maps, replace(noise, adjoint=noise), foreground)
-    assert contradicted.quality == "the maps do not explain the signal"
-
-
 def test_corners_of_k_space_count_only_if_they_were_not_sampled(scan, dictionary, basis, monkeypatch):
     rng = np.random.default_rng(12)
     maps, foreground = thigh(rng)

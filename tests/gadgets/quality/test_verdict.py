@@ -20,8 +20,8 @@ IMAGE = ImageEvidence(contrast=30, ring=0.2, corners=0.01, rim=0.15)
 FIT = FitEvidence(unexplained=0.08, flagged=0.02, at_limit={"deltaf": 0.001, "b1": 0.002})
 
 
-def judged(image=IMAGE, fit=FIT, body=0.3, matrix=96, covered=1.0, most_flagged=MOST_FLAGGED_BY_SEARCH, spokes=1400):
-    return verdict(image, fit, body, matrix, covered, most_flagged, spokes)
+def judged(image=IMAGE, fit=FIT, body=0.3, matrix=96, covered=1.0, most_flagged=MOST_FLAGGED_BY_SEARCH):
+    return verdict(image, fit, body, matrix, covered, most_flagged)
 
 
 def test_a_good_slice_has_no_verdict():
@@ -73,47 +73,8 @@ def test_noise_is_named_before_all_that_follows_from_it():
 def test_fewer_spokes_may_leave_more_unexplained():
     """Both noise and aliasing: the energy is inversely proportional to the number of spokes."""
     limit = (UNEXPLAINED_ALWAYS + UNEXPLAINED_PER_PIXEL * 256) ** 0.5
-    for spokes, factor in ((1400, 1.0), (2304, 1.0), (700, 2**0.5)):
+    for spokes, factor in ((1400, 1.0), (2304, 1.0), (350, 2.0)):
         for part, good in ((0.99, True), (1.01, False)):
             fit = FitEvidence(part * factor * limit, 0.0, {})
             found = verdict(IMAGE, fit, 0.3, 256, 1.0, MOST_FLAGGED_BY_SEARCH, spokes)
             assert (found is None) == good
-
-
-# a clean brain of 64 pixels with 200 spiral arms, and the same with their order reversed; one coil
-CLEAN = replace(IMAGE, contrast=5.8), FitEvidence(0.69, 0.025, {"t2": 0.091}, left_by_inversion=0.13)
-WRONG = replace(IMAGE, contrast=np.inf), FitEvidence(0.94, 0.06, {"t2": 0.24}, left_by_inversion=0.56)
-
-
-def test_the_aliasing_of_few_readouts_is_not_taken_for_a_wrong_trajectory():
-    image, fit = CLEAN
-    assert judged(replace(image, contrast=11), fit, 0.47, spokes=200) is None
-    for changes in ({"body": 0.58}, {"image": replace(image, contrast=11), "body": 0.83}):
-        found = judged(**{"image": image, "fit": fit, "spokes": 200} | changes)
-        assert found.reason == "aliasing is as bright as tissue"
-        assert "check" not in found.sentence
-
-
-def test_a_wrong_trajectory_of_few_readouts_shows_in_iterative_images():
-    image, fit = WRONG
-    assert judged(image, fit, 0.6, spokes=200).reason == "the maps do not explain the signal"
-    assert "check the field of view and the trajectory" in judged(image, fit, 1.0, spokes=200).sentence
-
-
-def test_without_iterative_images_few_readouts_leave_the_cause_open():
-    for image, fit in (CLEAN, WRONG):
-        found = judged(image, replace(fit, left_by_inversion=None), 0.6, spokes=200)
-        assert found.sentence.startswith("the aliasing of 200 readouts hides whether trajectory, field of view and")
-    assert judged(spokes=200) is None
-
-
-def test_many_spokes_are_judged_by_the_images_of_the_adjoint():
-    image, fit = CLEAN
-    assert judged(image, fit, 0.58, spokes=576).reason == "tissue does not stand out from streaks and noise"
-
-
-@pytest.mark.parametrize(("unexplained", "left", "good"), [(0.196, 0.087, True), (0.364, 0.160, False)])
-def test_more_readouts_leave_less_in_iterative_images(unexplained, left, good):
-    """A brain of 48 pixels with 1,000 spiral arms: clean, and late by eight arms."""
-    fit = FitEvidence(unexplained, 0.0, {}, left)
-    assert (judged(fit=fit, matrix=48, spokes=1000) is None) == good
