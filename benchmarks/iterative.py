@@ -47,7 +47,9 @@ def errors(maps: dict[str, NDArray[np.float32]], truth: Truth) -> dict[tuple[str
 
 
 def compare(settings: SimulationSettings, threads: int) -> Table:
-    table = Table(title=f"{settings.anatomy}, {settings.sequence}, {settings.matrix} pixels, {settings.coils} coils")
+    table = Table(
+        title=f"{settings.anatomy}, {settings.sequence}, {settings.protocol().matrix} pixels, {settings.coils} coils"
+    )
     table.add_column("bias / RMSE")
     found, seconds, ways = {}, {}, IMAGES[settings.anatomy]
     with TemporaryDirectory() as folder:

@@ -81,7 +81,7 @@ class MeasuredSlice:
         return self.near(residuals) / (self.seen or 1)
 
     def near(self, values: Tensor) -> Tensor:
-        """The mean of values (..., voxels) over the neighbourhood of each voxel, but more than 0."""
+        """The mean of values (voxels,) over the neighbourhood of each voxel."""
         return torch.from_numpy(neighbourhood_mean(values.numpy(), self.mask).astype(np.float32)).clamp_min(1e-30)
 
 

@@ -47,7 +47,7 @@ def refined_maps(
     Standard deviations come from the Fisher information of the model with the noise and aliasing of the slice, which
     are measured as what no value of the parameters explains; they are those of the pooled values. A part of the
     variation nearby is added. A parameter of which the signal says nothing gets a quarter of its range. Maps that are
-    corrected keep their own standard deviations where the signal does not contradict them.
+    corrected keep their own standard deviations in images of the adjoint where the signal does not contradict them.
 
     Args:
         coefficients: (K, y, x) of the slice, in the basis of the closed form.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spokestream.gadgets.model_fit.measured_slice import BLOCK, MeasuredSlice
-from spokestream.gadgets.model_fit.neighbourhoods import NEIGHBOURHOOD, gaussian_sums
+from spokestream.gadgets.model_fit.neighbourhoods import NEIGHBOURHOOD, gaussian_sums, neighbourhood_mean
 from spokestream.gadgets.workers import workers
 
 __all__ = ["without_remaining_errors"]
@@ -30,7 +30,8 @@ T1 in lean muscle were 1.4 and 1.5 times as large, pooled ones at most half as l
 ROUNDS = 2
 """Number of estimates of the variance of the errors, each with the one before as prior of the other parameters."""
 LEAST, MOST = 1e-6, 1.0
-"""Bounds of this variance, in squared units of the unknowns."""
+"""Bounds of this variance, in squared units of the unknowns; the largest is left of an unknown of which the signal says
+nothing."""
 
 
 def without_remaining_errors(measured: MeasuredSlice, x: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +58,7 @@ def without_remaining_errors(measured: MeasuredSlice, x: Tensor, std: Tensor) ->
         else:
             step, variance = _step(measured, fisher / OWN_NOISE, remaining / OWN_NOISE, std, 1)
         moved, left = moved + step, left + variance
-    return measured.scales.bounded(x + moved), left
+    return measured.scales.bounded(x + moved), left.clamp_max(MOST)
 
 
 def _step(
@@ -91,8 +92,11 @@ def _step(
 
 
 def _near(measured: MeasuredSlice, values: Tensor) -> Tensor:
-    """The means of values (voxels, n) over the neighbourhoods of the voxels, but more than 0."""
-    return measured.near(values.float().T).T.double()
+    """The means of values (voxels, n) over the neighbourhoods of the voxels, but more than 0.
+
+    In double precision, because squares of the information of data without noise are larger than float32 holds.
+    """
+    return torch.from_numpy(neighbourhood_mean(values.T.numpy(), measured.mask)).T.clamp_min(1e-30)
 
 
 def _solved(measured: MeasuredSlice, fisher: Tensor, gradient: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:

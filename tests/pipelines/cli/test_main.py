@@ -45,7 +45,7 @@ def test_options_come_from_the_settings(capsys):
     with pytest.raises(SystemExit):
         main(["simulate", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for expected in ("--dwell-us US", "Time between two samples. [2.0 us]", "--matrix", "[350 pixels]"):
+    for expected in ("--dwell-us US", "Time between two samples. [2.0 us]", "--slice-spacing-mm", "[20.0 mm]"):
         assert expected in text
     with pytest.raises(SystemExit):
         main(["replay", "--help"])
