@@ -27,7 +27,9 @@ def two_processes(*command):
         **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
         "CUDA_VISIBLE_DEVICES": "",  # there may be one GPU, which one of them would take
     }  # fmt: skip
-    return subprocess.run([*launch, *command], env=environment, check=True, capture_output=True, text=True).stdout
+    run = subprocess.run([*launch, *command], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 GRADIENTS = ["ours-0", "song2019-0", "fang2019-0", "fang2019-1"]
