@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from spokestream.gadgets.model_fit.neighbourhoods import gaussian_sums, neighbourhood_mean, neighbourhood_variance
+from spokestream.gadgets.model_fit.neighbourhoods import (
+    gaussian_equations,
+    gaussian_sums,
+    neighbourhood_mean,
+    neighbourhood_variance,
+)
 from spokestream.gadgets.model_fit.own_fit import Equations
 from spokestream.gadgets.model_fit.pooling import REACH, WIDTH
 
@@ -64,11 +69,7 @@ def coherent_errors(at: Equations, unknowns: Tensor, mask: NDArray[np.bool_]) ->
     fisher, gradient = at.fisher / variance[:, None, None], at.gradient / variance[:, None]
     single = fisher.diagonal(dim1=1, dim2=2)
     amplitude = _roughness(gradient / single.sqrt().clamp_min(1e-15), mask).clamp_min(LEAST_NOISE)
-    rows, columns = torch.triu_indices(n, n)
-    pooled = gaussian_sums(torch.cat((fisher[:, rows, columns] * weight, gradient * weight), 1), mask, WIDTH, REACH)
-    triangle, target = pooled[:, : len(rows)], pooled[:, len(rows) :]
-    information = torch.zeros_like(fisher)
-    information[:, rows, columns] = information[:, columns, rows] = triangle
+    information, target = gaussian_equations(fisher * weight[..., None], gradient * weight, mask, WIDTH, REACH)
     # the variance of a sum has the squares of its weights, which are a narrower Gaussian
     strength = single.sum(1, keepdim=True)
     left = gaussian_sums(strength * weight**2, mask, WIDTH / 2**0.5, REACH) / (4 * np.pi * WIDTH**2)

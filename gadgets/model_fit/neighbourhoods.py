@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-__all__ = ["NEIGHBOURHOOD", "gaussian_sums", "neighbourhood_mean", "neighbourhood_variance"]
+__all__ = ["NEIGHBOURHOOD", "gaussian_equations", "gaussian_sums", "neighbourhood_mean", "neighbourhood_variance"]
 
 NEIGHBOURHOOD = 15
 """Side, in pixels, of the neighbourhood over which noise, aliasing and errors are averaged."""
@@ -45,6 +45,18 @@ def gaussian_sums(values: Tensor, mask: NDArray[np.bool_], width: float, reach: 
         image[inside] = column
         out[:, i] = ndimage.gaussian_filter(image, width, mode="constant", radius=reach)[inside]
     return torch.from_numpy(out)
+
+
+def gaussian_equations(
+    fisher: Tensor, gradient: Tensor, mask: NDArray[np.bool_], width: float, reach: int
+) -> tuple[Tensor, Tensor]:
+    """The sums of information (voxels, n, n), which is symmetric, and gradients (voxels, n), as by `gaussian_sums`."""
+    n = gradient.shape[1]
+    rows, columns = torch.triu_indices(n, n)
+    sums = gaussian_sums(torch.cat((fisher[:, rows, columns], gradient), 1), mask, width, reach)
+    information = torch.zeros_like(fisher)
+    information[:, rows, columns] = information[:, columns, rows] = sums[:, : len(rows)]
+    return information, sums[:, len(rows) :]
 
 
 def _filtered(image: NDArray[np.float64]) -> NDArray[np.float64]:

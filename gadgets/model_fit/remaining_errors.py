@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spokestream.gadgets.model_fit.measured_slice import BLOCK, MeasuredSlice
-from spokestream.gadgets.model_fit.neighbourhoods import NEIGHBOURHOOD, gaussian_sums, neighbourhood_mean
+from spokestream.gadgets.model_fit.neighbourhoods import NEIGHBOURHOOD, gaussian_equations, neighbourhood_mean
 from spokestream.gadgets.workers import workers
 
 __all__ = ["without_remaining_errors"]
@@ -44,17 +44,17 @@ def without_remaining_errors(measured: MeasuredSlice, x: Tensor, std: Tensor) ->
 
     """
     at = measured.equations_at(x)
-    n, noise = x.shape[1], measured.noise_near(at.variance)
+    noise = measured.noise_near(at.variance)
     fisher, gradient = at.fisher / noise[:, None, None], at.gradient / noise[:, None]
     weight = at.weights(noise)[:, None]
+    weighted = fisher * weight[..., None]
     moved, left = torch.zeros_like(x), torch.zeros_like(x)
     for width in WIDTHS:
         remaining = gradient - (fisher @ moved[..., None])[..., 0]
         if width:
-            both = torch.cat((fisher.flatten(1) * weight, remaining * weight), 1)
-            alike = 4 * math.pi * width**2
-            pooled = alike * gaussian_sums(both, measured.mask, width, math.ceil(REACH * width))
-            step, variance = _step(measured, pooled[:, :-n].reshape(-1, n, n), pooled[:, -n:], std, alike)
+            reach, alike = math.ceil(REACH * width), 4 * math.pi * width**2
+            near, target = gaussian_equations(weighted, remaining * weight, measured.mask, width, reach)
+            step, variance = _step(measured, alike * near, alike * target, std, alike)
         else:
             step, variance = _step(measured, fisher / OWN_NOISE, remaining / OWN_NOISE, std, 1)
         moved, left = moved + step, left + variance
