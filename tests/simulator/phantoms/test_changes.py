@@ -1,11 +1,14 @@
 """Changes of phantoms: the spectrum of the texture, the T1 of lesions and vessels, and the range of fields."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from spokestream.simulator.expansion.signal_expansion import TissueRange
+from spokestream.simulator.expansion.spoke_terms import PEOPLE
 from spokestream.simulator.phantoms import Phantom, thigh
 from spokestream.simulator.phantoms.changes import CHANGES, changed
 from spokestream.simulator.phantoms.changes.field_ranges import (
@@ -50,6 +53,15 @@ def test_the_texture_is_the_same_on_any_grid():
     coarse, fine = (changed([even(n, 300.0)], "texture", 1)[0].t1h2o for n in (30, 300))
     means = gaussian_filter(fine.astype(np.float64), 20)[::10, ::10], gaussian_filter(coarse.astype(np.float64), 2)
     assert np.corrcoef(means[0][8:-8, 8:-8].ravel(), means[1][8:-8, 8:-8].ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("t1fat_ms", [325, 370])  # the limits of muscles without texture
+def test_tissue_with_texture_stays_in_the_range_of_the_signals(t1fat_ms):
+    usual = even(64, 350.0)
+    for seed in range(40):
+        (new,) = changed([replace(usual, t1fat=t1fat_ms * usual.pd)], "texture", seed)
+        low, high = TissueRange.of(new).t1fat_ms
+        assert PEOPLE.t1fat_ms[0] < low < high < PEOPLE.t1fat_ms[1]
 
 
 def test_texture_leaves_air_and_bounds_as_they_are(slices):
