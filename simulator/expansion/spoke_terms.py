@@ -30,7 +30,7 @@ Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 PEOPLE = TissueRange(
-    t1h2o_ms=(300.0, 4700.0), t2h2o_ms=(1.0, 1200.0), t1fat_ms=(200.0, 480.0), b1=(0.3, 1.2), deltaf_hz=(-125.0, 125.0)
+    t1h2o_ms=(300.0, 4700.0), t2h2o_ms=(1.0, 1200.0), t1fat_ms=(170.0, 550.0), b1=(0.3, 1.2), deltaf_hz=(-125.0, 125.0)
 )
 """The range of all tissue in phantoms of people, and of its changes: texture takes fat T1 beyond 430 ms."""
 ORDERS = 5

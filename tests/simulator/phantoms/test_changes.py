@@ -55,7 +55,7 @@ def test_the_texture_is_the_same_on_any_grid():
     assert np.corrcoef(means[0][8:-8, 8:-8].ravel(), means[1][8:-8, 8:-8].ravel())[0, 1] > 0.99
 
 
-@pytest.mark.parametrize("t1fat_ms", [325, 370])  # the limits of muscles without texture
+@pytest.mark.parametrize("t1fat_ms", [300, 400])  # about the limits without texture
 def test_tissue_with_texture_stays_in_the_range_of_the_signals(t1fat_ms):
     usual = even(64, 350.0)
     for seed in range(40):
