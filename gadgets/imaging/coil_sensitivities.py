@@ -48,12 +48,20 @@ class CoilCalibration:
 
     def add(self, frame: int, grid: NDArray[np.complex64]) -> None:
         """Add the spread spokes (coils, grid y, grid x) of one frame."""
-        centre = grid[:, *self._centre]
+        self.add_centre(frame, self.centre_of(grid))
+
+    def centre_of(self, grids: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """A copy of the cells (..., cells y, cells x) of grids (..., grid y, grid x) that sensitivities need."""
+        rows, columns = self._centre
+        return grids[..., rows, columns].copy()
+
+    def add_centre(self, frame: int, centre: NDArray[np.complex64]) -> None:
+        """Add one frame, of which `centre_of` gave the centre (coils, cells, cells)."""
         window = frame // self._window_frames
         if window in self._windows:
             self._windows[window] += centre
         else:
-            self._windows[window] = centre.copy()
+            self._windows[window] = centre
 
     def copy(self) -> "CoilCalibration":
         """What was collected so far; frames that are added to the original later are not in it."""

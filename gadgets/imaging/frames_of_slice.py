@@ -1,4 +1,4 @@
-"""The frames of one slice on their way to images: spread onto grids, added up, and combined over coils."""
+"""The frames of one slice on their way to images: added up on grids, and combined over coils."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,56 +10,23 @@ from numpy.typing import NDArray
 
 from spokestream.gadgets.imaging.coarse_images import CoarseGrid
 from spokestream.gadgets.imaging.coil_sensitivities import CoilCalibration
+from spokestream.gadgets.imaging.frame_spreader import BATCH_FRAMES, FrameSpreader, area_of
 from spokestream.gadgets.imaging.point_spread import PointSpread
-from spokestream.gadgets.imaging.radial_grid import RadialGrid, ramp_density
 from spokestream.gadgets.imaging.sample_operator import SampleOperator, SampleSpread
 from spokestream.gadgets.imaging.subspace_inversion import inverted
 from spokestream.gadgets.messages import SpokeBlock
-from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["BATCH_FRAMES", "CoilSlice", "CombinedSlice", "FrameSpreader", "SliceSoFar"]
+__all__ = ["CoilSlice", "CombinedSlice", "SliceSoFar"]
 
-BATCH_FRAMES = 8
-"""Number of frames that are spread, and added to the coefficients, together."""
 CALIBRATION_FRAMES = 48
 CALIBRATION_WINDOWS = 4
 """Coil sensitivities are computed from that many frames, and at least as many windows, when every frame is combined as
 it comes. With frames of one spoke, 48 frames are less than one window, in which some tissue has no signal."""
-
-
-class FrameSpreader:
-    """Spreads a batch of frames onto grids; every frame is computed on one thread."""
-
-    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, scan: ScanContext) -> None:
-        self.pool = workers(scan.threads)
-        self.cancellation = scan.cancellation
-        self.device = scan.device
-        self._grids = [RadialGrid(matrix, n_coils, tolerance) for _ in range(scan.threads)]
-        self.grid = self._grids[0]
-        self._batch = self.grid.empty(BATCH_FRAMES)
-        self._coefficients = torch.empty(0)
-
-    def coefficients(self, n: int) -> torch.Tensor:
-        """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
-        if len(self._coefficients) != n:
-            self._coefficients = torch.from_numpy(self.grid.empty(n))
-        return self._coefficients.zero_()
-
-    def spread(self, blocks: list[SpokeBlock]) -> torch.Tensor:
-        """The grids (frames, coils, grid y, grid x) of at most `BATCH_FRAMES` frames; the next call overwrites them."""
-
-        def spread_every_nth(thread: int) -> None:
-            for i in range(thread, len(blocks), len(self._grids)):
-                block = blocks[i]
-                self._grids[thread].spread(_weighted(block), block.k, out=self._batch[i])
-
-        list(self.pool.map(spread_every_nth, range(len(self._grids))))
-        return torch.from_numpy(self._batch[: len(blocks)])
 
 
 @dataclass(frozen=True)
@@ -168,26 +135,27 @@ class CoilSlice:
         """Add frames to the point spread functions."""
         for block in blocks:
             if isinstance(self._spread, SampleSpread):
-                self._spread.add(block, _area(block))
+                self._spread.add(block, area_of(block))
             elif self._spread is not None:
-                self._spread.add(block.frame, block.k, _area(block))
+                self._spread.add(block.frame, block.k, area_of(block))
 
     def _add_batch(self) -> None:
         """Add the waiting frames to the images that they are part of."""
         blocks, self._blocks = self._blocks, []
         if not blocks:
             return
-        batch = self._frames.spread(blocks)
-        for block, grid in zip(blocks, batch, strict=True):
-            self._calibration.add(block.frame, grid.numpy())
         if self._spread is not None:  # in one thread, whose sums do not depend on the number of threads
             self._frames.pool.submit(self._add_spread, blocks).result()
         images, by_frame = _images_of(blocks, self._weights)
+        centres: dict[int, NDArray[np.complex64]] = {}
 
-        def add(coil: int) -> None:
-            _as_rows(self._coefficients[images, coil]).addmm_(by_frame, _as_rows(batch[:, coil]))
+        def add(coil: int, frames: torch.Tensor) -> None:
+            centres[coil] = self._calibration.centre_of(frames.numpy())
+            _as_rows(self._coefficients[images, coil]).addmm_(by_frame, _as_rows(frames))
 
-        list(self._frames.pool.map(add, range(batch.shape[1])))
+        self._frames.each_coil(blocks, add)
+        for block, *centre in zip(blocks, *(centres[coil] for coil in sorted(centres)), strict=True):
+            self._calibration.add_centre(block.frame, np.stack(centre))
         self.frames += [block.frame for block in blocks]
         self.spokes += sum(len(block.indices) for block in blocks)
 
@@ -239,9 +207,9 @@ class CombinedSlice:
         return np.asarray(self._images.numpy())
 
     def _calibrate(self) -> None:
-        for blocks in _batches(self._blocks):
-            for block, grid in zip(blocks, self._frames.spread(blocks), strict=True):
-                self._calibration.add(block.frame, grid.numpy())
+        centres = self._frames.each_frame(self._blocks, lambda grid: self._calibration.centre_of(grid.numpy()))
+        for block, centre in zip(self._blocks, centres, strict=True):
+            self._calibration.add_centre(block.frame, centre)
         self._combination = self._calibration.sensitivities().conj() * self._frames.grid.correction
 
     def _combine(self) -> None:
@@ -250,8 +218,8 @@ class CombinedSlice:
         assert combination is not None
         for blocks in _batches(waiting):
             self._frames.cancellation.check()
-            frames = self._frames.pool.map(lambda frame: grid.combined(frame, combination), self._frames.spread(blocks))
-            self._add(blocks, _as_rows(torch.stack(list(frames))))
+            frames = self._frames.each_frame(blocks, lambda frame: grid.combined(frame, combination))
+            self._add(blocks, _as_rows(torch.stack(frames)))
 
     def _add(self, blocks: list[SpokeBlock], frames: torch.Tensor) -> None:
         """Add combined frames (frames, n) to the images that they are part of, some images on every thread."""
@@ -285,16 +253,6 @@ def _images_of(blocks: list[SpokeBlock], weights: torch.Tensor) -> tuple[slice, 
     used = of_blocks.any(0).nonzero()[:, 0].tolist()
     images = slice(used[0], used[-1] + 1) if used else slice(0)
     return images, of_blocks[:, images].T.contiguous()
-
-
-def _weighted(block: SpokeBlock) -> NDArray[np.complex64]:
-    """The samples (coils, spokes, samples) times the area of k-space that each represents in its frame."""
-    return block.data * _area(block)
-
-
-def _area(block: SpokeBlock) -> NDArray[np.float32]:
-    """The area of k-space (spokes, samples) that each sample represents in its frame."""
-    return ramp_density(block.k, block.radii) if block.density is None else block.density
 
 
 def _batches(blocks: list[SpokeBlock]) -> Iterator[list[SpokeBlock]]:

@@ -1,0 +1,93 @@
+"""Spreads the frames of a slice onto grids, on several threads.
+
+A grid of all coils of a batch of frames is larger than the caches of a processor: to clear it, to spread onto it and to
+read it again took a third of the time of gridding. So each thread has one small grid for every frame, in which it
+computes one coil after the other, or one for every coil of a single frame.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spokestream.gadgets.imaging.radial_grid import RadialGrid, SampleSpreader, ramp_density
+from spokestream.gadgets.messages import SpokeBlock
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.gadgets.workers import workers
+
+__all__ = ["BATCH_FRAMES", "FrameSpreader", "area_of"]
+
+T = TypeVar("T")
+
+BATCH_FRAMES = 8
+"""Number of frames that are spread, and added to the coefficients, together."""
+
+
+class FrameSpreader:
+    """Spreads frames onto grids; every grid is computed on one thread, so that its bits do not depend on the others."""
+
+    def __init__(self, matrix: tuple[int, int], n_coils: int, tolerance: float, scan: ScanContext) -> None:
+        self.pool = workers(scan.threads)
+        self.cancellation = scan.cancellation
+        self.device = scan.device
+        self.grid = RadialGrid(matrix, n_coils, tolerance)
+        self._n_coils, self._threads = n_coils, range(scan.threads)
+        self._spreaders = [[SampleSpreader(matrix, 1, tolerance) for _ in range(BATCH_FRAMES)] for _ in self._threads]
+        n_grids = max(BATCH_FRAMES, n_coils)
+        self._grids = [np.zeros((n_grids, *self.grid.shape[1:]), np.complex64) for _ in self._threads]
+        self._coefficients = torch.empty(0)
+
+    def coefficients(self, n: int) -> torch.Tensor:
+        """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
+        if len(self._coefficients) != n:
+            self._coefficients = torch.from_numpy(self.grid.empty(n))
+        return self._coefficients.zero_()
+
+    def each_coil(self, blocks: list[SpokeBlock], use: Callable[[int, torch.Tensor], None]) -> None:
+        """Spread at most `BATCH_FRAMES` frames, coil by coil.
+
+        Args:
+            blocks: the frames.
+            use: called with the number of each coil and the grids (frames, grid y, grid x) of its frames, which are
+                overwritten after the call.
+
+        """
+        areas = [area_of(block) for block in blocks]
+
+        def spread_every_nth(thread: int) -> None:
+            spreaders, grids = self._spreaders[thread], self._grids[thread][: len(blocks)]
+            for spreader, block in zip(spreaders, blocks, strict=False):
+                spreader.place(block.k)
+            for coil in self._threads_coils(thread):
+                for spreader, block, area, grid in zip(spreaders, blocks, areas, grids, strict=False):
+                    spreader.spread(block.data[coil] * area, grid)
+                use(coil, torch.from_numpy(grids))
+
+        list(self.pool.map(spread_every_nth, self._threads))
+
+    def each_frame(self, blocks: list[SpokeBlock], use: Callable[[torch.Tensor], T]) -> list[T]:
+        """What `use` makes of the grid (coils, grid y, grid x) of each frame, which is overwritten after the call."""
+
+        def spread_every_nth(thread: int) -> list[T]:
+            spreader, grid = self._spreaders[thread][0], self._grids[thread][: self._n_coils]
+            found = []
+            for block in blocks[thread :: len(self._threads)]:
+                spreader.place(block.k)
+                area = area_of(block)
+                for data, of_coil in zip(block.data, grid, strict=True):
+                    spreader.spread(data * area, of_coil)
+                found.append(use(torch.from_numpy(grid)))
+            return found
+
+        by_thread = [iter(found) for found in self.pool.map(spread_every_nth, self._threads)]
+        return [next(by_thread[i % len(by_thread)]) for i in range(len(blocks))]
+
+    def _threads_coils(self, thread: int) -> range:
+        return range(thread, self._n_coils, len(self._threads))
+
+
+def area_of(block: SpokeBlock) -> NDArray[np.float32]:
+    """The area of k-space (spokes, samples) that each sample represents in its frame."""
+    return ramp_density(block.k, block.radii) if block.density is None else block.density
