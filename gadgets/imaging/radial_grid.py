@@ -22,6 +22,10 @@ __all__ = ["ONE_SIDED", "UPSAMPLING", "RadialGrid", "SampleSpreader", "ramp_dens
 UPSAMPLING = 1.25
 """Size of the fine grid relative to the image. The kernel for it is narrow; spreading and FFT take similar times."""
 
+PIECE = 256
+"""Number of samples that are spread together. finufft spreads them onto a grid of their bounding box first, which all
+spokes of a frame would fill; neighbouring samples take a smaller one. A frame of 8 spokes takes .28 instead of .38 ms
+for 350 pixels, .12 instead of .14 for 192, and .88 instead of 1.5 for 700."""
 ONE_SIDED = 1.6
 """Weight of samples at angles that spokes cover once, relative to twice. A weight of 2 is unbiased but amplifies the
 aliasing. Measured at 96 pixels with half or all samples before the echo missing: a weight of 1 gives an RMSE of 0.065
@@ -44,7 +48,7 @@ class SampleSpreader:
         self.shape = (n_coils, *(_grid_size(n) for n in matrix))
         self._plan = finufft.Plan(
             1, self.shape[1:], n_coils, tolerance, 1,
-            dtype="complex64", upsampfac=UPSAMPLING, spreadinterponly=1, nthreads=1,
+            dtype="complex64", upsampfac=UPSAMPLING, spreadinterponly=1, nthreads=1, spread_max_sp_size=PIECE,
         )  # fmt: skip
 
     def place(self, k: NDArray[np.float32]) -> None:

@@ -19,29 +19,29 @@ def plan(pipeline, matrix=96, coils=4, threads=1, sequence="t1ff-2d-1400", queue
 @pytest.mark.parametrize(
     ("taken_mib", "scan"),
     [
-        (156, {"pipeline": "mrf_t1ff"}),
-        (164, {"pipeline": "mrf_t1ff", "threads": 2}),
-        (283, {"pipeline": "mrf_t1ff", "basis": "frames"}),
-        (90, {"pipeline": "mrf_t1ff_net"}),
-        (303, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8}),
-        (362, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "threads": 2}),
-        (550, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames"}),
-        (731, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames", "threads": 2}),
-        (280, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8}),
-        (310, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8, "threads": 2}),
-        (341, {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576", "images": "adjoint"}),
+        (138, {"pipeline": "mrf_t1ff"}),
+        (155, {"pipeline": "mrf_t1ff", "threads": 2}),
+        (188, {"pipeline": "mrf_t1ff", "basis": "frames"}),
+        (48, {"pipeline": "mrf_t1ff_net"}),
+        (263, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8}),
+        (268, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "threads": 2}),
+        (456, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames"}),
+        (457, {"pipeline": "mrf_t1ff", "matrix": 192, "coils": 8, "basis": "frames", "threads": 2}),
+        (136, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8}),
+        (169, {"pipeline": "mrf_t1ff_net", "matrix": 192, "coils": 8, "threads": 2}),
+        (246, {"pipeline": "mrf_t1t2", "sequence": "fisp-fang-576", "images": "adjoint"}),
         (466, {"pipeline": "mrf_t1t2_net", "sequence": "fisp-fang-576"}),
-        (1132, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "basis": "frames"}),
-        (599, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12}),
-        (659, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "threads": 2}),
+        (824, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "basis": "frames"}),
+        (414, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12}),
+        (454, {"pipeline": "mrf_t1ff", "matrix": 320, "coils": 12, "threads": 2}),
     ],
 )
-def test_the_plan_is_1_to_1_6_times_the_memory_that_a_node_took(taken_mib, scan):
-    """Memory as `benchmarks/memory_plan.py` measured it."""
-    assert 1.0 <= plan(**scan).total / (taken_mib * MiB) <= 1.6
+def test_the_plan_is_at_least_the_memory_that_a_node_took_and_not_much_more(taken_mib, scan):
+    """Memory as `benchmarks/memory_plan.py` measured it; small scans find much of what they need in the process."""
+    assert taken_mib * MiB <= plan(**scan).total <= (1.6 * taken_mib + 150) * MiB
 
 
-@pytest.mark.parametrize(("pipeline", "taken_mib", "without"), [("mrf_t1ff", 716, 649), ("mrf_t1ff_net", 653, 585)])
+@pytest.mark.parametrize(("pipeline", "taken_mib", "without"), [("mrf_t1ff", 547, 505), ("mrf_t1ff_net", 503, 400)])
 def test_provisional_maps_are_planned_with_1_to_2_times_the_memory_that_a_scan_with_them_took(
     pipeline, taken_mib, without
 ):
@@ -84,8 +84,8 @@ def test_arrays_have_their_sizes():
     assert one.noise == 16 * 4 * 8**2
     assert one.inbox == 1400 * (2 * 192 * (8 * 8 + 8) + 2048)
     assert one.total == pytest.approx(MARGIN * sum(vars(one).values()), abs=1)
-    # 18 images for three echo times, 16 frames in two batches, and one grid of the thread, at 1.25 times the matrix
-    assert one.grids == (18 + 16 + 1) * 8 * 240**2 * 8
+    # 18 images for three echo times, and of the thread 8 frames of a coil and 8 transforms, at 1.25 times the matrix
+    assert one.grids == (18 + 1 + 1) * 8 * 240**2 * 8
 
 
 def test_a_first_readout_of_noise_is_planned_as_if_it_were_a_spoke():
