@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import SliceEnd, Spoke
+from spokestream.gadgets.messages import SliceEnd, SliceStart, Spoke
 from spokestream.gadgets.scan.context import ScanContext
 
 __all__ = ["CALIBRATION_SPOKES", "CoilCompression", "compression_matrix"]
@@ -16,8 +16,10 @@ CALIBRATION_SPOKES = 100
 """Number of spokes at the start of every slice from which the compression is computed; they wait until then."""
 
 
-class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
+class CoilCompression(Gadget[Spoke | SliceEnd, SliceStart | Spoke | SliceEnd]):
     """Projects whitened coils onto the leading singular vectors of the slice's first spokes.
+
+    The first spoke of every slice is announced at once.
 
     Args:
         scan: the scan.
@@ -34,14 +36,19 @@ class CoilCompression(Gadget[Spoke | SliceEnd, Spoke | SliceEnd]):
         self._calibration_spokes = calibration_spokes
         self._matrix: NDArray[np.complex64] | None = None
         self._held: list[Spoke] = []
+        self._started = False
 
-    def feed(self, message: Spoke | SliceEnd, /) -> Iterator[Spoke | SliceEnd]:
+    def feed(self, message: Spoke | SliceEnd, /) -> Iterator[SliceStart | Spoke | SliceEnd]:
         """Hold back the first spokes of a slice, then compress them and all later spokes."""
         if isinstance(message, SliceEnd):
             yield from self._release()
-            self._matrix = None
+            self._matrix, self._started = None, False
             yield message
-        elif len(message.data) <= self._n_coils:
+            return
+        if not self._started:
+            self._started = True
+            yield SliceStart(message.slice, min(len(message.data), self._n_coils))
+        if len(message.data) <= self._n_coils:
             self._scan.provenance["coils"] = f"{len(message.data)}"
             yield message
         elif self._matrix is not None:

@@ -16,7 +16,7 @@ from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.imaging.low_rank import EchoTime
 from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.sample_operator import SampleSpread
-from spokestream.gadgets.messages import NOWHERE, Complex, Fingerprints, Geometry, SliceEnd, SpokeBlock
+from spokestream.gadgets.messages import NOWHERE, Complex, Fingerprints, Geometry, SliceEnd, SliceStart, SpokeBlock
 from spokestream.gadgets.quality.image_evidence import CORNERS
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.temporal_basis import TemporalBasis
@@ -69,7 +69,7 @@ class PartialSlice:
         return Fingerprints(images, self.basis, mask, self.slice, self.geometry, self.has_corners, self.straight)
 
 
-class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
+class Gridding(Gadget[SliceStart | SpokeBlock | SliceEnd, Fingerprints]):
     """Adjoint NUFFT with ramp density compensation, in a temporal basis, combined over coils.
 
     If there are few images, weighted frames are added up on the grid. This takes K FFTs per coil at the end of the
@@ -94,7 +94,7 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
 
     """
 
-    accepts = (SpokeBlock, SliceEnd)
+    accepts = (SliceStart, SpokeBlock, SliceEnd)
 
     def __init__(
         self,
@@ -125,10 +125,14 @@ class Gridding(Gadget[SpokeBlock | SliceEnd, Fingerprints]):
         self._frames: FrameSpreader | None = None
         self._slice: CombinedSlice | CoilSlice | None = None
 
-    def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints]:
-        """Grid a frame. At the end of the slice, yield its coefficients."""
+    def feed(self, message: SliceStart | SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints]:
+        """Take the memory of a slice, or grid a frame. At the end of the slice, yield its coefficients."""
         self._scan.cancellation.check()
-        if isinstance(message, SpokeBlock):
+        if isinstance(message, SliceStart):
+            frames = self._spreader(message.n_coils, message.slice)
+            if not self.combines_at_once(message.n_coils):
+                frames.prepare(self._basis.weights.shape[1])
+        elif isinstance(message, SpokeBlock):
             n_coils = len(message.data)
             if self._slice is None:
                 self._whole = _is_whole(message)

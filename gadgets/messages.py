@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spokestream.gadgets.imaging.sample_operator import SampleOperator
 
 __all__ = [
-    "NOWHERE", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "Spoke", "SpokeBlock",
+    "NOWHERE", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "SliceStart", "Spoke", "SpokeBlock",
 ]  # fmt: skip
 
 Complex = NDArray[np.complex64]
@@ -83,6 +83,15 @@ class SpokeBlock:
     proportional, if it is not the distance from k = 0; see `spokestream.gadgets.spokes.moved_spokes.moved`."""
     time_us: Float | None = None
     """(spokes, samples) time from the echo to each sample; None if it is not known."""
+
+
+@dataclass(frozen=True)
+class SliceStart:
+    """A sign that the first spoke of a slice has come. It waits for others; what they will need can be made ready."""
+
+    slice: int
+    n_coils: int
+    """That of the frames to come."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from spokestream.errors import InputError
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding, PartialSlice
 from spokestream.gadgets.map_images import MapImages
-from spokestream.gadgets.messages import Fingerprints, SliceEnd, SpokeBlock
+from spokestream.gadgets.messages import Fingerprints, SliceEnd, SliceStart, SpokeBlock
 from spokestream.gadgets.provisional_matching import ProvisionalMatching, encodes
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.gadgets.scan.context import ScanContext
@@ -31,7 +31,7 @@ METHOD = ("dictionary", "images", "matcher", "network", "refinement")
 """Entries of the provenance that say how maps were computed. Provisional maps have their own."""
 
 
-class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image]):
+class ProvisionalMaps(Gadget[SliceStart | SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image]):
     """Gridding that also yields images of provisional maps, every few spokes from the spoke on that they are encoded.
 
     They are computed in another thread, from a copy of what is gridded so far, and yielded with the next frame. Their
@@ -52,7 +52,7 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
 
     """
 
-    accepts = (SpokeBlock, SliceEnd)
+    accepts = (SliceStart, SpokeBlock, SliceEnd)
 
     def __init__(
         self,
@@ -97,8 +97,11 @@ class ProvisionalMaps(Gadget[SpokeBlock | SliceEnd, Fingerprints | ismrmrd.Image
         """Whether maps are being computed. Whoever feeds a chain only when it is not gets all of them."""
         return self._running is not None and not self._running.done()
 
-    def feed(self, message: SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints | ismrmrd.Image]:
+    def feed(self, message: SliceStart | SpokeBlock | SliceEnd, /) -> Iterator[Fingerprints | ismrmrd.Image]:
         """Grid a frame, and yield provisional images that are ready; at the end of the slice, its coefficients."""
+        if isinstance(message, SliceStart):
+            yield from self._gridding.feed(message)
+            return
         if isinstance(message, SliceEnd):
             self._give_up()
             self._last = 0

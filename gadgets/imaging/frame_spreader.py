@@ -37,13 +37,21 @@ class FrameSpreader:
         self._spreaders = [[SampleSpreader(matrix, 1, tolerance) for _ in range(BATCH_FRAMES)] for _ in self._threads]
         n_grids = max(BATCH_FRAMES, n_coils)
         self._grids = [np.zeros((n_grids, *self.grid.shape[1:]), np.complex64) for _ in self._threads]
-        self._coefficients = torch.empty(0)
+        self._coefficients, self._ready = torch.empty(0), False
+
+    def prepare(self, n: int) -> None:
+        """Make `coefficients` ready, which takes longer than to spread a batch where the system must find memory."""
+        if len(self._coefficients) != n:
+            self._coefficients, self._ready = torch.from_numpy(self.grid.empty(n)), False
+        if not self._ready:
+            self._coefficients.zero_()
+            self._ready = True
 
     def coefficients(self, n: int) -> torch.Tensor:
-        """Zeros (n, coils, grid y, grid x). All slices use the same memory, because allocating it is slow."""
-        if len(self._coefficients) != n:
-            self._coefficients = torch.from_numpy(self.grid.empty(n))
-        return self._coefficients.zero_()
+        """Zeros (n, coils, grid y, grid x), in the same memory for all slices."""
+        self.prepare(n)
+        self._ready = False
+        return self._coefficients
 
     def each_coil(self, blocks: list[SpokeBlock], use: Callable[[int, torch.Tensor], None]) -> None:
         """Spread at most `BATCH_FRAMES` frames, coil by coil.

@@ -11,7 +11,7 @@ from spokestream.gadgets import gridding
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.imaging.low_rank import echo_times
 from spokestream.gadgets.imaging.radial_grid import ONE_SIDED, RadialGrid
-from spokestream.gadgets.messages import NOWHERE, SliceEnd, SpokeBlock
+from spokestream.gadgets.messages import NOWHERE, SliceEnd, SliceStart, SpokeBlock
 from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.scan.header import ScanHeader
@@ -164,6 +164,18 @@ def test_a_second_slice_does_not_depend_on_the_first(scan, sequence, bases, rng,
     first, second = (list(blocks(rng, sequence, 2)) for _ in range(2))
     gadget = Gridding(scan, bases[kind], TOLERANCE)
     for message in (*first, SliceEnd(0, NOWHERE), *second):
+        list(gadget.feed(message))
+    (after,) = gadget.feed(SliceEnd(1, NOWHERE))
+    gadget.close()
+    np.testing.assert_array_equal(after.data, gridded(scan, bases[kind], second).data)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("announced", [2, 3])  # as many coils as come, and others
+def test_slices_that_are_announced_are_the_same(scan, sequence, bases, rng, kind, announced):
+    first, second = (list(blocks(rng, sequence, 2)) for _ in range(2))
+    gadget = Gridding(scan, bases[kind], TOLERANCE)
+    for message in (SliceStart(0, announced), *first, SliceEnd(0, NOWHERE), SliceStart(1, 2), *second):
         list(gadget.feed(message))
     (after,) = gadget.feed(SliceEnd(1, NOWHERE))
     gadget.close()

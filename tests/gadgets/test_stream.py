@@ -7,7 +7,7 @@ import pytest
 from small_scan import complex_normal
 
 from spokestream.gadgets.coil_compression import CoilCompression, compression_matrix
-from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke, SpokeBlock
+from spokestream.gadgets.messages import Geometry, SliceEnd, SliceStart, Spoke, SpokeBlock
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 
 HERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (300, 300, 8))
@@ -28,11 +28,12 @@ def test_compression_keeps_the_signal_of_few_sources_and_the_whiteness_of_noise(
 
 def test_compression_holds_back_only_the_calibration(scan, rng):
     gadget = CoilCompression(scan, n_coils=2, calibration_spokes=4)
-    out = [len(list(gadget.feed(spoke(rng, i, n_coils=5)))) for i in range(6)]
-    assert out == [0, 0, 0, 4, 1, 1]
+    out = [list(gadget.feed(spoke(rng, i, n_coils=5))) for i in range(6)]
+    assert [len(messages) for messages in out] == [1, 0, 0, 4, 1, 1]
+    assert out[0] == [SliceStart(0, n_coils=2)]
     assert list(gadget.feed(SliceEnd(0, HERE)))[-1] == SliceEnd(0, HERE)
     # a slice shorter than the calibration still leaves
-    list(gadget.feed(spoke(rng, 0, n_coils=5)))
+    assert list(gadget.feed(spoke(rng, 0, n_coils=5))) == [SliceStart(0, n_coils=2)]
     short = list(gadget.feed(SliceEnd(1, HERE)))
     assert [type(m) for m in short] == [Spoke, SliceEnd]
     assert short[0].data.shape == (2, 7)
