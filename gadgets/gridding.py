@@ -248,7 +248,7 @@ class Gridding(Gadget[SliceStart | SpokeBlock | SliceEnd, Fingerprints]):
         """Release plans, grids and threads."""
         frames, self._frames, self._slice = self._frames, None, None
         if frames is not None:
-            frames.pool.shutdown()
+            frames.close()
 
     def _reaches_corners(self, k: NDArray[np.float32]) -> bool:
         """Whether samples at k (..., 2), in cycles per field of view, lie beyond the circle of the resolution."""

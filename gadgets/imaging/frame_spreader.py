@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spokestream.gadgets.imaging.kept_grids import KEPT_GRIDS
 from spokestream.gadgets.imaging.radial_grid import RadialGrid, SampleSpreader, ramp_density
 from spokestream.gadgets.messages import SpokeBlock
 from spokestream.gadgets.scan.context import ScanContext
@@ -37,21 +38,27 @@ class FrameSpreader:
         self._spreaders = [[SampleSpreader(matrix, 1, tolerance) for _ in range(BATCH_FRAMES)] for _ in self._threads]
         n_grids = max(BATCH_FRAMES, n_coils)
         self._grids = [np.zeros((n_grids, *self.grid.shape[1:]), np.complex64) for _ in self._threads]
-        self._coefficients, self._ready = torch.empty(0), False
+        self._coefficients, self._ready = np.zeros(0, np.complex64), False
+
+    def close(self) -> None:
+        """End the threads, and leave the memory of the coefficients to the next scan."""
+        self.pool.shutdown()
+        KEPT_GRIDS.give(self._coefficients)
+        self._coefficients = np.zeros(0, np.complex64)
 
     def prepare(self, n: int) -> None:
         """Make `coefficients` ready, which takes longer than to spread a batch where the system must find memory."""
         if len(self._coefficients) != n:
-            self._coefficients, self._ready = torch.from_numpy(self.grid.empty(n)), False
+            self._coefficients, self._ready = KEPT_GRIDS.take((n, *self.grid.shape)), False
         if not self._ready:
-            self._coefficients.zero_()
+            self._coefficients.fill(0)
             self._ready = True
 
     def coefficients(self, n: int) -> torch.Tensor:
         """Zeros (n, coils, grid y, grid x), in the same memory for all slices."""
         self.prepare(n)
         self._ready = False
-        return self._coefficients
+        return torch.from_numpy(self._coefficients)
 
     def each_coil(self, blocks: list[SpokeBlock], use: Callable[[int, torch.Tensor], None]) -> None:
         """Spread at most `BATCH_FRAMES` frames, coil by coil.

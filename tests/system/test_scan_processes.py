@@ -13,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,13 @@ from spokestream.pipelines.files.replay import reconstruct
 from spokestream.pipelines.node.server import local_server
 from spokestream.pipelines.node.workers import processes, scan_process
 from spokestream.pipelines.node.workers.link import node_end
-from spokestream.pipelines.node.workers.processes import PROCESS_BYTES, ProcessWorkers, processes_kept
+from spokestream.pipelines.node.workers.processes import (
+    GRID_BYTES,
+    PROCESS_BYTES,
+    ProcessWorkers,
+    grids_kept,
+    processes_kept,
+)
 from spokestream.pipelines.selection import configure, select
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -195,8 +202,8 @@ class Ready:
 
     alive, pid = True, 0
 
-    def __init__(self, networks):
-        self.networks = networks
+    def __init__(self, networks, grid_bytes):
+        self.networks, self.grid_bytes = networks, grid_bytes
 
     async def start(self, *, gives_way):
         """It has started."""
@@ -221,6 +228,23 @@ def test_a_process_that_a_scan_waits_for_starts_without_networks(monkeypatch):
         return taken
 
     assert [process.networks for process in asyncio.run(scenario())] == [networks, []]
+
+
+def test_only_as_many_processes_as_the_memory_allows_keep_their_grids(monkeypatch):
+    """They are the first to get a scan."""
+    monkeypatch.setattr(processes, "ScanProcess", Ready)
+
+    async def scenario():
+        workers = ProcessWorkers([], QUEUE, kept=2, with_grids=1)
+        await workers.start()
+        await asyncio.sleep(0.01)  # the second is started in the background
+        taken: list[Any] = [await workers.take(), await workers.take()]
+        taken[0].alive = False  # the next one may keep grids instead
+        taken.append(await workers.take())
+        await workers.stop()
+        return [process.grid_bytes for process in taken]
+
+    assert asyncio.run(scenario()) == [GRID_BYTES, 0, GRID_BYTES]
 
 
 @pytest.mark.parametrize("may_claim", [True, False])
@@ -317,6 +341,14 @@ def test_memory_decides_how_many_processes_are_kept():
     assert processes_kept(2 << 30, 4) == 2
     assert processes_kept(16 * PROCESS_BYTES, 4) == 3  # two more for an eighth of the memory
     assert processes_kept(1 << 40, 4) == 4
+
+
+def test_memory_decides_how_many_processes_keep_their_grids():
+    assert grids_kept(2 << 30, 2) == 0
+    assert grids_kept(20 * GRID_BYTES, 4) == 2  # a tenth of the memory
+    assert grids_kept(1 << 40, 4) == 4
+    without, two = (ProcessWorkers([], QUEUE, kept=4, with_grids=n).kept_bytes for n in (0, 2))
+    assert two - without == 2 * GRID_BYTES
 
 
 def test_what_waits_for_a_process_is_limited(scan):

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.pipelines.gadgetron_texts import configuration, for_gadgetron
     from spokestream.pipelines.node.server import Server
     from spokestream.pipelines.node.server_settings import ServerSettings
-    from spokestream.pipelines.node.workers.processes import ProcessWorkers, processes_kept
+    from spokestream.pipelines.node.workers.processes import ProcessWorkers, grids_kept, processes_kept
     from spokestream.pipelines.selection import Selection, configure, select
 
     classes: tuple[type[Any], ...] = (ServerSettings, ConsoleSettings, *SETTINGS.values())
@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     def node(observers: "Sequence[Observer]" = ()) -> "Server":
         logged = [log_event] if page.log == "json" else []
         kept = processes_kept(server.memory_bytes, server.max_sessions)
-        workers = ProcessWorkers(list(pipelines.values()), server.queue_bytes, kept)
+        with_grids = grids_kept(server.memory_bytes, kept)
+        workers = ProcessWorkers(list(pipelines.values()), server.queue_bytes, kept, with_grids)
         return Server(server, choose, observers=[*logged, *observers], workers=workers)
 
     if page.http is None:

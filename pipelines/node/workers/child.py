@@ -38,12 +38,13 @@ small scans a process had 580 MB, and more with every scan. With two arenas it h
 StartScan = Callable[[Any, str, logging.Logger], RunningChain]
 
 
-def main(control: socket.socket, networks: Sequence[Any]) -> None:
+def main(control: socket.socket, networks: Sequence[Any], grid_bytes: int) -> None:
     """Serve the scans of the node that started this process, until it closes the socket.
 
     Args:
         control: the socket on which the node sends those of the scans.
         networks: the settings of pipelines whose networks are loaded.
+        grid_bytes: largest memory of grids that is kept from one scan to the next.
 
     """
     os.setpgid(0, 0)  # so that Ctrl-C in a terminal reaches only the node, which lets scans finish
@@ -51,9 +52,11 @@ def main(control: socket.socket, networks: Sequence[Any]) -> None:
     logging.basicConfig(level=logging.WARNING)
     with control, suppress(OSError):
         try:
+            from spokestream.gadgets.imaging.kept_grids import KEPT_GRIDS
             from spokestream.pipelines.chains import warm_up
             from spokestream.pipelines.selection import start_scan
 
+            KEPT_GRIDS.most_bytes = grid_bytes
             for settings in networks:
                 warm_up(settings)
         except SpokestreamError as error:

@@ -11,13 +11,17 @@ from spokestream.pipelines.node.workers.process_worker import ProcessWorker
 from spokestream.pipelines.node.workers.scan_process import ScanProcess
 from spokestream.pipelines.node.workers.worker import SendImage
 
-__all__ = ["ProcessWorkers", "processes_kept"]
+__all__ = ["ProcessWorkers", "grids_kept", "processes_kept"]
 
 LOG = logging.getLogger("spokestream.server")
 KEPT_FRACTION = 1 / 8
 """Largest fraction of the node's memory for processes without a scan, except the first."""
 PROCESS_BYTES = 192 << 20
 """Memory that a process without a scan has for itself: 54 MB if it is new, 187 MiB after scans of 350 x 350 pixels."""
+GRID_FRACTION = 1 / 10
+"""Largest fraction of the node's memory for grids that processes keep from one scan to the next."""
+GRID_BYTES = 256 << 20
+"""Size of such grids: those of a slice of 350 x 350 pixels and 17 images have 208 MiB."""
 SHARED_BYTES = 192 << 20
 """Memory that all processes share: interpreter and libraries (170 MiB)."""
 
@@ -27,6 +31,11 @@ def processes_kept(memory_bytes: int, most: int) -> int:
     return min(most, 1 + int(KEPT_FRACTION * memory_bytes) // PROCESS_BYTES)
 
 
+def grids_kept(memory_bytes: int, kept: int) -> int:
+    """The number of processes, of all that are kept, that keep the memory of their grids between scans."""
+    return min(kept, int(GRID_FRACTION * memory_bytes) // GRID_BYTES)
+
+
 class ProcessWorkers:
     """Runs every chain in a process. A process is used for one scan after another.
 
@@ -34,14 +43,17 @@ class ProcessWorkers:
         networks: the settings of pipelines whose networks the processes load that are started ahead.
         queue_bytes: items of a scan that may wait in the node.
         kept: processes that are started ahead and stay between scans, because loading the networks takes time.
+        with_grids: how many processes keep the memory of their grids between scans; see `KeptGrids`.
 
     """
 
     scan_bytes = PROCESS_BYTES
 
-    def __init__(self, networks: Sequence[Any], queue_bytes: int, kept: int = 1) -> None:
+    def __init__(self, networks: Sequence[Any], queue_bytes: int, kept: int = 1, with_grids: int = 0) -> None:
         self._networks, self._queue_bytes, self._kept = networks, queue_bytes, kept
-        self.kept_bytes = SHARED_BYTES + (kept - 1) * PROCESS_BYTES
+        self._most_with_grids = with_grids
+        self._with_grids: list[ScanProcess] = []
+        self.kept_bytes = SHARED_BYTES + (kept - 1) * PROCESS_BYTES + with_grids * GRID_BYTES
         self._taken = 0
         self._idle: list[ScanProcess] = []
         self._yielding: list[ScanProcess] = []
@@ -50,7 +62,7 @@ class ProcessWorkers:
 
     async def start(self) -> None:
         """Start the first process, and the others in the background. Raises ScanError if it does not become ready."""
-        self._idle.append(await self._new(self._networks))
+        self._let_wait(await self._new(self._networks))
         self._do(self._refill())
 
     def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage) -> ProcessWorker:
@@ -97,30 +109,39 @@ class ProcessWorkers:
         self._do(self._refill())
         return how
 
+    def _let_wait(self, process: ScanProcess) -> None:
+        """Let a process wait for the next scan. The last one that worked serves first, and those with grids do."""
+        self._idle.append(process)
+        self._idle.sort(key=self._with_grids.__contains__)
+
     async def _keep(self, process: ScanProcess) -> None:
         """Let a process wait for the next scan, or end it if as many as are kept do so."""
         room = self._kept - len(self._idle) - len(self._yielding)
         if room > 0 and claim(process.pid):
-            self._idle.append(process)
+            self._let_wait(process)
         elif room > 0 and len(self._yielding) < self._kept - 1:  # one is left for a scanner
             self._yielding.append(process)
         else:
             await process.end()
 
     async def _new(self, networks: Sequence[Any], *, gives_way: bool = False) -> ScanProcess:
-        process = ScanProcess(networks)
+        self._with_grids = [process for process in self._with_grids if process.alive]
+        keeps_grids = len(self._with_grids) < self._most_with_grids
+        process = ScanProcess(networks, GRID_BYTES if keeps_grids else 0)
         try:
             await process.start(gives_way=gives_way)
         except BaseException:
             await process.kill()
             raise
+        if keeps_grids:
+            self._with_grids.append(process)
         return process
 
     async def _refill(self) -> None:
         """Start processes one after the other, until there are as many as are kept."""
         try:
             while len(self._idle) + len(self._yielding) + self._taken < self._kept:
-                self._idle.append(await self._new(self._networks))
+                self._let_wait(await self._new(self._networks))
         except ScanError as error:
             LOG.error("%s", error)
 

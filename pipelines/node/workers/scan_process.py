@@ -32,13 +32,16 @@ class ScanProcess:
 
     Args:
         networks: the settings of pipelines whose networks it loads.
+        grid_bytes: largest memory of grids that it keeps from one scan to the next.
 
     """
 
-    def __init__(self, networks: Sequence[Any]) -> None:
+    def __init__(self, networks: Sequence[Any], grid_bytes: int = 0) -> None:
         self._control, self._theirs = socket.socketpair()
         self._control.setblocking(False)
-        self._process = PROCESSES.Process(target=child.main, args=(self._theirs, networks), name="scan", daemon=True)
+        self._process = PROCESSES.Process(
+            target=child.main, args=(self._theirs, networks, grid_bytes), name="scan", daemon=True
+        )
 
     @property
     def pid(self) -> int:
