@@ -31,9 +31,10 @@ __all__ = ["ARENAS", "main", "serve_scans", "share_arenas"]
 
 M_ARENA_MAX = -8
 """The number of the setting in `malloc.h` of the GNU library: the most arenas, from which threads allocate."""
-ARENAS = 2
-"""Threads of every scan are new, and took arenas at random, which kept pages that `malloc_trim` cannot return: after 60
-small scans a process had 580 MB, and more with every scan. With two arenas it has 465 MB from the fifth scan on."""
+ARENAS = 1
+"""Threads of every scan are new, and took arenas at random. `malloc_trim` returns the end of the first arena only: after
+60 small scans of five kinds, a process with two had 417 to 481 MB, by chance. With one it has 417 MB from the fifth scan
+on, and a slice of 350 x 350 pixels takes as long."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 OWN_PAGES, UNUSED = 16 << 20, 256 << 20
 """Size from which an array has pages of its own, which its scan must get and return every time, and the unused memory
@@ -88,7 +89,7 @@ def serve_scans(control: socket.socket, start_scan: StartScan) -> None:
 
 
 def share_arenas() -> None:
-    """Let all threads of this process allocate from `ARENAS` arenas, so that the memory of a scan can be returned."""
+    """Let all threads of this process allocate from one arena, so that the memory of a scan can be returned."""
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # of the GNU library
         mallopt(M_ARENA_MAX, ARENAS)
         mallopt(M_MMAP_THRESHOLD, OWN_PAGES)
