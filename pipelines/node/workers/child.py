@@ -32,8 +32,8 @@ __all__ = ["ARENAS", "main", "serve_scans", "share_arenas"]
 M_ARENA_MAX = -8
 """The number of the setting in `malloc.h` of the GNU library: the most arenas, from which threads allocate."""
 ARENAS = 1
-"""Threads of every scan are new, and took arenas at random. `malloc_trim` returns the end of the first arena only: in 60
-small scans of five kinds, a process with two had 417 to 481 MB, by chance. With one it has 417 MB from the tenth scan
+"""Threads of every scan are new, and took arenas at random. `malloc_trim` returns the end of only the first arena: of 60
+small scans of five kinds, a process with two kept 417 to 481 MB, by chance. With one it keeps 417 MB from the tenth
 on, and a slice of 350 x 350 pixels takes as long."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 OWN_PAGES, UNUSED = 16 << 20, 256 << 20
