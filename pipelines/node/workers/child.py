@@ -32,9 +32,9 @@ __all__ = ["ARENAS", "main", "serve_scans", "share_arenas"]
 M_ARENA_MAX = -8
 """The number of the setting in `malloc.h` of the GNU library: the most arenas, from which threads allocate."""
 ARENAS = 1
-"""Threads of every scan are new, and took arenas at random. `malloc_trim` returns the end of only the first arena: of 60
-small scans of five kinds, a process with two kept 417 to 481 MB, by chance. With one it keeps 417 MB from the tenth
-on, and a slice of 350 x 350 pixels takes as long."""
+"""Threads of every scan are new, and took arenas at random. `malloc_trim` returns the end of only the first of them:
+after each of 60 small scans of five kinds, a process with two arenas kept 417 to 481 MB, by chance. With one it keeps
+417 MB from the tenth scan on, and a slice of 350 x 350 pixels takes as long."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 OWN_PAGES, UNUSED = 16 << 20, 256 << 20
 """Size from which an array has pages of its own, which its scan must get and return every time, and the unused memory
