@@ -23,6 +23,7 @@ from spokestream.pipelines.node.recordings import Recordings
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.node.session import Session
 from spokestream.pipelines.node.session_rules import PipelineSelection, SessionRules
+from spokestream.pipelines.node.workers.allocation import return_memory
 from spokestream.pipelines.node.workers.threads import ThreadWorkers
 from spokestream.pipelines.node.workers.worker import Workers
 from spokestream.pipelines.run_chain import RunningChain
@@ -202,6 +203,8 @@ class Server:
             self._addresses[host] -= 1
             if not self._addresses[host]:
                 del self._addresses[host]
+            if not self._sessions:
+                loop.run_in_executor(None, return_memory)
 
         task.add_done_callback(ended)
 

@@ -5,7 +5,6 @@ that scan has ended. `link` describes what is said on the socket of a scan. If t
 ended, or vanishes, the scan is cancelled.
 """
 
-import ctypes
 import gc
 import json
 import logging
@@ -22,24 +21,13 @@ import ismrmrd
 from spokestream.errors import SpokestreamError
 from spokestream.gadgets.scan.cancellation import CancelledScanError
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.workers.allocation import return_memory, share_arena
 from spokestream.pipelines.node.workers.feed import Feed
 from spokestream.pipelines.node.workers.inbox import AbandonedError
 from spokestream.pipelines.node.workers.link import READY, items_of, process_end, receive_object
 from spokestream.pipelines.run_chain import RunningChain, run_chain
 
-__all__ = ["ARENAS", "main", "serve_scans", "share_arenas"]
-
-M_ARENA_MAX = -8
-"""The number of the setting in `malloc.h` of the GNU library: the most arenas, from which threads allocate."""
-ARENAS = 1
-"""Threads of every scan are new, and took arenas at random. `malloc_trim` returns the end of only the first of them:
-after each of 60 small scans of five kinds, a process with two arenas kept 417 to 481 MB, by chance. With one it keeps
-417 MB from the tenth scan on, and a slice of 350 x 350 pixels takes as long."""
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-OWN_PAGES, UNUSED = 16 << 20, 256 << 20
-"""Size from which an array has pages of its own, which its scan must get and return every time, and the unused memory
-that a scan may keep until its end. By default the library moves both limits as it sees larger arrays: a process grew
-with every scan, and the maps of a slice of 350 x 350 pixels took 20,000 more pages, which the system had to clear."""
+__all__ = ["main", "serve_scans"]
 
 StartScan = Callable[[Any, str, logging.Logger], RunningChain]
 
@@ -54,7 +42,7 @@ def main(control: socket.socket, networks: Sequence[Any], grid_bytes: int) -> No
 
     """
     os.setpgid(0, 0)  # so that Ctrl-C in a terminal reaches only the node, which lets scans finish
-    share_arenas()
+    share_arena()  # where processes are not forked from one that has done so
     logging.basicConfig(level=logging.WARNING)
     with control, suppress(OSError):
         try:
@@ -85,22 +73,8 @@ def serve_scans(control: socket.socket, start_scan: StartScan) -> None:
             return
         with socket.socket(fileno=sockets[0]) as sock:
             sound = _Scan(sock).run(start_scan)
-        _return_memory()
-
-
-def share_arenas() -> None:
-    """Let all threads of this process allocate from one arena, so that the memory of a scan can be returned."""
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # of the GNU library
-        mallopt(M_ARENA_MAX, ARENAS)
-        mallopt(M_MMAP_THRESHOLD, OWN_PAGES)
-        mallopt(M_TRIM_THRESHOLD, UNUSED)
-
-
-def _return_memory() -> None:
-    """Return the memory of a scan to the system, which the C library otherwise keeps for the next one."""
-    gc.collect()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of the GNU library
-        trim(0)
+        gc.collect()
+        return_memory()
 
 
 class _Scan:

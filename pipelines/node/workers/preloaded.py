@@ -6,7 +6,11 @@ CUDA device must not be forked.
 
 import gc
 
-import spokestream.pipelines.chains
-import spokestream.pipelines.selection  # noqa: F401
+from spokestream.pipelines.node.workers.allocation import share_arena
+
+share_arena()  # before libraries start threads: forked processes would use the arenas of these, too
+
+import spokestream.pipelines.chains  # noqa: E402
+import spokestream.pipelines.selection  # noqa: E402, F401
 
 gc.freeze()  # a collection in a forked process would otherwise copy every page of it

@@ -1,4 +1,4 @@
-"""Threads of a process for scans allocate from few arenas, as the GNU library itself counts them."""
+"""Threads of a process for scans allocate from one arena, as the GNU library itself counts them."""
 
 import ctypes
 import subprocess
@@ -6,14 +6,12 @@ import sys
 
 import pytest
 
-from spokestream.pipelines.node.workers.child import ARENAS
-
 COUNT = """
 import ctypes, sys, threading
-from spokestream.pipelines.node.workers.child import share_arenas
+from spokestream.pipelines.node.workers.allocation import share_arena
 
 if sys.argv[1] == "shared":
-    share_arenas()
+    share_arena()
 libc, every = ctypes.CDLL(None), threading.Barrier(8)
 libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
 
@@ -37,5 +35,5 @@ def arenas(how):
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="another C library than the GNU one")
-def test_eight_threads_share_the_arenas():
-    assert arenas("shared") <= ARENAS < arenas("not shared")
+def test_eight_threads_share_an_arena():
+    assert arenas("shared") == 1 < arenas("not shared")
