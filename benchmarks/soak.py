@@ -2,8 +2,9 @@
 
 Clients send scans as fast as they can. Every fifth session misbehaves. A good scan must give the pixels that it gave
 alone, and no session may hang. At the end, the node must have the memory, descriptors, threads and processes that it
-had after the first tenth of the sessions. Each time, every scan is sent once alone before the node is looked at: the
-memory of a process depends on the scans that it has seen. The exit code is 1 if anything is wrong.
+had after the first tenth of the sessions. Each time, every process that the node keeps gets every scan before the node
+is looked at: its memory and threads depend on the scans that it has seen, and one that had to be killed is replaced by
+one that has seen none. The exit code is 1 if anything is wrong.
 """
 
 import argparse
@@ -29,6 +30,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from spokestream.pipelines.files.ismrmrd_file import read_scan
+from spokestream.pipelines.node.memory.budget import bytes_of
+from spokestream.pipelines.node.server_settings import ServerSettings
+from spokestream.pipelines.node.workers.processes import processes_kept
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
 GOOD, ALONE = "good", "good, alone"
@@ -39,6 +43,9 @@ SCANS = (
     ("mrf_t1ff", SimulationSettings(matrix=48, coils=5, seed=4)),
     ("mrf_t1t2", SimulationSettings(anatomy="brain", matrix=48, coils=3, seed=5, sequence="fisp-fang-576")),
 )
+MEMORY = "2GiB"
+KEPT = processes_kept(bytes_of(MEMORY), ServerSettings.max_sessions)
+"""Processes for scans that the node keeps."""
 MOST_S = 60.0
 GROWTH = 1.05
 """Largest memory at the end over that after the first mark."""
@@ -253,7 +260,9 @@ def soak(
                     console.print(f"FAULT: {one.kind}: {one.fault} {one.heard}", highlight=False, markup=False)
             done = upto
             holdings_at_rest(pid, size.still_s)
-            ended += [run(port, ALONE, *one, 0, limit_s) for one in zip(scans, expected, strict=True)]
+            for one in zip(scans, expected, strict=True):
+                at_once = [clients.submit(run, port, ALONE, *one, 0, limit_s) for _ in range(KEPT)]
+                ended += [future.result() for future in at_once]
             marks[upto] = holdings_at_rest(pid, size.still_s)
     return ended, marks
 
@@ -274,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
         scans = simulated(folder, size.scans)
         log = folder / "node.log"
         deadlines = ("first-byte-s", "opening-s", "idle-timeout-s", "drain-s")
-        options = ["--memory=2GiB", "--threads=1", f"--record={folder / 'recordings'}", "--record-gib=0.2"]
+        options = [f"--memory={MEMORY}", "--threads=1", f"--record={folder / 'recordings'}", "--record-gib=0.2"]
         options += [f"--{name}={2 * size.clients}" for name in ("max-sessions", "max-waiting")]
         node, port = started_node(log, *options, *(f"--{name}={size.deadline_s}" for name in deadlines))
         try:
