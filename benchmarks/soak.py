@@ -2,9 +2,9 @@
 
 Clients send scans as fast as they can. Every fifth session misbehaves. A good scan must give the pixels that it gave
 alone, and no session may hang. At the end, the node must have the memory, descriptors, threads and processes that it
-had after the first tenth of the sessions. Each time, every process that the node keeps gets every scan before the node
-is looked at: its memory and threads depend on the scans that it has seen, and one that had to be killed is replaced by
-one that has seen none. The exit code is 1 if anything is wrong.
+had after the first tenth of the sessions. Each time before the node is looked at, every scan is sent as often at once
+as there are processes that it keeps: their memory and threads depend on the scans that they have seen, and one that had
+to be killed is replaced by one that has seen none. The exit code is 1 if anything is wrong.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.imaging.coil_sensitivities import frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
-from spokestream.gadgets.imaging.frame_spreader import FrameSpreader
+from spokestream.gadgets.imaging.frame_spreader import FrameSpreader, spread_grids
 from spokestream.gadgets.imaging.frames_of_slice import CoilSlice, CombinedSlice, SliceSoFar
 from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.imaging.low_rank import EchoTime
@@ -265,7 +265,9 @@ class Gridding(Gadget[SliceStart | SpokeBlock | SliceEnd, Fingerprints]):
                 raise ScanError(f"The number of coils changes to {n_coils} within slice {slice_index + 1}.")
             self.close()
             n_images, at_once = self._basis.weights.shape[1], self.combines_at_once(n_coils)
-            on_grids = BYTES_ON_GRID * n_coils * (2 * self._scan.threads + (0 if at_once else n_images))
+            threads = self._scan.threads
+            transforms = n_coils * (min(threads, n_images) + (0 if at_once else n_images))
+            on_grids = BYTES_ON_GRID * (transforms + spread_grids(n_coils, threads, by_frame=at_once))
             n_bytes = (on_grids + 8 * n_images * at_once) * self._matrix[0] * self._matrix[1]
             if n_bytes > MOST_BYTES:
                 raise ScanError(

@@ -18,12 +18,17 @@ from spokestream.gadgets.messages import SpokeBlock
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.workers import workers
 
-__all__ = ["BATCH_FRAMES", "FrameSpreader", "area_of"]
+__all__ = ["BATCH_FRAMES", "FrameSpreader", "area_of", "spread_grids"]
 
 T = TypeVar("T")
 
 BATCH_FRAMES = 8
 """Number of frames that are spread, and added to the coefficients, together."""
+
+
+def spread_grids(n_coils: int, threads: int, *, by_frame: bool) -> int:
+    """The number of grids onto which all threads of a `FrameSpreader` spread."""
+    return min(threads, BATCH_FRAMES) * n_coils if by_frame else min(threads, n_coils) * BATCH_FRAMES
 
 
 class FrameSpreader:
@@ -34,10 +39,11 @@ class FrameSpreader:
         self.cancellation = scan.cancellation
         self.device = scan.device
         self.grid = RadialGrid(matrix, n_coils, tolerance)
-        self._n_coils, self._threads = n_coils, range(scan.threads)
-        self._spreaders = [[SampleSpreader(matrix, 1, tolerance) for _ in range(BATCH_FRAMES)] for _ in self._threads]
+        self._n_coils = n_coils
         n_grids = max(BATCH_FRAMES, n_coils)
-        self._grids = [np.zeros((n_grids, *self.grid.shape[1:]), np.complex64) for _ in self._threads]
+        threads = range(min(scan.threads, n_grids))
+        self._spreaders = [[SampleSpreader(matrix, 1, tolerance) for _ in range(BATCH_FRAMES)] for _ in threads]
+        self._grids = [np.empty((n_grids, *self.grid.shape[1:]), np.complex64) for _ in threads]
         self._coefficients, self._ready = np.zeros(0, np.complex64), False
 
     def close(self) -> None:
@@ -70,25 +76,27 @@ class FrameSpreader:
 
         """
         areas = [area_of(block) for block in blocks]
+        threads = min(len(self._grids), self._n_coils)
 
         def spread_every_nth(thread: int) -> None:
             spreaders, grids = self._spreaders[thread], self._grids[thread][: len(blocks)]
             for spreader, block in zip(spreaders, blocks, strict=False):
                 spreader.place(block.k)
-            for coil in self._threads_coils(thread):
+            for coil in range(thread, self._n_coils, threads):
                 for spreader, block, area, grid in zip(spreaders, blocks, areas, grids, strict=False):
                     spreader.spread(block.data[coil] * area, grid)
                 use(coil, torch.from_numpy(grids))
 
-        list(self.pool.map(spread_every_nth, self._threads))
+        list(self.pool.map(spread_every_nth, range(threads)))
 
     def each_frame(self, blocks: list[SpokeBlock], use: Callable[[torch.Tensor], T]) -> list[T]:
         """What `use` makes of the grid (coils, grid y, grid x) of each frame, which is overwritten after the call."""
+        threads = min(len(self._grids), BATCH_FRAMES)
 
         def spread_every_nth(thread: int) -> list[T]:
             spreader, grid = self._spreaders[thread][0], self._grids[thread][: self._n_coils]
             found = []
-            for block in blocks[thread :: len(self._threads)]:
+            for block in blocks[thread::threads]:
                 spreader.place(block.k)
                 area = area_of(block)
                 for data, of_coil in zip(block.data, grid, strict=True):
@@ -96,11 +104,8 @@ class FrameSpreader:
                 found.append(use(torch.from_numpy(grid)))
             return found
 
-        by_thread = [iter(found) for found in self.pool.map(spread_every_nth, self._threads)]
-        return [next(by_thread[i % len(by_thread)]) for i in range(len(blocks))]
-
-    def _threads_coils(self, thread: int) -> range:
-        return range(thread, self._n_coils, len(self._threads))
+        by_thread = [iter(found) for found in self.pool.map(spread_every_nth, range(threads))]
+        return [next(by_thread[i % threads]) for i in range(len(blocks))]
 
 
 def area_of(block: SpokeBlock) -> NDArray[np.float32]:

@@ -207,9 +207,10 @@ class CombinedSlice:
         return np.asarray(self._images.numpy())
 
     def _calibrate(self) -> None:
-        centres = self._frames.each_frame(self._blocks, lambda grid: self._calibration.centre_of(grid.numpy()))
-        for block, centre in zip(self._blocks, centres, strict=True):
-            self._calibration.add_centre(block.frame, centre)
+        for blocks in _batches(self._blocks):
+            centres = self._frames.each_frame(blocks, lambda grid: self._calibration.centre_of(grid.numpy()))
+            for block, centre in zip(blocks, centres, strict=True):
+                self._calibration.add_centre(block.frame, centre)
         self._combination = self._calibration.sensitivities().conj() * self._frames.grid.correction
 
     def _combine(self) -> None:

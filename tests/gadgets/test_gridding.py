@@ -223,7 +223,7 @@ def test_a_number_of_coils_that_changes_within_a_slice_is_refused(scan, sequence
 def test_more_memory_than_a_slice_may_take_is_refused_before_it_is_taken(scan, sequence, bases, rng):
     large = replace(scan, header=replace(scan.header, recon_matrix=(1024, 1024, 1)))
     gadget = Gridding(large, bases["compressed"])
-    coils = (4 << 30) // (13 * 2 * 1024**2) + 1  # grids of a frame, and their transforms
+    coils = (4 << 30) // (13 * 2 * 1024**2) + 1  # the grid of a frame and its transforms, of one thread
     with pytest.raises(ScanError, match=r"need 4 GB; compress to fewer coils, or choose a basis of fewer images"):
         list(gadget.feed(next(blocks(rng, sequence, coils))))
     gadget.close()

@@ -206,7 +206,8 @@ class Ready:
         self.networks, self.grid_bytes = networks, grid_bytes
 
     async def start(self, *, gives_way):
-        """It has started."""
+        """Start, while others may be started, too."""
+        await asyncio.sleep(0)
 
     async def is_ready_again(self):
         return True
@@ -231,20 +232,21 @@ def test_a_process_that_a_scan_waits_for_starts_without_networks(monkeypatch):
 
 
 def test_only_as_many_processes_as_the_memory_allows_keep_their_grids(monkeypatch):
-    """They are the first to get a scan."""
+    """They are the first to get a scan, and stay if there are too many processes."""
     monkeypatch.setattr(processes, "ScanProcess", Ready)
+    monkeypatch.setattr(processes, "claim", lambda pid: True)
 
     async def scenario():
         workers = ProcessWorkers([], QUEUE, kept=2, with_grids=1)
         await workers.start()
-        await asyncio.sleep(0.01)  # the second is started in the background
-        taken: list[Any] = [await workers.take(), await workers.take()]
-        taken[0].alive = False  # the next one may keep grids instead
-        taken.append(await workers.take())
+        taken: list[Any] = [*await asyncio.gather(*(workers.take() for _ in range(4)))]
+        for process in reversed(taken):  # the one with grids is the last
+            await workers.give_back(process)
+        again: Any = await workers.take()
         await workers.stop()
-        return [process.grid_bytes for process in taken]
+        return [process.grid_bytes for process in taken], again is taken[0]
 
-    assert asyncio.run(scenario()) == [GRID_BYTES, 0, GRID_BYTES]
+    assert asyncio.run(scenario()) == ([GRID_BYTES, 0, 0, 0], True)
 
 
 @pytest.mark.parametrize("may_claim", [True, False])

@@ -13,7 +13,7 @@ import numpy as np
 
 from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.gadgets.imaging.coarse_images import times_finer
-from spokestream.gadgets.imaging.frame_spreader import BATCH_FRAMES
+from spokestream.gadgets.imaging.frame_spreader import spread_grids
 from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
@@ -124,8 +124,9 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         if in_frames:
             dictionary += MATCHED_BYTES_PER_IMAGE * n_images
             maps += threads * THREAD_BYTES_PER_IMAGE * n_images
-    # of every thread: the grids that frames are spread onto, and the transforms of all coils of an image
-    grids = (0 if in_frames else n_images) + settings.threads * (1 + max(1, math.ceil(BATCH_FRAMES / coils)))
+    # beside the images: what frames are spread onto, and every thread's transforms of all coils of an image
+    grids = (0 if in_frames else n_images) + min(settings.threads, n_images)
+    grids += math.ceil(spread_grids(coils, settings.threads, by_frame=in_frames) / coils)
     if settings.provisional:  # a copy of the centres of the grids, and coarse images beside those of the final maps
         coarse = times_finer(header.recon_matrix[:2]) ** -2
         grids += math.ceil(min(1, 4 * coarse) * n_images)  # a Hann window is twice as wide as the coarse k-space

@@ -52,7 +52,7 @@ class ProcessWorkers:
     def __init__(self, networks: Sequence[Any], queue_bytes: int, kept: int = 1, with_grids: int = 0) -> None:
         self._networks, self._queue_bytes, self._kept = networks, queue_bytes, kept
         self._most_with_grids = with_grids
-        self._with_grids: list[ScanProcess] = []
+        self._with_grids: set[ScanProcess] = set()
         self.kept_bytes = SHARED_BYTES + (kept - 1) * PROCESS_BYTES + with_grids * GRID_BYTES
         self._taken = 0
         self._idle: list[ScanProcess] = []
@@ -95,7 +95,7 @@ class ProcessWorkers:
                 process = waiting.pop()
                 if process.alive:
                     return process
-                await process.end()
+                await self._end(process)
         # a scan waits for it: networks take 0.4 s of 0.5, and the scan loads its own while it is being acquired
         return await self._new([], gives_way=gives_way)
 
@@ -103,9 +103,12 @@ class ProcessWorkers:
         """Take a process back whose scan has ended; returns how it ended if it cannot be used any more."""
         ready = await process.is_ready_again()
         self._taken -= 1
-        how = "" if ready else await process.kill()
+        how = ""
         if ready:
             await self._keep(process)
+        else:
+            self._with_grids.discard(process)
+            how = await process.kill()
         self._do(self._refill())
         return how
 
@@ -117,24 +120,33 @@ class ProcessWorkers:
     async def _keep(self, process: ScanProcess) -> None:
         """Let a process wait for the next scan, or end it if as many as are kept do so."""
         room = self._kept - len(self._idle) - len(self._yielding)
+        others = [other for other in self._idle if other not in self._with_grids]
+        if room == 0 and others and process in self._with_grids:
+            self._idle.remove(others[0])
+            await self._end(others[0])
+            room = 1
         if room > 0 and claim(process.pid):
             self._let_wait(process)
         elif room > 0 and len(self._yielding) < self._kept - 1:  # one is left for a scanner
             self._yielding.append(process)
         else:
-            await process.end()
+            await self._end(process)
+
+    async def _end(self, process: ScanProcess) -> None:
+        self._with_grids.discard(process)
+        await process.end()
 
     async def _new(self, networks: Sequence[Any], *, gives_way: bool = False) -> ScanProcess:
-        self._with_grids = [process for process in self._with_grids if process.alive]
         keeps_grids = len(self._with_grids) < self._most_with_grids
         process = ScanProcess(networks, GRID_BYTES if keeps_grids else 0)
+        if keeps_grids:
+            self._with_grids.add(process)
         try:
             await process.start(gives_way=gives_way)
         except BaseException:
+            self._with_grids.discard(process)
             await process.kill()
             raise
-        if keeps_grids:
-            self._with_grids.append(process)
         return process
 
     async def _refill(self) -> None:
