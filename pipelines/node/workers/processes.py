@@ -120,17 +120,19 @@ class ProcessWorkers:
     async def _keep(self, process: ScanProcess) -> None:
         """Let a process wait for the next scan, or end it if as many as are kept do so."""
         room = self._kept - len(self._idle) - len(self._yielding)
-        others = [other for other in self._idle if other not in self._with_grids]
-        if room == 0 and others and process in self._with_grids:
-            self._idle.remove(others[0])
-            await self._end(others[0])
-            room = 1
+        without = [other for other in self._idle if other not in self._with_grids]
+        surplus = without[:1] if room == 0 and process in self._with_grids else []
+        for other in surplus:
+            self._idle.remove(other)
+            room += 1
         if room > 0 and claim(process.pid):
             self._let_wait(process)
         elif room > 0 and len(self._yielding) < self._kept - 1:  # one is left for a scanner
             self._yielding.append(process)
         else:
-            await self._end(process)
+            surplus = [*surplus, process]
+        for other in surplus:
+            await self._end(other)
 
     async def _end(self, process: ScanProcess) -> None:
         self._with_grids.discard(process)
