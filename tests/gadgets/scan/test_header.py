@@ -1,6 +1,8 @@
 """Headers that are accepted, and headers that are refused."""
 
+import shutil
 import struct
+import subprocess
 
 import numpy as np
 import pytest
@@ -295,3 +297,11 @@ def test_numbers_are_those_in_single_precision_that_gadgetron_keeps_and_writes()
         struct.unpack("<f", struct.pack("<f", value))[0] for value in (3.52, 2.89, 3.52, 3.52, 2.89, 2.89, 350.1, 350.1)
     )
     assert here[0] != 3.52
+
+
+@pytest.mark.skipif(not shutil.which("ismrmrd_test_xml"), reason="needs ismrmrd_test_xml, of Debian's ismrmrd-tools")
+@pytest.mark.parametrize("sequence", preset_names())
+def test_the_tools_of_ismrmrd_accept_the_header_of_every_preset(sequence, tmp_path):
+    (tmp_path / "header.xml").write_text(header_xml(Protocol(sequence=load_sequence(sequence), matrix=35, n_coils=3)))
+    said = subprocess.run(["ismrmrd_test_xml", tmp_path / "header.xml"], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
