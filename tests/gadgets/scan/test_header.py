@@ -303,5 +303,7 @@ def test_numbers_are_those_in_single_precision_that_gadgetron_keeps_and_writes()
 @pytest.mark.parametrize("sequence", preset_names())
 def test_the_tools_of_ismrmrd_accept_the_header_of_every_preset(sequence, tmp_path):
     (tmp_path / "header.xml").write_text(header_xml(Protocol(sequence=load_sequence(sequence), matrix=35, n_coils=3)))
-    said = subprocess.run(["ismrmrd_test_xml", tmp_path / "header.xml"], capture_output=True, text=True, check=False)
+    said = subprocess.run(  # it writes files where it runs
+        ["ismrmrd_test_xml", "header.xml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert said.returncode == 0, said.stderr
