@@ -31,7 +31,6 @@ from rich.table import Table
 
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.node.memory.budget import bytes_of
-from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.node.workers.processes import processes_kept
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
@@ -44,8 +43,6 @@ SCANS = (
     ("mrf_t1t2", SimulationSettings(anatomy="brain", matrix=48, coils=3, seed=5, sequence="fisp-fang-576")),
 )
 MEMORY = "2GiB"
-KEPT = processes_kept(bytes_of(MEMORY), ServerSettings.max_sessions)
-"""Processes for scans that the node keeps."""
 MOST_S = 60.0
 GROWTH = 1.05
 """Largest memory at the end over that after the first mark."""
@@ -66,6 +63,11 @@ class Size:
     deadline_s: float = 5.0
     still_s: float = 3.0
     """Time for which the node must not change before it is looked at."""
+
+    @property
+    def at_once(self) -> int:
+        """Sessions that the node serves at once, and as many that may wait."""
+        return 2 * self.clients
 
 
 QUICK = Size(sessions=5, clients=2, scans=1, marks=(0.4, 1.0), deadline_s=1.0, still_s=0.3)
@@ -244,6 +246,7 @@ def soak(
     sessions = list(plan(size.sessions, len(scans), np.random.default_rng(seed)))
     ended: list[Ended] = []
     marks: dict[int, Holdings] = {}
+    kept = processes_kept(bytes_of(MEMORY), size.at_once)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(size.clients) as clients:
         bar, done = progress.add_task("Sessions", total=size.sessions), 0
@@ -261,7 +264,7 @@ def soak(
             done = upto
             holdings_at_rest(pid, size.still_s)
             for one in zip(scans, expected, strict=True):
-                at_once = [clients.submit(run, port, ALONE, *one, 0, limit_s) for _ in range(KEPT)]
+                at_once = [clients.submit(run, port, ALONE, *one, 0, limit_s) for _ in range(kept)]
                 ended += [future.result() for future in at_once]
             marks[upto] = holdings_at_rest(pid, size.still_s)
     return ended, marks
@@ -284,7 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
         log = folder / "node.log"
         deadlines = ("first-byte-s", "opening-s", "idle-timeout-s", "drain-s")
         options = [f"--memory={MEMORY}", "--threads=1", f"--record={folder / 'recordings'}", "--record-gib=0.2"]
-        options += [f"--{name}={2 * size.clients}" for name in ("max-sessions", "max-waiting")]
+        options += [f"--{name}={size.at_once}" for name in ("max-sessions", "max-waiting")]
         node, port = started_node(log, *options, *(f"--{name}={size.deadline_s}" for name in deadlines))
         try:
             ended, marks = soak(port, node.pid, scans, size, chosen.seed, chosen.limit, console)

@@ -56,7 +56,7 @@ class CoilCalibration:
         return grids[..., rows, columns].copy()
 
     def add_centre(self, frame: int, centre: NDArray[np.complex64]) -> None:
-        """Add one frame, of which `centre_of` gave the centre (coils, cells, cells)."""
+        """Add one frame, of which `centre_of` gave the centre (coils, cells, cells); it is kept, and changed later."""
         window = frame // self._window_frames
         if window in self._windows:
             self._windows[window] += centre
