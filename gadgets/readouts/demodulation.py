@@ -1,5 +1,7 @@
 """Demodulation of recorded readouts: it shifts the frequency of the receiver afterwards."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,5 +50,13 @@ def demodulate(
         center_sample: index of the sample at k = 0, which is taken at the echo time.
 
     """
-    time_s = (np.arange(data.shape[1]) - center_sample) * dwell_us * 1e-6
-    return np.ascontiguousarray(data * np.exp(2j * np.pi * frequency_hz * time_s), np.complex64)
+    return data * _rotation(data.shape[1], frequency_hz, dwell_us, center_sample)
+
+
+@lru_cache(maxsize=16)  # the spokes of a scan have one of few centres
+def _rotation(n_samples: int, frequency_hz: float, dwell_us: float, center_sample: float) -> NDArray[np.complex64]:
+    """The factor (samples,) of every sample."""
+    time_s = (np.arange(n_samples) - center_sample) * dwell_us * 1e-6
+    factor: NDArray[np.complex64] = np.exp(2j * np.pi * frequency_hz * time_s).astype(np.complex64)
+    factor.flags.writeable = False
+    return factor
