@@ -65,7 +65,7 @@ def corrected(measured: MeasuredSlice, first: Tensor, std: Tensor) -> tuple[Tens
     if measured.seen is None:
         return x, variance
     x, left = without_remaining_errors(measured, x, variance.sqrt())
-    return x, left + measured.leaked(x)
+    return x, left + measured.leaked_from_next(x)
 
 
 def contradicted_regions(wrong: NDArray[np.generic], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -29,6 +29,13 @@ LEAKAGE = 0.1
 like the tissue's own signal, so that residuals do not show it: the readout blurs fat, and its aliasing has its
 fingerprint. Found from the errors of the fat fraction in three simulated thighs."""
 
+NEXT = 3
+"""Side, in pixels, of the square of a voxel and those next to it."""
+LEAKAGE_FROM_NEXT = 0.2
+"""The same in consistent images, whose voxels are free of aliasing and blurring as far as the maps explain them, as a
+part of how much the maps vary among the voxels next to it. With 0.15 and 0.25, errors of the fat fraction in two
+simulated limbs were 1.05 and 0.84 times what the standard deviations of corrected maps say."""
+
 
 @dataclass(frozen=True)
 class MeasuredSlice:
@@ -71,6 +78,10 @@ class MeasuredSlice:
     def leaked(self, x: Tensor) -> Tensor:
         """The variances (voxels, n) that the signal of nearby tissue adds to those of unknowns."""
         return LEAKAGE**2 * neighbourhood_variance(x, self.mask)
+
+    def leaked_from_next(self, x: Tensor) -> Tensor:
+        """The variances (voxels, n) that the signal of the next voxels adds to those of unknowns."""
+        return LEAKAGE_FROM_NEXT**2 * neighbourhood_variance(x, self.mask, NEXT)
 
     def pool(self, guide: Tensor, variance: Tensor, tolerance: float) -> Pool:
         """The pool of a guide."""

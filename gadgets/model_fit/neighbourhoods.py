@@ -12,20 +12,22 @@ NEIGHBOURHOOD = 15
 """Side, in pixels, of the neighbourhood over which noise, aliasing and errors are averaged."""
 
 
-def neighbourhood_mean(values: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The mean (..., voxels) of values (..., voxels) of a mask (y, x) over the neighbourhood of each voxel."""
-    fraction = _filtered(mask.astype(float))[mask]
+def neighbourhood_mean(
+    values: NDArray[np.floating], mask: NDArray[np.bool_], side: int = NEIGHBOURHOOD
+) -> NDArray[np.float64]:
+    """The mean (..., voxels) of values (..., voxels) of a mask (y, x) over a square of pixels around each voxel."""
+    fraction = _filtered(mask.astype(float), side)[mask]
     image, means = np.zeros(mask.shape), np.empty(values.shape)
     for index in np.ndindex(values.shape[:-1]):
         image[mask] = values[index]
-        means[index] = _filtered(image)[mask] / fraction
+        means[index] = _filtered(image, side)[mask] / fraction
     return means
 
 
-def neighbourhood_variance(values: Tensor, mask: NDArray[np.bool_]) -> Tensor:
-    """The variance (voxels, n) of values (voxels, n) of a mask (y, x) over the neighbourhood of each voxel."""
+def neighbourhood_variance(values: Tensor, mask: NDArray[np.bool_], side: int = NEIGHBOURHOOD) -> Tensor:
+    """The variance (voxels, n) of values (voxels, n) of a mask (y, x) over a square of pixels around each voxel."""
     columns = values.T.double().numpy()
-    found = neighbourhood_mean(columns**2, mask) - neighbourhood_mean(columns, mask) ** 2
+    found = neighbourhood_mean(columns**2, mask, side) - neighbourhood_mean(columns, mask, side) ** 2
     return torch.from_numpy(np.ascontiguousarray(found.T.clip(0), np.float32))
 
 
@@ -59,5 +61,5 @@ def gaussian_equations(
     return information, sums[:, len(rows) :]
 
 
-def _filtered(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(ndimage.uniform_filter(image, NEIGHBOURHOOD, mode="constant"))
+def _filtered(image: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    return np.asarray(ndimage.uniform_filter(image, side, mode="constant"))
