@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,12 @@ LARGEST_REQUEST = 4096
 """Limit for each of: body, line and header field of a request, in bytes. All requests are short questions."""
 TEMPORARY_BYTES = 512 << 20
 """Largest size of a history without a folder of its own: some systems keep temporary files in memory."""
+MOST_CONNECTIONS = 100
+"""Connections to the page at the same time. They share the file descriptors of the process with the scanners'."""
+SILENCE_S = 75.0
+"""Time after which a connection on which no request comes is closed."""
+READY_S = 1.0
+"""Time for which the answer to whether recordings can be written holds: anybody may ask, and a file is written."""
 GOODBYE_S = 2.0
 """Time in which answers that are under way are sent before the console stops."""
 
@@ -76,6 +83,9 @@ class Console:
         self._metrics = Metrics()
         self._node: Node | None = None
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
+        self._looking = asyncio.Lock()
+        self._writable, self._looked = False, -math.inf
 
     @property
     def observers(self) -> Sequence[Observer]:
@@ -94,12 +104,13 @@ class Console:
         application.add_routes([web.get(address, page) for address, page in pages.items()])
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_S,
-            max_line_size=LARGEST_REQUEST, max_field_size=LARGEST_REQUEST,
+            max_line_size=LARGEST_REQUEST, max_field_size=LARGEST_REQUEST, keepalive_timeout=SILENCE_S,
         )  # fmt: skip
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.settings.http_host, self.settings.http)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._connected, self.settings.http_host, self.settings.http
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
         host = f"[{self.settings.http_host}]" if ":" in self.settings.http_host else self.settings.http_host
         LOG.info("The page is on http://%s:%d.", host, self.port)
 
@@ -107,6 +118,8 @@ class Console:
         """Finish what is being written, and answer no more."""
         await self._scans.finish()
         self._live.stop()
+        if self._listener:
+            self._listener.close()
         if self._runner:
             await self._runner.cleanup()
         self._history.close()
@@ -122,15 +135,29 @@ class Console:
             "trouble": self._scans.trouble,
         }
 
+    def _connected(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        assert self._runner is not None
+        pages = self._runner.server
+        assert pages is not None
+        return pages() if len(pages.connections) < MOST_CONNECTIONS else _Closing()
+
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def _ready(self, request: web.Request) -> web.Response:
         ready = {
             "listening": self._node is not None and self._node.listening,
-            "recordings": self._recordings is None or await asyncio.to_thread(_writable, self._recordings),
+            "recordings": self._recordings is None or await self._can_record(self._recordings),
         }
         return web.json_response(ready, status=200 if all(ready.values()) else 503)
+
+    async def _can_record(self, folder: Path) -> bool:
+        async with self._looking:
+            if time.monotonic() - self._looked > READY_S:
+                self._writable = await asyncio.to_thread(_writable, folder)
+                self._looked = time.monotonic()
+            return self._writable
 
     async def _count(self, request: web.Request) -> web.Response:
         recordings, n_bytes = await asyncio.to_thread(_content, self._recordings)
@@ -152,6 +179,14 @@ async def serve_with_console(console: Console, make_node: Callable[[Sequence[Obs
         return await node.serve()
     finally:
         await console.stop()
+
+
+class _Closing(asyncio.Protocol):
+    """Closes a connection at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection begins."""
+        transport.close()
 
 
 def _writable(folder: Path) -> bool:

@@ -49,7 +49,7 @@ def guard(token: str | None) -> Middleware:
         if request.path in OPEN:
             return await handler(request)
         if token is None:
-            if urlsplit(f"//{request.host}").hostname not in LOOPBACK:
+            if _hostname(request.host) not in LOOPBACK:
                 raise web.HTTPForbidden(text="Without a token, the page is open for this machine alone.")
             return await handler(request)
         if request.path == "/" and "token" in request.query:
@@ -68,6 +68,14 @@ def guard(token: str | None) -> Middleware:
         return await handler(request)
 
     return check
+
+
+def _hostname(host: str) -> str | None:
+    """The name in a header `Host`; None if it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def _same(given: str, expected: str) -> bool:

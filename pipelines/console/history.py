@@ -30,6 +30,8 @@ __all__ = ["History"]
 
 LOG = logging.getLogger("spokestream.history")
 FORMAT = 1
+WITHOUT_MAPS = 4
+"""Scans without maps, such as those that were refused, are at most one in so many of the history, or one."""
 """Version of `scan.json`."""
 ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z_[0-9a-f]+")
 DRAFT = ".unfinished-"
@@ -153,6 +155,11 @@ class History:
 
     def _delete_oldest(self) -> None:
         kept = dict(self._kept)
+        without_maps = [scan for scan, (record, _) in kept.items() if not record.maps]
+        # a client that is refused again and again must not push out the maps of others
+        for scan in without_maps[: max(0, len(without_maps) - max(1, self._most_scans // WITHOUT_MAPS))]:
+            del kept[scan]
+            shutil.rmtree(self.folder / scan, ignore_errors=True)
         while kept and (len(kept) > self._most_scans or sum(n for _, n in kept.values()) > self._most_bytes):
             oldest = next(iter(kept))
             _, n_bytes = kept.pop(oldest)

@@ -115,6 +115,10 @@ class Channel:
         except TimeoutError:
             raise ScanError(f"The client did not read what it was sent for {self._patience_s:g} s.") from None
 
+    def allow_unsent(self, n_bytes: int) -> None:
+        """Let so many bytes be unsent before `send` waits."""
+        self._stream.transport.set_write_buffer_limits(high=n_bytes)
+
     async def drain(self, seconds: float) -> None:
         """Read and ignore everything until the client closes the connection.
 
@@ -171,8 +175,11 @@ class Channel:
 
     async def close(self) -> None:
         """Close the connection when the client has read everything; a client that does not read loses the rest."""
-        self._stop_recording()
-        self.wire.close()
+        try:
+            await self.sync_recording()
+        finally:
+            self._stop_recording()
+            self.wire.close()
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._stream.close()
@@ -189,6 +196,7 @@ class Channel:
             if self._recorder is None:
                 self._recorder = self._recordings.new(self._session)
             self._recorder.write(data)
+            self._recordings.check_quota()
         except OSError as error:
             self.unrecorded = error.strerror or str(error)
             self._log.error("Session %s is not recorded from here on: %s.", self._session, error)

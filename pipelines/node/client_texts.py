@@ -5,13 +5,37 @@ import json
 import logging
 import platform
 from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from spokestream import __version__
+from spokestream.errors import ScanError
 from spokestream.pipelines.node.plain_text import escape_record
 
-__all__ = ["answer", "chain_log", "read_parameters"]
+__all__ = ["Parameters", "answer", "chain_log", "read_parameters"]
+
+NAME = '"parameters"'
+MOST_CHARACTERS = 1 << 16
+"""Characters of all texts with parameters of a scan, far above those of any console: they are kept until it starts, and
+as objects they take twenty times as much memory."""
+
+
+class Parameters:
+    """The parameters that a scanner's console sends in TEXTs before the first readout."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self._characters = 0
+
+    def add(self, text: str) -> bool:
+        """Add those of a text; returns whether it holds parameters. Raises ScanError if they are too long."""
+        self._characters += len(text) if NAME in text else 0
+        if self._characters > MOST_CHARACTERS:
+            raise ScanError(f"The client sent parameters of more than {MOST_CHARACTERS} characters.")
+        found = read_parameters(text) if NAME in text else None
+        self.values |= found or {}
+        return found is not None
 
 
 def read_parameters(text: str) -> dict[str, Any] | None:
@@ -35,16 +59,21 @@ def answer(query: str) -> str:
     """The answer to a query of a Gadgetron client (`gadgetron_ismrmrd_client -Q`); "Unknown query" for any other."""
     match query.strip():
         case "ismrmrd::version":
-            return version("ismrmrd")
+            return _version("ismrmrd")
         case "gadgetron::version" | "gadgetron::build":
             return f"spokestream {__version__}"
         case "gadgetron::info":
-            packages = (f"{package} {version(package)}" for package in ("torch", "finufft", "numpy", "ismrmrd"))
+            packages = (f"{package} {_version(package)}" for package in ("torch", "finufft", "numpy", "ismrmrd"))
             python = f"Python {platform.python_version()}"
             return "\n".join([f"spokestream {__version__}", *packages, python, platform.platform()])
         case "gadgetron::info::python":
             return platform.python_version()
     return "Unknown query"
+
+
+@cache  # it is read from a file
+def _version(package: str) -> str:
+    return version(package)
 
 
 def chain_log(session: logging.Logger, warn: Callable[[str], None]) -> logging.Logger:

@@ -35,6 +35,8 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self.n_bytes = 0
+        """Number of received bytes that were written."""
         # only the owner may read what may be patients' data
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._start = time.monotonic()
@@ -45,6 +47,7 @@ class Recorder:
         self._file.write(CHUNK.pack(time.monotonic() - self._start, len(data)))
         self._file.write(data)
         self._file.flush()
+        self.n_bytes += len(data)
 
     def sync(self) -> None:
         """Wait until everything is on the disk, so that it is kept if the machine loses power."""

@@ -1,5 +1,6 @@
 """The folder of recordings: it makes new ones, and deletes the oldest when there are too many or too old ones."""
 
+import errno
 import logging
 import os
 import time
@@ -27,7 +28,8 @@ class Recordings:
     def __init__(self, folder: Path, quota_bytes: int, days: float) -> None:
         self.folder = folder
         self._quota_bytes, self._days = quota_bytes, days
-        self._open: set[Path] = set()
+        self._open: dict[Path, Recorder | None] = {}
+        """What is being written, by its path; None until its file exists."""
 
     def check(self) -> None:
         """Raise FileError, in one sentence, if recordings cannot be written to the folder."""
@@ -44,11 +46,20 @@ class Recordings:
             ) from None
 
     def new(self, session: str) -> Recorder:
-        """Begin the recording of a session, and delete old ones. Raises OSError if it cannot be written."""
-        self.delete_old()
-        recorder = Recorder(recording_path(self.folder, session))
-        self._open.add(recorder.path)
+        """Begin the recording of a session. Raises OSError if it cannot be written."""
+        path = recording_path(self.folder, session)
+        self._open[path] = None  # first, because another thread may be deleting
+        try:
+            recorder = self._open[path] = Recorder(path)
+        except OSError:
+            del self._open[path]
+            raise
         return recorder
+
+    def check_quota(self) -> None:
+        """Raise OSError if what is being written, which is never deleted, is larger than the quota."""
+        if sum(recorder.n_bytes for recorder in self._open.values() if recorder) > self._quota_bytes:
+            raise OSError(errno.EDQUOT, "the scans that are being recorded are larger than the quota of recordings")
 
     def ended(self, recorder: Recorder) -> None:
         """Close a recording, which may be deleted from now on."""
@@ -56,10 +67,13 @@ class Recordings:
             recorder.close()
         except OSError as error:
             LOG.error("The end of the recording %s is lost: %s.", recorder.path, error)
-        self._open.discard(recorder.path)
+        self._open.pop(recorder.path, None)
 
     def delete_old(self) -> None:
-        """Delete recordings that are too old, and then the oldest until the rest is within the quota."""
+        """Delete recordings that are too old, and then the oldest until the rest is within the quota.
+
+        Another thread may begin and end recordings meanwhile.
+        """
         found = []
         for path in self.folder.glob("*.spokes"):
             try:

@@ -42,6 +42,8 @@ BODIES = 32
 WAITING_CLIENTS = 4096
 """Clients that the system lets wait to be accepted, if it allows as many. One that finds no place tries again after a
 second, so that a crowd of others would delay it."""
+CLEANING_S = 60.0
+"""Time from one deletion of old recordings to the next."""
 PAUSE_S = 1.0
 """Time until clients are accepted again after the system had no file descriptor left."""
 
@@ -83,6 +85,7 @@ class Server:
         self._plan = plan or (lambda *scan: 0)
         self._addresses: Counter[str] = Counter()
         self._listeners: list[socket.socket] = []
+        self._cleaning: asyncio.Task[None] | None = None
         self._sessions: dict[asyncio.Task[None], Session | None] = {}
         """The session of every task; None until the session exists."""
 
@@ -102,6 +105,7 @@ class Server:
         recordings = None if s.record is None else Recordings(s.record, int(s.record_gib * 2**30), s.record_days)
         if recordings:
             recordings.check()
+            self._cleaning = asyncio.get_running_loop().create_task(_delete_old(recordings))
         await self._workers.start()
         for_scans = max(s.memory_bytes - resident_bytes() - self._workers.kept_bytes, LEAST_FOR_SCANS)
         self._rules = SessionRules(
@@ -152,14 +156,16 @@ class Server:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
         self._listeners.clear()
+        if self._cleaning:
+            self._cleaning.cancel()
         await asyncio.sleep(0)  # a client accepted a moment ago becomes a task that can be cancelled
-        scanning = [task for task, session in self._sessions.items() if session and session.scanning]
-        if scanning:
-            LOG.info("Stopping: %g s for %d running scans to finish.", self.settings.grace_s, len(scanning))
-            await asyncio.wait(scanning, timeout=self.settings.grace_s)
+        unfinished = [task for task, session in self._sessions.items() if session and session.unfinished]
+        if unfinished:
+            LOG.info("Stopping: %g s for %d running scans to finish.", self.settings.grace_s, len(unfinished))
+            await asyncio.wait(unfinished, timeout=self.settings.grace_s)
         dropped = 0
         for task, session in self._sessions.items():
-            if session and session.scanning:
+            if session and session.unfinished:
                 dropped += 1
                 LOG.error("Dropped session %s after %d readouts.", session.id, session.readouts)
             task.cancel()
@@ -263,6 +269,13 @@ def local_server(
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _delete_old(recordings: Recordings) -> None:
+    """Delete old recordings now and then, in a thread, because a folder may have thousands."""
+    while True:
+        await asyncio.to_thread(recordings.delete_old)
+        await asyncio.sleep(CLEANING_S)
 
 
 def _refuse(client: socket.socket, reason: str, dialect: Dialect) -> None:

@@ -17,7 +17,7 @@ from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.byte_stream import ByteStream
 from spokestream.pipelines.node.channel import Channel
-from spokestream.pipelines.node.client_texts import answer, chain_log, read_parameters
+from spokestream.pipelines.node.client_texts import Parameters, answer, chain_log
 from spokestream.pipelines.node.events import (
     ImageSent,
     Outcome,
@@ -37,8 +37,8 @@ __all__ = ["Session"]
 LOG = logging.getLogger("spokestream.server")
 LONGEST_SENTENCE = 1000
 LONGEST_NAME = 64
-MOST_PARAMETERS = 1000
-"""Largest number of parameters of a scan, far above that of any pipeline, because they are kept until it starts."""
+UNPLANNED_BYTES = 1 << 20
+"""Bytes that may be unsent before the memory of a scan is reserved."""
 
 
 class Session:
@@ -52,18 +52,18 @@ class Session:
         self.log.parent = LOG
         self.log.addFilter(escape_record)
         settings = rules.settings
-        stream.transport.set_write_buffer_limits(high=settings.queue_bytes)
+        stream.transport.set_write_buffer_limits(high=UNPLANNED_BYTES)
         connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False)
         self._channel = Channel(stream, connection, rules.recordings, self.id, settings, self.log)
         self._admission: Admission | None = None
         self._rules = rules
-        self._asked = ""
-        """The configuration that the client asked for; empty if it asks for no scan."""
+        self._asked: str | None = None
+        """The configuration that the client asked for, which may be empty; None if it asks for no scan, or no more."""
         self._selection: PipelineSelection | None = None
-        self._parameters: dict[str, Any] = {}
+        self._parameters = Parameters()
         self._header: str | None = None
         self._worker: Worker | None = None
-        self._holds_slot = False
+        self._holds_slot = self._says_goodbye = False
         self._mute = rules.dialect.mute
         """Whether the client fails if it receives any text, so that none may be sent."""
         self._warned_of_late_parameters = self._warned_of_recording = False
@@ -71,9 +71,9 @@ class Session:
         self._last_readout = self._last_image = 0.0
 
     @property
-    def scanning(self) -> bool:
-        """Whether a scan is being reconstructed. Queries need no scan."""
-        return self._holds_slot
+    def unfinished(self) -> bool:
+        """Whether a scan is being reconstructed, or its last images are being sent. Queries need no scan."""
+        return self._holds_slot or self._says_goodbye
 
     @property
     def queued_bytes(self) -> int:
@@ -141,6 +141,7 @@ class Session:
             )  # fmt: skip
         if self._header is not None:
             self._ended("finished")
+            self._says_goodbye = True
         await self._release()  # before CLOSE, so that a client that waited for it can start a scan at once
         await self._channel.send(wire.Close())
         if self._header is None:
@@ -174,7 +175,8 @@ class Session:
                     self._read_text(text)
                 case wire.Query(correlation_id, text):
                     await self._channel.send(wire.Response(correlation_id, answer(text)))
-                case wire.Data(ismrmrd.Image()):
+                    await asyncio.sleep(0)  # thousands of queries may come at once, and others wait
+                case wire.Undecoded(ismrmrd.ImageHeader()):
                     pass  # a chain would pass it on, back to the client
                 case wire.Undecoded(header, message):
                     worker = self._worker or await self._start(tasks, header)
@@ -222,17 +224,11 @@ class Session:
             raise ScanError(f"The node is busy with {n} scans; try again when one has finished.")
 
     def _read_text(self, text: str) -> None:
-        parameters = read_parameters(text)
-        if parameters is None:
+        if not self._parameters.add(text):
             self.log.debug("Session %s: text from the client: %s", self.id, text)
-        elif self._worker:
-            if not self._warned_of_late_parameters:  # once, because a client that does not read lets texts pile up
-                self._warn("Parameters came after the first readout and were ignored.")
+        elif self._worker and not self._warned_of_late_parameters:  # once: who does not read lets texts pile up
+            self._warn("Parameters came after the first readout and were ignored.")
             self._warned_of_late_parameters = True
-        else:
-            self._parameters |= parameters
-            if len(self._parameters) > MOST_PARAMETERS:
-                raise ScanError(f"The client sent more than {MOST_PARAMETERS} parameters.")
 
     async def _start(self, tasks: asyncio.TaskGroup, item: Any) -> Worker:
         """Reserve memory and start the worker.
@@ -241,8 +237,8 @@ class Session:
         """
         assert self._selection is not None
         assert self._header is not None
-        if self._parameters:
-            self._selection, unknown = self._selection.as_console_asks(self._parameters)
+        if self._parameters.values:
+            self._selection, unknown = self._selection.as_console_asks(self._parameters.values)
             if unknown:
                 names = escaped(", ".join(unknown))
                 self._warn(shorten(f"Unknown parameters were ignored: {names}.", LONGEST_SENTENCE, placeholder=" ..."))
@@ -250,6 +246,7 @@ class Session:
         rules = self._rules
         self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)
         await self._admission.admit(item, self._tell_place)
+        self._channel.allow_unsent(rules.settings.queue_bytes)
         self._worker = rules.workers.begin(selection, header, log, self._send_image)
         tasks.create_task(self._worker.wait())
         return self._worker
@@ -267,17 +264,18 @@ class Session:
 
     @property
     def _pipeline(self) -> str:
-        return self._selection.name if self._selection else shorten(self._asked, LONGEST_NAME, placeholder=" ...")
+        asked = escaped(self._asked or "")
+        return self._selection.name if self._selection else shorten(asked, LONGEST_NAME, placeholder=" ...")
 
     def _ended(self, outcome: Outcome, sentence: str = "") -> None:
         """Tell the observers once how the scan has ended, unless the client asked for none."""
-        if self._asked:
+        if self._asked is not None:
             latency = self._last_image - self._last_readout if self._images else None
             seconds = asyncio.get_running_loop().time() - self._begin
             self._rules.tell(
                 ScanEnded(self.id, self._pipeline, outcome, sentence, self.readouts, self._images, seconds, latency)
             )
-            self._asked = ""
+            self._asked = None
 
     def _tell_place(self, place: int) -> None:
         self._send_text(f"INFO The node's memory is in use; this scan is number {place} of those that wait.\n")

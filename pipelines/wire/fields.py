@@ -18,7 +18,7 @@ from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.limits import bounded
 
 __all__ = [
-    "U16", "U32", "U64", "Buffer", "Fill", "Passage", "as_buffer", "decoded", "encoded", "take", "take_array",
+    "U16", "U32", "U64", "Buffer", "Fill", "Passage", "as_buffer", "decoded", "encoded", "skip", "take", "take_array",
     "take_number", "take_passage", "take_text",
 ]  # fmt: skip
 
@@ -81,6 +81,15 @@ def _take_pieces(n_bytes: int) -> Fill[NDArray[np.uint8]]:
         memory[: len(filled)] = filled
         yield memory[len(filled) :].data
     return memory
+
+
+def skip(n_bytes: int) -> Fill[None]:
+    """Read the next `n_bytes`, and forget them."""
+    memory = memoryview(bytearray(min(n_bytes, FIRST_PIECE)))
+    while n_bytes:
+        part = memory[:n_bytes]
+        yield part
+        n_bytes -= len(part)
 
 
 def take_passage(n_bytes: int) -> Fill[Buffer]:

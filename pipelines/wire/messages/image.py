@@ -15,15 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
-from spokestream.pipelines.wire.fields import U64, Buffer, Fill, as_buffer, encoded, take, take_array, take_text
+from spokestream.pipelines.wire.fields import (
+    U64,
+    Buffer,
+    Fill,
+    as_buffer,
+    encoded,
+    skip,
+    take,
+    take_array,
+    take_number,
+    take_text,
+)
 from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import MessageKind
 from spokestream.pipelines.wire.messages.data import Data
+from spokestream.pipelines.wire.messages.undecoded import Undecoded
 
 __all__ = ["IMAGE", "KINDS", "OLD_IMAGES"]
 
 DTYPES = {1: "<u2", 2: "<i2", 3: "<u4", 4: "<i4", 5: "<f4", 6: "<f8", 7: "<c8", 8: "<c16"}
 """Pixel type, as in `ImageHeader.data_type` -> numpy's name of it."""
+ATTRIBUTES = "image attributes"
 DATA_TYPES = {np.dtype(dtype): data_type for data_type, dtype in DTYPES.items()}
 
 
@@ -36,6 +49,17 @@ def _read_old(data_type: int, has_attributes: bool, limits: Limits) -> Fill[Data
     header = yield from _take_header()
     header.data_type = data_type
     return (yield from _take_rest(header, limits, has_attributes))
+
+
+def _frame(limits: Limits) -> Fill[Undecoded]:
+    """The attributes may be 16 MiB of XML, and the pixels hundreds of MiB; both are skipped."""
+    return (yield from _skip_rest((yield from _take_header()), limits, has_attributes=True))
+
+
+def _frame_old(data_type: int, has_attributes: bool, limits: Limits) -> Fill[Undecoded]:
+    header = yield from _take_header()
+    header.data_type = data_type
+    return (yield from _skip_rest(header, limits, has_attributes))
 
 
 def _write(event: Data) -> list[Buffer]:
@@ -60,16 +84,30 @@ def _take_header() -> Fill[Any]:
 
 
 def _take_rest(header: Any, limits: Limits, has_attributes: bool) -> Fill[Data]:
+    shape, dtype, _ = _pixels(header, limits)
+    attributes = ""
+    if has_attributes:
+        attributes = yield from take_text(U64, limits.attributes, ATTRIBUTES)
+    meta = _parse_meta(attributes)
+    return Data(_assemble(header, meta, (yield from take_array(shape, dtype))))
+
+
+def _skip_rest(header: Any, limits: Limits, has_attributes: bool) -> Fill[Undecoded]:
+    *_, n_bytes = _pixels(header, limits)
+    if has_attributes:
+        yield from skip(bounded((yield from take_number(U64)), limits.attributes, ATTRIBUTES))
+    yield from skip(n_bytes)
+    return Undecoded(header, ())
+
+
+def _pixels(header: Any, limits: Limits) -> tuple[tuple[int, ...], str, int]:
+    """Shape, type and bytes of an image's pixels. Raises MalformedError if they are of no known type or too many."""
     dtype = DTYPES.get(header.data_type)
     if dtype is None:
         raise MalformedError(f"an image has the unknown pixel type {header.data_type}")
     shape = (int(header.channels), *(int(n) for n in reversed(header.matrix_size)))
-    bounded(math.prod(shape) * np.dtype(dtype).itemsize, limits.body, f"an image of {shape} pixels")
-    attributes = ""
-    if has_attributes:
-        attributes = yield from take_text(U64, limits.attributes, "image attributes")
-    meta = _parse_meta(attributes)
-    return Data(_assemble(header, meta, (yield from take_array(shape, dtype))))
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    return shape, dtype, bounded(n_bytes, limits.body, f"an image of {shape} pixels")
 
 
 def _assemble(header: Any, meta: ismrmrd.Meta, pixels: NDArray[Any]) -> ismrmrd.Image:
@@ -91,18 +129,26 @@ def _parse_meta(attributes: str) -> ismrmrd.Meta:
         root = ET.fromstring(attributes)  # noqa: S314  entities are refused above, and the size is bounded
     except (ET.ParseError, ValueError) as error:
         raise MalformedError(f"image attributes are not XML ({error})") from None
+    found: dict[str, list[str]] = {}
     for entry in root.iterfind("{*}meta"):
-        name = entry.findtext("{*}name") or ""
-        values = [value.text or "" for value in entry.iterfind("{*}value")]
-        if name in meta:
-            values = [*(meta[name] if isinstance(meta[name], list) else [meta[name]]), *values]
+        of_name = found.setdefault(entry.findtext("{*}name") or "", [])
+        of_name += [value.text or "" for value in entry.iterfind("{*}value")]
+    for name, values in found.items():
         meta[name] = values[0] if len(values) == 1 else values
     return meta
 
 
-IMAGE = MessageKind(1022, "IMAGE", Data, _read, _write, item=ismrmrd.Image)
+IMAGE = MessageKind(1022, "IMAGE", Data, _read, _write, item=ismrmrd.Image, frame=_frame)
 OLD_IMAGES = tuple(
-    MessageKind(number, name, Data, partial(_read_old, data_type, has_attributes), write=None, item=ismrmrd.Image)
+    MessageKind(
+        number,
+        name,
+        Data,
+        partial(_read_old, data_type, has_attributes),
+        write=None,
+        item=ismrmrd.Image,
+        frame=partial(_frame_old, data_type, has_attributes),
+    )
     for number, name, data_type, has_attributes in (
         (1009, "IMAGE_COMPLEX_FLOAT", 7, False),
         (1010, "IMAGE_FLOAT", 5, False),

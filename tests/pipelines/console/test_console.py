@@ -21,7 +21,9 @@ from spokestream.pipelines.node.events import ReadoutsReceived, ScanAdmitted
 from spokestream.simulator.physics.colour_scales import colour_map
 
 
-def test_health_is_told_at_once_and_readiness_when_everything_works(tools, tmp_path):
+def test_health_is_told_at_once_and_readiness_when_everything_works(tools, tmp_path, monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.console.console.READY_S", -1.0)
+
     async def scenario():
         node = tools.node(listening=False)
         async with tools.open(node=node, recordings=tmp_path / "recordings") as (_, client):
@@ -397,3 +399,35 @@ def test_a_port_that_is_taken_is_an_error(tools):
             await other.stop()
 
     asyncio.run(scenario())
+
+
+def test_silent_connections_are_limited_and_closed(tools, monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.console.console.MOST_CONNECTIONS", 2)
+    monkeypatch.setattr("spokestream.pipelines.console.console.SILENCE_S", 0.2)
+
+    async def scenario():
+        async with tools.open() as (console, client):
+            silent = [await asyncio.open_connection("127.0.0.1", console.port) for _ in range(3)]
+            silent[1][1].write(b"GET / HTTP/1.1\r\nHost:")  # and no more
+            assert await silent[2][0].read() == b""  # the third one is closed at once, the others after a while
+            for reader, _ in silent[:2]:
+                await reader.read()
+            assert (await tools.got(client, "/healthz"))[0] == 200
+            for _, writer in silent:
+                writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_readiness_writes_one_file_a_second_however_many_ask(tools, monkeypatch, tmp_path):
+    looked = []
+    monkeypatch.setattr("spokestream.pipelines.console.console.check_writable", looked.append)
+    monkeypatch.setattr("spokestream.pipelines.console.console.READY_S", 1e6)
+
+    async def scenario():
+        async with tools.open(recordings=tmp_path) as (_, client):
+            answers = await asyncio.gather(*(tools.got(client, "/readyz") for _ in range(20)))
+            assert {status for status, *_ in answers} == {200}
+
+    asyncio.run(scenario())
+    assert looked == [tmp_path]

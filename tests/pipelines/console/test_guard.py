@@ -132,3 +132,12 @@ def test_requests_that_are_too_long_are_refused(head, tools):
             assert (await asyncio.to_thread(ask)).split()[1] in (b"400", b"414", b"431")
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "a]b", ""])
+def test_a_host_that_is_no_host_is_refused(host, tools):
+    async def scenario():
+        async with tools.open() as (_, client):
+            assert (await tools.got(client, "/", headers={"Host": host}))[0] == 403
+
+    asyncio.run(scenario())

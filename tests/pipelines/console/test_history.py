@@ -259,3 +259,12 @@ def test_a_reader_sees_whole_lists_while_scans_are_added(open_history):
     done.set()
     reader.join()
     assert all(ids == sorted(ids, reverse=True) and len(ids) <= 5 for ids in lists)
+
+
+def test_refused_scans_do_not_push_out_maps(open_history):
+    history = open_history(most_scans=8)
+    history.add(record(0), example_images(), "<header/>")
+    for n in range(1, 20):
+        history.add(record(n), [], "<header/>")
+    assert [scan.id for scan in history.records] == [record(n).id for n in (19, 18, 0)]
+    assert [scan.id for scan in open_history(most_scans=8).records] == [record(n).id for n in (19, 18, 0)]

@@ -22,7 +22,7 @@ def lines():
     keeper.setFormatter(JsonLines())
     logger.addHandler(keeper)
     before, logger.level = logger.level, logging.INFO
-    yield lambda: [json.loads(line) for line in written]
+    yield lambda raw=False: written if raw else [json.loads(line) for line in written]
     logger.level = before
     logger.removeHandler(keeper)
 
@@ -67,3 +67,10 @@ def test_a_defect_is_one_line_with_its_traceback(lines):
     (line,) = lines()
     assert line["message"] == "A defect."
     assert "KeyError: 'beast'" in line["traceback"]
+
+
+def test_lines_show_nothing_but_ascii(lines):
+    log_event(ScanWarned("ab", "\u202e\x9b31m\x85\u2028é"))
+    (line,) = lines()
+    assert line["sentence"] == "\u202e\x9b31m\x85\u2028é"
+    assert lines(raw=True)[0].isascii()

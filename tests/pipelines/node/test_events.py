@@ -4,6 +4,7 @@ import struct
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.events import (
     ImageSent,
@@ -13,6 +14,10 @@ from spokestream.pipelines.node.events import (
     ScanWarned,
     all_of,
 )
+
+
+def refuse(text):
+    raise InputError("There is no such pipeline.")
 
 
 @pytest.fixture
@@ -38,6 +43,24 @@ def test_a_scan_is_told_from_its_header_to_its_end(serve, connect, readout, told
     assert (ended.pipeline, ended.outcome, ended.sentence) == ("toy", "finished", "")
     assert (ended.readouts, ended.images) == (2, 1)
     assert 0 <= ended.latency_s <= ended.seconds
+
+
+def test_a_scan_of_an_empty_configuration_is_told_to_its_end(serve, connect, readout, told):
+    with serve(observers=[told.append]) as running:
+        peer = connect(running.port).say(wire.ConfigFile(""), wire.Header("<header/>"), wire.Data(readout()))
+        peer.say(wire.Close()).hear()
+    (ended,) = of_type(told, ScanEnded)
+    assert (ended.sentence, ended.outcome, ended.readouts) == ("", "finished", 1)
+
+
+@pytest.mark.parametrize("config", ["\u202eevil\x9b31m\x85", ""])
+def test_a_pipeline_that_a_client_names_is_told_without_control_characters(config, serve, connect, told, eventually):
+    with serve(observers=[told.append], select=refuse) as running:
+        connect(running.port).say(wire.ConfigFile(config)).hear()
+        eventually(lambda: of_type(told, ScanEnded))
+    (ended,) = of_type(told, ScanEnded)
+    assert ended.outcome == "refused"
+    assert ended.pipeline.isprintable()
 
 
 def test_progress_is_told_while_readouts_come(serve, connect, readout, told, eventually):

@@ -1,5 +1,6 @@
 """What goes wrong in a session is told in one sentence, and the node serves on."""
 
+import asyncio
 import json
 import logging
 import socket
@@ -78,9 +79,34 @@ def test_one_failing_session_leaves_the_other_alone(serve, connect, readout):
 
 
 def test_parameters_without_end_are_refused(serve, connect):
-    many = wire.Text(json.dumps({"parameters": {f"p{i}": i for i in range(1001)}}))
+    nested = wire.Text(json.dumps({"parameters": {"p": [[]] * 5000}}))  # takes 20 times as much memory as an object
     with serve() as running:
-        assert "more than 1000 parameters" in failure(connect(running.port).opening().say(many).hear())
+        said = failure(connect(running.port).say(*[nested] * 5).hear())
+        assert "parameters of more than 65536 characters" in said
+
+
+def test_others_are_served_between_the_queries_of_one_client(serve, connect, eventually, monkeypatch):
+    turns, answered, asked = [0], [], wire.Connection(wire.Role.CLIENT)
+    monkeypatch.setattr("spokestream.pipelines.node.session.answer", lambda text: answer_in_turn())
+    queries = [wire.Query(i, "gadgetron::info") for i in range(2000)]
+
+    def answer_in_turn():
+        answered.append(turns[0])
+        return ""
+
+    async def count_turns(turns):
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    with serve() as running:
+        counting = asyncio.run_coroutine_threadsafe(count_turns(turns), running.loop)
+        eventually(lambda: turns[0])
+        asking = connect(running.port).raw(b"".join(part for query in queries for part in asked.send(query)))
+        eventually(lambda: len(answered) == len(queries))
+        counting.cancel()
+        asking.say(wire.Close()).hear()
+    assert len(set(answered)) == len(queries)  # each in another turn of the event loop
 
 
 def test_the_server_outlives_a_shortage_of_file_descriptors(serve, connect, readout, healthy, monkeypatch, caplog):

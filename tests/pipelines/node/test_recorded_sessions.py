@@ -1,5 +1,7 @@
 """What is recorded of the sessions of a server."""
 
+import os
+
 import ismrmrd
 import numpy as np
 import pytest
@@ -84,3 +86,37 @@ def test_recordings_are_on_the_disk_at_the_end_of_a_slice_and_private(serve, con
         (path,) = tmp_path.iterdir()
         assert synced == [path]
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_recording_ends_at_the_quota_with_a_warning(serve, connect, readout, tmp_path):
+    with serve(record=tmp_path, record_gib=0.001) as running:
+        last = readout(1, 100, 1000)
+        last.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
+        peer = connect(running.port).opening().say(*[wire.Data(last)] * 3, wire.Close())
+        heard = peer.hear()
+        assert counts(heard) == [3]
+    (warning,) = texts(heard)
+    assert warning.startswith("WARNING The scan is not recorded (the scans that are being recorded are larger")
+
+
+def test_a_recording_is_on_the_disk_at_its_end_also_after_a_failure(
+    serve, connect, readout, tmp_path, monkeypatch, eventually
+):
+    synced = []
+    monkeypatch.setattr(Recorder, "sync", lambda recorder: synced.append(recorder.path))
+    with serve(record=tmp_path) as running:
+        synced.clear()
+        peer = connect(running.port).opening().say(wire.Data(readout(np.nan)))
+        failure(peer.hear())
+        peer.hang_up()
+        eventually(lambda: not running.server._sessions)
+    (path,) = tmp_path.iterdir()
+    assert synced == [path]
+
+
+def test_old_recordings_are_deleted_without_a_scan(serve, tmp_path, eventually):
+    old = tmp_path / "old.spokes"
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+    with serve(record=tmp_path):
+        eventually(lambda: not old.exists())

@@ -69,3 +69,17 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "a").write_text("")
     with pytest.raises(FileError, match="Recordings cannot be written to"):
         Recordings(tmp_path / "a", 1000, 1).check()
+
+
+def test_scans_that_are_being_recorded_have_a_quota_together(tmp_path):
+    recordings = Recordings(tmp_path, quota_bytes=150, days=1)
+    first, second = recordings.new("first"), recordings.new("second")
+    first.write(bytes(75))
+    second.write(bytes(75))
+    recordings.check_quota()
+    second.write(bytes(1))
+    with pytest.raises(OSError, match="larger than the quota"):
+        recordings.check_quota()
+    recordings.ended(first)
+    recordings.check_quota()
+    recordings.ended(second)

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 
+import ismrmrd
+import numpy as np
 import pytest
 from heard import counts, failure
 
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.events import ScanEnded
 
 
 def test_stopping_lets_a_scan_finish(serve, connect, readout, eventually):
@@ -52,3 +55,32 @@ def test_signals_stop_the_server(number):
         process.send_signal(number)
         assert "Stopped." in process.stdout.read()
     assert process.returncode == 0
+
+
+class LargeImage:
+    """A chain that gives an image which no socket holds at once."""
+
+    def feed(self, item):
+        return ()
+
+    def finish(self):
+        yield ismrmrd.Image.from_array(np.ones((1, 1, 3000, 3000), np.float32))
+
+    def cancel(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def test_stopping_lets_a_scan_send_its_last_image(serve, connect, readout, eventually):
+    ended = []
+    with serve(lambda *scan: LargeImage(), observers=[ended.append], grace_s=20.0) as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: any(isinstance(event, ScanEnded) for event in ended))
+        stopped = asyncio.run_coroutine_threadsafe(running.server.stop(), running.loop)
+        *_, image, close = peer.hear()
+        assert image.item.data.shape == (1, 1, 3000, 3000)
+        assert isinstance(close, wire.Close)
+        peer.hang_up()
+        assert stopped.result() == 0

@@ -34,3 +34,8 @@ def test_a_header_in_utf_8_is_unchanged():
 def test_a_wrong_declaration_of_utf_8_does_not_hide_latin_1():
     text = header_text(b'<?xml version="1.0" encoding="UTF-8"?>' + BODY.encode("latin-1"))
     assert ET.fromstring(text).findtext("n") == "Prüfkörper"
+
+
+@pytest.mark.parametrize("name", ["punycode", "undefined", "unicode_escape", "utf-7", "rot13", "zlib", "os.path"])
+def test_a_declared_encoding_that_is_none_of_xml_counts_as_not_declared(name):
+    assert header_text(f'<?xml version="1.0" encoding="{name}"?>-\\ud800{BODY}'.encode()) == f"-\\ud800{BODY}"

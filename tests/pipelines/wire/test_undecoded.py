@@ -1,5 +1,7 @@
 """A connection that does not decode passes acquisitions and waveforms on as they came, after the same checks."""
 
+import struct
+
 import ismrmrd
 import numpy as np
 import pytest
@@ -60,5 +62,40 @@ def test_refusals_are_those_of_a_connection_that_decodes(field, value):
     for decodes in (True, False):
         with pytest.raises(RemoteProtocolError) as caught:
             connection(decodes=decodes).receive_data(b"\xf0\x03" + bytes(header))
+        said.append((str(caught.value), caught.value.message, caught.value.offset))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("size", [1, 400, 1 << 20])
+def test_images_are_skipped_whatever_their_attributes_are(size):
+    image = ismrmrd.Image.from_array(np.ones((1, 1, 300, 301), np.float32))
+    client = Connection(Role.CLIENT)
+    for event in OPENING:
+        client.send(event)
+    message = b"".join(client.send(wire.Data(image))).replace(b"<ismrmrdMeta", b"<<smrmrdMeta")
+    stream, events, server = message + messages()[1] + b"".join(old_image()), [], connection(decodes=False)
+    for start in range(0, len(stream), size):
+        events += [(type(event.header), event.message) for event in server.receive_data(stream[start : start + size])]
+    skipped, waveform, old = events
+    assert (skipped, old) == ((ismrmrd.ImageHeader, ()),) * 2
+    assert waveform[0] is ismrmrd.WaveformHeader
+
+
+def old_image():
+    """An image of 2 x 3 pixels in float32 of the old kind 1010, which has no attributes."""
+    header = ismrmrd.ImageHeader(channels=1)
+    header.matrix_size = (3, 2, 1)
+    return struct.pack("<H", 1010), bytes(header), bytes(24)
+
+
+@pytest.mark.parametrize(("field", "value"), [("data_type", 9), ("channels", 65_535)])
+def test_impossible_images_are_refused_as_by_a_connection_that_decodes(field, value):
+    header = ismrmrd.ImageHeader(data_type=5, channels=1)
+    header.matrix_size = (65_535, 2, 1)
+    setattr(header, field, value)
+    said = []
+    for decodes in (True, False):
+        with pytest.raises(RemoteProtocolError) as caught:
+            connection(decodes=decodes).receive_data(struct.pack("<H", 1022) + bytes(header))
         said.append((str(caught.value), caught.value.message, caught.value.offset))
     assert said[0] == said[1]
