@@ -21,9 +21,10 @@ def lines():
     keeper, logger = Keeper(), logging.getLogger("spokestream")
     keeper.setFormatter(JsonLines())
     logger.addHandler(keeper)
-    before, logger.level = logger.level, logging.INFO
+    before = logger.level
+    logger.setLevel(logging.INFO)
     yield lambda raw=False: written if raw else [json.loads(line) for line in written]
-    logger.level = before
+    logger.setLevel(before)
     logger.removeHandler(keeper)
 
 
