@@ -59,7 +59,7 @@ class Consistency(Gadget[ParameterMaps, ParameterMaps]):
             self._scan.cancellation.check,
         )  # fmt: skip
         adjoint = replace(fingerprints, operator=None)
-        consistent = replace(adjoint, data=images, basis=operator.basis, adjoint=adjoint)
+        consistent = replace(adjoint, data=images, adjoint=adjoint)
         # the efficiency of the inversion is known better without aliasing
         message = replace(message, fingerprints=consistent, inversion_efficiency=None)
         # what samples do not cover comes from the maps, and whatever these are, they explain it

@@ -19,7 +19,7 @@ from spokestream.gadgets.model_fit.own_fit import Equations, normal_equations
 from spokestream.gadgets.model_fit.residuals import fit_and_residual, parameter_columns
 from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evidence
-from spokestream.gadgets.quality.trust import judged_values, trust_map
+from spokestream.gadgets.quality.trust import at_limits, judged_values, trust_map
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, UNEXPLAINED_SPOKES, FitEvidence, verdict
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
@@ -156,7 +156,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         _, images, closed_form = self._independent
         model = closed_form.model
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in model.names], axis=0)
-        columns, scales = parameter_columns(model, message.maps, mask), Unknowns(model, {})
+        columns, scales = parameter_columns(model, message.maps, mask), Unknowns(model, message.limits)
         measured = np.stack([fingerprints.data[image][mask] for image in images]).T
         y = torch.from_numpy(measured / closed_form.basis.noise)
         efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
@@ -205,8 +205,4 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
 
 def _at_limit(message: ParameterMaps) -> dict[str, float]:
     """The fraction of the foreground, for every map with limits, that has the lowest or the highest value."""
-    fractions = {}
-    for name, limits in message.limits.items():
-        values = message.maps[name][message.foreground]
-        fractions[name] = float(np.isin(values, np.asarray(limits, np.float32)).mean())
-    return fractions
+    return {name: float(reached[message.foreground].mean()) for name, reached in at_limits(message).items()}

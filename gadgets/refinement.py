@@ -73,5 +73,8 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
             fingerprints.data, first, mask, closed_form, 1.0 if efficiency is None else efficiency,
             message.limits, scan.threads, scan.cancellation.check, seen,
         )  # fmt: skip
+        lost = message.foreground & ~mask
+        for name in names:
+            refined[name][lost] = np.nan  # no number before, and none now
         kept = {name: values for name, values in message.maps.items() if name not in REPLACED}
         return replace(message, maps={**kept, **refined}, inversion_efficiency=efficiency)

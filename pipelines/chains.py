@@ -159,6 +159,11 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
         )
     scan.provenance["images"] = contract.images
     consistent = settings.images == CONSISTENT
+    if (consistent or settings.refine == "on") and not contract.gives_all:
+        raise InputError(
+            f"The network '{contract.name}' does not give all of {', '.join(contract.model.names)}, so that its maps "
+            "cannot be refined; leave out the settings refine and images."
+        )
     if consistent and (contract.images != "adjoint" or basis.is_windows):
         raise InputError(
             f"The network '{contract.name}' maps other images than those of the adjoint in a compressed basis, which "
@@ -167,7 +172,12 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
     nominal = contract.model.nominal_flip_angles
     most_flagged = MOST_FLAGGED_BEYOND_MODEL if nominal else MOST_FLAGGED_BY_NETWORK
     inversion = shared.echo_times if consistent or contract.images == "iterative" else None
-    corrects = settings.refine == "auto" and not nominal and all(output.std for output in contract.outputs)
+    corrects = (
+        settings.refine == "auto"
+        and not nominal
+        and contract.gives_all
+        and all(output.std for output in contract.outputs)
+    )
     refined = consistency(scan, settings, closed_form, demodulation_hz, anew=False) or refinement(
         scan, settings, closed_form
     )

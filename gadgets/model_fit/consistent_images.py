@@ -6,7 +6,9 @@ samples. From first maps with the signal x, the images are
     x + b - A x.
 
 What the maps explain is thus free of aliasing, and water, the peaks of fat and off-resonance are each in their place,
-because A knows the phase that each gathers along the readouts. What the maps do not explain is as in the images of the
+because A knows the phase that each gathers along the readouts. Both are of the frames that were measured: in others,
+the images would be the signal of the maps, which then were the more certain the fewer frames there are. What the maps
+do not explain is as in the images of the
 adjoint. This is one step of gradient descent from the maps; further ones amplify noise more than they remove aliasing:
 in a thigh, errors of water T1 were 0.83, 0.84, 1.04 and 1.29 times its Cramer-Rao bound after 0 to 3 steps, those of
 the fat fraction 2.21, 1.69, 1.72 and 1.84 times.
@@ -40,7 +42,7 @@ def consistent_images(
     threads: int,
     check: Callable[[], object] = lambda: None,
 ) -> Complex:
-    """The consistent images (K, y, x) of a slice, 0 outside the mask, in the basis of its operator.
+    """The consistent images (K, y, x) of a slice, 0 outside the mask, in the basis of its images of the adjoint.
 
     Args:
         fingerprints: images of the adjoint, with their operator.
@@ -56,21 +58,19 @@ def consistent_images(
     operator = fingerprints.operator
     assert operator is not None
     measured, whole = closed_form.through(fingerprints.basis), closed_form.through(operator.basis)
-    noise = torch.from_numpy(operator.basis.noise)
+    noise, measured_noise = torch.from_numpy(operator.basis.noise), torch.from_numpy(fingerprints.basis.noise)
 
     def signals(y: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         """The signal (voxels, K) of some voxels, and the same times each polynomial's factor (ORDER + 1, ...)."""
         check()
         signal, _ = measured.at(*parameters, efficiency=efficiency)
         rho = (signal.conj() * y).sum(1) / signal.abs().square().sum(1).clamp_min(1e-30)
-        total = torch.zeros((len(y), len(noise)), dtype=torch.complex64)
-        by_polynomial = torch.zeros((ORDER + 1, *total.shape), dtype=torch.complex64)
+        by_polynomial = torch.zeros((ORDER + 1, len(y), len(noise)), dtype=torch.complex64)
         for below_hz, line in whole.lines(*parameters, efficiency=efficiency):
             line = rho[:, None] * noise * line
             factors = phase_coefficients(below_hz.numpy() - receiver_hz, operator.half_readout_s)
-            total += line
             by_polynomial += torch.from_numpy(factors)[..., None] * line
-        return total, by_polynomial
+        return rho[:, None] * measured_noise * signal, by_polynomial
 
     y = torch.from_numpy(np.ascontiguousarray(fingerprints.data[:, mask].T) / fingerprints.basis.noise)
     columns = parameter_columns(closed_form.model, maps, mask)

@@ -46,7 +46,8 @@ def inversion_efficiency(
         coefficients: (K, y, x) of the slice.
         basis: the temporal basis that the coefficients refer to.
         maps: (y, x) each, those of all parameters of the closed form's tissue model at least.
-        mask: (y, x) voxels that may be used. If there are more than `MOST_VOXELS`, evenly spaced ones are used.
+        mask: (y, x) voxels that may be used, if all their maps are numbers. If there are more than `MOST_VOXELS`,
+            evenly spaced ones are used.
         closed_form: the scan's signal in the basis.
 
     Returns:
@@ -55,7 +56,7 @@ def inversion_efficiency(
 
     """
     chosen = np.zeros(mask.shape, bool)
-    voxels = np.flatnonzero(mask)
+    voxels = np.flatnonzero(mask & np.all([np.isfinite(maps[name]) for name in closed_form.model.names], axis=0))
     chosen.flat[voxels[:: -(-len(voxels) // MOST_VOXELS) or 1]] = True
     y = torch.from_numpy(np.ascontiguousarray(coefficients[:, chosen].T) / basis.noise)
     columns = parameter_columns(closed_form.model, maps, chosen)

@@ -27,6 +27,8 @@ from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
 __all__ = ["refined_maps"]
 
+LEAST_STD = 1e-6
+"""Least standard deviation of a first map, in units of the unknowns: the square of a smaller one may be 0."""
 OF_FITS = 0.7
 """Tolerance of the pool of the fits of single voxels, found like that of means."""
 
@@ -120,4 +122,4 @@ def _first_std(maps: Mapping[str, Float], measured: MeasuredSlice, columns: list
     model, mask = measured.closed_form.model, measured.mask
     stds = [torch.from_numpy(maps.get(f"{name}_std", np.zeros(mask.shape, np.float32))[mask]) for name in model.names]
     found = measured.scales.of_std(stds, columns)
-    return torch.where(found > 0, found, torch.inf)
+    return torch.where(found > 0, found.clamp_min(LEAST_STD), torch.inf)

@@ -14,7 +14,7 @@ PART_OF_RANGE = 0.25
 """The unit of an unknown, as a part of the range of its parameter. It is also the standard deviation with which a fit
 is drawn to first maps that have none of their own; a parameter of which the signal says nothing keeps it."""
 LEAST_RATIO = 0.02
-"""Smallest relaxation time that a fit may give, relative to the largest one of its range."""
+"""Smallest relaxation time that a fit may give, relative to the largest one of a range that begins at 0."""
 
 
 class Unknowns:
@@ -31,8 +31,7 @@ class Unknowns:
         self._logarithm = [p.by_logarithm for p in parameters]
         self.units = torch.tensor([_unit(p) for p in parameters])
         """(parameters,) the unit of each unknown: of the parameter, or of its logarithm."""
-        spans = [limits.get(p.name, (max(p.low, LEAST_RATIO * p.high) if p.by_logarithm else p.low, p.high))
-                 for p in parameters]  # fmt: skip
+        spans = [limits.get(p.name, (_lowest(p), p.high)) for p in parameters]
         self._low, self._high = torch.tensor(spans, dtype=torch.float32).T
 
     def of(self, parameters: list[Tensor]) -> Tensor:
@@ -62,6 +61,12 @@ class Unknowns:
 
     def _scaled(self, values: Tensor, i: int) -> Tensor:
         return (values.log() if self._logarithm[i] else values) / self.units[i]
+
+
+def _lowest(parameter: Parameter) -> float:
+    if parameter.by_logarithm and not parameter.low:
+        return LEAST_RATIO * parameter.high
+    return parameter.low
 
 
 def _unit(parameter: Parameter) -> float:

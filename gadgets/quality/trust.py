@@ -9,7 +9,19 @@ from spokestream.gadgets.messages import Float, Mask, ParameterMaps
 from spokestream.simulator.physics.quantities import AT_LIMIT, MISFIT, TRUSTED, masked, wrong_code
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["judged_values", "trust_map"]
+__all__ = ["at_limits", "judged_values", "trust_map"]
+
+
+def at_limits(message: ParameterMaps) -> dict[str, Mask]:
+    """Map -> mask (y, x) of the foreground's voxels that have the lowest or the highest value of the method.
+
+    Maps that have one possible value are left out.
+    """
+    return {
+        name: message.foreground & np.isin(message.maps[name], np.asarray(limits, np.float32))
+        for name, limits in message.limits.items()
+        if limits[0] < limits[1]
+    }
 
 
 def judged_values(model: TissueModel, maps: Mapping[str, Float], mask: Mask) -> NDArray[np.bool_]:
@@ -39,6 +51,6 @@ def trust_map(
     codes = np.array([wrong_code(p.quantity) for p in model.parameters])[largest]
     directions = np.take_along_axis(wrong, largest[:, None], 1)[:, 0]
     trust[mask] = np.where(directions != 0, directions * codes, trust[mask])
-    for name, limits in message.limits.items():
-        trust[message.foreground & np.isin(message.maps[name], np.asarray(limits, np.float32))] = AT_LIMIT
+    for reached in at_limits(message).values():
+        trust[reached] = AT_LIMIT
     return np.asarray(trust, np.float32)

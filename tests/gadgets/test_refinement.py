@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from spokestream import reconstruct, simulate
 from spokestream.errors import ScanError
-from spokestream.gadgets.messages import NOWHERE, ParameterMaps
+from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
 from spokestream.gadgets.refinement import Refinement
 from spokestream.pipelines.files.truth import map_errors, read_truth
 from spokestream.simulator.physics.sequences.loading import load_sequence
@@ -70,6 +71,24 @@ def test_maps_without_fingerprints_or_without_a_parameter_are_passed_on_unchange
     for kept in (some, {"ff": some["ff"]}):
         message = ParameterMaps(kept, 0, NOWHERE, np.ones(shape, bool))
         assert list(gadget.feed(message)) == [message]
+
+
+def test_a_voxel_without_numbers_has_none_afterwards(scan, dictionary, basis):
+    scan = replace(scan, sequence=dictionary.sequence)
+    closed_form = WATER_FAT.closed_form(dictionary.sequence, basis)
+    values = {"ff": 0.3, "t1h2o": 1200.0, "t1fat": 330.0, "deltaf": 20.0, "b1": 0.8}
+    maps = {name: np.full((5, 4), value, np.float32) for name, value in values.items()}
+    signal, _ = closed_form.at(*(torch.tensor([value]) for value in values.values()))
+    data = np.broadcast_to((signal[0].numpy() * basis.noise)[:, None, None], (len(basis.te_ms), 5, 4))
+    for plane in maps.values():
+        plane[2, 1] = np.nan
+    fingerprints = Fingerprints(data.astype(np.complex64), basis, np.ones((5, 4), bool), 0, NOWHERE)
+    message = ParameterMaps(maps, 0, NOWHERE, fingerprints.foreground, fingerprints)
+    (refined,) = Refinement(scan, closed_form).feed(message)
+    for name, value in values.items():
+        lost = np.isnan(refined.maps[name])
+        assert np.argwhere(lost).tolist() == [[2, 1]]
+        assert refined.maps[name][~lost] == pytest.approx(value, rel=0.01)
 
 
 def test_another_sequence_is_refused(scan, basis):

@@ -10,6 +10,7 @@ from spokestream import simulate
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
 from spokestream.gadgets.physics_check import PhysicsCheck
+from spokestream.gadgets.quality.trust import at_limits
 from spokestream.pipelines.files.ismrmrd_file import read_scan
 from spokestream.pipelines.files.truth import read_truth
 from spokestream.pipelines.run_chain import run_chain
@@ -154,3 +155,10 @@ def test_errors_of_refined_maps_are_found_in_muscle(thigh, name, error):
     maps[name][region] += np.float32(error)
     (found,) = check.feed(replace(refined, maps=maps))
     assert np.mean(found.maps["trust"][region] == -np.sign(error) * wrong_code(QUANTITIES[name])) > 0.6
+
+
+def test_a_map_with_one_possible_value_is_at_no_limit():
+    maps = {name: np.full((4, 5), 0.8, np.float32) for name in ("b1", "ff")}
+    message = ParameterMaps(maps, 0, NOWHERE, np.ones((4, 5), bool), limits={"b1": (0.8, 0.8), "ff": (0.0, 0.8)})
+    assert at_limits(message).keys() == {"ff"}
+    assert at_limits(message)["ff"].all()

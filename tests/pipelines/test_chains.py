@@ -3,13 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_network import write_toy_archive
+from small_scan import short_sequence
+from toy_network import FIVE_MAPS, write_toy_archive
 
 from spokestream.errors import FileError, InputError, ScanError
 from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.pulse_correction import PulseCorrection
 from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.refinement import Refinement
+from spokestream.models.datasets.simulated_scan import simulated_scan
 from spokestream.pipelines.chains import PIPELINES, warm_up
 from spokestream.pipelines.node.model_pool import MODEL_POOL
 from spokestream.pipelines.node.server_settings import ServerSettings
@@ -245,7 +247,8 @@ def test_a_dictionary_of_another_length_is_refused_before_anything_is_computed_w
 
 
 def net_selection(tmp_path, **contract):
-    path = write_toy_archive(tmp_path / "mine.pt", sequence=load_sequence("t1ff-2d-1400"), **contract)
+    contract = {"sequence": load_sequence("t1ff-2d-1400"), "outputs": FIVE_MAPS, **contract}
+    path = write_toy_archive(tmp_path / "mine.pt", **contract)
     return select("mrf_t1ff_net", settings=configure({"archive": str(path), "device": "cpu"}))
 
 
@@ -319,3 +322,12 @@ def test_settings_of_a_window_are_refused_where_there_is_none():
 def test_an_operator_s_window_is_for_the_scans_that_ask_for_windows():
     asked = select("mrf_t1t2", settings=configure({"window": 12})).with_parameters({"sequence": "fisp-song-200"})
     start_scan(asked, header_of(0), logging.getLogger("test")).close()
+
+
+@pytest.mark.parametrize("asked", [{"refine": "on"}, {"images": "consistent"}])
+def test_maps_that_a_network_does_not_give_cannot_be_refined(asked, tmp_path):
+    write_toy_archive(tmp_path / "toy.pt")
+    scan = simulated_scan(short_sequence(), 1)
+    settings = T1FFNetSettings(archive=tmp_path / "toy.pt", **asked)
+    with pytest.raises(InputError, match="'toy' does not give all of ff, t1h2o, t1fat, deltaf, b1, so that its maps"):
+        PIPELINES["mrf_t1ff_net"].build(scan, settings)

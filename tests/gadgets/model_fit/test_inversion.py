@@ -62,6 +62,13 @@ def test_it_is_found_to_half_a_percent(dictionary, basis, closed_form, efficienc
     assert found == pytest.approx(efficiency, abs=0.005)
 
 
+def test_voxels_without_numbers_do_not_count(dictionary, basis, closed_form):
+    coefficients, maps = exam(dictionary, basis, 0.88, np.random.default_rng(1))
+    maps["b1"][40, 50], maps["ff"][3] = np.nan, np.inf
+    found = inversion_efficiency(coefficients, basis, maps, np.ones(SHAPE, bool), closed_form)
+    assert found == pytest.approx(0.88, abs=0.005)
+
+
 def test_maps_that_were_made_for_another_efficiency_give_the_same_estimate(dictionary, basis, closed_form):
     # these maps assume a perfect inversion, so that the efficiency makes the T1 of water and fat wrong
     coefficients, maps = exam(dictionary, basis, 0.95, np.random.default_rng(2))

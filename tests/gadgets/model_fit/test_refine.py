@@ -208,6 +208,16 @@ def test_maps_of_small_errors_are_corrected_and_stay_within_their_standard_devia
         np.testing.assert_allclose(found["t1h2o_std"] / found["t1h2o"], std / off["t1h2o"], rtol=1e-4)
 
 
+@pytest.mark.parametrize("seen", [None, 0.7], ids=["adjoint", "consistent"])
+def test_a_map_that_claims_to_be_exact_in_one_voxel_stays_a_map(closed_form, rng, seen):
+    shape = (20, 20)
+    coefficients, first, truth = scene(closed_form, rng, shape, 0.02)
+    given = {**first, **{f"{name}_std": np.full(shape, 0.1 * abs(MUSCLE[name]), np.float32) for name in truth}}
+    given["t1h2o_std"][7, 8] = 1e-25
+    found = refined_maps(coefficients, given, np.ones(shape, bool), closed_form, limits=LIMITS, seen=seen)
+    assert all(np.isfinite(values).all() for values in found.values())
+
+
 def test_where_a_region_contradicts_maps_they_follow_the_signal_and_become_less_certain(closed_form, rng):
     """As those of a network for B1 that it has never seen: sure of itself, and wrong in half of the slice."""
     shape = (40, 80)

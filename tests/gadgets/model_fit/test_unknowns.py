@@ -31,6 +31,11 @@ def test_values_are_bounded_by_limits_and_by_the_range():
     )
 
 
+def test_a_range_that_does_not_begin_at_zero_is_the_bound():
+    found = Unknowns(RELAXATION, {}).parameters(torch.full((1, 2), -100.0))
+    assert [value.item() for value in found] == pytest.approx([100, 5])
+
+
 def test_standard_deviations_of_relaxation_times_are_relative():
     scales = Unknowns(WATER_FAT, {})
     given = [torch.tensor([value]) for value in (0.01, 24.0, 33.0, 2.0, 0.02)]
