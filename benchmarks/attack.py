@@ -7,6 +7,7 @@ fails.
 """
 
 import argparse
+import json
 import re
 import socket
 import statistics
@@ -164,6 +165,12 @@ def situations(header: str) -> dict[str, Callable[[int], str]]:
     encoding = re.search(r"<(?:\w+:)?encoding>.*?</(?:\w+:)?encoding>", header, re.DOTALL)
     assert encoding
     two = header.replace(encoding[0], 2 * encoding[0])
+    query = b"".join(wire.Connection(wire.Role.CLIENT).send(wire.Query(1, "gadgetron::info")))
+    nested = json.dumps({"parameters": {"p": [[]] * 200_000}})
+    attributes = ("<ismrmrdMeta>" + "<meta><name/><value/></meta>" * 500_000 + "</ismrmrdMeta>").encode()
+    image = ismrmrd.ImageHeader(data_type=5, channels=1)
+    image.matrix_size = (1, 1, 1)
+    images = struct.pack("<H", 1022) + bytes(image) + struct.pack("<Q", len(attributes)) + attributes + bytes(4)
     bomb = struct.pack("<QfB", 2 * 120 * 65_000, 1.0, 1) + bytes(120 * 65_000 // 4)
 
     def crowd(port: int) -> str:
@@ -198,6 +205,16 @@ def situations(header: str) -> dict[str, Callable[[int], str]]:
         ),
         "a header of 4 MB of elements": lambda port: converse(
             port, [*opening("<ismrmrdHeader>" + "<a/>" * 1_000_000 + "</ismrmrdHeader>"), spoke, close]
+        ),
+        "a header of 4 MB in punycode": lambda port: converse(
+            port, [*opening('<?xml version="1.0" encoding="punycode"?>-' + "A" * 4_000_000), spoke, close]
+        ),
+        "50,000 queries": lambda port: converse(port, [query * 50_000, close]),
+        "parameters of 800 kB, twenty times": lambda port: converse(
+            port, [struct.pack("<HI", 5, len(nested)) + nested.encode()] * 20
+        ),
+        "images with 14 MB of one attribute": lambda port: converse(
+            port, [*opening(header), *[images] * 5, spoke, close]
         ),
         "a client that sends nothing and hangs up": lambda port: converse(port, []),
         "1,000 connections of 1 kB": crowd,
