@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from spokestream import __version__
 from spokestream.errors import FileError
+from spokestream.pipelines.console.counted import Counted
 from spokestream.pipelines.console.guard import add_security_headers, guard
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.console.live import Live
@@ -32,8 +34,9 @@ LARGEST_REQUEST = 4096
 """Limit for each of: body, line and header field of a request, in bytes. All requests are short questions."""
 TEMPORARY_BYTES = 512 << 20
 """Largest size of a history without a folder of its own: some systems keep temporary files in memory."""
-MOST_CONNECTIONS = 100
-"""Connections to the page at the same time. They share the file descriptors of the process with the scanners'."""
+MOST_CONNECTIONS, MOST_OF_ADDRESS = 400, 40
+"""Connections to the page at the same time, in all and of one address. They share the file descriptors of the process
+with the scanners'; a browser holds up to six."""
 SILENCE_S = 75.0
 """Time after which a connection on which no request comes is closed."""
 READY_S = 1.0
@@ -84,6 +87,7 @@ class Console:
         self._node: Node | None = None
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
+        self._addresses: Counter[str] = Counter()
         self._looking = asyncio.Lock()
         self._writable, self._looked = False, -math.inf
 
@@ -140,7 +144,7 @@ class Console:
         assert self._runner is not None
         pages = self._runner.server
         assert pages is not None
-        return pages() if len(pages.connections) < MOST_CONNECTIONS else _Closing()
+        return Counted(pages(), self._addresses, MOST_CONNECTIONS, MOST_OF_ADDRESS)
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -179,14 +183,6 @@ async def serve_with_console(console: Console, make_node: Callable[[Sequence[Obs
         return await node.serve()
     finally:
         await console.stop()
-
-
-class _Closing(asyncio.Protocol):
-    """Closes a connection at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection begins."""
-        transport.close()
 
 
 def _writable(folder: Path) -> bool:

@@ -30,9 +30,9 @@ __all__ = ["History"]
 
 LOG = logging.getLogger("spokestream.history")
 FORMAT = 1
-WITHOUT_MAPS = 4
-"""Scans without maps, such as those that were refused, are at most one in so many of the history, or one."""
 """Version of `scan.json`."""
+WITHOUT_MAPS = 4
+"""Scans without maps, such as those that were refused, are at most one in so many of the history."""
 ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z_[0-9a-f]+")
 DRAFT = ".unfinished-"
 
@@ -156,8 +156,10 @@ class History:
     def _delete_oldest(self) -> None:
         kept = dict(self._kept)
         without_maps = [scan for scan, (record, _) in kept.items() if not record.maps]
+        room = min(max(1, self._most_scans // WITHOUT_MAPS), self._most_scans - 1)
+        room = room if len(without_maps) < len(kept) else self._most_scans
         # a client that is refused again and again must not push out the maps of others
-        for scan in without_maps[: max(0, len(without_maps) - max(1, self._most_scans // WITHOUT_MAPS))]:
+        for scan in without_maps[: max(0, len(without_maps) - room)]:
             del kept[scan]
             shutil.rmtree(self.folder / scan, ignore_errors=True)
         while kept and (len(kept) > self._most_scans or sum(n for _, n in kept.values()) > self._most_bytes):

@@ -175,18 +175,20 @@ class Channel:
 
     async def close(self) -> None:
         """Close the connection when the client has read everything; a client that does not read loses the rest."""
+        self.wire.close()
         try:
+            await self._close_stream()
             await self.sync_recording()
         finally:
             self._stop_recording()
-            self.wire.close()
+            self._stream.transport.abort()
+
+    async def _close_stream(self) -> None:
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._stream.close()
         except TimeoutError:
             self._log.error("The client did not take its last messages.")
-        finally:
-            self._stream.transport.abort()
 
     def _record(self, data: memoryview) -> None:
         """Record received bytes; the recording begins with the first of them."""
@@ -195,8 +197,7 @@ class Channel:
         try:
             if self._recorder is None:
                 self._recorder = self._recordings.new(self._session)
-            self._recorder.write(data)
-            self._recordings.check_quota()
+            self._recordings.write(self._recorder, data)
         except OSError as error:
             self.unrecorded = error.strerror or str(error)
             self._log.error("Session %s is not recorded from here on: %s.", self._session, error)

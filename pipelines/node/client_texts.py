@@ -13,9 +13,10 @@ from spokestream import __version__
 from spokestream.errors import ScanError
 from spokestream.pipelines.node.plain_text import escape_record
 
-__all__ = ["Parameters", "answer", "chain_log", "read_parameters"]
+__all__ = ["PARAMETERS", "Parameters", "answer", "chain_log", "read_parameters"]
 
-NAME = '"parameters"'
+PARAMETERS = '"parameters"'
+"""What a text with parameters contains."""
 MOST_CHARACTERS = 1 << 16
 """Characters of all texts with parameters of a scan, far above those of any console: they are kept until it starts, and
 as objects they take twenty times as much memory."""
@@ -28,14 +29,12 @@ class Parameters:
         self.values: dict[str, Any] = {}
         self._characters = 0
 
-    def add(self, text: str) -> bool:
-        """Add those of a text; returns whether it holds parameters. Raises ScanError if they are too long."""
-        self._characters += len(text) if NAME in text else 0
+    def add(self, text: str) -> None:
+        """Add those of a text that may hold some. Raises ScanError if they are too long."""
+        self._characters += len(text)
         if self._characters > MOST_CHARACTERS:
             raise ScanError(f"The client sent parameters of more than {MOST_CHARACTERS} characters.")
-        found = read_parameters(text) if NAME in text else None
-        self.values |= found or {}
-        return found is not None
+        self.values |= read_parameters(text) or {}
 
 
 def read_parameters(text: str) -> dict[str, Any] | None:

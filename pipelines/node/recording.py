@@ -36,18 +36,22 @@ class Recorder:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.n_bytes = 0
-        """Number of received bytes that were written."""
+        """Size of the file."""
         # only the owner may read what may be patients' data
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._start = time.monotonic()
-        self._file.write(HEAD.pack(MAGIC, VERSION, time.time()))
+        self.n_bytes += self._file.write(HEAD.pack(MAGIC, VERSION, time.time()))
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._file.closed
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes that have just been received."""
-        self._file.write(CHUNK.pack(time.monotonic() - self._start, len(data)))
-        self._file.write(data)
+        self.n_bytes += self._file.write(CHUNK.pack(time.monotonic() - self._start, len(data)))
+        self.n_bytes += self._file.write(data)
         self._file.flush()
-        self.n_bytes += len(data)
 
     def sync(self) -> None:
         """Wait until everything is on the disk, so that it is kept if the machine loses power."""

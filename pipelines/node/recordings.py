@@ -56,10 +56,19 @@ class Recordings:
             raise
         return recorder
 
-    def check_quota(self) -> None:
-        """Raise OSError if what is being written, which is never deleted, is larger than the quota."""
-        if sum(recorder.n_bytes for recorder in self._open.values() if recorder) > self._quota_bytes:
-            raise OSError(errno.EDQUOT, "the scans that are being recorded are larger than the quota of recordings")
+    def write(self, recorder: Recorder, data: memoryview) -> None:
+        """Append received bytes to a recording.
+
+        What is being written is never deleted. If all of it is larger than the quota, the largest recording ends.
+
+        Raises OSError if that was this one, or if it cannot be written.
+        """
+        if recorder.closed:
+            raise OSError(errno.EDQUOT, "the recording is larger than the others, and all together than the quota")
+        recorder.write(data)
+        being_written = [recorder for recorder in self._open.values() if recorder]
+        if sum(recorder.n_bytes for recorder in being_written) > self._quota_bytes:
+            self.ended(max(being_written, key=lambda recorder: recorder.n_bytes))
 
     def ended(self, recorder: Recorder) -> None:
         """Close a recording, which may be deleted from now on."""

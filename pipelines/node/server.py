@@ -274,7 +274,10 @@ def local_server(
 async def _delete_old(recordings: Recordings) -> None:
     """Delete old recordings now and then, in a thread, because a folder may have thousands."""
     while True:
-        await asyncio.to_thread(recordings.delete_old)
+        try:
+            await asyncio.to_thread(recordings.delete_old)
+        except OSError as error:
+            LOG.error("Old recordings cannot be deleted: %s.", error)
         await asyncio.sleep(CLEANING_S)
 
 

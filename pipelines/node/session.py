@@ -17,7 +17,7 @@ from spokestream.gadgets.stored_maps.provisional import is_provisional
 from spokestream.pipelines import wire
 from spokestream.pipelines.node.byte_stream import ByteStream
 from spokestream.pipelines.node.channel import Channel
-from spokestream.pipelines.node.client_texts import Parameters, answer, chain_log
+from spokestream.pipelines.node.client_texts import PARAMETERS, Parameters, answer, chain_log
 from spokestream.pipelines.node.events import (
     ImageSent,
     Outcome,
@@ -224,9 +224,11 @@ class Session:
             raise ScanError(f"The node is busy with {n} scans; try again when one has finished.")
 
     def _read_text(self, text: str) -> None:
-        if not self._parameters.add(text):
+        if PARAMETERS not in text:
             self.log.debug("Session %s: text from the client: %s", self.id, text)
-        elif self._worker and not self._warned_of_late_parameters:  # once: who does not read lets texts pile up
+        elif not self._worker:
+            self._parameters.add(text)
+        elif not self._warned_of_late_parameters:  # once, because a client that does not read lets texts pile up
             self._warn("Parameters came after the first readout and were ignored.")
             self._warned_of_late_parameters = True
 

@@ -7,9 +7,13 @@ __all__ = ["header_text"]
 
 DECLARATION = re.compile(r"^\s*<\?xml.*?\?>\s*", re.DOTALL)
 ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
-KNOWN = re.compile(r"utf-?8|utf-?16(-?[lb]e)?|(us-)?ascii|latin-?1|iso-?8859-\d{1,2}|(windows-|cp)125\d", re.IGNORECASE)
-"""The names of encodings that are read. Python knows others, of which some are no text, and some take a time that grows
-with the square of the length."""
+KNOWN = re.compile(
+    r"utf-?8|utf-?16(-?[lb]e)?|(us-)?ascii|latin-?1|iso-?8859-\d{1,2}|(windows-|cp)125\d"
+    r"|shift_?jis|euc-(jp|kr)|iso-2022-(jp|kr)|gb(k|2312|18030)|big5|koi8-[ru]",
+    re.IGNORECASE,
+)
+"""The names of encodings that are read: those of XML and of the web. Python knows others, of which some are no text,
+and some take a time that grows with the square of the length."""
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 

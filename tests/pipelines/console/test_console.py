@@ -401,19 +401,37 @@ def test_a_port_that_is_taken_is_an_error(tools):
     asyncio.run(scenario())
 
 
-def test_silent_connections_are_limited_and_closed(tools, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.console.console.MOST_CONNECTIONS", 2)
-    monkeypatch.setattr("spokestream.pipelines.console.console.SILENCE_S", 0.2)
+@pytest.mark.parametrize("limit", ["MOST_CONNECTIONS", "MOST_OF_ADDRESS"])
+def test_a_crowd_of_connections_is_closed_but_for_a_few(limit, tools, monkeypatch):
+    monkeypatch.setattr(f"spokestream.pipelines.console.console.{limit}", 2)
 
     async def scenario():
         async with tools.open() as (console, client):
-            silent = [await asyncio.open_connection("127.0.0.1", console.port) for _ in range(3)]
-            silent[1][1].write(b"GET / HTTP/1.1\r\nHost:")  # and no more
-            assert await silent[2][0].read() == b""  # the third one is closed at once, the others after a while
-            for reader, _ in silent[:2]:
-                await reader.read()
+            crowd = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", console.port) for _ in range(9)))
+            reading = [asyncio.create_task(reader.read()) for reader, _ in crowd]
+            while sum(task.done() for task in reading) < 7:
+                await asyncio.sleep(0.005)
+            for _ in range(20):  # the two that are left stay
+                await asyncio.sleep(0)
+            assert sum(task.done() for task in reading) == 7
+            for _, writer in crowd:
+                writer.close()
+            while console._addresses:
+                await asyncio.sleep(0.005)
             assert (await tools.got(client, "/healthz"))[0] == 200
-            for _, writer in silent:
+
+    asyncio.run(scenario())
+
+
+def test_connections_without_a_request_are_closed_after_a_while(tools, monkeypatch):
+    monkeypatch.setattr("spokestream.pipelines.console.console.SILENCE_S", 0.05)
+
+    async def scenario():
+        async with tools.open() as (console, _):
+            for said in (b"", b"GET / HTTP/1.1\r\nHost:"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", console.port)
+                writer.write(said)
+                await reader.read()
                 writer.close()
 
     asyncio.run(scenario())

@@ -1,6 +1,8 @@
 """What is recorded of the sessions of a server."""
 
 import os
+import threading
+from pathlib import Path
 
 import ismrmrd
 import numpy as np
@@ -96,7 +98,7 @@ def test_a_recording_ends_at_the_quota_with_a_warning(serve, connect, readout, t
         heard = peer.hear()
         assert counts(heard) == [3]
     (warning,) = texts(heard)
-    assert warning.startswith("WARNING The scan is not recorded (the scans that are being recorded are larger")
+    assert warning.startswith("WARNING The scan is not recorded (the recording is larger than the others")
 
 
 def test_a_recording_is_on_the_disk_at_its_end_also_after_a_failure(
@@ -120,3 +122,40 @@ def test_old_recordings_are_deleted_without_a_scan(serve, tmp_path, eventually):
     os.utime(old, (0, 0))
     with serve(record=tmp_path):
         eventually(lambda: not old.exists())
+
+
+def test_old_recordings_are_deleted_after_a_fault_of_the_folder(serve, tmp_path, eventually, monkeypatch, caplog):
+    old, listings, glob = tmp_path / "old.spokes", [], Path.glob
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+
+    def faulty(path, pattern):
+        listings.append(path)
+        if len(listings) == 1:
+            raise OSError(116, "Stale file handle")
+        return glob(path, pattern)
+
+    monkeypatch.setattr("spokestream.pipelines.node.server.CLEANING_S", 0.01)
+    monkeypatch.setattr(Path, "glob", faulty)
+    with serve(record=tmp_path):
+        eventually(lambda: not old.exists())
+    assert "Old recordings cannot be deleted: [Errno 116] Stale file handle." in caplog.text
+
+
+def test_a_session_that_is_stopped_while_its_recording_is_synced_loses_its_connection(
+    serve, connect, readout, tmp_path, monkeypatch, eventually
+):
+    syncing, on = threading.Event(), threading.Event()
+
+    def slow(recorder):
+        syncing.set()
+        on.wait()
+
+    with serve(record=tmp_path) as running:
+        monkeypatch.setattr(Recorder, "sync", slow)
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        assert counts(peer.hear()) == [1]
+        peer.hang_up()
+        eventually(syncing.is_set)
+        running.loop.call_soon_threadsafe(on.set)
+    assert not running.server._sessions

@@ -71,15 +71,15 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
         Recordings(tmp_path / "a", 1000, 1).check()
 
 
-def test_scans_that_are_being_recorded_have_a_quota_together(tmp_path):
-    recordings = Recordings(tmp_path, quota_bytes=150, days=1)
-    first, second = recordings.new("first"), recordings.new("second")
-    first.write(bytes(75))
-    second.write(bytes(75))
-    recordings.check_quota()
-    second.write(bytes(1))
-    with pytest.raises(OSError, match="larger than the quota"):
-        recordings.check_quota()
-    recordings.ended(first)
-    recordings.check_quota()
-    recordings.ended(second)
+def test_the_largest_recording_ends_where_all_that_are_written_are_larger_than_the_quota(tmp_path):
+    recordings = Recordings(tmp_path, quota_bytes=1500, days=1)
+    small, large = recordings.new("small"), recordings.new("large")
+    recordings.write(large, memoryview(bytes(1000)))
+    recordings.write(small, memoryview(bytes(400)))
+    assert small.n_bytes + large.n_bytes == sum(path.stat().st_size for path in tmp_path.iterdir()) < 1500
+    recordings.write(small, memoryview(bytes(50)))
+    with pytest.raises(OSError, match="larger than the others"):
+        recordings.write(large, memoryview(bytes(1)))
+    recordings.write(small, memoryview(bytes(1)))
+    recordings.ended(small)
+    recordings.ended(large)

@@ -62,6 +62,15 @@ def test_images_of_a_client_do_not_come_back(serve, connect, readout):
         assert counts(heard) == [1]
 
 
+def test_parameters_that_are_too_late_do_not_end_a_scan_however_many_there_are(serve, connect, readout):
+    late = wire.Text(json.dumps({"parameters": {"every": 2, "comment": "x" * 30_000}}))
+    with serve() as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()), *[late] * 3, wire.Close())
+        heard = peer.hear()
+    assert counts(heard) == [1]
+    assert texts(heard) == ["WARNING Parameters came after the first readout and were ignored.\n"]
+
+
 def test_parameters_after_the_first_readout_are_too_late(serve, connect, readout, healthy):
     late = wire.Text('{"parameters": {"every": 1}}')
     with serve() as running:

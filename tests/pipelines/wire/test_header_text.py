@@ -17,6 +17,7 @@ BODY = "<h><n>Prüfkörper</n></h>"
         BODY.encode() + b"\0\0",
         b'<?xml version="1.0" encoding="ISO-8859-1"?>\n' + BODY.encode("latin-1"),
         b"<?xml version='1.0' encoding='windows-1252' ?>" + BODY.encode("cp1252"),
+        b'<?xml version="1.0" encoding="GB18030"?>' + BODY.encode("gb18030"),
         b'<?xml version="1.0" encoding="no-such"?>' + BODY.encode(),
         b'<?xml version="1.0" encoding="US-ASCII"?>' + BODY.encode(),  # a wrong declaration
     ],
