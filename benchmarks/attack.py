@@ -171,6 +171,7 @@ def situations(header: str) -> dict[str, Callable[[int], str]]:
     image = ismrmrd.ImageHeader(data_type=5, channels=1)
     image.matrix_size = (1, 1, 1)
     images = struct.pack("<H", 1022) + bytes(image) + struct.pack("<Q", len(attributes)) + attributes + bytes(4)
+    spread = f'<configuration xmlns="{"u" * 500_000}">' + "<a/>" * 100_000 + "</configuration>"
     bomb = struct.pack("<QfB", 2 * 120 * 65_000, 1.0, 1) + bytes(120 * 65_000 // 4)
 
     def crowd(port: int) -> str:
@@ -209,6 +210,8 @@ def situations(header: str) -> dict[str, Callable[[int], str]]:
         "a header of 4 MB in punycode": lambda port: converse(
             port, [*opening('<?xml version="1.0" encoding="punycode"?>-' + "A" * 4_000_000), spoke, close]
         ),
+        "a namespace of 500 kB for 100,000 elements": lambda port: converse(port, [opening(header, spread)[0]]),
+        "500,000 empty texts": lambda port: converse(port, [struct.pack("<HI", 5, 0) * 500_000, close]),
         "50,000 queries": lambda port: converse(port, [query * 50_000, close]),
         "parameters of 800 kB, twenty times": lambda port: converse(
             port, [struct.pack("<HI", 5, len(nested)) + nested.encode()] * 20

@@ -13,10 +13,11 @@ from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.imaging.sliding_window import check_basis_of_window
 from spokestream.gadgets.network.device import choose_device
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.scan.header import ScanHeader, parse_xml
+from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.gadgets.scan.header_sequence import sequence_from_header
 from spokestream.gadgets.scan.integrity import IntegrityLedger
 from spokestream.gadgets.scan.main_field import main_field
+from spokestream.gadgets.scan.xml_tree import parse_xml
 from spokestream.pipelines.chains import PIPELINES
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
 from spokestream.pipelines.settings import AUTO, AutoSettings, MatchingSettings, StreamSettings
@@ -28,6 +29,8 @@ __all__ = ["Selection", "configure", "select", "start_scan"]
 
 UNNAMED = ("", "default", "openrecon")
 """Configurations by which FIRE and OpenRecon name no pipeline: they may name one among their JSON parameters."""
+MOST_PROPERTIES = 1000
+"""Largest number of elements of a configuration, which is read while other clients wait."""
 PROVENANCE = ("sequence", "sequence_source", "field_strength")
 
 
@@ -75,13 +78,15 @@ class Selection:
         asked = self.with_parameters({"config": self.name if _names_none(str(pipeline)) else pipeline})
         values: dict[str, object] = {}
         unknown = []
+        declared = _by_plain_name(asked.settings)
+        others = [(other, _by_plain_name(other)) for other in self.offered.values()]
         for name, value in parameters.items():
-            own = _declared(asked.settings, name)
+            own = declared.get(_plain(name))
             if name == "config" or _is_unchanged(value, asked.settings, own):
                 continue
             if own:
                 values[own.name] = value
-            elif not any(_is_unchanged(value, other, _declared(other, name)) for other in self.offered.values()):
+            elif not any(_is_unchanged(value, other, theirs.get(_plain(name))) for other, theirs in others):
                 unknown.append(name)
         return asked.with_parameters(values), unknown
 
@@ -144,7 +149,7 @@ def select(text: str, default: str = AUTO, settings: Mapping[str, StreamSettings
     if not text.startswith("<"):
         name = _registered(default if _names_none(text) else text)
         return Selection(name, settings[name], settings)
-    root = parse_xml(text, "configuration")
+    root = parse_xml(text, "configuration", MOST_PROPERTIES)
     if root.tag != "configuration":
         raise InputError(f"The configuration's root element is <{root.tag[:64]}>, not <configuration>.")
     properties = {p.get("name", ""): p.get("value", "") for p in root.iter("property")}
@@ -197,10 +202,9 @@ def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _declared(settings: StreamSettings, name: str) -> Declaration | None:
-    """The declaration of the setting that a scanner calls by this name; None if it can set none of this name."""
-    declared = declarations(type(settings)).values()
-    return next((d for d in declared if d.peer and _plain(d.name) == _plain(name)), None)
+def _by_plain_name(settings: StreamSettings) -> dict[str, Declaration]:
+    """The declarations of the settings that a scanner may set, by plain name."""
+    return {_plain(d.name): d for d in declarations(type(settings)).values() if d.peer}
 
 
 def _is_unchanged(value: object, settings: StreamSettings, declared: Declaration | None) -> bool:

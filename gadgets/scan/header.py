@@ -6,16 +6,18 @@ scan from a file has the same maps as the scan that passed through Gadgetron.
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
 
 from spokestream.errors import ScanError
+from spokestream.gadgets.scan.xml_tree import parse_xml
 
 Number = TypeVar("Number", int, float)
 
-__all__ = ["STRONGEST_FIELD_T", "WEAKEST_FIELD_T", "ScanHeader", "parse_xml", "single"]
+__all__ = ["STRONGEST_FIELD_T", "WEAKEST_FIELD_T", "ScanHeader", "single"]
 
 LARGEST_MATRIX = 1024
 """Largest number of pixels per side, because the memory grows with it."""
@@ -25,6 +27,7 @@ NARROWEST_FOV_MM, WIDEST_FOV_MM = 2.0, 2000.0
 """Limits for the recon field of view in plane. A human scanner's is below 2 metres, so that metres are recognised."""
 MOST_SLICES = 1024
 MOST_CHANNELS = 1024
+MOST_ENCODINGS = 64
 WIDEST_NOISE_BAND = 100.0
 LARGEST_WHOLE = 1e6
 """Upper limits for numbers in a header, far above those of scanners."""
@@ -77,18 +80,34 @@ class ScanHeader:
         Raises ScanError if it is not XML, is no ISMRMRD header, or has no matrix or field of view.
 
         """
+        return cls.every_from_xml(xml, encoding)[-1]
+
+    @classmethod
+    def every_from_xml(cls, xml: str, encoding: int | None = None) -> "list[ScanHeader]":
+        """The header by each of its encodings that can be read, of which the first must be; or by one encoding alone.
+
+        Raises ScanError as `from_xml` does, and for more than `MOST_ENCODINGS` encodings.
+        """
         root = parse_xml(xml, "ISMRMRD header")
-        for element in root.iter():
-            element.tag = element.tag.rpartition("}")[2]
         if root.tag != "ismrmrdHeader":
             raise ScanError(f"The header's root element is <{root.tag[:40]}>, not <ismrmrdHeader>.")
         encodings = root.findall("encoding")
         if not encodings:
             raise ScanError("The ISMRMRD header has no <encoding>, so matrix and field of view are unknown.")
-        if encoding >= len(encodings):
+        if len(encodings) > MOST_ENCODINGS:
+            raise ScanError(f"The ISMRMRD header has {len(encodings)} encodings, more than {MOST_ENCODINGS}.")
+        if encoding is not None and encoding >= len(encodings):
             raise ScanError(f"The spokes name encoding {encoding + 1}, but the header has {len(encodings)} of them.")
+        found = [cls._read(xml, root, encodings, encoding or 0)]
+        for other in range(1, len(encodings)) if encoding is None else ():
+            with suppress(ScanError):  # a scan of this encoding is refused in the same words
+                found.append(cls._read(xml, root, encodings, other))
+        return found
+
+    @classmethod
+    def _read(cls, xml: str, root: ET.Element, encodings: list[ET.Element], which: int) -> "ScanHeader":
         try:
-            return cls._from_tree(xml, root, encodings, encoding)
+            return cls._from_tree(xml, root, encodings, which)
         except (ValueError, TypeError, OverflowError) as error:
             raise ScanError(f"The ISMRMRD header has an unreadable value ({error}).") from None
 
@@ -154,16 +173,6 @@ class ScanHeader:
             raise ScanError(f"The header announces {self.n_channels} receiver channels.")
         if not 0 <= self.noise_bandwidth < WIDEST_NOISE_BAND:
             raise ScanError(f"The header's relativeReceiverNoiseBandwidth is {self.noise_bandwidth:g}.")
-
-
-def parse_xml(text: str, what: str) -> ET.Element:
-    """The root element of XML from a client or a file. Raises ScanError if `what`, such as "header", is unreadable."""
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ScanError(f"The {what} declares XML entities; it was refused.")
-    try:
-        return ET.fromstring(text)  # noqa: S314  entities are refused above, the size is bounded by the wire
-    except ET.ParseError as error:
-        raise ScanError(f"The {what} is not well-formed XML ({error}).") from None
 
 
 def single(text: str) -> float:

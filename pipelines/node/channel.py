@@ -7,7 +7,9 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from spokestream.errors import ScanError
 from spokestream.pipelines import wire
@@ -24,6 +26,8 @@ GATHER_S, GATHER_BYTES = 0.05, 1 << 20
 """The system gathers the readouts of a scan for this time, or up to this size, before the node reads them: at a
 scanner's pace, waking up for every readout would take longer than forwarding it."""
 CLOSE_BYTES = b"\x04\0"
+GOODBYE_S = 2.0
+"""Least time in which a client can take its last messages after a failure."""
 WATCH_S = 0.5
 """Time between two looks at whether a client is still there."""
 HUNG_UP = getattr(select, "POLLRDHUP", 0)
@@ -59,6 +63,9 @@ class Channel:
         """The events in the next bytes. Raises ScanError at a missed deadline, RemoteProtocolError, ConnectionError."""
         if self._fault:
             raise self._fault
+        if self.wire.has_more:
+            await asyncio.sleep(0)  # others are served in between
+            return self._events_of(self.wire.more)
         seconds, sentence = self._deadlines.next(self.wire.their_state)
         before, self._reads = time.monotonic(), True
         try:
@@ -69,15 +76,19 @@ class Channel:
         finally:
             self._reads = False
         self._record(data)
+        events = self._events_of(partial(self.wire.receive_data, data))
+        if not self._fault:
+            self._deadlines.received(len(data), time.monotonic() - before, self.wire.message_index)
+        return events
+
+    def _events_of(self, receive: Callable[[], list[wire.Event]]) -> list[wire.Event]:
         try:
-            events = self.wire.receive_data(data)
+            return receive()
         except wire.RemoteProtocolError as error:
             # valid events come first; otherwise the result would depend on how TCP divides the stream
             events, error.events = error.events, []
             self._fault = error
             return events
-        self._deadlines.received(len(data), time.monotonic() - before, self.wire.message_index)
-        return events
 
     async def _gathered(self) -> memoryview:
         """The next bytes; those of a scan as many at once as come within `GATHER_S`."""
@@ -125,6 +136,7 @@ class Channel:
         If a socket is closed with unread bytes, TCP discards the data that the client has not read yet, and with them
         the server's last messages.
         """
+        self._patience_s = min(self._patience_s, max(seconds, GOODBYE_S))
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
                 while data := await self._stream.read(READ_BYTES):
@@ -149,7 +161,7 @@ class Channel:
         events = dict(poll.poll(0)).get(fd, 0)
         if events & (select.POLLERR | select.POLLHUP):
             return True
-        if not events or self._reads or self.wire.their_state is wire.State.CLOSED:
+        if not events or self._reads or self.wire.has_more or self.wire.their_state is wire.State.CLOSED:
             return False  # bytes that were sent before the client left are read first, and answered
         with socket.socket(fileno=os.dup(fd)) as copy:
             try:

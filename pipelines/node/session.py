@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
 from functools import partial
 from textwrap import shorten
 from traceback import format_exception
@@ -37,8 +36,10 @@ __all__ = ["Session"]
 LOG = logging.getLogger("spokestream.server")
 LONGEST_SENTENCE = 1000
 LONGEST_NAME = 64
-UNPLANNED_BYTES = 1 << 20
-"""Bytes that may be unsent before the memory of a scan is reserved."""
+MOST_EVENTS = 1000
+"""Messages of a client that are read before others are served."""
+UNPLANNED_BYTES, UNSENT_BYTES = 1 << 20, 1 << 26
+"""Bytes that may be unsent before the memory of a scan is reserved, and then: the maps of six slices of 350 pixels."""
 
 
 class Session:
@@ -53,7 +54,7 @@ class Session:
         self.log.addFilter(escape_record)
         settings = rules.settings
         stream.transport.set_write_buffer_limits(high=UNPLANNED_BYTES)
-        connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False)
+        connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False, most_events=MOST_EVENTS)
         self._channel = Channel(stream, connection, rules.recordings, self.id, settings, self.log)
         self._admission: Admission | None = None
         self._rules = rules
@@ -248,7 +249,7 @@ class Session:
         rules = self._rules
         self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)
         await self._admission.admit(item, self._tell_place)
-        self._channel.allow_unsent(rules.settings.queue_bytes)
+        self._channel.allow_unsent(min(rules.settings.queue_bytes, UNSENT_BYTES))
         self._worker = rules.workers.begin(selection, header, log, self._send_image)
         tasks.create_task(self._worker.wait())
         return self._worker
@@ -266,7 +267,7 @@ class Session:
 
     @property
     def _pipeline(self) -> str:
-        asked = escaped(self._asked or "")
+        asked = escaped((self._asked or "")[:LONGEST_NAME])
         return self._selection.name if self._selection else shorten(asked, LONGEST_NAME, placeholder=" ...")
 
     def _ended(self, outcome: Outcome, sentence: str = "") -> None:
@@ -301,9 +302,8 @@ class Session:
             self._worker.abandon()
         if self._rules.dialect.mute or not self._mute:
             self._channel.write(self._rules.dialect.failure(sentence))
-        with suppress(ConnectionError, ScanError):
-            await self._channel.send(wire.Close())
-        await self._release()
+        self._channel.write(wire.Close())
+        await self._release()  # before the client has read it, which may be never
         await self._channel.drain(self._rules.settings.drain_s if drain_s is None else drain_s)
 
     async def _release(self) -> None:

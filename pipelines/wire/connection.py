@@ -1,5 +1,6 @@
 """The protocol without the network: received bytes become events, and events become bytes to be sent."""
 
+import sys
 from collections.abc import Generator
 from typing import Any
 
@@ -25,10 +26,14 @@ class Connection:
         limits: the largest sizes that are accepted.
         decodes: whether acquisitions and waveforms become `Data`. Otherwise they become `Undecoded`, after the same
             checks.
+        most_events: largest number of events that are read at once, for a caller that has others to serve: a chunk of
+            1 MiB may hold 170,000 messages.
 
     """
 
-    def __init__(self, role: Role, limits: Limits | None = None, *, decodes: bool = True) -> None:
+    def __init__(
+        self, role: Role, limits: Limits | None = None, *, decodes: bool = True, most_events: int = sys.maxsize
+    ) -> None:
         self.role = role
         self.limits = limits or Limits()
         self.our_state = FIRST_STATE[role]
@@ -37,14 +42,28 @@ class Connection:
         """Number of messages read so far."""
         self.offset = 0
         """Number of bytes read so far."""
-        self._decodes = decodes
+        self._decodes, self._most_events = decodes, most_events
+        self._rest = memoryview(b"")
         self._events: list[Event] = []
         self._filled = 0
         self._parser = self._parse()
         self._target: memoryview | Passage = next(self._parser)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether received bytes are left for `more`."""
+        return bool(self._rest)
+
+    def more(self) -> list[Event]:
+        """The next events of the bytes that were received, as from `receive_data`."""
+        rest, self._rest = self._rest, memoryview(b"")
+        return self.receive_data(rest)
+
     def receive_data(self, data: bytes | memoryview) -> list[Event]:
-        """The events that these bytes complete. Empty bytes mean that the peer hung up.
+        """The events that these bytes complete, at most `most_events`. Empty bytes mean that the peer hung up.
+
+        If there may be more events in these bytes, `has_more` is true, and `more` gives them; it must be called before
+        other bytes are received.
 
         Raises RemoteProtocolError, and nothing else, whatever the bytes are.
         """
@@ -81,6 +100,9 @@ class Connection:
 
     def _consume(self, view: memoryview) -> None:
         while view:
+            if len(self._events) >= self._most_events:
+                self._rest = view
+                return
             n = min(len(view), len(self._target) - self._filled)
             if isinstance(self._target, Passage):
                 self._target.add(view[:n])

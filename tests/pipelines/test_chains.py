@@ -331,3 +331,9 @@ def test_maps_that_a_network_does_not_give_cannot_be_refined(asked, tmp_path):
     settings = T1FFNetSettings(archive=tmp_path / "toy.pt", **asked)
     with pytest.raises(InputError, match="'toy' does not give all of ff, t1h2o, t1fat, deltaf, b1, so that its maps"):
         PIPELINES["mrf_t1ff_net"].build(scan, settings)
+
+
+def test_a_configuration_has_a_limit_of_elements():
+    properties = '<property name="virtual_coils" value="4"/>' * 1000
+    with pytest.raises(ScanError, match="The configuration has more than 1000 XML elements"):
+        select(f'<configuration pipeline="mrf_t1ff">{properties}</configuration>')

@@ -1,7 +1,7 @@
 """The scanner that a header names."""
 
 from spokestream.errors import ScanError
-from spokestream.gadgets.scan.header import parse_xml
+from spokestream.gadgets.scan.xml_tree import parse_xml
 
 __all__ = ["UNKNOWN_SCANNER", "scanner_of"]
 
@@ -14,8 +14,8 @@ def scanner_of(header_xml: str) -> str:
         root = parse_xml(header_xml, "ISMRMRD header")
     except ScanError:
         return UNKNOWN_SCANNER
-    system = next((part for part in root.iter() if part.tag.endswith("acquisitionSystemInformation")), None)
-    texts = {} if system is None else {part.tag.rpartition("}")[2]: (part.text or "").strip() for part in system}
+    system = next((part for part in root.iter() if part.tag == "acquisitionSystemInformation"), None)
+    texts = {} if system is None else {part.tag: (part.text or "").strip() for part in system}
     try:
         field = f"{float(texts.get('systemFieldStrength_T', '')):.3g} T"
     except ValueError:

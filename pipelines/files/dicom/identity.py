@@ -6,7 +6,6 @@ identifiers, so that an archive recognises files that it already has.
 
 import hashlib
 import uuid
-import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING
 import ismrmrd
 
 from spokestream import __version__
-from spokestream.errors import FileError, InputError
+from spokestream.errors import FileError, InputError, ScanError
+from spokestream.gadgets.scan.xml_tree import parse_xml
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -128,7 +128,7 @@ def _attributes(file: Path) -> "Dataset | None":
 
 def _patient_position(header_xml: str) -> str:
     try:
-        root = ET.fromstring(header_xml)  # noqa: S314  the header of a scan that has been read
-    except ET.ParseError:
+        root = parse_xml(header_xml, "ISMRMRD header")
+    except ScanError:
         return ""
-    return (root.findtext("{*}measurementInformation/{*}patientPosition") or "").strip()
+    return (root.findtext("measurementInformation/patientPosition") or "").strip()

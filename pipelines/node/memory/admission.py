@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from spokestream.pipelines.node.memory.budget import MemoryBudget, words
 from spokestream.pipelines.wire.messages.acquisition import array_bytes
 
 __all__ = ["Admission"]
+
+STEP = 1.25
+"""Least growth of what is planned for, if a readout is larger than all before it."""
 
 
 class Admission:
@@ -65,7 +69,14 @@ class Admission:
     def _is_larger(self, header: Any) -> bool:
         if not isinstance(header, ismrmrd.AcquisitionHeader):
             return False
-        before = self._channels, self._readout_bytes
-        self._channels = max(self._channels, header.active_channels)
-        self._readout_bytes = max(self._readout_bytes, array_bytes(header))
-        return (self._channels, self._readout_bytes) != before
+        channels, n_bytes = header.active_channels, array_bytes(header)
+        if channels <= self._channels and n_bytes <= self._readout_bytes:
+            return False
+        self._channels = _grown(self._channels, channels)
+        self._readout_bytes = _grown(self._readout_bytes, n_bytes)
+        return True
+
+
+def _grown(before: int, now: int) -> int:
+    """The size to plan for. It grows in steps: a client could make every readout a little larger than the last."""
+    return before if now <= before else max(now, math.ceil(STEP * before))

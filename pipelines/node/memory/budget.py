@@ -69,7 +69,7 @@ class MemoryBudget:
             if waiting in self._queue:
                 self._queue.remove(waiting)
                 self._grant()
-            else:
+            elif not waiting.granted.cancelled():
                 self.release(n_bytes)
             raise
 
@@ -97,10 +97,14 @@ class MemoryBudget:
 
     def _grant(self) -> None:
         n_before = len(self._queue)
-        while self._queue and self.reserved + self._queue[0].n_bytes <= self.capacity:
-            first = self._queue.popleft()
-            self.reserved += first.n_bytes
-            first.granted.set_result(None)
+        while self._queue:
+            first = self._queue[0]
+            if not first.granted.cancelled():  # else its scan has gone, and will notice in a moment
+                if self.reserved + first.n_bytes > self.capacity:
+                    break
+                self.reserved += first.n_bytes
+                first.granted.set_result(None)
+            self._queue.popleft()
         if len(self._queue) < n_before:
             for place, waiting in enumerate(self._queue, 1):
                 waiting.tell(place)

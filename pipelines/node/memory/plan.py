@@ -96,10 +96,18 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
         readout_bytes: its samples and trajectory.
         queue_bytes: limit for readouts that wait to be reconstructed.
 
+    The first spoke says to which of the header's encodings the scan belongs; the plan is that of the largest one.
+
     Raises SpokestreamError as `start_scan` does, if the scan cannot be served.
 
     """
-    header = ScanHeader.from_xml(header_xml)
+    headers = ScanHeader.every_from_xml(header_xml)
+    plans = (_plan(selection, header, channels, readout_bytes, queue_bytes) for header in headers)
+    return max(plans, key=lambda plan: plan.total)
+
+
+def _plan(selection: Selection, header: ScanHeader, channels: int, readout_bytes: int, queue_bytes: int) -> MemoryPlan:
+    """The plan for one of the header's encodings."""
     sequence = sequence_from_header(header, selection.settings.sequence).sequence
     settings = selection.of_sequence(sequence).settings
     channels = max(channels, 1)

@@ -125,6 +125,7 @@ class ProcessWorker:
                 give_way(self._process.pid)
             finished = await self._converse(self._process, theirs, reader)
         finally:
+            self._abandoned = True  # from here on, nothing may interrupt the return of the process
             theirs.close()
             self._disconnect()
             process, self._process = self._process, None

@@ -101,8 +101,10 @@ class ProcessWorkers:
 
     async def give_back(self, process: ScanProcess) -> str:
         """Take a process back whose scan has ended; returns how it ended if it cannot be used any more."""
-        ready = await process.is_ready_again()
-        self._taken -= 1
+        try:
+            ready = await process.is_ready_again()
+        finally:
+            self._taken -= 1
         how = ""
         if ready:
             await self._keep(process)

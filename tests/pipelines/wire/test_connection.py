@@ -277,3 +277,18 @@ def test_a_server_answers_before_it_has_read_anything():
     said = [wire.Response(9, "1.0"), wire.Text("ERROR ä\n"), wire.DependencyReply("<m/>"), wire.Close()]
     raw = b"".join(bytes(part) for event in said for part in server.send(event))
     assert client.receive_data(raw) == said
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_events_come_in_portions_if_the_caller_says_so(size):
+    client, server = Connection(Role.CLIENT), Connection(Role.SERVER, most_events=3)
+    said = [wire.Text(str(i)) for i in range(10)] + [wire.ConfigFile("a"), wire.Header("<a/>"), wire.Close()]
+    stream = b"".join(bytes(part) for event in said for part in client.send(event))
+    heard = []
+    for start in range(0, len(stream), size):
+        portions = [server.receive_data(stream[start : start + size])]
+        while server.has_more:
+            portions.append(server.more())
+        assert all(len(portion) <= 3 for portion in portions)
+        heard += [event for portion in portions for event in portion]
+    assert heard == said

@@ -126,3 +126,19 @@ def test_the_default_is_a_fraction_of_the_cgroup_where_it_has_less(tmp_path, mon
     assert default_memory() == unlimited
     limit.write_text(f"{1 << 20}\n")
     assert default_memory() == int(0.6 * (1 << 20))
+
+
+def test_scans_that_leave_the_queue_at_once_disturb_nobody():
+    async def scenario():
+        budget = MemoryBudget(100, 8)
+        await budget.reserve(90, silent)
+        waiting = [asyncio.create_task(budget.reserve(n_bytes, silent)) for n_bytes in (50, 10, 20)]
+        await settle()
+        for task in waiting[:2]:
+            task.cancel()
+        budget.release(90)
+        assert await asyncio.gather(*waiting, return_exceptions=True)
+        assert [task.cancelled() for task in waiting] == [True, True, False]
+        assert budget.reserved == 20
+
+    run(scenario)

@@ -109,3 +109,19 @@ def test_a_scan_that_cannot_be_served_is_refused_with_the_sentence_of_the_chain(
         plan("mrf_t1t2")
     with pytest.raises(ScanError, match="no <encoding>"):
         plan_scan(select("auto"), "<ismrmrdHeader/>", 1, 1, 1)
+
+
+def test_the_largest_of_several_encodings_is_planned_whichever_is_the_first():
+    def header(matrix):
+        return header_xml(Protocol(sequence=load_sequence("t1ff-2d-1400"), matrix=matrix, n_coils=4))
+
+    def encoding(xml):
+        return xml[xml.index("<encoding>") : xml.index("</encoding>") + len("</encoding>")]
+
+    small, large = header(32), header(160)
+    alone = plan_scan(select("mrf_t1ff"), large, 4, 1, 1).total
+    for first, second in ((small, large), (large, small)):
+        both = first.replace(encoding(first), encoding(first) + encoding(second))
+        assert plan_scan(select("mrf_t1ff"), both, 4, 1, 1).total == alone
+    broken = small.replace(encoding(small), encoding(small) + "<encoding/>")
+    assert plan_scan(select("mrf_t1ff"), broken, 4, 1, 1) == plan_scan(select("mrf_t1ff"), small, 4, 1, 1)
