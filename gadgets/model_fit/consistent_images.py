@@ -8,10 +8,9 @@ samples. From first maps with the signal x, the images are
 What the maps explain is thus free of aliasing, and water, the peaks of fat and off-resonance are each in their place,
 because A knows the phase that each gathers along the readouts. Both are of the frames that were measured: in others,
 the images would be the signal of the maps, which then were the more certain the fewer frames there are. What the maps
-do not explain is as in the images of the
-adjoint. This is one step of gradient descent from the maps; further ones amplify noise more than they remove aliasing:
-in a thigh, errors of water T1 were 0.83, 0.84, 1.04 and 1.29 times its Cramer-Rao bound after 0 to 3 steps, those of
-the fat fraction 2.21, 1.69, 1.72 and 1.84 times.
+do not explain is as in the images of the adjoint. This is one step of gradient descent from the maps; further ones
+amplify noise more than they remove aliasing: in a thigh, errors of water T1 were 0.83, 0.84, 1.04 and 1.29 times its
+Cramer-Rao bound after 0 to 3 steps, those of the fat fraction 2.21, 1.69, 1.72 and 1.84 times.
 """
 
 from collections.abc import Callable, Mapping
