@@ -80,7 +80,7 @@ class Server:
         self.port = settings.port
         """The port of the server. If the setting is 0, it is known after `start`."""
         self._select = select
-        self._workers = workers or ThreadWorkers(start_scan, settings.queue_bytes)
+        self._workers = workers or ThreadWorkers(start_scan)
         self._tell = all_of(*observers)
         self._plan = plan or (lambda *scan: 0)
         self._addresses: Counter[str] = Counter()

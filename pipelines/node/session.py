@@ -248,9 +248,9 @@ class Session:
         selection, header, log = self._selection, self._header, chain_log(self.log, self._warn)
         rules = self._rules
         self._admission = Admission(rules.memory, partial(rules.plan, selection, header), self.log)
-        await self._admission.admit(item, self._tell_place)
-        self._channel.allow_unsent(min(rules.settings.queue_bytes, UNSENT_BYTES))
-        self._worker = rules.workers.begin(selection, header, log, self._send_image)
+        queue_bytes = await self._admission.admit(item, self._tell_place, rules.settings.queue_bytes)
+        self._channel.allow_unsent(min(queue_bytes, UNSENT_BYTES))
+        self._worker = rules.workers.begin(selection, header, log, self._send_image, queue_bytes)
         tasks.create_task(self._worker.wait())
         return self._worker
 

@@ -12,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,6 @@ from spokestream.pipelines.node.workers.processes import (
 from spokestream.pipelines.selection import configure, select
 from spokestream.simulator.simulate import SimulationSettings, simulate_scan
 
-QUEUE = 64 << 20
-
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
@@ -49,7 +48,7 @@ def scan(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def workers():
-    return ProcessWorkers([], QUEUE)
+    return ProcessWorkers([])
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +132,7 @@ def test_an_error_of_the_scan_reaches_its_client(node, scan):
 
 
 def test_networks_that_cannot_be_loaded_are_said_at_the_start(tmp_path):
-    workers = ProcessWorkers(list(configure({"archive": tmp_path / "none.pt"}).values()), QUEUE)
+    workers = ProcessWorkers(list(configure({"archive": tmp_path / "none.pt"}).values()))
     with pytest.raises(ScanError, match=r"There is no network archive .*none\.pt"):
         asyncio.run(workers.start())
 
@@ -176,7 +175,7 @@ class EndsItsReader:
 
 def test_a_process_that_ends_while_it_starts_is_said():
     with pytest.raises(ScanError, match="The process for scans ended with code 1"):
-        asyncio.run(ProcessWorkers([EndsItsReader()], QUEUE).start())
+        asyncio.run(ProcessWorkers([EndsItsReader()]).start())
 
 
 def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
@@ -185,7 +184,7 @@ def test_kept_processes_are_started_ahead_and_serve_scans_at_once(scan):
     def new():
         return set(children()) - before
 
-    with local_server(workers=ProcessWorkers([], QUEUE, kept=2)) as port:
+    with local_server(workers=ProcessWorkers([], kept=2)) as port:
         wait_until(lambda: len(new()) == 2)
         kept = new()
         for _ in range(2):
@@ -222,7 +221,7 @@ def test_a_process_that_a_scan_waits_for_starts_without_networks(monkeypatch):
     monkeypatch.setattr(processes, "ScanProcess", Ready)
 
     async def scenario():
-        workers = ProcessWorkers(networks, QUEUE)
+        workers = ProcessWorkers(networks)
         await workers.start()
         taken = [await workers.take(), await workers.take()]  # the first was started ahead
         await workers.stop()
@@ -237,7 +236,7 @@ def test_only_as_many_processes_as_the_memory_allows_keep_their_grids(monkeypatc
     monkeypatch.setattr(processes, "claim", lambda pid: True)
 
     async def scenario():
-        workers = ProcessWorkers([], QUEUE, kept=2, with_grids=1)
+        workers = ProcessWorkers([], kept=2, with_grids=1)
         await workers.start()
         taken: list[Any] = [*await asyncio.gather(*(workers.take() for _ in range(4)))]
         for process in reversed(taken):  # the one with grids is the last
@@ -255,7 +254,7 @@ def test_a_process_that_gave_way_serves_a_scanner_only_if_it_may_claim_its_share
     monkeypatch.setattr(processes, "claim", lambda pid: may_claim)
 
     async def scenario():
-        workers = ProcessWorkers([], QUEUE, kept=2)
+        workers = ProcessWorkers([], kept=2)
         await workers.start()
         of_replay = await workers.take(gives_way=True)
         await workers.give_back(of_replay)
@@ -322,7 +321,7 @@ def test_a_replay_gives_way_with_all_its_threads_and_a_scan_at_pace_does_not(sca
     for seconds_apart, policy in ((0.02, os.SCHED_IDLE), (0.0, os.SCHED_OTHER)):
         for i, readout in enumerate(readouts):
             readout.acquisition_time_stamp = round(i * seconds_apart / 0.0025)
-        workers, seen = ProcessWorkers([], QUEUE), []
+        workers, seen = ProcessWorkers([]), []
         with local_server(workers=workers) as port:
             pid = workers._idle[0].pid
 
@@ -349,7 +348,7 @@ def test_memory_decides_how_many_processes_keep_their_grids():
     assert grids_kept(2 << 30, 2) == 0
     assert grids_kept(20 * GRID_BYTES, 4) == 2  # a tenth of the memory
     assert grids_kept(1 << 40, 4) == 4
-    without, two = (ProcessWorkers([], QUEUE, kept=4, with_grids=n).kept_bytes for n in (0, 2))
+    without, two = (ProcessWorkers([], kept=4, with_grids=n).kept_bytes for n in (0, 2))
     assert two - without == 2 * GRID_BYTES
 
 
@@ -362,11 +361,11 @@ def test_what_waits_for_a_process_is_limited(scan):
         async def send(image):
             sent.append(image)
 
-        small = ProcessWorkers([], 1 << 16)
+        small = ProcessWorkers([])
         await small.start()
         (process,) = small._idle
         os.kill(process.pid, signal.SIGSTOP)
-        worker = small.begin(select("mrf_t1ff"), scan.xml, logging.getLogger("test"), send)
+        worker = small.begin(select("mrf_t1ff"), scan.xml, logging.getLogger("test"), send, 1 << 16)
         stream = node_end()
         messages = [b"".join(stream.send(wire.Data(readout))) for readout in scan]
 
@@ -389,3 +388,18 @@ def test_what_waits_for_a_process_is_limited(scan):
     held, n_images = asyncio.run(scenario())
     assert 1 << 16 <= held <= (1 << 16) + (1 << 15)
     assert n_images == 30
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux has files of processes")
+def test_a_process_can_be_killed_after_the_one_that_forks_them():
+    async def scenario():
+        process = scan_process.ScanProcess([])
+        await process.start()
+        ended = os.pidfd_open(process.pid)
+        os.kill(process.pid, signal.SIGSTOP)  # or it would end by itself when it is left alone
+        process._process._popen.returncode = 255  # what `multiprocessing` then takes all of them for
+        await process.kill()
+        assert wait([ended], 20)
+        os.close(ended)
+
+    asyncio.run(scenario())

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         logged = [log_event] if page.log == "json" else []
         kept = processes_kept(server.memory_bytes, server.max_sessions)
         with_grids = grids_kept(server.memory_bytes, kept)
-        workers = ProcessWorkers(list(pipelines.values()), server.queue_bytes, kept, with_grids)
+        workers = ProcessWorkers(list(pipelines.values()), kept, with_grids)
         return Server(server, choose, observers=[*logged, *observers], workers=workers)
 
     if page.http is None:

@@ -13,6 +13,9 @@ from spokestream.pipelines.wire.messages.acquisition import array_bytes
 
 __all__ = ["Admission"]
 
+QUEUE_PART = 8
+"""A queue has at most one in so many bytes of its scan's memory. The plan counts the readouts that the header
+announces, and a client may send others."""
 STEP = 1.25
 """Least growth of what is planned for, if a readout is larger than all before it."""
 
@@ -33,12 +36,16 @@ class Admission:
         self._budget, self._plan, self._log = budget, plan, log
         self._channels = self._readout_bytes = 0
 
-    async def admit(self, header: Any, tell: Callable[[int], None]) -> None:
+    async def admit(self, header: Any, tell: Callable[[int], None], queue_bytes: int) -> int:
         """Reserve the memory of a scan that begins with this item; waits if other scans hold it.
 
         Args:
             header: that of a readout or of another item; None if the scan has none.
             tell: called with the place in the queue.
+            queue_bytes: largest number of bytes of items that may wait.
+
+        Returns:
+            How many may, which is less for a scan that needs little; `queue_bytes` if no memory is planned.
 
         Raises SpokestreamError if the scan cannot be served.
 
@@ -48,6 +55,7 @@ class Admission:
         await self._budget.reserve(needed, tell)
         self.held = needed
         self._log.info("%s of memory are reserved for the scan.", words(needed))
+        return min(queue_bytes, needed // QUEUE_PART) if needed else queue_bytes
 
     async def accept(self, header: Any) -> None:
         """Extend the reservation if a readout is larger than all before it. Raises ScanError if there is no room."""

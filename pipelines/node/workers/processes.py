@@ -41,7 +41,6 @@ class ProcessWorkers:
 
     Args:
         networks: the settings of pipelines whose networks the processes load that are started ahead.
-        queue_bytes: items of a scan that may wait in the node.
         kept: processes that are started ahead and stay between scans, because loading the networks takes time.
         with_grids: how many processes keep the memory of their grids between scans; see `KeptGrids`.
 
@@ -49,8 +48,8 @@ class ProcessWorkers:
 
     scan_bytes = PROCESS_BYTES
 
-    def __init__(self, networks: Sequence[Any], queue_bytes: int, kept: int = 1, with_grids: int = 0) -> None:
-        self._networks, self._queue_bytes, self._kept = networks, queue_bytes, kept
+    def __init__(self, networks: Sequence[Any], kept: int = 1, with_grids: int = 0) -> None:
+        self._networks, self._kept = networks, kept
         self._most_with_grids = with_grids
         self._with_grids: set[ScanProcess] = set()
         self.kept_bytes = SHARED_BYTES + (kept - 1) * PROCESS_BYTES + with_grids * GRID_BYTES
@@ -65,9 +64,11 @@ class ProcessWorkers:
         self._let_wait(await self._new(self._networks))
         self._do(self._refill())
 
-    def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage) -> ProcessWorker:
-        """Start the worker of a scan."""
-        return ProcessWorker(self, (selection, header_xml), self._queue_bytes, log, send)
+    def begin(
+        self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage, queue_bytes: int
+    ) -> ProcessWorker:
+        """Start the worker of a scan, of which so many bytes of items may wait in the node."""
+        return ProcessWorker(self, (selection, header_xml), queue_bytes, log, send)
 
     async def stop(self) -> None:
         """End all processes that wait."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from spokestream.errors import ScanError
@@ -42,6 +44,9 @@ class ScanProcess:
         self._process = PROCESSES.Process(
             target=child.main, args=(self._theirs, networks, grid_bytes), name="scan", daemon=True
         )
+        self._pidfd: int | None = None
+        """The process as a file, on Linux: it is killed by this, because `multiprocessing` takes all processes for
+        ended when that which forks them has ended."""
 
     @property
     def pid(self) -> int:
@@ -69,6 +74,9 @@ class ScanProcess:
             await asyncio.shield(starting)
         except (OSError, EOFError) as error:
             raise ScanError(f"No process for scans can be started ({error}).") from None
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):  # it has ended already
+                self._pidfd = os.pidfd_open(self.pid)
         if gives_way:
             give_way(self.pid)
         await self.ready()
@@ -114,10 +122,16 @@ class ScanProcess:
         code = self._process.exitcode
         if code is None:
             return await self.kill()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
         return f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
 
     async def kill(self) -> str:
         """Kill the process."""
-        if self._process.pid is not None:
+        if self._pidfd is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        elif self._process.pid is not None:
             self._process.kill()
         return await self.end()

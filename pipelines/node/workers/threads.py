@@ -26,21 +26,22 @@ class ThreadWorkers:
 
     Args:
         start_scan: builds the chain of a scan from its selection, header and log.
-        queue_bytes: items of a scan that may wait.
 
     """
 
     scan_bytes = kept_bytes = 0
 
-    def __init__(self, start_scan: Callable[[Any, str, logging.Logger], RunningChain], queue_bytes: int) -> None:
-        self._start_scan, self._queue_bytes = start_scan, queue_bytes
+    def __init__(self, start_scan: Callable[[Any, str, logging.Logger], RunningChain]) -> None:
+        self._start_scan = start_scan
 
     async def start(self) -> None:
         """Nothing has to be prepared."""
 
-    def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage) -> "ThreadWorker":
-        """Start the thread of a scan."""
-        return ThreadWorker(lambda: self._start_scan(selection, header_xml, log), Inbox(self._queue_bytes), send)
+    def begin(
+        self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage, queue_bytes: int
+    ) -> "ThreadWorker":
+        """Start the thread of a scan, of which so many bytes of items may wait."""
+        return ThreadWorker(lambda: self._start_scan(selection, header_xml, log), Inbox(queue_bytes), send)
 
     async def stop(self) -> None:
         """Nothing has to be released."""

@@ -52,8 +52,8 @@ class Workers(Protocol):
     async def start(self) -> None:
         """Prepare what scans need. Raises SpokestreamError if that is not possible."""
 
-    def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage) -> Worker:
-        """The worker of a scan."""
+    def begin(self, selection: Any, header_xml: str, log: logging.Logger, send: SendImage, queue_bytes: int) -> Worker:
+        """The worker of a scan, of which so many bytes of items may wait."""
 
     async def stop(self) -> None:
         """Release everything."""
