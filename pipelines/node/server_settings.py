@@ -63,8 +63,8 @@ class ServerSettings:
     )
     queue_bytes: int = setting(
         256 << 20,
-        meaning="Data of one scan that may wait to be reconstructed before the client has to wait; at most an eighth of "
-        "its memory.",
+        meaning="Data of one scan that may wait to be reconstructed before the client has to wait; at most an eighth "
+        "of its memory.",
         unit="bytes",
         low=1,
         high=1 << 40,
