@@ -5,10 +5,10 @@ scan from a file has the same maps as the scan that passed through Gadgetron.
 """
 
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -98,41 +98,29 @@ class ScanHeader:
             raise ScanError(f"The ISMRMRD header has {len(encodings)} encodings, more than {MOST_ENCODINGS}.")
         if encoding is not None and encoding >= len(encodings):
             raise ScanError(f"The spokes name encoding {encoding + 1}, but the header has {len(encodings)} of them.")
-        found = [cls._read(xml, root, encodings, encoding or 0)]
+        with _unreadable_told():
+            found = [cls._from_tree(xml, root, encodings, encoding or 0)]
         for other in range(1, len(encodings)) if encoding is None else ():
-            with suppress(ScanError):  # a scan of this encoding is refused in the same words
-                found.append(cls._read(xml, root, encodings, other))
+            with suppress(ScanError), _unreadable_told():  # a scan of this encoding is refused in the same words
+                header = replace(found[0], encoding=other, **_geometry(encodings[other]))  # the trains are shared
+                header._check()
+                found.append(header)
         return found
 
     @classmethod
-    def _read(cls, xml: str, root: ET.Element, encodings: list[ET.Element], which: int) -> "ScanHeader":
-        try:
-            return cls._from_tree(xml, root, encodings, which)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ScanError(f"The ISMRMRD header has an unreadable value ({error}).") from None
-
-    @classmethod
     def _from_tree(cls, xml: str, root: ET.Element, encodings: list[ET.Element], which: int) -> "ScanHeader":
-        encoding = encodings[which]
-
         def text(path: str, default: str = "") -> str:
             return (root.findtext(path) or default).strip()
 
         def train(name: str) -> tuple[float, ...]:
             return tuple(single(e.text or "") for e in root.findall(f"sequenceParameters/{name}"))
 
-        slices = encoding.findtext("encodingLimits/slice/maximum")
         channels = text("acquisitionSystemInformation/receiverChannels")
         tesla = text("acquisitionSystemInformation/systemFieldStrength_T")
         proton_hz = text("experimentalConditions/H1resonanceFrequency_Hz")
         header = cls(
             xml=xml,
-            encoded_matrix=_triple(encoding, "encodedSpace/matrixSize", _whole),
-            encoded_fov_mm=_triple(encoding, "encodedSpace/fieldOfView_mm", single),
-            recon_matrix=_triple(encoding, "reconSpace/matrixSize", _whole),
-            recon_fov_mm=_triple(encoding, "reconSpace/fieldOfView_mm", single),
-            trajectory=(encoding.findtext("trajectory") or "").strip().lower(),
-            n_slices=_whole(slices) + 1 if slices else 1,
+            **_geometry(encodings[which]),
             n_channels=_whole(channels) if channels else None,
             field_strength_t=(single(tesla) or None) if tesla else None,
             proton_frequency_hz=(float(proton_hz) or None) if proton_hz else None,
@@ -190,6 +178,28 @@ def _whole(text: str) -> int:
     if abs(value) > LARGEST_WHOLE or abs(value - round(value)) > NOT_WHOLE:
         raise ValueError(f"{text[:40]} is no whole number of samples, slices or channels")
     return round(value)
+
+
+@contextmanager
+def _unreadable_told() -> Iterator[None]:
+    """Raise ScanError for a value that cannot be read."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ScanError(f"The ISMRMRD header has an unreadable value ({error}).") from None
+
+
+def _geometry(encoding: ET.Element) -> dict[str, Any]:
+    """The fields of a header that belong to one of its encodings."""
+    slices = encoding.findtext("encodingLimits/slice/maximum")
+    return {
+        "encoded_matrix": _triple(encoding, "encodedSpace/matrixSize", _whole),
+        "encoded_fov_mm": _triple(encoding, "encodedSpace/fieldOfView_mm", single),
+        "recon_matrix": _triple(encoding, "reconSpace/matrixSize", _whole),
+        "recon_fov_mm": _triple(encoding, "reconSpace/fieldOfView_mm", single),
+        "trajectory": (encoding.findtext("trajectory") or "").strip().lower(),
+        "n_slices": _whole(slices) + 1 if slices else 1,
+    }
 
 
 def _triple(encoding: ET.Element, path: str, kind: Callable[[str], Number]) -> tuple[Number, Number, Number]:

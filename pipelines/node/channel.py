@@ -161,14 +161,14 @@ class Channel:
         events = dict(poll.poll(0)).get(fd, 0)
         if events & (select.POLLERR | select.POLLHUP):
             return True
-        if not events or self._reads or self.wire.has_more or self.wire.their_state is wire.State.CLOSED:
+        if not events or self._reads or self.wire.their_state is wire.State.CLOSED:
             return False  # bytes that were sent before the client left are read first, and answered
         with socket.socket(fileno=os.dup(fd)) as copy:
             try:
                 waiting = copy.recv(1 << 24, socket.MSG_PEEK)
             except OSError:
                 return False
-        return not waiting.endswith(CLOSE_BYTES)
+        return not (bytes(self.wire.rest[-len(CLOSE_BYTES) :]) + waiting).endswith(CLOSE_BYTES)
 
     def abort(self) -> None:
         """Close the connection at once."""

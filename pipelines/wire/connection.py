@@ -54,6 +54,11 @@ class Connection:
         """Whether received bytes are left for `more`."""
         return bool(self._rest)
 
+    @property
+    def rest(self) -> memoryview:
+        """The received bytes that are left for `more`."""
+        return self._rest
+
     def more(self) -> list[Event]:
         """The next events of the bytes that were received, as from `receive_data`."""
         rest, self._rest = self._rest, memoryview(b"")

@@ -102,14 +102,21 @@ def plan_scan(selection: Selection, header_xml: str, channels: int, readout_byte
 
     """
     headers = ScanHeader.every_from_xml(header_xml)
-    plans = (_plan(selection, header, channels, readout_bytes, queue_bytes) for header in headers)
+    sequence = sequence_from_header(headers[0], selection.settings.sequence).sequence
+    settings = selection.of_sequence(sequence).settings
+    plans = (_plan(sequence, settings, header, channels, readout_bytes, queue_bytes) for header in headers)
     return max(plans, key=lambda plan: plan.total)
 
 
-def _plan(selection: Selection, header: ScanHeader, channels: int, readout_bytes: int, queue_bytes: int) -> MemoryPlan:
+def _plan(
+    sequence: PulseSequence,
+    settings: StreamSettings,
+    header: ScanHeader,
+    channels: int,
+    readout_bytes: int,
+    queue_bytes: int,
+) -> MemoryPlan:
     """The plan for one of the header's encodings."""
-    sequence = sequence_from_header(header, selection.settings.sequence).sequence
-    settings = selection.of_sequence(sequence).settings
     channels = max(channels, 1)
     # the first readout may be one of noise, which has no trajectory; the others must not find the memory taken
     readout_bytes = max(readout_bytes, header.encoded_matrix[0] * (8 * channels + TRAJECTORY_BYTES))

@@ -307,3 +307,15 @@ def test_the_tools_of_ismrmrd_accept_the_header_of_every_preset(sequence, tmp_pa
         ["ismrmrd_test_xml", "header.xml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert said.returncode == 0, said.stderr
+
+
+def test_the_encodings_of_a_header_share_its_trains():
+    first = header(sequence=trains(), user=user("a", "b"))
+    one = first[first.index("<encoding>") : first.index("</encoding>") + len("</encoding>")]
+    several = first.replace(one, one + one.replace("19", "38").replace("190", "380") + "<encoding/>" + one)
+    headers = ScanHeader.every_from_xml(several)
+    assert [each.encoding for each in headers] == [0, 1, 3]  # the one without a matrix is left out
+    assert [each.recon_matrix[0] for each in headers] == [19, 38, 19]
+    for each in headers:
+        assert each == ScanHeader.from_xml(several, each.encoding)
+        assert each.te_ms is headers[0].te_ms

@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import struct
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from heard import counts, failure
 
 from spokestream.errors import InputError
 from spokestream.pipelines import wire
+from spokestream.pipelines.node.channel import Channel
 from spokestream.pipelines.selection import select
 
 HEADER_FIRST = struct.pack("<HI", 3, 4) + b"<a/>"
@@ -140,3 +142,18 @@ def test_a_scanner_cannot_make_the_node_open_a_file(tmp_path):
             select(f'<configuration><property name="sequence" value="{name}"/></configuration>')
         with pytest.raises(InputError, match="The setting sequence takes a name, not a path"):
             select("auto").with_parameters({"sequence": name})
+
+
+def test_a_client_that_leaves_with_messages_unread_has_gone_and_one_that_said_close_has_not():
+    texts = b"".join(bytes(part) for _ in range(1500) for part in wire.Connection(wire.Role.CLIENT).send(wire.Text("")))
+    for end, gone in ((b"", True), (struct.pack("<H", 4), False)):
+        left, stays = socket.socketpair()
+        with left, stays:
+            connection = wire.Connection(wire.Role.SERVER, most_events=1000)
+            assert len(connection.receive_data(texts + end)) == 1000
+            channel = object.__new__(Channel)
+            channel.wire, channel._reads = connection, False
+            channel._stream = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name, sock=stays: sock))
+            assert not channel.is_gone()
+            left.shutdown(socket.SHUT_WR)
+            assert channel.is_gone() == gone
