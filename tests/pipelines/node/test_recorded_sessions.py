@@ -72,7 +72,9 @@ def test_connections_that_send_nothing_leave_no_recording(serve, connect, tmp_pa
         assert list(tmp_path.iterdir()) == []
 
 
-def test_recordings_are_on_the_disk_at_the_end_of_a_slice_and_private(serve, connect, readout, tmp_path, monkeypatch):
+def test_recordings_are_on_the_disk_at_the_end_of_a_slice_and_private(
+    serve, connect, readout, tmp_path, monkeypatch, eventually
+):
     synced, sync = [], Recorder.sync
 
     def note(recorder):
@@ -84,10 +86,12 @@ def test_recordings_are_on_the_disk_at_the_end_of_a_slice_and_private(serve, con
     last.set_flag(ismrmrd.ACQ_LAST_IN_SLICE)
     with serve(record=tmp_path) as running:
         synced.clear()  # the trial at the start
-        connect(running.port).opening().say(wire.Data(readout()), wire.Data(last), wire.Close()).hear()
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Data(last))
+        eventually(lambda: synced)  # before its end, at which it is synced again
         (path,) = tmp_path.iterdir()
         assert synced == [path]
         assert path.stat().st_mode & 0o777 == 0o600
+        peer.say(wire.Close()).hear()
 
 
 def test_a_recording_ends_at_the_quota_with_a_warning(serve, connect, readout, tmp_path):
