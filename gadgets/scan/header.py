@@ -80,29 +80,24 @@ class ScanHeader:
         Raises ScanError if it is not XML, is no ISMRMRD header, or has no matrix or field of view.
 
         """
-        return cls.every_from_xml(xml, encoding)[-1]
-
-    @classmethod
-    def every_from_xml(cls, xml: str, encoding: int | None = None) -> "list[ScanHeader]":
-        """The header by each of its encodings that can be read, of which the first must be; or by one encoding alone.
-
-        Raises ScanError as `from_xml` does, and for more than `MOST_ENCODINGS` encodings.
-        """
-        root = parse_xml(xml, "ISMRMRD header")
-        if root.tag != "ismrmrdHeader":
-            raise ScanError(f"The header's root element is <{root.tag[:40]}>, not <ismrmrdHeader>.")
-        encodings = root.findall("encoding")
-        if not encodings:
-            raise ScanError("The ISMRMRD header has no <encoding>, so matrix and field of view are unknown.")
-        if len(encodings) > MOST_ENCODINGS:
-            raise ScanError(f"The ISMRMRD header has {len(encodings)} encodings, more than {MOST_ENCODINGS}.")
-        if encoding is not None and encoding >= len(encodings):
+        root, encodings = _root_and_encodings(xml)
+        if encoding >= len(encodings):
             raise ScanError(f"The spokes name encoding {encoding + 1}, but the header has {len(encodings)} of them.")
         with _unreadable_told():
-            found = [cls._from_tree(xml, root, encodings, encoding or 0)]
-        for other in range(1, len(encodings)) if encoding is None else ():
+            return cls._from_tree(xml, root, encodings, encoding)
+
+    @classmethod
+    def every_from_xml(cls, xml: str) -> "list[ScanHeader]":
+        """The header by each of its encodings that can be read, of which the first must be.
+
+        Raises ScanError as `from_xml` does.
+        """
+        root, encodings = _root_and_encodings(xml)
+        with _unreadable_told():
+            found = [cls._from_tree(xml, root, encodings, 0)]
+        for number, other in enumerate(encodings[1:], 1):
             with suppress(ScanError), _unreadable_told():  # a scan of this encoding is refused in the same words
-                header = replace(found[0], encoding=other, **_geometry(encodings[other]))  # the trains are shared
+                header = replace(found[0], encoding=number, **_geometry(other))  # the trains are shared
                 header._check()
                 found.append(header)
         return found
@@ -178,6 +173,19 @@ def _whole(text: str) -> int:
     if abs(value) > LARGEST_WHOLE or abs(value - round(value)) > NOT_WHOLE:
         raise ValueError(f"{text[:40]} is no whole number of samples, slices or channels")
     return round(value)
+
+
+def _root_and_encodings(xml: str) -> tuple[ET.Element, list[ET.Element]]:
+    """The root of a header, and its encodings. Raises ScanError if it has none, or too many."""
+    root = parse_xml(xml, "ISMRMRD header")
+    if root.tag != "ismrmrdHeader":
+        raise ScanError(f"The header's root element is <{root.tag[:40]}>, not <ismrmrdHeader>.")
+    encodings = root.findall("encoding")
+    if not encodings:
+        raise ScanError("The ISMRMRD header has no <encoding>, so matrix and field of view are unknown.")
+    if len(encodings) > MOST_ENCODINGS:
+        raise ScanError(f"The ISMRMRD header has {len(encodings)} encodings, more than {MOST_ENCODINGS}.")
+    return root, encodings
 
 
 @contextmanager
