@@ -53,9 +53,9 @@ class Session:
         self.log.parent = LOG
         self.log.addFilter(escape_record)
         settings = rules.settings
-        stream.transport.set_write_buffer_limits(high=UNPLANNED_BYTES)
         connection = wire.Connection(rules.dialect.role, rules.limits, decodes=False, most_events=MOST_EVENTS)
         self._channel = Channel(stream, connection, rules.recordings, self.id, settings, self.log)
+        self._channel.allow_unsent(UNPLANNED_BYTES)
         self._admission: Admission | None = None
         self._rules = rules
         self._asked: str | None = None
