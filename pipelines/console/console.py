@@ -38,7 +38,7 @@ MOST_CONNECTIONS, MOST_OF_ADDRESS = 400, 40
 """Connections to the page at the same time, in all and of one address. They share the file descriptors of the process
 with the scanners'; a browser holds up to six."""
 SILENCE_S = 75.0
-"""Time after which a connection on which no request comes is closed."""
+"""Time after which a connection is closed on which no request comes, or no byte of an answer is read."""
 READY_S = 1.0
 """Time for which the answer to whether recordings can be written holds: anybody may ask, and a file is written."""
 GOODBYE_S = 2.0
@@ -144,7 +144,7 @@ class Console:
         assert self._runner is not None
         pages = self._runner.server
         assert pages is not None
-        return Counted(pages(), self._addresses, MOST_CONNECTIONS, MOST_OF_ADDRESS)
+        return Counted(pages(), self._addresses, MOST_CONNECTIONS, MOST_OF_ADDRESS, SILENCE_S)
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")

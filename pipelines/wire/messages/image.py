@@ -6,7 +6,6 @@ the length nor the attributes.
 
 import ctypes
 import math
-import xml.etree.ElementTree as ET
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,8 @@ import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
+from spokestream.errors import ScanError
+from spokestream.gadgets.scan.xml_tree import parse_xml
 from spokestream.pipelines.wire.errors import LocalProtocolError, MalformedError
 from spokestream.pipelines.wire.fields import (
     U64,
@@ -123,16 +124,14 @@ def _parse_meta(attributes: str) -> ismrmrd.Meta:
     meta = ismrmrd.Meta()
     if not attributes.strip():
         return meta
-    if "<!DOCTYPE" in attributes or "<!ENTITY" in attributes:
-        raise MalformedError("image attributes declare XML entities, which is refused")
     try:
-        root = ET.fromstring(attributes)  # noqa: S314  entities are refused above, and the size is bounded
-    except (ET.ParseError, ValueError) as error:
-        raise MalformedError(f"image attributes are not XML ({error})") from None
+        root = parse_xml(attributes, "metadata of an image")
+    except ScanError as error:
+        raise MalformedError(str(error)) from None
     found: dict[str, list[str]] = {}
-    for entry in root.iterfind("{*}meta"):
-        of_name = found.setdefault(entry.findtext("{*}name") or "", [])
-        of_name += [value.text or "" for value in entry.iterfind("{*}value")]
+    for entry in root.iterfind("meta"):
+        of_name = found.setdefault(entry.findtext("name") or "", [])
+        of_name += [value.text or "" for value in entry.iterfind("value")]
     for name, values in found.items():
         meta[name] = values[0] if len(values) == 1 else values
     return meta

@@ -6,7 +6,6 @@ import json
 import threading
 import zipfile
 
-import aiohttp
 import numpy as np
 import pytest
 from map_image_examples import example_images
@@ -17,7 +16,6 @@ from spokestream.pipelines.console.console import Console
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.console.settings import ConsoleSettings
 from spokestream.pipelines.files.map_file import read_map_file
-from spokestream.pipelines.node.events import ReadoutsReceived, ScanAdmitted
 from spokestream.simulator.physics.colour_scales import colour_map
 
 
@@ -260,122 +258,6 @@ def test_files_are_read_in_other_threads(method, tools, monkeypatch):
     assert threads[0] is not threading.main_thread()
 
 
-async def news_until(client, condition):
-    """The states told to a page up to the first that fulfils the condition."""
-    states = []
-    async with client.get("/api/live") as stream:
-        assert stream.content_type == "text/event-stream"
-        async for line in stream.content:
-            if line.startswith(b"data: "):
-                states.append(json.loads(line[6:]))
-                if condition(states[-1]):
-                    return states
-    raise AssertionError("the stream ended")
-
-
-def test_pages_are_told_progress_and_the_end_of_scans(tools):
-    async def scenario():
-        async with tools.open() as (console, client):
-            begin = asyncio.create_task(news_until(client, lambda state: state["running"]))
-            admitted, progress, *rest = tools.events(warnings=("Careful.",))
-            tools.tell(console, [admitted])
-            await begin
-            tools.tell(console, [progress])
-            (*_, state) = await news_until(
-                client, lambda state: state["running"][0]["expected_readouts"] and state["running"][0]["readouts"]
-            )
-            (running,) = state["running"]
-            assert (running["protocol"], running["readouts"], running["expected_readouts"]) == ("thigh <left>", 10, 30)
-            tools.tell(console, rest)
-            (*_, last) = await news_until(client, lambda now: now["history"] != state["history"])
-            assert last["running"] == []
-            assert last["trouble"] == ""
-
-    asyncio.run(scenario())
-
-
-def test_pages_are_told_that_the_history_cannot_be_written(tools, tmp_path):
-    async def scenario():
-        async with tools.open(tmp_path / "history") as (console, client):
-            (console._history.folder / ".lock").unlink()
-            console._history.folder.rmdir()
-            tools.tell(console, tools.events())
-            (*_, state) = await news_until(client, lambda now: now["trouble"])
-            assert "is not in the history: " in state["trouble"]
-            assert "cannot be written" in state["trouble"]
-
-    asyncio.run(scenario())
-
-
-def test_pages_are_told_of_a_defect_in_keeping_a_scan(tools, monkeypatch, caplog):
-    def broken(*_):
-        raise KeyError("beast")
-
-    async def scenario():
-        monkeypatch.setattr(History, "add", broken)
-        async with tools.open() as (console, client):
-            tools.tell(console, tools.events())
-            (*_, state) = await news_until(client, lambda now: now["trouble"])
-            assert "by a defect: 'beast'" in state["trouble"]
-
-    asyncio.run(scenario())
-    assert "KeyError" in caplog.text
-
-
-def test_a_scan_with_a_broken_header_runs_without_a_goal(tools):
-    async def scenario():
-        async with tools.open() as (console, client):
-            tools.tell(console, [ScanAdmitted("0123abcd", "auto", "<broken"), ReadoutsReceived("0123abcd", 5)])
-            (*_, state) = await news_until(client, lambda now: now["running"])
-            (running,) = state["running"]
-            assert (running["protocol"], running["readouts"], running["expected_readouts"]) == ("", 5, None)
-
-    asyncio.run(scenario())
-
-
-def test_a_silent_node_is_heard_from_time_to_time(tools, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.console.live.SILENCE_S", 0.01)
-    monkeypatch.setattr("spokestream.pipelines.console.live.PAUSE_S", 0)
-
-    async def scenario():
-        async with tools.open() as (_, client):
-            again = iter([False, False, True])
-            first, second, third = await news_until(client, lambda _: next(again))
-            assert first == second == third
-
-    asyncio.run(scenario())
-
-
-def test_there_is_a_limit_to_open_pages_and_closed_ones_make_room(tools, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.console.live.MOST_PAGES", 1)
-    monkeypatch.setattr("spokestream.pipelines.console.live.SILENCE_S", 0.01)
-    monkeypatch.setattr("spokestream.pipelines.console.live.PAUSE_S", 0)
-
-    async def scenario():
-        async with tools.open() as (_, client):
-            async with client.get("/api/live") as first:
-                await first.content.readline()
-                assert (await tools.got(client, "/api/live"))[0] == 503
-            status = 503
-            while status == 503:
-                async with client.get("/api/live") as second:
-                    status = second.status
-            assert status == 200
-
-    asyncio.run(scenario())
-
-
-def test_an_open_page_does_not_keep_the_node_from_stopping(tools):
-    async def scenario():
-        async with aiohttp.ClientSession() as browser:
-            async with tools.open() as (console, _):
-                stream = await browser.get(f"http://127.0.0.1:{console.port}/api/live")
-                assert (await stream.content.readline()).startswith(b"data: ")
-            await stream.read()  # to its end
-
-    asyncio.run(scenario())
-
-
 def test_the_maps_of_a_monstrous_scan_are_given_up_with_a_warning(tools, monkeypatch):
     monkeypatch.setattr("spokestream.pipelines.console.growing_maps.MOST_IMAGE_BYTES", 1000)
 
@@ -399,53 +281,3 @@ def test_a_port_that_is_taken_is_an_error(tools):
             await other.stop()
 
     asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("limit", ["MOST_CONNECTIONS", "MOST_OF_ADDRESS"])
-def test_a_crowd_of_connections_is_closed_but_for_a_few(limit, tools, monkeypatch):
-    monkeypatch.setattr(f"spokestream.pipelines.console.console.{limit}", 2)
-
-    async def scenario():
-        async with tools.open() as (console, client):
-            crowd = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", console.port) for _ in range(9)))
-            reading = [asyncio.create_task(reader.read()) for reader, _ in crowd]
-            while sum(task.done() for task in reading) < 7:
-                await asyncio.sleep(0.005)
-            for _ in range(20):  # the two that are left stay
-                await asyncio.sleep(0)
-            assert sum(task.done() for task in reading) == 7
-            for _, writer in crowd:
-                writer.close()
-            while console._addresses:
-                await asyncio.sleep(0.005)
-            assert (await tools.got(client, "/healthz"))[0] == 200
-
-    asyncio.run(scenario())
-
-
-def test_connections_without_a_request_are_closed_after_a_while(tools, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.console.console.SILENCE_S", 0.05)
-
-    async def scenario():
-        async with tools.open() as (console, _):
-            for said in (b"", b"GET / HTTP/1.1\r\nHost:"):
-                reader, writer = await asyncio.open_connection("127.0.0.1", console.port)
-                writer.write(said)
-                await reader.read()
-                writer.close()
-
-    asyncio.run(scenario())
-
-
-def test_readiness_writes_one_file_a_second_however_many_ask(tools, monkeypatch, tmp_path):
-    looked = []
-    monkeypatch.setattr("spokestream.pipelines.console.console.check_writable", looked.append)
-    monkeypatch.setattr("spokestream.pipelines.console.console.READY_S", 1e6)
-
-    async def scenario():
-        async with tools.open(recordings=tmp_path) as (_, client):
-            answers = await asyncio.gather(*(tools.got(client, "/readyz") for _ in range(20)))
-            assert {status for status, *_ in answers} == {200}
-
-    asyncio.run(scenario())
-    assert looked == [tmp_path]

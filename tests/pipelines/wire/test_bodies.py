@@ -149,7 +149,10 @@ def test_invalid_utf8_is_an_error():
 
 @pytest.mark.parametrize(
     ("attributes", "complaint"),
-    [(b"just words", "not XML"), (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "entities")],
+    [
+        (b"just words", "The metadata of an image is not well-formed XML"),
+        (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "entities"),
+    ],
 )
 def test_unreadable_image_attributes_are_refused(attributes, complaint):
     head = ismrmrd.ImageHeader(data_type=5)
