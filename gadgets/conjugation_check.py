@@ -26,7 +26,7 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
     """Conjugates and mirrors the fingerprints of a scan if the tissue model explains only their conjugates.
 
     The image of conjugate samples is the conjugate image, mirrored at its centre. The first slice with enough tissue
-    decides for the whole scan. Other fingerprints are passed on unchanged.
+    decides for the whole scan; slices before it, of air for instance, are passed on unchanged.
 
     Args:
         scan: the scan.
@@ -41,6 +41,7 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
         self._closed_form = closed_form
         self._examples = tissue_examples(closed_form)
         self._conjugate: bool | None = None
+        """Whether the samples are conjugates; None as long as no slice has told."""
 
     def feed(self, message: Fingerprints, /) -> Iterator[Fingerprints]:
         """Check one slice."""
@@ -56,7 +57,7 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
             message = _restored(message)
         yield message
 
-    def _check(self, fingerprints: Fingerprints) -> bool:
+    def _check(self, fingerprints: Fingerprints) -> bool | None:
         examples, basis = self._examples, fingerprints.basis
         if basis is not self._closed_form.basis:
             examples = tissue_examples(self._closed_form.through(basis))
@@ -64,7 +65,9 @@ class ConjugationCheck(Gadget[Fingerprints, Fingerprints]):
             measured = some_fingerprints(fingerprints.data, fingerprints.foreground) / torch.from_numpy(basis.noise)
             conjugate = pool.submit(are_conjugates, measured, examples).result()
         if conjugate:
-            self._scan.provenance["conjugation"] = "images conjugated and mirrored, as found in the first slice"
+            self._scan.provenance["conjugation"] = (
+                "images conjugated and mirrored, as found in the first slice of tissue"
+            )
             self._scan.log.warning(
                 "The samples are complex conjugates: tissue explains their conjugates much better. The images were "
                 "conjugated and mirrored; they are sharper with the setting conjugate=yes."

@@ -22,6 +22,9 @@ __all__ = ["DictionaryMatching", "check_dictionary", "parameter_maps"]
 WARN_ABOVE = 0.1
 """Fraction of a slice's voxels whose search may be limited without a warning."""
 
+FEWEST_ECHO_TIMES = 2
+"""Fewest echo times that must be left of several: one alone does not tell fat from off-resonance."""
+
 
 class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
     """Finds the best combination of dictionary values for every voxel.
@@ -71,6 +74,12 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
 
     def feed(self, message: Fingerprints, /) -> Iterator[ParameterMaps]:
         """Match the foreground of one slice."""
+        unmeasured = message.basis.unmeasured_te_ms
+        if unmeasured and len(self._scan.sequence.echo_times_ms) - len(unmeasured) < FEWEST_ECHO_TIMES:
+            raise ScanError(
+                f"Slice {message.slice + 1} cannot be matched: every frame with the echo time "
+                f"{' or '.join(f'{te_ms:g}' for te_ms in unmeasured)} ms is missing."
+            )
         if self._matcher is None or self._matcher[0] is not message.basis:  # a slice with missing frames has its own
             self._matcher = message.basis, make_matcher(self._name, self._dictionary, message.basis, self._scan.device)
         matcher, mask = self._matcher[1], message.foreground

@@ -14,7 +14,7 @@ from spokestream.errors import InputError, ScanError
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.messages import Float, Mask, ParameterMaps
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.gadgets.stored_maps.levels import fit_to_scan, stored_ceiling, to_physical, to_stored
+from spokestream.gadgets.stored_maps.levels import fit_to_scan, stored_ceiling, suits, to_physical, to_stored
 from spokestream.gadgets.stored_maps.metadata import image_header, map_metadata
 from spokestream.simulator.physics.quantities import QUANTITIES, Quantity, masked
 
@@ -59,12 +59,23 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
             yield self._image(self._scaled(quantity, message), message)
 
     def _scaled(self, quantity: Quantity, message: ParameterMaps) -> Quantity:
-        """The quantity with a slope; if its declaration has none, the first slice of the scan determines it."""
+        """The quantity with a slope; if its declaration has none, the first slice of the scan with values gives it."""
         if self._dtype.kind == "f" or quantity.slope is not None:
             return quantity
-        if quantity.name not in self._fitted:
-            values = message.maps[quantity.name][message.foreground]
-            self._fitted[quantity.name] = fit_to_scan(quantity, values[np.isfinite(values)])
+        values = message.maps[quantity.name][message.foreground]
+        values = values[np.isfinite(values)]
+        fitted = self._fitted.get(quantity.name)
+        if fitted is None or not suits(fitted, values, self._ceiling):
+            new = fit_to_scan(quantity, values)
+            if fitted is not None:
+                where = "far below" if (new.slope or 0) < (fitted.slope or 0) else "beyond"
+                self._scan.log.warning(
+                    "%s from slice %d on is stored with another scale, because its values are %s those before.",
+                    quantity.title, message.slice + 1, where,
+                )  # fmt: skip
+            if not values.any():
+                return new
+            self._fitted[quantity.name] = new
         return self._fitted[quantity.name]
 
     def _valid(self, quantity: Quantity, message: ParameterMaps) -> Mask:

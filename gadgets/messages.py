@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spokestream.gadgets.imaging.sample_operator import SampleOperator
 
 __all__ = [
-    "NOWHERE", "Fingerprints", "Geometry", "ParameterMaps", "SliceEnd", "SliceStart", "Spoke", "SpokeBlock",
+    "NOWHERE", "Fingerprints", "Geometry", "LeftOut", "ParameterMaps", "SliceEnd", "SliceStart", "Spoke", "SpokeBlock",
 ]  # fmt: skip
 
 Complex = NDArray[np.complex64]
@@ -39,6 +39,13 @@ class Geometry:
 
 NOWHERE = Geometry((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0), (1, 1, 1))
 """The geometry of simulated slices, which have no position in a scanner."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A readout that was taken out of the stream, so that its number is not missed."""
+
+    scan_counter: int
 
 
 @dataclass(frozen=True)

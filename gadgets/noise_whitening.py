@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import LeftOut
 from spokestream.gadgets.noise.channels import channels
 from spokestream.gadgets.noise.covariance import concentration, noise_scale, regularised, whitening_matrix
 from spokestream.gadgets.readouts.flags import is_imaging
@@ -25,7 +26,7 @@ LEAST_POWER = 0.5
 """Least power of a spoke relative to the noise in it. Spokes contain that noise, so that the ratio is above 1."""
 
 
-class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
+class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition | LeftOut]):
     """Takes the noise readouts out of the stream, and gives later readouts white noise of unit variance.
 
     Without noise readouts the data are passed on unchanged, and the log says so. The same is done, with a warning, if
@@ -48,12 +49,16 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
         self._settled = False
         self._left_out: set[int] = set()
         self._silent = np.zeros(0, np.intp)
-        self._spokes = 0
+        self._spokes = self._late = 0
 
-    def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[ismrmrd.Acquisition]:
+    def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[ismrmrd.Acquisition | LeftOut]:
         """Add a noise readout to the covariance, or whiten an imaging readout."""
         if message.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
-            self._gather(message)
+            if self._settled:
+                self._late += 1
+                yield LeftOut(int(message.scan_counter))
+            else:
+                self._gather(message)
             return
         if not is_imaging(message):
             yield message  # other readouts may have other coils and another dwell time than the spokes
@@ -67,7 +72,9 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
         yield message
 
     def finish(self) -> Iterator[ismrmrd.Acquisition]:
-        """Warn of channels that gave only zeros in some of the spokes that hold signal."""
+        """Warn of late noise readouts, and of channels that gave only zeros in some of the spokes that hold signal."""
+        if self._late:
+            self._scan.log.warning("%d noise readouts came after the first spoke and were ignored.", self._late)
         for channel in np.flatnonzero(self._silent):
             if channel not in self._left_out:
                 self._scan.log.warning(
@@ -92,9 +99,6 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition]):
             self._silent += ~data.any(axis=1)
 
     def _gather(self, readout: ismrmrd.Acquisition) -> None:
-        if self._settled:
-            self._scan.log.warning("A noise readout came after the first spoke and was ignored.")
-            return
         noise = np.asarray(readout.data, np.complex128)
         if not np.isfinite(noise).all():
             raise ScanError("A noise readout holds values that are not finite; the noise covariance is unknown.")

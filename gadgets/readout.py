@@ -9,7 +9,7 @@ import numpy as np
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import Geometry, SliceEnd, Spoke
+from spokestream.gadgets.messages import Geometry, LeftOut, SliceEnd, Spoke
 from spokestream.gadgets.readouts.angular_coverage import AngularCoverage
 from spokestream.gadgets.readouts.counters import difference, distinguishing, refuse_partition
 from spokestream.gadgets.readouts.demodulation import check_dwell, demodulate
@@ -40,11 +40,33 @@ class _OpenSlice:
     """The counters of the slice's first readout that distinguish repeated spokes; see `distinguishing`."""
     seen: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """Indices in the train of the spokes that have come, with these counters."""
+    last: tuple[int, ...] = ()
+    """The counters of the last readout."""
     coverage: AngularCoverage = field(default_factory=AngularCoverage)
     highest: int = -1
 
+    def ends_before(self, readout: ismrmrd.Acquisition) -> bool:
+        """Whether the train has begun anew with other counters: a second measurement, which must not fill gaps.
 
-class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
+        A counter may change within a train, and spokes may come out of order: then spokes next to this one have the
+        same counters.
+        """
+        index, counters = int(readout.idx.kspace_encode_step_1), distinguishing(readout)
+        if index >= self.highest or counters == self.last or not self.seen:
+            return False
+        nearest = min(abs(i - index) for i in self.seen)
+        return counters not in (self.seen.get(index - nearest), self.seen.get(index + nearest))
+
+
+class _MeasuredTwiceError(ScanError):
+    def __init__(self, index: int, number: int, counters: str) -> None:
+        super().__init__(
+            f"Spoke {index} of slice {number + 1} was measured several times ({counters}), which this node does not "
+            "combine; send one measurement."
+        )
+
+
+class Readout(Gadget[ismrmrd.Acquisition | LeftOut, Spoke | SliceEnd]):
     """Adds the positions in k-space to every imaging readout, and marks the end of every slice.
 
     Args:
@@ -55,7 +77,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
 
     """
 
-    accepts = (ismrmrd.Acquisition,)
+    accepts = (ismrmrd.Acquisition, LeftOut)
 
     def __init__(
         self, scan: ScanContext, trajectory: str = "auto", max_missing: float = 0.1, demodulation_hz: float = 0.0
@@ -71,17 +93,20 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         self._slice: _OpenSlice | None = None
         self._ended: set[int] = set()
         self._late: Counter[int] = Counter()
-        self._later_measurements: dict[str, int] = {}
+        self._later_measurements: Counter[str] = Counter()
         self._counters: dict[int, tuple[int, ...]] = {}
         self._left_out: Counter[int] = Counter()
         self._unknown_flags = 0
         self._foreign_encodings = 0
         self._last_counter: int | None = None
+        self._coils: int | None = None
 
-    def feed(self, message: ismrmrd.Acquisition, /) -> Iterator[Spoke | SliceEnd]:
+    def feed(self, message: ismrmrd.Acquisition | LeftOut, /) -> Iterator[Spoke | SliceEnd]:
         """Take one readout. Yields its spoke, if the readout is one, and the end of a slice."""
         gap = 0 if self._last_counter is None else int(message.scan_counter) - self._last_counter - 1
         self._last_counter = int(message.scan_counter)
+        if isinstance(message, LeftOut):
+            return
         if not is_imaging(message):
             self._left_out[message.flags] += 1
             return
@@ -95,12 +120,19 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             return
         if self._slice is not None and number != self._slice.number:
             yield self._end(self._slice)
+        if self._slice is not None and self._slice.ends_before(message):
+            self._refuse_if_incomplete(message, self._slice)
+            yield self._end(self._slice)
+            self._count_late(message, number)
+            return
         if self._slice is None:
+            self._check_coils(message, number)
             geometry = self._orientation.of(message)
             self._slice = _OpenSlice(number, geometry, tuple(message.data.shape), distinguishing(message))
         current = self._slice
         if gap > 0:
             self._scan.integrity.note(number, "counter_gaps", f"the scan counter jumps over {gap} readouts")
+        current.last = distinguishing(message)
         spoke = self._spoke(message, current)
         if spoke is not None:
             yield spoke
@@ -114,10 +146,11 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             yield self._end(self._slice)
         for number, n in sorted(self._late.items()):
             self._scan.log.warning("Slice %d: %d spokes came after its end and were left out.", number + 1, n)
-        for counters, n in self._later_measurements.items():
+        if measured := self._later_measurements:
+            (counters, _), n_others = measured.most_common(1)[0], len(measured) - 1
             self._scan.log.warning(
-                "%d spokes were left out because they measure a slice again (%s); maps show the first measurement.",
-                n, counters,
+                "%d spokes were left out because they measure a slice again (%s%s); maps show the first measurement.",
+                measured.total(), counters, f", and {n_others} others" if n_others else "",
             )  # fmt: skip
         if self._left_out:
             self._scan.log.info("Readouts that are no spokes: %s.", rejecting_flags(self._left_out))
@@ -187,6 +220,23 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
         time_us = (readout.sample_time_us * steps).astype(np.float32) if readout.sample_time_us else None
         return Spoke(data, k, index, current.number, current.geometry, placed.density, time_us)
 
+    def _check_coils(self, first: ismrmrd.Acquisition, number: int) -> None:
+        """Raise ScanError if a slice begins with another number of coils than the slices before."""
+        n_coils = int(first.active_channels)
+        if self._coils is not None and n_coils != self._coils:
+            raise ScanError(
+                f"Slice {number + 1} has {n_coils} coils and the slices before have {self._coils}, so that they do not "
+                "share noise and coil combination; send them as scans of their own."
+            )
+        self._coils = n_coils
+
+    def _refuse_if_incomplete(self, again: ismrmrd.Acquisition, current: _OpenSlice) -> None:
+        """Raise ScanError if a second measurement of a slice begins before the first one is complete enough."""
+        n_spokes = len(self._scan.sequence)
+        if n_spokes - len(current.seen) > self._max_missing * n_spokes:
+            counters = difference(current.last, distinguishing(again))
+            raise _MeasuredTwiceError(int(again.idx.kspace_encode_step_1), current.number, counters)
+
     def _check_dwell(self, first: ismrmrd.Acquisition) -> None:
         shortest_tr_ms = float(self._scan.sequence.tr_ms.min())
         warning = check_dwell(first.sample_time_us, first.number_of_samples, shortest_tr_ms)
@@ -217,10 +267,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
             )
         if index in current.seen:
             if counters := difference(current.seen[index], distinguishing(readout)):
-                raise ScanError(
-                    f"Spoke {index} of slice {current.number + 1} was measured several times ({counters}), which this "
-                    "node does not combine; send one measurement."
-                )
+                raise _MeasuredTwiceError(index, current.number, counters)
             note("duplicate", f"spoke {index} came twice")
             return False
         if index < current.highest:
@@ -233,7 +280,7 @@ class Readout(Gadget[ismrmrd.Acquisition, Spoke | SliceEnd]):
 
     def _count_late(self, readout: ismrmrd.Acquisition, number: int) -> None:
         if counters := difference(self._counters[number], distinguishing(readout)):
-            self._later_measurements[counters] = self._later_measurements.get(counters, 0) + 1
+            self._later_measurements[counters] += 1
         else:
             self._late[number] += 1
         self._scan.integrity.note(number, "late", "a spoke came after its end")

@@ -7,7 +7,7 @@ import numpy as np
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import ParameterMaps
+from spokestream.gadgets.messages import Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.inversion import inversion_efficiency
 from spokestream.gadgets.model_fit.refine import refined_maps
 from spokestream.gadgets.scan.context import ScanContext
@@ -62,8 +62,9 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
         if fingerprints is None or not message.maps.keys() >= set(names):
             return message
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in names], axis=0)
-        if not mask.any():
-            return message
+        if not mask.any():  # the maps of all slices are the same ones
+            refined = {name: np.zeros(mask.shape, np.float32) for of in names for name in (of, f"{of}_std")}
+            return self._replaced(message, refined, mask, message.inversion_efficiency)
         scan, closed_form = self._scan, self._closed_form.through(fingerprints.basis)
         efficiency = message.inversion_efficiency
         if efficiency is None and scan.sequence.inversion and not closed_form.model.nominal_flip_angles:
@@ -73,8 +74,14 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
             fingerprints.data, first, mask, closed_form, 1.0 if efficiency is None else efficiency,
             message.limits, scan.threads, scan.cancellation.check, seen,
         )  # fmt: skip
+        return self._replaced(message, refined, mask, efficiency)
+
+    def _replaced(
+        self, message: ParameterMaps, refined: dict[str, Float], mask: Mask, efficiency: float | None
+    ) -> ParameterMaps:
+        """A message with refined maps, which are numbers in a mask."""
         lost = message.foreground & ~mask
-        for name in names:
+        for name in self._closed_form.model.names:
             refined[name][lost] = np.nan  # no number before, and none now
         kept = {name: values for name, values in message.maps.items() if name not in REPLACED}
         return replace(message, maps={**kept, **refined}, inversion_efficiency=efficiency)

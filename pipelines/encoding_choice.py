@@ -8,6 +8,7 @@ import ismrmrd
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.messages import LeftOut
 from spokestream.gadgets.readouts.flags import is_imaging
 
 __all__ = ["MOST_WAITING_BYTES", "ChainOfFirstEncoding"]
@@ -55,6 +56,8 @@ class ChainOfFirstEncoding(Chain):
                 self._waiting.clear()
             elif encoding != self._encoding:
                 self._left_out += 1
+                assert self._chain is not None
+                yield from self._chain.feed(LeftOut(int(message.scan_counter)))  # type: ignore[attr-defined]
                 return
         if self._chain is None:
             self._waiting_bytes += ENTRY_BYTES + getattr(getattr(message, "data", None), "nbytes", 0)

@@ -13,7 +13,7 @@ are some 10⁴ times larger than noise: the rounding of the largest samples stay
 
 def noise_scale(dwell_us: float, noise_dwell_us: float, noise_bandwidth: float) -> float:
     """The noise variance of a spoke's samples over that of a noise readout; it is proportional to the bandwidth."""
-    if dwell_us > 0 and noise_dwell_us > 0 and noise_bandwidth > 0:
+    if all(0 < value < np.inf for value in (dwell_us, noise_dwell_us, noise_bandwidth)):
         return noise_dwell_us / dwell_us / noise_bandwidth
     return 1.0
 

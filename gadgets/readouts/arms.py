@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.imaging.arm_density import density_of_one_readout, density_of_rotations, raster_steps
+from spokestream.gadgets.readouts.embedded_columns import ThirdColumn
 from spokestream.gadgets.readouts.placed_readout import (
     ASYMMETRIC,
     MOST_ASYMMETRIC,
@@ -15,7 +16,6 @@ from spokestream.gadgets.readouts.placed_readout import (
     PlacedReadout,
 )
 from spokestream.gadgets.readouts.straight_line import DamagedSpokeError
-from spokestream.gadgets.readouts.third_column import ThirdColumn
 from spokestream.gadgets.readouts.trajectory_units import unit_of_extent
 from spokestream.gadgets.scan.context import ScanContext
 

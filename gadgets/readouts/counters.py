@@ -19,7 +19,7 @@ COUNTERS = {
     "user": "ignored",
 }
 """All counters, and what is done with them. A scan may count its echo times as contrasts, because then no spoke comes
-twice. A second measurement of a slice that has ended is left out with a warning."""
+twice. A second measurement of a slice that is complete enough is left out with a warning."""
 DISTINGUISHING = tuple(name for name, effect in COUNTERS.items() if effect.startswith("one of them"))
 """Counters that make two readouts of the same spoke two measurements, which must not be mixed."""
 

@@ -12,6 +12,7 @@ __all__ = [
     "ReadoutSampling",
     "covered_fraction",
     "doubtful_center",
+    "doubtful_spacing",
     "misfit_of_matrix",
     "sample_at_center",
     "sampling_of",
@@ -20,6 +21,8 @@ __all__ = [
 SAME_LENGTH = (0.85, 1.3)
 """The half of k-space that a readout covers over the half that the header describes, if both mean the same spacing. Few
 samples are added or dropped by receivers, and an echo may be shifted by up to a sixth of the readout."""
+SAME_SPACING = 0.04
+"""Difference of that ratio from 1 above which a warning is given: receivers add up to 16 samples to 512."""
 FACTOR_OF_TWO = 0.06
 """Relative tolerance with which a readout has twice or half the samples of the header's encoded space."""
 FINEST_BEYOND_RECON = 1.3
@@ -87,6 +90,23 @@ def sampling_of(header: ScanHeader, n_samples: int, center: int) -> ReadoutSampl
         spacing *= encoded / n_samples
     kept = _kept(n_samples, center, spacing, header)
     return ReadoutSampling(n_samples, center, spacing, kept, removed, tuple(warnings))
+
+
+def doubtful_spacing(header: ScanHeader, n_samples: int, center: int) -> str | None:
+    """A warning if readouts without embedded trajectory cover another k-space than `encodedSpace`, or None.
+
+    Either they have more or fewer samples at the header's spacing, or they cover the same k-space at another spacing;
+    nothing tells which.
+    """
+    encoded = header.encoded_matrix[0]
+    covered = 2 * max(center, n_samples - 1 - center) / encoded
+    if n_samples == encoded or not SAME_LENGTH[0] <= covered <= SAME_LENGTH[1] or abs(covered - 1) <= SAME_SPACING:
+        return None
+    return (
+        f"Readouts have {n_samples} samples but the header's encodedSpace has {encoded}: samples are taken to be as "
+        "far apart as the header says; if they cover its k-space instead, the maps are wrong, and scaled by "
+        f"{1 / covered:.2f}."
+    )
 
 
 def misfit_of_matrix(sampling: ReadoutSampling, header: ScanHeader) -> str | None:

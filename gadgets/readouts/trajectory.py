@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.readouts.arms import ArmTrajectory
+from spokestream.gadgets.readouts.embedded_columns import ThirdColumn, filled_columns
 from spokestream.gadgets.readouts.flags import REVERSED
 from spokestream.gadgets.readouts.placed_readout import (
     ASYMMETRIC,
@@ -20,12 +21,12 @@ from spokestream.gadgets.readouts.sampling import (
     ReadoutSampling,
     covered_fraction,
     doubtful_center,
+    doubtful_spacing,
     misfit_of_matrix,
     sample_at_center,
     sampling_of,
 )
 from spokestream.gadgets.readouts.straight_line import DamagedSpokeError, check_line, is_line, step_of
-from spokestream.gadgets.readouts.third_column import ThirdColumn
 from spokestream.gadgets.readouts.trajectory_units import documented_extent, find_unit, spacing_of, units_of
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.trajectory import golden_angles, radial_spokes
@@ -90,7 +91,7 @@ class ReadoutTrajectory:
         reconstructed, has an unknown unit, or contradicts itself.
 
         """
-        raw = readout.traj if self._source == "auto" and readout.trajectory_dimensions in (2, 3) else None
+        raw = filled_columns(readout) if self._source == "auto" else None
         if self._arms is not None:
             return self._arms.of(raw, readout, index)
         if raw is not None and self._reference is not None and not raw[:, :2].any():
@@ -141,6 +142,8 @@ class ReadoutTrajectory:
         sampling = sampling_of(header, n_samples, center)
         if misfit := misfit_of_matrix(sampling, header):
             raise ScanError(misfit)
+        if doubt := doubtful_spacing(header, n_samples, center):
+            self._scan.log.warning("%s", doubt)
         return _Reference(sampling, None, center == given)
 
     def _embedded_reference(self, raw: NDArray[np.float32], readout: ismrmrd.Acquisition, index: int) -> _Reference:

@@ -13,9 +13,12 @@ Factors = NDArray[np.float64]
 DOCUMENTED = ("cycles per recon pixel", "cycles per field of view")
 """The units of our own files, which docs/conventions.md describes; they come first."""
 DOCUMENTED_TOLERANCE = 0.1
-"""Relative tolerance of the extent in a documented unit: gradients are delayed, and echoes asymmetric."""
+"""Relative tolerance of the extent in a documented unit, if no other one fits: gradients are delayed, and echoes
+asymmetric."""
 TOLERANCE = 0.03
-"""Relative tolerance of the distance of two samples in another unit; rounding, or a half sample of 96, is below it."""
+"""Relative tolerance in any unit; rounding, or a half sample of 96, is below it."""
+CLOSE, ANY, ROUGH = range(3)
+"""Ranks of units that fit: a documented one within `TOLERANCE`, another one, and a documented one beyond it."""
 SAME_FACTOR = 0.005
 """Two units whose factors differ by less give the same maps."""
 
@@ -54,18 +57,18 @@ def find_unit(header: ScanHeader, step: NDArray[np.float64], spacing: float) -> 
     """
     found = []
     for name, factors in units_of(header).items():
-        error = abs(np.log(spacing_of(header, step * factors) / spacing))
-        if name in DOCUMENTED and error < DOCUMENTED_TOLERANCE:
-            return name, factors
-        if error < TOLERANCE:
-            found.append((float(error), name, factors))
-    found.sort(key=lambda candidate: candidate[0])
-    for _, name, factors in found[1:]:
-        if not np.allclose(factors, found[0][2], rtol=SAME_FACTOR):
+        error = float(abs(np.log(spacing_of(header, step * factors) / spacing)))
+        if (rank := _rank(name, error)) is not None:
+            found.append((rank, error, name, factors))
+    if not found:
+        return None
+    first, *others = sorted(found, key=lambda candidate: candidate[:2])
+    for rank, _, name, factors in others:
+        if rank == first[0] == ANY and not np.allclose(factors, first[3], rtol=SAME_FACTOR):
             raise ScanError(
-                f"The unit of the embedded trajectory is ambiguous: {found[0][1]} and {name} both fit the header."
+                f"The unit of the embedded trajectory is ambiguous: {first[2]} and {name} both fit the header."
             )
-    return (found[0][1], found[0][2]) if found else None
+    return first[2:]
 
 
 def documented_extent(header: ScanHeader, extent: float) -> tuple[str, Factors] | None:
@@ -85,9 +88,9 @@ def unit_of_extent(header: ScanHeader, k: NDArray[np.float64]) -> tuple[str, Fac
     edge, found = np.array(header.recon_matrix[:2]) / 2, []
     for name, factors in units_of(header).items():
         relative = np.abs(k) * factors / edge
-        error = min(abs(np.log(relative.max())), abs(np.log(np.hypot(*relative.T).max())))
-        if error < (DOCUMENTED_TOLERANCE if name in DOCUMENTED else TOLERANCE):
-            found.append((name not in DOCUMENTED, float(error), name, factors))
+        error = float(min(abs(np.log(relative.max())), abs(np.log(np.hypot(*relative.T).max()))))
+        if (rank := _rank(name, error)) is not None:
+            found.append((rank, error, name, factors))
     if not found:
         ends = ", ".join(f"{(edge / factors).max():.4g} in {name}" for name, factors in units_of(header).items())
         raise ScanError(
@@ -96,6 +99,13 @@ def unit_of_extent(header: ScanHeader, k: NDArray[np.float64]) -> tuple[str, Fac
         )
     _, _, name, factors = min(found, key=lambda candidate: candidate[:2])
     return name, factors
+
+
+def _rank(name: str, error: float) -> int | None:
+    """The rank of a unit with a relative error; None if it does not fit."""
+    if error < TOLERANCE:
+        return CLOSE if name in DOCUMENTED else ANY
+    return ROUGH if name in DOCUMENTED and error < DOCUMENTED_TOLERANCE else None
 
 
 def spacing_of(header: ScanHeader, step: NDArray[np.float64]) -> float:

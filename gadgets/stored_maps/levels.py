@@ -13,7 +13,10 @@ from spokestream.gadgets.messages import Float
 from spokestream.gadgets.scan.header import ScanHeader
 from spokestream.simulator.physics.quantities import Quantity
 
-__all__ = ["fit_to_scan", "stored_ceiling", "stored_to_physical", "to_physical", "to_stored"]
+__all__ = ["fit_to_scan", "stored_ceiling", "stored_to_physical", "suits", "to_physical", "to_stored"]
+
+FAINTEST = 64
+"""Stored number of the 99th percentile of a slice below which another slope is better: steps are 1.6 % there."""
 
 
 def stored_ceiling(header: ScanHeader, dtype: np.dtype[Any]) -> int:
@@ -58,8 +61,14 @@ def stored_to_physical(image: ismrmrd.Image) -> tuple[str, str, Float]:
     return name, unit, to_physical(image.data[0, 0], slope, offset)
 
 
+def suits(quantity: Quantity, values: NDArray[np.float32], ceiling: int) -> bool:
+    """Whether a quantity with a slope stores the values (n,) of a slice: 99 % unclipped, and not in coarse steps."""
+    bright = float(np.percentile(values, 99)) if values.size else 0.0
+    return not bright or (quantity.slope is not None and FAINTEST <= bright / quantity.slope <= ceiling)
+
+
 def fit_to_scan(quantity: Quantity, values: NDArray[np.float32]) -> Quantity:
-    """Choose slope and window of a quantity without a fixed scale, from (n,) values of the first slice.
+    """Choose slope and window of a quantity without a fixed scale, from (n,) values of a slice.
 
     The 99th percentile is stored as a number between 512 and 1024, so that steps are 0.2 % or finer, and slices may be
     up to four times as bright. The slope is a power of two, which is exact in any precision.

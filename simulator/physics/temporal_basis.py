@@ -60,6 +60,12 @@ class TemporalBasis:
                 chosen.append(int(image))
         return np.array(chosen, np.intp)
 
+    @property
+    def unmeasured_te_ms(self) -> list[float]:
+        """The echo times of which no frame is left; see `without`."""
+        echoes = [(te_ms, self.te_ms == te_ms) for te_ms in np.unique(self.te_ms)]
+        return [float(te_ms) for te_ms, images in echoes if not self.weights[:, images].any()]
+
     def only(self, images: NDArray[np.intp]) -> "TemporalBasis":
         """The basis of some of the images."""
         return replace(self, weights=self.weights[:, images], te_ms=self.te_ms[images], noise=self.noise[images])

@@ -111,3 +111,11 @@ def test_a_slice_without_some_frames_is_compared_in_its_own_basis(scan, closed_f
     (out,) = ConjugationCheck(scan, closed_form).feed(Fingerprints(data, fewer, fingerprints.foreground, 0, NOWHERE))
     assert "conjugation" in scan.provenance
     np.testing.assert_array_equal(out.data[:, 4, 4], data[:, 12, 12].conj())
+
+
+def test_a_slice_of_noise_leaves_the_decision_to_the_next(scan, closed_form, fingerprints, rng):
+    check = ConjugationCheck(scan, closed_form)
+    noise = replace(fingerprints, data=complex_normal(rng, *fingerprints.data.shape))
+    assert list(check.feed(noise)) == [noise]
+    (out,) = check.feed(conjugate_of(fingerprints))
+    np.testing.assert_array_equal(out.data, fingerprints.data)

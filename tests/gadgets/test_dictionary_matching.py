@@ -152,3 +152,12 @@ def test_a_matcher_for_another_number_of_pools_is_refused_before_the_scan(scan, 
         InputError, match="'groups' cannot search a dictionary of two pools; choose one of exact, clust"
     ):
         DictionaryMatching(scan, WATER_FAT, small_dictionary, matcher="groups")
+
+
+def test_a_slice_of_one_echo_time_is_refused(scan, sequence, small_dictionary):
+    basis = compressed_basis(sequence, small_dictionary.atoms)
+    te_ms = sequence.te_ms[:: sequence.spokes_per_frame]
+    lacking = basis.without(np.flatnonzero(te_ms != te_ms[-1]).tolist())
+    data, mask = np.ones((len(basis.te_ms), 1, 1), np.complex64), np.ones((1, 1), bool)
+    with pytest.raises(ScanError, match=r"every frame with the echo time .* or .* ms is missing"):
+        list(DictionaryMatching(scan, WATER_FAT, small_dictionary).feed(Fingerprints(data, lacking, mask, 0, NOWHERE)))

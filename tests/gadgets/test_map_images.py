@@ -304,3 +304,24 @@ def test_metadata_survive_an_hdf5_file(scan, tmp_path):
         back = file.read_image("image_104", 0)
     np.testing.assert_array_equal(stored_to_physical(back)[2], stored_to_physical(image)[2])
     assert dict(back.meta) == dict(image.meta)
+
+
+@pytest.mark.parametrize(("factor", "words"), [(9.0, "beyond"), (1 / 20, "far below")])
+def test_a_slice_that_the_scale_of_the_first_does_not_fit_gets_its_own_with_a_warning(scan, caplog, factor, words):
+    first = np.full(SHAPE, 3.0, np.float32)
+    with caplog.at_level(logging.WARNING):
+        images = images_of(
+            scan, *(parameter_maps(i, pd=first * factor**i) for i in (0, 1)), parameter_maps(2, pd=first)
+        )
+    np.testing.assert_allclose(stored_to_physical(images[1])[2], 3 * factor, rtol=0.002)
+    warned = [r.getMessage() for r in caplog.records if "another scale" in r.getMessage()]
+    assert "from slice 2 on" in warned[0]
+    assert words in warned[0]
+
+
+def test_a_slice_without_values_leaves_the_scale_to_the_next(scan, caplog):
+    faint = np.full(SHAPE, 3e-5, np.float32)
+    with caplog.at_level(logging.WARNING):
+        _, image = images_of(scan, parameter_maps(pd=0 * faint), parameter_maps(1, pd=faint))
+    np.testing.assert_allclose(stored_to_physical(image)[2], 3e-5, rtol=0.002)
+    assert caplog.records == []

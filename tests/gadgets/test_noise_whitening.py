@@ -8,6 +8,7 @@ import pytest
 from small_scan import complex_normal
 
 from spokestream.errors import ScanError
+from spokestream.gadgets.messages import LeftOut
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 
 
@@ -121,3 +122,25 @@ def test_the_first_usable_spoke_is_compared_with_the_noise(scan, rng, caplog, us
     _, out = whitened(scan, samples, useless, samples)
     np.testing.assert_allclose(out @ out.conj().T / 1000, np.eye(3), atol=1e-3)
     assert warnings(caplog) == []
+
+
+def test_late_noise_readouts_are_counted_and_leave_no_gap(scan, rng, caplog):
+    gadget, noise = NoiseWhitening(scan), readout(complex_normal(rng, 3, 400), noise=True)
+    assert list(gadget.feed(noise)) == []
+    list(gadget.feed(readout(complex_normal(rng, 3, 7))))
+    for counter in range(5, 9):
+        noise.scan_counter = counter
+        assert list(gadget.feed(noise)) == [LeftOut(counter)]
+    list(gadget.finish())
+    assert [w for w in warnings(caplog) if "after the first spoke" in w] == [
+        "4 noise readouts came after the first spoke and were ignored."
+    ]
+
+
+@pytest.mark.parametrize("dwell_us", [np.inf, np.nan, -1.0, 0.0])
+def test_a_dwell_time_of_noise_that_is_none_does_not_scale_it(scan, rng, dwell_us):
+    samples = correlated(rng, 3, 4000)
+    gadget = NoiseWhitening(scan)
+    list(gadget.feed(readout(samples[:, :2000], noise=True, dwell_us=dwell_us)))
+    (out,) = gadget.feed(readout(samples[:, 2000:]))
+    np.testing.assert_allclose(out.data @ out.data.conj().T / 2000, np.eye(3), atol=0.1)

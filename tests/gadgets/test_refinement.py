@@ -94,3 +94,14 @@ def test_a_voxel_without_numbers_has_none_afterwards(scan, dictionary, basis):
 def test_another_sequence_is_refused(scan, basis):
     with pytest.raises(ScanError, match="cannot be refined for another sequence"):
         Refinement(scan, WATER_FAT.closed_form(load_sequence("t1ff-2d-1400"), basis))
+
+
+def test_a_slice_without_tissue_has_the_same_maps_as_others(scan, dictionary, basis):
+    scan = replace(scan, sequence=dictionary.sequence)
+    shape, empty = (5, 4), np.zeros((5, 4), bool)
+    maps = {name: np.zeros(shape, np.float32) for name in (*WATER_FAT.names, "pd", "correlation")}
+    fingerprints = Fingerprints(np.zeros((len(basis.te_ms), *shape), np.complex64), basis, empty, 0, NOWHERE)
+    gadget = Refinement(scan, WATER_FAT.closed_form(dictionary.sequence, basis))
+    (refined,) = gadget.feed(ParameterMaps(maps, 0, NOWHERE, empty, fingerprints))
+    assert {*refined.maps} == {name + end for name in WATER_FAT.names for end in ("", "_std")}
+    assert not any(plane.any() for plane in refined.maps.values())

@@ -8,6 +8,7 @@ import pytest
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Chain, Gadget
+from spokestream.gadgets.messages import LeftOut
 from spokestream.gadgets.scan.cancellation import Cancellation, CancelledScanError
 from spokestream.pipelines.encoding_choice import ChainOfFirstEncoding
 
@@ -53,7 +54,7 @@ def test_the_chain_is_that_of_the_first_spoke_and_noise_waits_for_it(caplog):
         got = [m for message in (first, other, noise, first) for m in chain.feed(message)]
         got += chain.finish()
     assert built == [1]
-    assert got == [noise, first, noise, first, "end"]
+    assert got == [noise, first, LeftOut(other.scan_counter), noise, first, "end"]
     assert "1 readouts of other encodings than encoding 2 were left out" in caplog.text
     chain.close()
     assert collector.closed

@@ -34,8 +34,10 @@ def test_water_and_noise_alone_decide_nothing(closed_form, rng):
     examples = tissue_examples(closed_form)
     water = tissue(closed_form, rng, 0.0).astype(np.complex64)
     noise = complex_normal(rng, 100, water.shape[1])
-    for measured in (water, water.conj(), noise, noise.conj(), np.zeros_like(noise)):
-        assert not are_conjugates(torch.from_numpy(measured), examples)
+    for measured in (water, water.conj()):
+        assert are_conjugates(torch.from_numpy(measured), examples) is False
+    for measured in (noise, noise.conj(), np.zeros_like(noise)):
+        assert are_conjugates(torch.from_numpy(measured), examples) is None
 
 
 def test_voxels_are_taken_evenly_from_the_whole_foreground(rng):

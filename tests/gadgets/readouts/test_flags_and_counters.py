@@ -8,7 +8,9 @@ import pytest
 from readout_stream import readouts, run
 
 from spokestream.errors import ScanError
+from spokestream.gadgets.messages import LeftOut
 from spokestream.gadgets.noise_whitening import NoiseWhitening
+from spokestream.gadgets.readout import Readout
 from spokestream.gadgets.readouts.counters import COUNTERS, DISTINGUISHING
 from spokestream.gadgets.readouts.flags import FLAGS, FlagEffect
 from spokestream.simulator.physics.trajectory import golden_angles
@@ -78,11 +80,8 @@ def test_a_counter_that_numbers_groups_of_different_spokes_changes_nothing(scan,
 
 
 def test_a_later_measurement_of_a_slice_is_left_out_with_a_warning_that_names_its_counter(scan, stream, caplog):
-    second = [ismrmrd.Acquisition(r.getHead(), r.data) for r in stream]
-    for readout in second:
-        readout.idx.repetition = 1
     with caplog.at_level(logging.WARNING):
-        spokes, ends = run(scan, stream + second)
+        spokes, ends = run(scan, stream + later(stream))
     assert (len(spokes), len(ends)) == (80, 1)
     assert "80 spokes were left out because they measure a slice again (repetition 0 and 1)" in caplog.text
 
@@ -99,3 +98,63 @@ def test_an_encoding_that_the_header_does_not_have_gives_a_warning(scan, stream,
     with caplog.at_level(logging.WARNING):
         run(scan, stream)
     assert "80 spokes name an encoding that the header does not have; its encoding 1 was used" in caplog.text
+
+
+def later(stream, repetition=1):
+    """The same readouts of another repetition."""
+    again = [ismrmrd.Acquisition(r.getHead(), r.data) for r in stream]
+    for readout in again:
+        readout.idx.repetition = repetition
+    return again
+
+
+def test_another_measurement_does_not_fill_the_gaps_of_the_first(scan, stream, caplog):
+    with caplog.at_level(logging.WARNING):
+        spokes, ends = run(scan, stream[5:] + later(stream))
+    assert [spoke.index for spoke in spokes] == list(range(5, 80))
+    assert len(ends) == 1
+    assert scan.integrity.counts(0)["missing"] == 5
+    assert "80 spokes were left out because they measure a slice again" in caplog.text
+
+
+def test_another_measurement_is_left_out_although_the_first_has_lost_a_spoke(scan, stream):
+    spokes, _ = run(scan, stream[:40] + stream[41:] + later(stream))
+    assert len(spokes) == 79
+
+
+def test_another_measurement_after_half_of_the_first_is_refused(scan, stream):
+    with pytest.raises(ScanError, match=r"measured several times \(repetition 0 and 1\)"):
+        run(scan, stream[10:50] + later(stream))
+
+
+def test_spokes_out_of_order_at_the_border_of_two_groups_stay_in_the_slice(scan, stream):
+    for i, readout in enumerate(stream):
+        readout.idx.contrast = i // 20
+    stream[19], stream[21] = stream[21], stream[19]
+    spokes, _ = run(scan, stream)
+    assert len(spokes) == 80
+
+
+def test_many_measurements_give_one_warning(scan, stream, caplog):
+    others = [later(stream[:1], repetition)[0] for repetition in range(1, 50)]
+    with caplog.at_level(logging.WARNING):
+        run(scan, stream + others)
+    (warning,) = [r.getMessage() for r in caplog.records if "again" in r.getMessage()]
+    assert "49 spokes were left out" in warning
+    assert "and 48 others" in warning
+
+
+def test_another_number_of_coils_in_the_next_slice_is_refused(scan, stream):
+    second = [ismrmrd.Acquisition.from_array(r.data[:2]) for r in stream]
+    for readout, like in zip(second, stream, strict=True):
+        readout.idx.kspace_encode_step_1, readout.idx.slice = like.idx.kspace_encode_step_1, 1
+    with pytest.raises(ScanError, match="Slice 2 has 2 coils and the slices before have 3"):
+        run(scan, stream + second)
+
+
+def test_a_readout_that_was_taken_out_of_the_stream_leaves_no_gap(scan, stream):
+    gadget = Readout(scan)
+    for message in (*stream[:3], LeftOut(3), *stream[4:]):
+        list(gadget.feed(message))
+    list(gadget.finish())
+    assert scan.integrity.counts(0) == {"missing": 1}

@@ -184,3 +184,23 @@ def test_a_dwell_time_that_was_never_set_gives_a_warning(sequence, rng, caplog, 
     with caplog.at_level(logging.WARNING):
         run(a_scan(sequence), stream, demodulation_hz=200.0)
     assert caplog.text.count("sample_time_us is 0, which was never filled in") == (dwell_us == 0)
+
+
+def test_a_length_that_the_header_does_not_explain_gives_a_warning_unless_the_trajectory_tells(sequence, rng, caplog):
+    with caplog.at_level(logging.WARNING):
+        run(a_scan(sequence), readouts(rng, samples=58, center=29, spacing=0.5))
+    assert "if they cover its k-space instead" not in caplog.text
+    for samples, warned in ((49, False), (58, True), (42, True)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            run(a_scan(sequence), readouts(rng, samples=samples, center=samples // 2))
+        assert ("if they cover its k-space instead, the maps are wrong" in caplog.text) == warned
+
+
+@pytest.mark.parametrize("unit", ["cycles per recon pixel", "cycles per encoded pixel"])
+def test_an_exact_unit_is_preferred_to_a_documented_one_that_is_6_percent_off(sequence, rng, unit):
+    scan = a_scan(sequence, encoded=128, encoded_fov=480.0, recon=68)
+    factor = units_of(scan.header)[unit][0]
+    spokes, _ = run(scan, readouts(rng, samples=128, center=64, spacing=0.5, scale=1 / factor))
+    assert scan.provenance["trajectory_unit"] == unit
+    np.testing.assert_allclose(spokes[5].k, radial_spokes(golden_angles(5), 128, 64, 2.0), atol=1e-4)

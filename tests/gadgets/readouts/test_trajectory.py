@@ -165,3 +165,21 @@ def test_angles_that_are_wrong_are_refused(scan, stream, angle, sentence):
         r.user_float[0] = angle(i)
     with pytest.raises(ScanError, match=sentence):
         run(scan, stream, trajectory="angle")
+
+
+@pytest.mark.parametrize("columns", [1, 4])
+def test_a_trajectory_of_other_columns_is_refused_unless_it_is_empty(scan, stream, columns):
+    def embedded(filled):
+        out = []
+        for r in stream:
+            k = np.zeros((r.number_of_samples, columns), np.float32)
+            k[:, : min(2, columns)] = filled * r.traj[:, : min(2, columns)]
+            head = r.getHead()
+            head.trajectory_dimensions = columns
+            out.append(ismrmrd.Acquisition(head, r.data, k))
+        return out
+
+    with pytest.raises(ScanError, match=rf"The embedded trajectory has {columns} column"):
+        run(scan, embedded(1))
+    spokes, _ = run(scan, embedded(0))
+    assert len(spokes) == 80

@@ -1,11 +1,12 @@
-"""The third column of embedded trajectories: the density of the samples, which is not used, or kz, which is refused."""
+"""The columns of embedded trajectories: kx, ky, and the density of the samples, which is not used; kz is refused."""
 
+import ismrmrd
 import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 
-__all__ = ["ThirdColumn"]
+__all__ = ["ThirdColumn", "filled_columns"]
 
 ROUNDING = 1e-5
 """Values that are smaller, relative to the largest one, are zero."""
@@ -43,3 +44,16 @@ class ThirdColumn:
                 "density: kz of a 3-D scan or of a tilted slice; this node reconstructs 2-D slices with kx and ky in "
                 "their plane."
             )
+
+
+def filled_columns(readout: ismrmrd.Acquisition) -> NDArray[np.float32] | None:
+    """The embedded trajectory (samples, 2 or 3) of a readout, or None. Raises ScanError for one of other columns."""
+    columns = int(readout.trajectory_dimensions)
+    if columns in (2, 3):
+        return np.asarray(readout.traj)
+    if not columns or not readout.traj.any():
+        return None
+    raise ScanError(
+        f"The embedded trajectory has {columns} column{'s' if columns > 1 else ''}; kx and ky are known, and a density "
+        "beside them. Spokes at golden angles need none: say so by trajectory=golden."
+    )
