@@ -58,7 +58,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.log = folder / "node.log"
-        options = ["--memory", "2GiB", "--threads", "1", "--drain-s", "1", "--max-sessions", "8"]
+        options = ["--memory", "2GiB", "--threads", "1", "--drain-s", "1", "--max-sessions", "8", "--http", "0"]
         self.process, self.port = started_node(self.log, *options)
         self.memory = MemoryWatch(self.process.pid)
 
@@ -167,6 +167,9 @@ def situations(header: str) -> dict[str, Callable[[int], str]]:
     two = header.replace(encoding[0], 2 * encoding[0])
     query = b"".join(wire.Connection(wire.Role.CLIENT).send(wire.Query(1, "gadgetron::info")))
     nested = json.dumps({"parameters": {"p": [[]] * 200_000}})
+    deep = json.dumps({"parameters": {"virtual_coils": "?"}}).replace('"?"', "[" * 900 + "]" * 900)
+    end = header.rindex("</")
+    wide = header[:end] + f"<!-- {chr(0x1F600)} -->" + "<a/>" * 290_000 + header[end:]
     attributes = ("<ismrmrdMeta>" + "<meta><name/><value/></meta>" * 500_000 + "</ismrmrdMeta>").encode()
     image = ismrmrd.ImageHeader(data_type=5, channels=1)
     image.matrix_size = (1, 1, 1)
@@ -219,6 +222,13 @@ def situations(header: str) -> dict[str, Callable[[int], str]]:
         "images with 14 MB of one attribute": lambda port: converse(
             port, [*opening(header), *[images] * 5, spoke, close]
         ),
+        "DICOM files of 60 MB, five times": lambda port: converse(
+            port, [*opening(header), *[struct.pack("<HI", 1012, 60_000_000) + bytes(60_000_000)] * 5, spoke, close]
+        ),
+        "a parameter of 900 lists in each other": lambda port: converse(
+            port, [*opening(header), struct.pack("<HI", 5, len(deep)) + deep.encode(), spoke, close]
+        ),
+        "headers of 4 MB, thirty times": lambda port: [converse(port, opening(wide)) for _ in range(30)][-1],
         "a client that sends nothing and hangs up": lambda port: converse(port, []),
         "1,000 connections of 1 kB": crowd,
     }

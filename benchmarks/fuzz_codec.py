@@ -2,7 +2,8 @@
 
 Needs `pip install atheris`, in an environment of its own if possible. Whatever the bytes are, a connection raises
 nothing but RemoteProtocolError, says the same however TCP divides the stream, and says the same whether it decodes
-readouts or passes them on. libFuzzer prints executions and coverage; the exit code is 77 after a crash.
+readouts or passes them on; images and DICOM files are skipped then. libFuzzer prints executions and coverage; the exit
+code is 77 after a crash.
 """
 
 import argparse
@@ -28,6 +29,10 @@ fields.FIRST_PIECE = 64  # so that memory grows in pieces in short inputs, too
 ROLES = tuple(wire.Role)
 
 
+SKIPPED = ("image", "DICOM")
+"""Words of errors inside messages whose content is skipped when nothing is decoded."""
+
+
 def heard(role: wire.Role, decodes: bool, chunks: Iterable[bytes]) -> tuple[list[str], str]:
     """The events in the chunks, as texts, and the sentence of the error that ended them, if any did."""
     connection, events = wire.Connection(role, LIMITS, decodes=decodes), list[wire.Event]()
@@ -46,16 +51,21 @@ def heard(role: wire.Role, decodes: bool, chunks: Iterable[bytes]) -> tuple[list
 
 
 def described(event: wire.Event) -> list[str]:
-    """An event as text; a message that was not decoded is decoded here."""
+    """An event as text, without the content of images and DICOM files; readouts that were not decoded are decoded."""
     match event:
+        case wire.Dicom():
+            return ["Dicom"]
+        case wire.Undecoded(ismrmrd.ImageHeader() as header):
+            return [f"Image {hashlib.sha256(bytes(header)).hexdigest()}"]
+        case wire.Data(ismrmrd.Image() as image):
+            return [f"Image {hashlib.sha256(bytes(image.getHead())).hexdigest()}"]
         case wire.Undecoded(_, message):
             later = wire.Connection(wire.Role.CLIENT, LIMITS).receive_data(b"".join(map(bytes, message)))
             return [text for one in later for text in described(one)]
         case wire.Data(item):
             arrays = [item.data, getattr(item, "traj", None)]
             raw = bytes(item.getHead()) + b"".join(np.ascontiguousarray(a).tobytes() for a in arrays if a is not None)
-            meta = dict(item.meta) if isinstance(item, ismrmrd.Image) else {}
-            return [f"{type(item).__name__} {hashlib.sha256(raw).hexdigest()} {meta}"]
+            return [f"{type(item).__name__} {hashlib.sha256(raw).hexdigest()}"]
     return [repr(event)]
 
 
@@ -67,6 +77,8 @@ def one_input(data: bytes) -> None:
     whole = heard(role, True, [stream])
     pieces = heard(role, True, (stream[i : i + step] for i in range(0, len(stream), step)))
     assert pieces == whole, f"pieces of {step} bytes give {pieces}, the whole stream gives {whole}"
+    if any(word in whole[1] for word in SKIPPED):
+        return
     passed_on = heard(role, False, [stream])
     assert passed_on == whole, f"passed on, the stream gives {passed_on}, decoded {whole}"
 

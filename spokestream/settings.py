@@ -125,10 +125,17 @@ class Declaration:
 
 def _shown(value: object) -> str:
     if isinstance(value, tuple | list):
-        return ",".join(map(_shown, value))[:LONGEST_SHOWN]
+        return ",".join(map(_shown_one, value))[:LONGEST_SHOWN]
+    return _shown_one(value)
+
+
+def _shown_one(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return f"'{value[:LONGEST_SHOWN]}'" if isinstance(value, str) else str(value)[:LONGEST_SHOWN]
+    if isinstance(value, str):
+        return f"'{value[:LONGEST_SHOWN]}'"
+    # the text of lists in lists takes as many calls as their depth, which a client chooses
+    return f"a {type(value).__name__}" if isinstance(value, tuple | list | dict) else str(value)[:LONGEST_SHOWN]
 
 
 def declarations(settings: type[Any]) -> Mapping[str, Declaration]:

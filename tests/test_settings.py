@@ -72,6 +72,8 @@ REFUSED = [
     ("wholes", (1, 2.5), "wholes must be 2 whole numbers from 0 to 9, not 1,2.5"),
     ("maybe", 0.0, "maybe must be a number from 1 to 9, not 0"),
     ("path", 7, "path must be a path, not 7"),
+    ("whole", [[1]], "not a list"),
+    ("whole", {"a": {}}, "not a dict"),
 ]
 
 
@@ -113,3 +115,11 @@ def test_a_peer_names_no_file(text):
 
 def test_later_layers_take_precedence_and_foreign_names_are_left_alone():
     assert layered(Toy(), {"whole": 4, "real": 1, "foreign": 1}, {"whole": 5}, {}) == Toy(whole=5, real=1.0)
+
+
+def test_lists_in_lists_are_refused_however_deep_they_are():
+    value = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(InputError, match="not a list"):
+        replace_settings(Toy(), {"whole": value})

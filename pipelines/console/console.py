@@ -27,13 +27,17 @@ from spokestream.pipelines.console.settings import ConsoleSettings
 from spokestream.pipelines.node.events import Observer
 from spokestream.whole_files import check_writable
 
-__all__ = ["Console", "Node", "serve_with_console"]
+__all__ = ["Console", "Node", "image_bytes", "serve_with_console"]
 
 LOG = logging.getLogger("spokestream.console")
 LARGEST_REQUEST = 4096
 """Limit for each of: body, line and header field of a request, in bytes. All requests are short questions."""
 TEMPORARY_BYTES = 512 << 20
 """Largest size of a history without a folder of its own: some systems keep temporary files in memory."""
+MOST_IMAGE_BYTES = 512 << 20
+"""Largest size of the images of all scans until they are in the history: 2,000 maps of 350 x 350 pixels of 16 bits."""
+PART_OF_MEMORY = 8
+"""Those images have at most one in so many bytes of the node's memory."""
 MOST_CONNECTIONS, MOST_OF_ADDRESS = 400, 40
 """Connections to the page at the same time, in all and of one address. They share the file descriptors of the process
 with the scanners'; a browser holds up to six."""
@@ -66,12 +70,13 @@ class Console:
     Args:
         settings: the settings; without a folder for the history, a temporary one is used.
         recordings: the folder of recordings, if sessions are recorded.
+        most_held: size of the images of all scans, in bytes, that are kept in memory until they are in the history.
 
     Raises FileError if the folder of the history cannot be used.
 
     """
 
-    def __init__(self, settings: ConsoleSettings, recordings: Path | None) -> None:
+    def __init__(self, settings: ConsoleSettings, recordings: Path | None, most_held: int = MOST_IMAGE_BYTES) -> None:
         self.settings = settings
         self.port = settings.http or 0
         """The port of the page. If the setting is 0, it is known after `start`."""
@@ -82,7 +87,7 @@ class Console:
         most_bytes = settings.history_bytes if settings.history else min(settings.history_bytes, TEMPORARY_BYTES)
         self._history = History(folder, settings.history_scans, most_bytes)
         self._live = Live(self._state)
-        self._scans = RunningScans(self._history, self._live.changed)
+        self._scans = RunningScans(self._history, most_held, self._live.changed)
         self._metrics = Metrics()
         self._node: Node | None = None
         self._runner: web.AppRunner | None = None
@@ -167,6 +172,11 @@ class Console:
         recordings, n_bytes = await asyncio.to_thread(_content, self._recordings)
         text = self._metrics.render(self._node.queued_bytes if self._node else 0, recordings, n_bytes)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+
+
+def image_bytes(memory_bytes: int) -> int:
+    """The size of the images that the console of a node with so much memory keeps until they are in the history."""
+    return min(MOST_IMAGE_BYTES, memory_bytes // PART_OF_MEMORY)
 
 
 async def serve_with_console(console: Console, make_node: Callable[[Sequence[Observer]], Node]) -> int:

@@ -15,8 +15,6 @@ from spokestream.pipelines.map_panels.shown_scan import ShownScan
 
 __all__ = ["GrowingMaps", "MapsSoFar"]
 
-MOST_IMAGE_BYTES = 512 << 20
-"""Images of one scan that are kept in memory until it ends: 2,000 maps of 350 x 350 pixels of 16 bits."""
 KEY = f"spokestream_{PROVISIONAL}"
 
 
@@ -27,27 +25,31 @@ class GrowingMaps:
     final: list[ismrmrd.Image] = field(default_factory=list)
     provisional: dict[int, list[ismrmrd.Image]] = field(default_factory=dict)
     """Slice -> its newest provisional images."""
-    n_bytes: int = 0
-    """Bytes of all final images, those that were given up included."""
+    given_up: bool = False
+    """Whether the images were too large, so that none are kept."""
 
     @property
-    def too_many(self) -> bool:
-        """Whether the images were given up because they are too large."""
-        return self.n_bytes > MOST_IMAGE_BYTES
+    def n_bytes(self) -> int:
+        """Bytes of all images."""
+        return sum(image.data.nbytes for images in (self.final, *self.provisional.values()) for image in images)
+
+    def give_up(self) -> None:
+        """Keep no image of this scan, because a part of it is misleading."""
+        self.given_up = True
+        self.final.clear()
+        self.provisional.clear()
 
     def add(self, image: ismrmrd.Image) -> None:
-        """Keep an image. When there are too many, all are given up, because a part of a scan is misleading."""
+        """Keep an image, unless those of the scan were given up."""
+        if self.given_up:
+            return
         if is_provisional(image):
             newest = self.provisional.get(image.slice, [])
             alike = newest and newest[0].meta[KEY] == image.meta[KEY]
             self.provisional[image.slice] = [*(newest if alike else []), image]
             return
         self.provisional.pop(image.slice, None)
-        self.n_bytes += image.data.nbytes
-        if self.too_many:
-            self.final.clear()
-        else:
-            self.final.append(image)
+        self.final.append(image)
 
     def slices(self) -> list[list[ismrmrd.Image]]:
         """The images of every slice that has any, in the order of the slices."""

@@ -11,22 +11,30 @@ from typing import Any
 import ismrmrd
 
 from spokestream.errors import FileError
-from spokestream.pipelines.console.growing_maps import MOST_IMAGE_BYTES, GrowingMaps, MapsSoFar
+from spokestream.pipelines.console.growing_maps import GrowingMaps, MapsSoFar
 from spokestream.pipelines.console.history import History
 from spokestream.pipelines.console.scan_record import ScanRecord
-from spokestream.pipelines.node.events import Event, ImageSent, ScanAdmitted, ScanEnded
+from spokestream.pipelines.node.events import Event, ImageSent, ReadoutsReceived, ScanAdmitted, ScanEnded
 
 __all__ = ["RunningScans"]
 
 LOG = logging.getLogger("spokestream.history")
 SETTLED_S = 0.1
 """Images that come without a longer pause belong together, and are shown together."""
+MOST_WAITING = 16
+"""Ended scans that may wait to be written; others are not in the history."""
+LONGEST_HEADER = 1 << 20
+"""Characters of a header above which it is neither read nor kept: trains of 20,000 spokes have as many."""
+FINISH_S = 10.0
+"""Time to write the scans that have ended when the node stops."""
 
 
 @dataclass
 class _Scan:
     record: ScanRecord
     header_xml: str = ""
+    is_read: bool = False
+    """Whether the header is read, or has been."""
     maps: GrowingMaps = field(default_factory=GrowingMaps)
     revision: int = 0
     """Number of times that the maps to show have changed."""
@@ -34,28 +42,24 @@ class _Scan:
     shown: tuple[int, MapsSoFar | None] = (0, None)
     """The revision that was shown last, and its maps."""
 
-    def keep(self, image: ismrmrd.Image) -> None:
-        """Keep an image, with a warning when there are too many."""
-        already_full = self.maps.too_many
-        self.maps.add(image)
-        if self.maps.too_many and not already_full:
-            self.record.warn(f"The maps are not in the history: they are larger than {MOST_IMAGE_BYTES >> 20} MiB.")
-
 
 class RunningScans:
     """Follows the events of all scans, and gives those that end to the history, in a thread of its own.
 
     Args:
         history: the history.
+        most_bytes: size of the images of all scans that are kept in memory until they are written.
         changed: called in the event loop after every event, and when the history has changed.
 
     """
 
-    def __init__(self, history: History, changed: Callable[[], None]) -> None:
+    def __init__(self, history: History, most_bytes: int, changed: Callable[[], None]) -> None:
         self.history = history
         self.trouble = ""
         """Why the last scan is not in the history, in one sentence; empty if it is."""
-        self._changed = changed
+        self._most_bytes, self._changed = most_bytes, changed
+        self._ended: dict[str, _Scan] = {}
+        """Those that wait to be written."""
         self._scans: dict[str, _Scan] = {}
         self._thread = ThreadPoolExecutor(1, "history")
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,10 +87,13 @@ class RunningScans:
         scan.record.add(event)
         match event:
             case ScanAdmitted(header_xml=xml):
-                scan.header_xml = xml
-                self._do(self._read_header(scan.record, xml))
+                scan.header_xml = xml if len(xml) <= LONGEST_HEADER else ""
+            case ReadoutsReceived() if scan.header_xml and not scan.is_read:
+                # not before, because a scan has memory of its own from its first readout on
+                scan.is_read = True
+                self._do(self._read_header(scan.record, scan.header_xml))
             case ImageSent(image=image):
-                scan.keep(image)
+                self._hold(scan, image)
                 if scan.settling:
                     scan.settling.cancel()
                 scan.settling = asyncio.get_running_loop().call_later(SETTLED_S, self._settled, scan)
@@ -94,18 +101,42 @@ class RunningScans:
                 del self._scans[event.session]
                 if scan.settling:
                     scan.settling.cancel()
-                self._do(self._keep(scan))
+                self._end(scan)
         self._changed()
+
+    def _hold(self, scan: _Scan, image: ismrmrd.Image) -> None:
+        """Keep an image in memory, or none of its scan if there are too many."""
+        scan.maps.add(image)
+        held = sum(other.maps.n_bytes for scans in (self._scans, self._ended) for other in scans.values())
+        if held > self._most_bytes:
+            scan.maps.give_up()
+            scan.record.warn(
+                f"The maps are not in the history: with those of other scans, they are larger than "
+                f"{self._most_bytes >> 20} MiB."
+            )
+
+    def _end(self, scan: _Scan) -> None:
+        """Have a scan written, unless too many wait already."""
+        if len(self._ended) >= MOST_WAITING:
+            self.trouble = f"The scan {scan.record.id} is not in the history: {MOST_WAITING} others wait to be written."
+            LOG.error("%s", self.trouble)
+            return
+        if not scan.is_read:
+            scan.header_xml = ""  # of a scan without readouts, nothing is kept but that it was there
+        self._ended[scan.record.id] = scan
+        self._do(self._keep(scan))
 
     def _settled(self, scan: _Scan) -> None:
         scan.revision += 1
         self._changed()
 
     async def finish(self) -> None:
-        """Wait until every scan that has ended is in the history."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        self._thread.shutdown()
+        """Write every scan that has ended to the history, as far as that takes no longer than `FINISH_S`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FINISH_S)
+        if self._ended:
+            LOG.error("%d scans are not in the history, because the node was stopped.", len(self._ended))
+        self._thread.shutdown(wait=not self._tasks, cancel_futures=True)
 
     def _do(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -129,6 +160,8 @@ class RunningScans:
         except Exception as error:
             self.trouble = f"The scan {scan.record.id} is not in the history, by a defect: {error}."
             LOG.exception("A scan could not be kept.")
+        finally:
+            del self._ended[scan.record.id]
         self._changed()
 
 

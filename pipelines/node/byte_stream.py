@@ -66,10 +66,30 @@ class ByteStream(asyncio.BufferedProtocol):
         if self._lost.is_set():
             raise self._error or ConnectionResetError("the connection is lost")
 
+    async def flush(self) -> None:
+        """Wait until everything is sent. Raises ConnectionError if the connection is lost."""
+        self.transport.set_write_buffer_limits(high=0)
+        await self.drain()
+
+    def end(self) -> bool:
+        """Say to the client that it is sent nothing more; returns whether the connection can say so."""
+        if self._lost.is_set() or not self.transport.can_write_eof():
+            return False
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has just reset the connection
+            return False
+        return True
+
     async def close(self) -> None:
         """Send what is unsent, and close the connection; returns when it is closed."""
         self.transport.close()
         await self._lost.wait()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        if not self._lost.is_set():  # of a transport that has ended, nothing is left to close
+            self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection begins."""

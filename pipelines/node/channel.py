@@ -130,6 +130,14 @@ class Channel:
         """Let so many bytes be unsent before `send` waits."""
         self._stream.transport.set_write_buffer_limits(high=n_bytes)
 
+    async def flush(self) -> None:
+        """Wait until everything is sent. Raises ScanError if the client does not read, and ConnectionError."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._stream.flush()
+        except TimeoutError:
+            raise ScanError(f"The client did not read its last images for {self._patience_s:g} s.") from None
+
     async def drain(self, seconds: float) -> None:
         """Read and ignore everything until the client closes the connection.
 
@@ -140,7 +148,8 @@ class Channel:
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
                 while data := await self._stream.read(READ_BYTES):
-                    self._record(data)
+                    if self.wire.their_state is not wire.State.CLOSED:
+                        self._record(data)
 
     async def gone(self) -> None:
         """Wait until the client has vanished, also while its bytes are not read."""
@@ -168,11 +177,11 @@ class Channel:
                 waiting = copy.recv(1 << 24, socket.MSG_PEEK)
             except OSError:
                 return False
-        return not (bytes(self.wire.rest[-len(CLOSE_BYTES) :]) + waiting).endswith(CLOSE_BYTES)
+        return not (self.wire.tail + waiting).endswith(CLOSE_BYTES)
 
     def abort(self) -> None:
         """Close the connection at once."""
-        self._stream.transport.abort()
+        self._stream.abort()
 
     async def sync_recording(self) -> None:
         """Wait until the recording is on the disk."""
@@ -193,14 +202,20 @@ class Channel:
             await self.sync_recording()
         finally:
             self._stop_recording()
-            self._stream.transport.abort()
+            self._stream.abort()
 
     async def _close_stream(self) -> None:
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._stream.close()
+                await self._stream.flush()
         except TimeoutError:
             self._log.error("The client did not take its last messages.")
+            return
+        except ConnectionError:
+            return
+        if self._stream.end():
+            await self.drain(GOODBYE_S)
+        await self._stream.close()
 
     def _record(self, data: memoryview) -> None:
         """Record received bytes; the recording begins with the first of them."""

@@ -1,5 +1,6 @@
 """The folder of recordings: it makes new ones, and deletes the oldest when there are too many or too old ones."""
 
+import asyncio
 import errno
 import logging
 import os
@@ -30,6 +31,10 @@ class Recordings:
         self._quota_bytes, self._days = quota_bytes, days
         self._open: dict[Path, Recorder | None] = {}
         """What is being written, by its path; None until its file exists."""
+        self._ended_bytes = 0
+        """Size of the other recordings, as far as it is known."""
+        self.crowded = asyncio.Event()
+        """Set while all recordings together are larger than the quota."""
 
     def check(self) -> None:
         """Raise FileError, in one sentence, if recordings cannot be written to the folder."""
@@ -76,12 +81,30 @@ class Recordings:
             recorder.close()
         except OSError as error:
             LOG.error("The end of the recording %s is lost: %s.", recorder.path, error)
-        self._open.pop(recorder.path, None)
+        if self._open.pop(recorder.path, None):
+            self._ended_bytes += recorder.n_bytes
+            being_written = sum(other.n_bytes for other in self._open.values() if other)
+            if self._ended_bytes + being_written > self._quota_bytes:
+                self.crowded.set()
 
-    def delete_old(self) -> None:
+    async def tidy(self) -> None:
+        """Delete old recordings in a thread, because a folder may have thousands."""
+        self.crowded.clear()
+        before = self._ended_bytes
+        try:
+            left = await asyncio.to_thread(self.delete_old)
+            self._ended_bytes += left - before  # others may have ended meanwhile
+        except OSError as error:
+            LOG.error("Old recordings cannot be deleted: %s.", error)
+
+    def delete_old(self) -> int:
         """Delete recordings that are too old, and then the oldest until the rest is within the quota.
 
         Another thread may begin and end recordings meanwhile.
+
+        Returns:
+            The bytes of those that are left and are not being written.
+
         """
         found = []
         for path in self.folder.glob("*.spokes"):
@@ -91,6 +114,7 @@ class Recordings:
                 continue  # somebody else has deleted it
             found.append((path.name, path, status.st_size, status.st_mtime))
         total = sum(size for _, _, size, _ in found)
+        ended = sum(size for _, path, size, _ in found if path not in self._open)
         for _, path, size, changed in sorted(found):  # names begin with the time
             old = time.time() - changed > self._days * DAY_S
             if path in self._open or not (old or total > self._quota_bytes):
@@ -101,4 +125,6 @@ class Recordings:
                 LOG.error("The recording %s cannot be deleted: %s.", path, error)
                 continue
             total -= size
+            ended -= size
             LOG.info("The recording %s was deleted, because recordings are too many or too old.", path)
+        return ended

@@ -45,7 +45,8 @@ second, so that a crowd of others would delay it."""
 CLEANING_S = 60.0
 """Time from one deletion of old recordings to the next."""
 PAUSE_S = 1.0
-"""Time until clients are accepted again after the system had no file descriptor left."""
+"""Time until clients are accepted again after the system had no file descriptor left, and least time between two
+deletions of recordings."""
 
 
 class Server:
@@ -53,7 +54,8 @@ class Server:
 
     `select` and `start_scan` are those of `spokestream.pipelines.selection` unless others are given; then `plan` gives
     the bytes that a scan needs, see `SessionRules`, or scans need none. The observers are told the events of all scans.
-    Chains run in threads of this process unless other `workers` are given.
+    Chains run in threads of this process unless other `workers` are given. So many `kept_bytes` of the node's memory
+    are not for scans.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Server:
         plan: Callable[[Any, str, int, int], int] | None = None,
         observers: Sequence[Observer] = (),
         workers: Workers | None = None,
+        kept_bytes: int = 0,
     ) -> None:
         if select is None or start_scan is None:
             from spokestream.pipelines import selection
@@ -83,6 +86,7 @@ class Server:
         self._workers = workers or ThreadWorkers(start_scan)
         self._tell = all_of(*observers)
         self._plan = plan or (lambda *scan: 0)
+        self._kept_bytes = kept_bytes
         self._addresses: Counter[str] = Counter()
         self._listeners: list[socket.socket] = []
         self._cleaning: asyncio.Task[None] | None = None
@@ -107,7 +111,8 @@ class Server:
             recordings.check()
             self._cleaning = asyncio.get_running_loop().create_task(_delete_old(recordings))
         await self._workers.start()
-        for_scans = max(s.memory_bytes - resident_bytes() - self._workers.kept_bytes, LEAST_FOR_SCANS)
+        kept = self._kept_bytes + self._workers.kept_bytes
+        for_scans = max(s.memory_bytes - resident_bytes() - kept, LEAST_FOR_SCANS)
         self._rules = SessionRules(
             select=self._select,
             workers=self._workers,
@@ -272,13 +277,13 @@ def local_server(
 
 
 async def _delete_old(recordings: Recordings) -> None:
-    """Delete old recordings now and then, in a thread, because a folder may have thousands."""
+    """Delete old recordings now and then, and soon if there are too many."""
     while True:
-        try:
-            await asyncio.to_thread(recordings.delete_old)
-        except OSError as error:
-            LOG.error("Old recordings cannot be deleted: %s.", error)
-        await asyncio.sleep(CLEANING_S)
+        await recordings.tidy()
+        await asyncio.sleep(PAUSE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLEANING_S):
+                await recordings.crowded.wait()
 
 
 def _refuse(client: socket.socket, reason: str, dialect: Dialect) -> None:

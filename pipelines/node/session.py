@@ -134,18 +134,14 @@ class Session:
                 raise first
             finally:
                 del first
-        if self._worker:
-            latency = self._last_image - self._last_readout if self._images else 0
-            self.log.info(
-                "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
-                self.id, self._pipeline, self.readouts, self._images, latency,
-            )  # fmt: skip
-        if self._header is not None:
-            self._ended("finished")
-            self._says_goodbye = True
+        self._says_goodbye = self._header is not None
         await self._release()  # before CLOSE, so that a client that waited for it can start a scan at once
         await self._channel.send(wire.Close())
-        if self._header is None:
+        await self._channel.flush()
+        self._says_goodbye = False
+        if self._header is not None:
+            self._ended("finished")
+        else:
             self._channel.forget_recording()  # of a session without a scan, for instance of a query
 
     async def _watch(self) -> None:
@@ -275,6 +271,11 @@ class Session:
         if self._asked is not None:
             latency = self._last_image - self._last_readout if self._images else None
             seconds = asyncio.get_running_loop().time() - self._begin
+            if outcome == "finished":
+                self.log.info(
+                    "Session %s: %s, %d readouts, %d images, %.2f s from the last readout to the last image.",
+                    self.id, self._pipeline, self.readouts, self._images, latency or 0,
+                )  # fmt: skip
             self._rules.tell(
                 ScanEnded(self.id, self._pipeline, outcome, sentence, self.readouts, self._images, seconds, latency)
             )
@@ -284,8 +285,7 @@ class Session:
         self._send_text(f"INFO The node's memory is in use; this scan is number {place} of those that wait.\n")
 
     def _warn_if_unrecorded(self) -> None:
-        reason = self._channel.unrecorded
-        if reason and not self._warned_of_recording:
+        if (reason := self._channel.unrecorded) and not self._warned_of_recording:
             self._warned_of_recording = True
             self._send_text(f"WARNING The scan is not recorded ({reason}).\n")
 

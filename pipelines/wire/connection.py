@@ -55,9 +55,12 @@ class Connection:
         return bool(self._rest)
 
     @property
-    def rest(self) -> memoryview:
-        """The received bytes that are left for `more`."""
-        return self._rest
+    def tail(self) -> bytes:
+        """The last received bytes, if they are left for `more` or are the beginning of a message's id."""
+        begun = b""
+        if isinstance(self._target, memoryview) and len(self._target) == U16.size:
+            begun = bytes(self._target[: self._filled])
+        return begun + bytes(self._rest[-U16.size :])
 
     def more(self) -> list[Event]:
         """The next events of the bytes that were received, as from `receive_data`."""

@@ -36,7 +36,7 @@ class MessageKind(Generic[E]):
     """Class of the item if the event is `Data`."""
     frame: Callable[[Limits], Fill[Event]] | None = None
     """The reader of the body that checks the header and decodes nothing else. Raises MalformedError where `read` does,
-    except for what is inside an image. None for a kind that is always decoded."""
+    except for what is inside an image or a DICOM file, which are skipped. None for a kind that is always decoded."""
 
     def says(self, event: Event) -> bool:
         """Whether the event is one of this kind."""

@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,22 +65,25 @@ def run(arguments: argparse.Namespace) -> None:
     log.setFormatter(JsonLines() if page.log == "json" else logging.Formatter(LINE))
     logging.basicConfig(level=logging.INFO, handlers=[log])
 
-    def node(observers: "Sequence[Observer]" = ()) -> "Server":
+    def node(observers: "Sequence[Observer]" = (), kept_bytes: int = 0) -> "Server":
         logged = [log_event] if page.log == "json" else []
         kept = processes_kept(server.memory_bytes, server.max_sessions)
         with_grids = grids_kept(server.memory_bytes, kept)
         workers = ProcessWorkers(list(pipelines.values()), kept, with_grids)
-        return Server(server, choose, observers=[*logged, *observers], workers=workers)
+        return Server(server, choose, observers=[*logged, *observers], workers=workers, kept_bytes=kept_bytes)
 
     if page.http is None:
         dropped = asyncio.run(node().serve())
     else:
         try:
-            from spokestream.pipelines.console.console import Console, serve_with_console
+            from spokestream.pipelines.console.console import Console, image_bytes, serve_with_console
         except ImportError:
             raise InputError(
                 "The page needs aiohttp and prometheus-client; install them with 'pip install spokestream[http]'."
             ) from None
-        dropped = asyncio.run(serve_with_console(Console(page, server.record), node))
+        images = image_bytes(server.memory_bytes)
+        dropped = asyncio.run(
+            serve_with_console(Console(page, server.record, images), partial(node, kept_bytes=images))
+        )
     if dropped:
         raise SystemExit(1)

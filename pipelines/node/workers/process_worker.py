@@ -119,7 +119,8 @@ class ProcessWorker:
         try:
             reader = await self._connect(ours, scan, queue_bytes)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._judged.wait(), JUDGED_S)
+                async with asyncio.timeout(JUDGED_S):  # `wait_for` may swallow a cancellation
+                    await self._judged.wait()
             self._process = await self._processes.take(gives_way=self._gives_way)
             if self._gives_way:
                 give_way(self._process.pid)
@@ -153,15 +154,22 @@ class ProcessWorker:
             writer.transport.abort()
 
     async def _converse(self, process: ScanProcess, theirs: socket.socket, reader: asyncio.StreamReader) -> bool:
-        """Let the process have the scan, and handle what comes; returns whether it has finished. Raises its error."""
+        """Let the process have the scan, and handle what comes; returns whether it has finished.
+
+        Raises its error, and that of the client.
+        """
         try:
             process.take(theirs)
-            theirs.close()  # the process has the only one now, so that its end is heard
-            while self._wire.their_state is not wire.State.CLOSED:
-                for event in self._wire.receive_data(await reader.read(READ_BYTES)):
-                    await self._handle(event)
-        except (OSError, wire.RemoteProtocolError):
+        except OSError:
             return False
+        theirs.close()  # the process has the only one now, so that its end is heard
+        while self._wire.their_state is not wire.State.CLOSED:
+            try:
+                events = self._wire.receive_data(await reader.read(READ_BYTES))
+            except (OSError, wire.RemoteProtocolError):
+                return False
+            for event in events:
+                await self._handle(event)
         return True
 
     async def _handle(self, event: wire.Event) -> None:

@@ -23,7 +23,7 @@ from spokestream.pipelines.wire.fields import (
 from spokestream.pipelines.wire.limits import Limits, bounded
 from spokestream.pipelines.wire.message_kind import MessageKind
 from spokestream.pipelines.wire.messages.data import Data
-from spokestream.pipelines.wire.messages.nhlbi import decompress
+from spokestream.pipelines.wire.messages.nhlbi import check_compressed, decompress
 from spokestream.pipelines.wire.messages.undecoded import Undecoded
 
 __all__ = ["ACQUISITION", "KINDS", "array_bytes"]
@@ -68,9 +68,7 @@ def _read_arrays(header: ismrmrd.AcquisitionHeader) -> Fill[Data]:
     channels, samples, dims = header.active_channels, header.number_of_samples, header.trajectory_dimensions
     trajectory = yield from take_array((samples, dims), "<f4")
     if header.flags & NHLBI:
-        # a number has at most 31 bits, so that only the blob's own header makes it longer than plain samples
-        size = bounded((yield from take_number(U32)), 8 * channels * samples + 64, "compressed samples")
-        packed = yield from take(size)
+        packed = yield from take((yield from _take_compressed_size(header)))
         data = decompress(packed, 2 * channels * samples).view(np.complex64).reshape(channels, samples)
         header.flags &= ~NHLBI
     else:
@@ -78,12 +76,23 @@ def _read_arrays(header: ismrmrd.AcquisitionHeader) -> Fill[Data]:
     return Data(ismrmrd.Acquisition(header, data, trajectory))
 
 
+def _take_compressed_size(header: ismrmrd.AcquisitionHeader) -> Fill[int]:
+    # a number has at most 31 bits, so that only the blob's own header makes it longer than plain samples
+    most = 8 * header.active_channels * header.number_of_samples + 64
+    return bounded((yield from take_number(U32)), most, "compressed samples")
+
+
 def _frame(limits: Limits) -> Fill[Undecoded]:
-    """NHLBI-compressed samples are unpacked here, because only that shows whether they are sound."""
+    """NHLBI-compressed samples are checked here, and unpacked by whoever decodes: 8 MB may become 256."""
     header = yield from _read_header(limits)
-    if header.flags & NHLBI:
-        return Undecoded(header, (U16.pack(ID), *_write((yield from _read_arrays(header)))))
-    return Undecoded(header, (U16.pack(ID) + bytes(header), (yield from take_passage(array_bytes(header)))))
+    start = U16.pack(ID) + bytes(header)
+    if not header.flags & NHLBI:
+        return Undecoded(header, (start, (yield from take_passage(array_bytes(header)))))
+    trajectory = yield from take_passage(4 * header.trajectory_dimensions * header.number_of_samples)
+    size = yield from _take_compressed_size(header)
+    packed = yield from take_passage(size)
+    check_compressed(packed, 2 * header.active_channels * header.number_of_samples)
+    return Undecoded(header, (start, trajectory, U32.pack(size), packed))
 
 
 def _write(event: Data) -> list[Buffer]:

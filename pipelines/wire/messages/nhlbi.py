@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.pipelines.wire.errors import MalformedError
+from spokestream.pipelines.wire.fields import Buffer
 
-__all__ = ["decompress"]
+__all__ = ["check_compressed", "decompress"]
 
 LAYOUT = struct.Struct("<QfB")
 BLOCK = 1 << 16
 """Numbers unpacked at once. It is a multiple of 8, so that each block begins at a whole byte."""
 
 
-def decompress(packed: bytes | bytearray, n_expected: int) -> NDArray[np.float32]:
-    """The `n_expected` floats in a compressed blob. Raises MalformedError when the blob does not hold exactly these."""
+def check_compressed(packed: Buffer, n_expected: int) -> tuple[float, int]:
+    """Scale and bits of a compressed blob. Raises MalformedError when it does not hold `n_expected` floats."""
     if len(packed) < LAYOUT.size:
         raise MalformedError(f"compressed samples of {len(packed)} bytes lack their header of {LAYOUT.size}")
     n, scale, bits = LAYOUT.unpack_from(packed)
@@ -32,9 +33,15 @@ def decompress(packed: bytes | bytearray, n_expected: int) -> NDArray[np.float32
             f"compressed samples declare {n} numbers in {n_bytes} bytes; the header says {n_expected}, "
             f"{len(packed)} bytes came"
         )
+    return scale, bits
+
+
+def decompress(packed: Buffer, n_expected: int) -> NDArray[np.float32]:
+    """The `n_expected` floats in a compressed blob. Raises MalformedError when the blob does not hold exactly these."""
+    scale, bits = check_compressed(packed, n_expected)
     raw = np.frombuffer(packed, np.uint8, offset=LAYOUT.size)
-    values = np.empty(n, np.float32)
-    for start in range(0, n, BLOCK):
+    values = np.empty(n_expected, np.float32)
+    for start in range(0, n_expected, BLOCK):
         block = values[start : start + BLOCK]
         with np.errstate(over="ignore"):
             np.divide(_integers(raw[start * bits // 8 :], len(block), bits), np.float32(scale), out=block)

@@ -50,9 +50,9 @@ def tell(console, events):
 
 
 @asynccontextmanager
-async def open_console(history=None, recordings=None, node=None, headers=None, **settings):
+async def open_console(history=None, recordings=None, node=None, headers=None, most_bytes=1 << 29, **settings):
     """A console with a client; what the client gets is checked by the test."""
-    console = Console(ConsoleSettings(http=0, history=history, **settings), recordings)
+    console = Console(ConsoleSettings(http=0, history=history, **settings), recordings, most_bytes)
     await console.start(node or IdleNode())
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{console.port}", headers=headers) as client:

@@ -258,11 +258,10 @@ def test_files_are_read_in_other_threads(method, tools, monkeypatch):
     assert threads[0] is not threading.main_thread()
 
 
-def test_the_maps_of_a_monstrous_scan_are_given_up_with_a_warning(tools, monkeypatch):
-    monkeypatch.setattr("spokestream.pipelines.console.growing_maps.MOST_IMAGE_BYTES", 1000)
+def test_the_maps_of_a_monstrous_scan_are_given_up_with_a_warning(tools):
 
     async def scenario():
-        async with tools.open() as (console, client):
+        async with tools.open(most_bytes=1000) as (console, client):
             tools.tell(console, tools.events())  # 6 images of 252 bytes
             (record,) = await tools.kept(client)
             assert record["maps"] == []

@@ -157,3 +157,16 @@ def test_a_client_that_leaves_with_messages_unread_has_gone_and_one_that_said_cl
             assert not channel.is_gone()
             left.shutdown(socket.SHUT_WR)
             assert channel.is_gone() == gone
+
+
+def test_a_client_whose_close_is_half_read_has_not_gone():
+    left, stays = socket.socketpair()
+    with left, stays:
+        connection = wire.Connection(wire.Role.SERVER)
+        assert connection.receive_data(b"\x04") == []
+        channel = object.__new__(Channel)
+        channel.wire, channel._reads = connection, False
+        channel._stream = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name: stays))
+        left.sendall(b"\0")
+        left.shutdown(socket.SHUT_WR)
+        assert not channel.is_gone()

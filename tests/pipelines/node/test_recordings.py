@@ -1,3 +1,4 @@
+import asyncio
 import os
 import time
 
@@ -83,3 +84,18 @@ def test_the_largest_recording_ends_where_all_that_are_written_are_larger_than_t
     recordings.write(small, memoryview(bytes(1)))
     recordings.ended(small)
     recordings.ended(large)
+
+
+def test_recordings_that_have_ended_count_at_once(tmp_path):
+    recordings = Recordings(tmp_path, quota_bytes=2500, days=1)
+    for number in range(3):
+        assert not recordings.crowded.is_set()
+        recorder = recordings.new(str(number))
+        recordings.write(recorder, memoryview(bytes(1000)))
+        recordings.ended(recorder)
+    assert recordings.crowded.is_set()
+    asyncio.run(recordings.tidy())
+    assert not recordings.crowded.is_set()
+    assert len(names(tmp_path)) == 2
+    recordings.ended(recordings.new("empty"))
+    assert not recordings.crowded.is_set()

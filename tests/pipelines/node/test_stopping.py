@@ -77,10 +77,37 @@ def test_stopping_lets_a_scan_send_its_last_image(serve, connect, readout, event
     ended = []
     with serve(lambda *scan: LargeImage(), observers=[ended.append], grace_s=20.0) as running:
         peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
-        eventually(lambda: any(isinstance(event, ScanEnded) for event in ended))
+        eventually(lambda: running.session()._says_goodbye)
+        assert not any(isinstance(event, ScanEnded) for event in ended)
         stopped = asyncio.run_coroutine_threadsafe(running.server.stop(), running.loop)
         *_, image, close = peer.hear()
         assert image.item.data.shape == (1, 1, 3000, 3000)
         assert isinstance(close, wire.Close)
         peer.hang_up()
         assert stopped.result() == 0
+    assert ended[-1].outcome == "finished"
+
+
+def test_a_scan_whose_images_nobody_reads_has_not_finished(serve, connect, readout, eventually):
+    told = []
+    with serve(lambda *scan: LargeImage(), observers=[told.append], idle_timeout_s=0.2, drain_s=0.1) as running:
+        connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: any(isinstance(event, ScanEnded) for event in told))
+    assert (told[-1].outcome, told[-1].sentence) == ("failed", "The client did not read its last images for 0.2 s.")
+
+
+def test_images_are_read_late_without_a_trace_in_the_log(serve, connect, readout, eventually, caplog):
+    with serve(lambda *scan: LargeImage()) as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: running.session()._says_goodbye)
+        assert len(peer.hear()) == 2
+        eventually(lambda: not running.server._sessions)
+    assert "Traceback" not in caplog.text
+
+
+def test_bytes_after_close_do_not_cut_off_the_images(serve, connect, readout, eventually):
+    with serve(lambda *scan: LargeImage()) as running:
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: running.session()._says_goodbye)
+        peer.raw(b"\0")
+        assert len(peer.hear()) == 2

@@ -99,3 +99,46 @@ def test_impossible_images_are_refused_as_by_a_connection_that_decodes(field, va
             connection(decodes=decodes).receive_data(struct.pack("<H", 1022) + bytes(header))
         said.append((str(caught.value), caught.value.message, caught.value.offset))
     assert said[0] == said[1]
+
+
+def compressed(layout, size=None):
+    """An acquisition of 2 channels and 3 samples with a trajectory, whose samples are compressed to 8 bits."""
+    header = ismrmrd.AcquisitionHeader(active_channels=2, number_of_samples=3, trajectory_dimensions=1)
+    header.flags = 1 << (ismrmrd.ACQ_COMPRESSION2 - 1)
+    blob = struct.pack("<QfB", *layout) + bytes(range(12))
+    size = len(blob) if size is None else size
+    return struct.pack("<H", 1008) + bytes(header) + bytes(12) + struct.pack("<I", size) + blob
+
+
+@pytest.mark.parametrize("size", [1, 400, 1 << 20])
+def test_compressed_samples_are_passed_on_as_they_came(size):
+    server, stream, events = connection(decodes=False), compressed((12, 1.0, 8)), []
+    for start in range(0, len(stream), size):
+        events += server.receive_data(stream[start : start + size])
+    (event,) = events
+    assert b"".join(event.message) == stream
+    (decoded,) = connection().receive_data(stream)
+    assert decoded.item.data[0, 1] == 2 + 3j
+
+
+@pytest.mark.parametrize("layout", [(13, 1.0, 8), (12, 0.0, 8), (12, 1.0, 9), (12, 1.0, 32)])
+def test_compressed_samples_are_refused_as_by_a_connection_that_decodes(layout):
+    said = []
+    for decodes in (True, False):
+        with pytest.raises(RemoteProtocolError) as caught:
+            connection(decodes=decodes).receive_data(compressed(layout))
+        said.append((str(caught.value), caught.value.message, caught.value.offset))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("size", [1, 400, 1 << 20])
+def test_dicom_files_are_skipped_whatever_their_names_are(size):
+    client = Connection(Role.CLIENT)
+    for event in OPENING:
+        client.send(event)
+    named = b"".join(client.send(wire.Dicom(bytes(5000), "name", "<m/>"))).replace(b"name", b"\xff\xff\xff\xff")
+    stream, events = named + struct.pack("<HI", 1012, 3) + bytes(3), []
+    server = connection(decodes=False)
+    for start in range(0, len(stream), size):
+        events += server.receive_data(stream[start : start + size])
+    assert events == [wire.Dicom(b"")] * 2
