@@ -46,6 +46,7 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
         self._dtype = np.dtype(dtype)
         self._ceiling = stored_ceiling(scan.header, self._dtype)
         self._fitted: dict[str, Quantity] = {}
+        self._rescaled: set[str] = set()
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ismrmrd.Image]:
         """Make the images of one slice."""
@@ -59,7 +60,10 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
             yield self._image(self._scaled(quantity, message), message)
 
     def _scaled(self, quantity: Quantity, message: ParameterMaps) -> Quantity:
-        """The quantity with a slope; if its declaration has none, the first slice of the scan with values gives it."""
+        """The quantity with a slope; if its declaration has none, the first slice of the scan with values gives it.
+
+        A later slice that does not fit has a slope of its own, which holds for the others if it is brighter.
+        """
         if self._dtype.kind == "f" or quantity.slope is not None:
             return quantity
         values = message.maps[quantity.name][message.foreground]
@@ -67,13 +71,15 @@ class MapImages(Gadget[ParameterMaps, ismrmrd.Image]):
         fitted = self._fitted.get(quantity.name)
         if fitted is None or not suits(fitted, values, self._ceiling):
             new = fit_to_scan(quantity, values)
-            if fitted is not None:
-                where = "far below" if (new.slope or 0) < (fitted.slope or 0) else "beyond"
+            is_fainter = fitted is not None and (new.slope or 0) < (fitted.slope or 0)
+            if fitted is not None and quantity.name not in self._rescaled:
+                self._rescaled.add(quantity.name)
                 self._scan.log.warning(
-                    "%s from slice %d on is stored with another scale, because its values are %s those before.",
-                    quantity.title, message.slice + 1, where,
+                    "%s of slice %d, and of others like it, is stored with another scale than before, because its "
+                    "values are %s those before.",
+                    quantity.title, message.slice + 1, "far below" if is_fainter else "beyond",
                 )  # fmt: skip
-            if not values.any():
+            if is_fainter or not values.any():
                 return new
             self._fitted[quantity.name] = new
         return self._fitted[quantity.name]

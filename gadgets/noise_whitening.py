@@ -56,9 +56,9 @@ class NoiseWhitening(Gadget[ismrmrd.Acquisition, ismrmrd.Acquisition | LeftOut])
         if message.is_flag_set(ismrmrd.ACQ_IS_NOISE_MEASUREMENT):
             if self._settled:
                 self._late += 1
-                yield LeftOut(int(message.scan_counter))
             else:
                 self._gather(message)
+            yield LeftOut(int(message.scan_counter))
             return
         if not is_imaging(message):
             yield message  # other readouts may have other coils and another dwell time than the spokes

@@ -40,22 +40,19 @@ class _OpenSlice:
     """The counters of the slice's first readout that distinguish repeated spokes; see `distinguishing`."""
     seen: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """Indices in the train of the spokes that have come, with these counters."""
-    last: tuple[int, ...] = ()
-    """The counters of the last readout."""
+    measurements: set[tuple[int, int]] = field(default_factory=set)
+    """The averages and repetitions that its readouts name."""
     coverage: AngularCoverage = field(default_factory=AngularCoverage)
     highest: int = -1
 
     def ends_before(self, readout: ismrmrd.Acquisition) -> bool:
-        """Whether the train has begun anew with other counters: a second measurement, which must not fill gaps.
+        """Whether the train has begun anew in another average or repetition, which must not fill gaps."""
+        index = int(readout.idx.kspace_encode_step_1)
+        return index < self.highest and _measurement(readout) not in self.measurements
 
-        A counter may change within a train, and spokes may come out of order: then spokes next to this one have the
-        same counters.
-        """
-        index, counters = int(readout.idx.kspace_encode_step_1), distinguishing(readout)
-        if index >= self.highest or counters == self.last or not self.seen:
-            return False
-        nearest = min(abs(i - index) for i in self.seen)
-        return counters not in (self.seen.get(index - nearest), self.seen.get(index + nearest))
+
+def _measurement(readout: ismrmrd.Acquisition) -> tuple[int, int]:
+    return readout.idx.average, readout.idx.repetition
 
 
 class _MeasuredTwiceError(ScanError):
@@ -132,7 +129,7 @@ class Readout(Gadget[ismrmrd.Acquisition | LeftOut, Spoke | SliceEnd]):
         current = self._slice
         if gap > 0:
             self._scan.integrity.note(number, "counter_gaps", f"the scan counter jumps over {gap} readouts")
-        current.last = distinguishing(message)
+        current.measurements.add(_measurement(message))
         spoke = self._spoke(message, current)
         if spoke is not None:
             yield spoke
@@ -234,7 +231,7 @@ class Readout(Gadget[ismrmrd.Acquisition | LeftOut, Spoke | SliceEnd]):
         """Raise ScanError if a second measurement of a slice begins before the first one is complete enough."""
         n_spokes = len(self._scan.sequence)
         if n_spokes - len(current.seen) > self._max_missing * n_spokes:
-            counters = difference(current.last, distinguishing(again))
+            counters = difference(current.counters, distinguishing(again))
             raise _MeasuredTwiceError(int(again.idx.kspace_encode_step_1), current.number, counters)
 
     def _check_dwell(self, first: ismrmrd.Acquisition) -> None:

@@ -164,7 +164,7 @@ class ReadoutTrajectory:
         try:
             sampling = sampling_of(header, n_samples, center)
             misfit = misfit_of_matrix(sampling, header)
-            unit = None if misfit else find_unit(header, line, sampling.spacing)
+            unit = None if misfit else find_unit(header, line, sampling.spacing, self._scan.log)
         except ScanError as error:
             misfit = str(error)
             sampling = ReadoutSampling(n_samples, center, 1.0, slice(0, n_samples))

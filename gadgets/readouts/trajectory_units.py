@@ -1,5 +1,7 @@
 """The unit of embedded trajectories: found from the distance of two samples, which the header's geometry determines."""
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,15 +46,19 @@ def units_of(header: ScanHeader) -> dict[str, Factors]:
     return units
 
 
-def find_unit(header: ScanHeader, step: NDArray[np.float64], spacing: float) -> tuple[str, Factors] | None:
+def find_unit(
+    header: ScanHeader, step: NDArray[np.float64], spacing: float, log: logging.Logger
+) -> tuple[str, Factors] | None:
     """The unit in which two samples `step` (x, y) apart have the distance `spacing`; None if there is none.
 
-    Raises ScanError if two units fit equally well.
+    It warns if a documented unit, in which it would be a little longer or shorter, may be meant. Raises ScanError if
+    two units fit equally well.
 
     Args:
         header: the header of the scan.
         step: difference of the embedded coordinates of two consecutive samples.
         spacing: the distance in cycles per recon field of view along x.
+        log: the log of the scan.
 
     """
     found = []
@@ -63,8 +69,15 @@ def find_unit(header: ScanHeader, step: NDArray[np.float64], spacing: float) -> 
     if not found:
         return None
     first, *others = sorted(found, key=lambda candidate: candidate[:2])
-    for rank, _, name, factors in others:
-        if rank == first[0] == ANY and not np.allclose(factors, first[3], rtol=SAME_FACTOR):
+    for rank, error, name, factors in others:
+        if first[0] != ANY or np.allclose(factors, first[3], rtol=SAME_FACTOR):
+            continue
+        if rank == ROUGH:
+            log.warning(
+                "The embedded trajectory is taken to be in %s; if it is in %s, which differs by %.0f %%, the maps are "
+                "wrong.", first[2], name, 100 * error,
+            )  # fmt: skip
+        else:
             raise ScanError(
                 f"The unit of the embedded trajectory is ambiguous: {first[2]} and {name} both fit the header."
             )

@@ -68,7 +68,7 @@ class ByteStream(asyncio.BufferedProtocol):
 
     async def flush(self) -> None:
         """Wait until everything is sent. Raises ConnectionError if the connection is lost."""
-        self.transport.set_write_buffer_limits(high=0)
+        self.transport.set_write_buffer_limits(high=1, low=0)  # at 0, an encrypted connection would wait for ever
         await self.drain()
 
     def end(self) -> bool:

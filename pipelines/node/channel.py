@@ -49,6 +49,8 @@ class Channel:
         self.wire = connection
         self.unrecorded = ""
         """Why the session is not recorded although it should be; an empty text if it is."""
+        self.said_close = False
+        """Whether the client's CLOSE has come; what comes after it has no meaning."""
         self._recordings, self._session = recordings, session
         self._recorder: Recorder | None = None
         self._deadlines = Deadlines(settings)
@@ -83,12 +85,13 @@ class Channel:
 
     def _events_of(self, receive: Callable[[], list[wire.Event]]) -> list[wire.Event]:
         try:
-            return receive()
+            events = receive()
         except wire.RemoteProtocolError as error:
             # valid events come first; otherwise the result would depend on how TCP divides the stream
             events, error.events = error.events, []
             self._fault = error
-            return events
+        self.said_close = any(isinstance(event, wire.Close) for event in events)
+        return events
 
     async def _gathered(self) -> memoryview:
         """The next bytes; those of a scan as many at once as come within `GATHER_S`."""
@@ -148,7 +151,7 @@ class Channel:
         with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(seconds):
                 while data := await self._stream.read(READ_BYTES):
-                    if self.wire.their_state is not wire.State.CLOSED:
+                    if not self.said_close:
                         self._record(data)
 
     async def gone(self) -> None:
@@ -170,7 +173,7 @@ class Channel:
         events = dict(poll.poll(0)).get(fd, 0)
         if events & (select.POLLERR | select.POLLHUP):
             return True
-        if not events or self._reads or self.wire.their_state is wire.State.CLOSED:
+        if not events or self._reads or self.said_close:
             return False  # bytes that were sent before the client left are read first, and answered
         with socket.socket(fileno=os.dup(fd)) as copy:
             try:
@@ -208,14 +211,14 @@ class Channel:
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._stream.flush()
+            if self._stream.end():
+                await self.drain(GOODBYE_S)
+            async with asyncio.timeout(self._patience_s):
+                await self._stream.close()
         except TimeoutError:
             self._log.error("The client did not take its last messages.")
-            return
         except ConnectionError:
-            return
-        if self._stream.end():
-            await self.drain(GOODBYE_S)
-        await self._stream.close()
+            pass  # it has left
 
     def _record(self, data: memoryview) -> None:
         """Record received bytes; the recording begins with the first of them."""

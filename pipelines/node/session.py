@@ -100,15 +100,17 @@ class Session:
 
     async def _conclude(self, error: BaseException) -> None:
         """End a session that an error has stopped."""
+        self._says_goodbye = False
         match error:
             case SpokestreamError():
                 await self._fail(str(error))
             case ConnectionError():
                 self.log.error("Session %s: the client vanished after %d readouts (%s).", self.id, self.readouts, error)
                 self._ended("failed", f"The client vanished after {self.readouts} readouts.")
+            case asyncio.CancelledError() if self._channel.wire.our_state is not wire.State.CLOSED:
+                await self._fail("The node was stopped before the scan was finished.", "stopped", drain_s=0)
             case asyncio.CancelledError():
-                if self._channel.wire.our_state is not wire.State.CLOSED:
-                    await self._fail("The node was stopped before the scan was finished.", "stopped", drain_s=0)
+                self._ended("stopped", "The node was stopped before the client had read its images.")
             case _:
                 # as text, because a log record that holds the error would hold the scan's arrays, too
                 lines = "".join(format_exception(error)).splitlines()
@@ -187,15 +189,12 @@ class Session:
                         await self._pass_on(parts)
                         await self._channel.sync_recording()
                         self._warn_if_unrecorded()
-                case wire.Close():
-                    await self._pass_on(parts)
-                    if self._header is not None:
-                        (self._worker or await self._start(tasks, None)).end()
-                    return True
         await self._pass_on(parts)
         if self.readouts:
             self._rules.tell(ReadoutsReceived(self.id, self.readouts))
-        return False
+        if self._channel.said_close and self._header is not None:
+            (self._worker or await self._start(tasks, None)).end()
+        return self._channel.said_close
 
     async def _pass_on(self, parts: list[Any]) -> None:
         """Give the parts of messages to the worker, and forget them."""

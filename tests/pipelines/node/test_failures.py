@@ -152,7 +152,7 @@ def test_a_client_that_leaves_with_messages_unread_has_gone_and_one_that_said_cl
             connection = wire.Connection(wire.Role.SERVER, most_events=1000)
             assert len(connection.receive_data(texts + end)) == 1000
             channel = object.__new__(Channel)
-            channel.wire, channel._reads = connection, False
+            channel.wire, channel._reads, channel.said_close = connection, False, False
             channel._stream = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name, sock=stays: sock))
             assert not channel.is_gone()
             left.shutdown(socket.SHUT_WR)
@@ -165,7 +165,7 @@ def test_a_client_whose_close_is_half_read_has_not_gone():
         connection = wire.Connection(wire.Role.SERVER)
         assert connection.receive_data(b"\x04") == []
         channel = object.__new__(Channel)
-        channel.wire, channel._reads = connection, False
+        channel.wire, channel._reads, channel.said_close = connection, False, False
         channel._stream = SimpleNamespace(transport=SimpleNamespace(get_extra_info=lambda name: stays))
         left.sendall(b"\0")
         left.shutdown(socket.SHUT_WR)

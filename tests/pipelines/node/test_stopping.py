@@ -11,7 +11,7 @@ import pytest
 from heard import counts, failure
 
 from spokestream.pipelines import wire
-from spokestream.pipelines.node.events import ScanEnded
+from spokestream.pipelines.node.events import ReadoutsReceived, ScanEnded
 
 
 def test_stopping_lets_a_scan_finish(serve, connect, readout, eventually):
@@ -111,3 +111,44 @@ def test_bytes_after_close_do_not_cut_off_the_images(serve, connect, readout, ev
         eventually(lambda: running.session()._says_goodbye)
         peer.raw(b"\0")
         assert len(peer.hear()) == 2
+
+
+def test_a_node_that_stops_while_images_are_sent_says_so_of_the_scan(serve, connect, readout, eventually, caplog):
+    told = []
+    with serve(lambda *scan: LargeImage(), observers=[told.append], grace_s=0.1) as running:
+        connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: running.session()._says_goodbye)
+    assert (told[-1].outcome, told[-1].sentence) == (
+        "stopped", "The node was stopped before the client had read its images."
+    )  # fmt: skip
+
+
+def test_a_session_that_has_failed_does_not_keep_the_node_from_stopping(serve, connect, readout, eventually):
+    told = []
+    with serve(lambda *scan: LargeImage(), observers=[told.append], idle_timeout_s=0.1) as running:
+        connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: any(isinstance(event, ScanEnded) for event in told))
+        stopped = asyncio.run_coroutine_threadsafe(running.server.stop(), running.loop)
+        assert stopped.result() == 0
+
+
+def test_a_second_close_and_an_end_do_not_cut_off_a_scan_that_is_reconstructed(serve, connect, readout, eventually):
+    with serve() as running:
+        running.gate.clear()
+        peer = connect(running.port).opening().say(wire.Data(readout()), wire.Close())
+        eventually(lambda: running.chains and running.session()._channel.said_close)
+        peer.raw(b"\4\0")
+        peer.socket.shutdown(1)
+        assert not running.session()._channel.is_gone()
+        running.gate.set()
+        assert counts(peer.hear()) == [1]
+
+
+def test_readouts_are_told_although_close_comes_with_them(serve, connect, readout, eventually):
+    told = []
+    with serve(observers=[told.append]) as running:
+        peer = connect(running.port).opening()
+        end = [part for event in (wire.Data(readout()), wire.Close()) for part in peer.wire.send(event)]
+        peer.raw(b"".join(end)).hear()
+        eventually(lambda: any(isinstance(event, ScanEnded) for event in told))
+    assert [event.readouts for event in told if isinstance(event, ReadoutsReceived)] == [1]

@@ -16,6 +16,7 @@ from spokestream.errors import FileError, InputError
 from spokestream.pipelines import wire
 from spokestream.pipelines.cli.main import main
 from spokestream.pipelines.client import ClientError, send_scan
+from spokestream.pipelines.node.events import ScanEnded
 from spokestream.pipelines.node.server_settings import ServerSettings
 from spokestream.pipelines.tls import TlsSocket, client_context, server_context
 
@@ -230,3 +231,11 @@ def test_old_versions_of_tls_are_refused(serve, files):
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with serve(**of_node(files)) as running, pytest.raises(ClientError, match="does not answer in TLS"):
         scan(running, old)
+
+
+def test_an_encrypted_scan_is_told_as_finished_and_its_session_ends(serve, files, eventually):
+    told = []
+    with serve(**of_node(files), observers=[told.append]) as running:
+        scan(running, of_client(files), big_readouts(2))
+        eventually(lambda: not running.server._sessions)
+    assert [event.outcome for event in told if isinstance(event, ScanEnded)] == ["finished"]
