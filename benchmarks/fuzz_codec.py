@@ -29,8 +29,8 @@ fields.FIRST_PIECE = 64  # so that memory grows in pieces in short inputs, too
 ROLES = tuple(wire.Role)
 
 
-SKIPPED = ("image", "DICOM")
-"""Words of errors inside messages whose content is skipped when nothing is decoded."""
+SKIPPED = ("image", "dicom")
+"""Words, in lower case, of errors inside messages whose content is skipped when nothing is decoded."""
 
 
 def heard(role: wire.Role, decodes: bool, chunks: Iterable[bytes]) -> tuple[list[str], str]:
@@ -77,7 +77,7 @@ def one_input(data: bytes) -> None:
     whole = heard(role, True, [stream])
     pieces = heard(role, True, (stream[i : i + step] for i in range(0, len(stream), step)))
     assert pieces == whole, f"pieces of {step} bytes give {pieces}, the whole stream gives {whole}"
-    if any(word in whole[1] for word in SKIPPED):
+    if any(word in whole[1].lower() for word in SKIPPED):
         return
     passed_on = heard(role, False, [stream])
     assert passed_on == whole, f"passed on, the stream gives {passed_on}, decoded {whole}"
