@@ -115,7 +115,8 @@ def served(monkeypatch):
     got = {}
 
     class Server:
-        def __init__(self, settings, select, observers, workers):
+        def __init__(self, settings, select, observers, workers, kept_bytes):
+            assert kept_bytes == 0  # there is no page, whose images would need them
             got.update(server=settings, pipelines={name: select(name).settings for name in SETTINGS}, select=select)
 
         async def serve(self):

@@ -65,7 +65,7 @@ def test_conjugate_samples_are_found_and_the_option_is_named(scan):
     result = examine_scan(scan)
     finding = found(result, "sign of the samples")
     assert finding.doubtful
-    assert finding.found == "images conjugated and mirrored, as found in the first slice"
+    assert finding.found == "images conjugated and mirrored, as found in the first slice of tissue"
     assert result.command.endswith("--pipeline mrf_t1ff --set conjugate=yes")
     assert any("complex conjugates" in warning for warning in result.warnings)
     again = examine_scan(scan, parameters={"conjugate": "yes"})
