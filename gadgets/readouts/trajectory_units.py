@@ -1,6 +1,7 @@
 """The unit of embedded trajectories: found from the distance of two samples, which the header's geometry determines."""
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,14 +62,10 @@ def find_unit(
         log: the log of the scan.
 
     """
-    found = []
-    for name, factors in units_of(header).items():
-        error = float(abs(np.log(spacing_of(header, step * factors) / spacing)))
-        if (rank := _rank(name, error)) is not None:
-            found.append((rank, error, name, factors))
+    found = _fitting(header, lambda factors: float(abs(np.log(spacing_of(header, step * factors) / spacing))))
     if not found:
         return None
-    first, *others = sorted(found, key=lambda candidate: candidate[:2])
+    first, *others = found
     for rank, error, name, factors in others:
         if first[0] != ANY or np.allclose(factors, first[3], rtol=SAME_FACTOR):
             continue
@@ -98,20 +95,29 @@ def unit_of_extent(header: ScanHeader, k: NDArray[np.float64]) -> tuple[str, Fac
 
     Raises ScanError if there is none. Units of our own files come first.
     """
-    edge, found = np.array(header.recon_matrix[:2]) / 2, []
-    for name, factors in units_of(header).items():
+    edge = np.array(header.recon_matrix[:2]) / 2
+
+    def error(factors: Factors) -> float:
         relative = np.abs(k) * factors / edge
-        error = float(min(abs(np.log(relative.max())), abs(np.log(np.hypot(*relative.T).max()))))
-        if (rank := _rank(name, error)) is not None:
-            found.append((rank, error, name, factors))
-    if not found:
+        return float(min(abs(np.log(relative.max())), abs(np.log(np.hypot(*relative.T).max()))))
+
+    if not (found := _fitting(header, error)):
         ends = ", ".join(f"{(edge / factors).max():.4g} in {name}" for name, factors in units_of(header).items())
         raise ScanError(
             f"The embedded trajectory reaches {np.hypot(*k.T).max():.4g}, which fits none of the known units; the edge "
             f"of the recon matrix is {ends}."
         )
-    _, _, name, factors = min(found, key=lambda candidate: candidate[:2])
-    return name, factors
+    return found[0][2:]
+
+
+def _fitting(header: ScanHeader, error_of: Callable[[Factors], float]) -> list[tuple[int, float, str, Factors]]:
+    """The units that fit, best first: rank, relative error, name, and factors."""
+    found = []
+    for name, factors in units_of(header).items():
+        error = error_of(factors)
+        if (rank := _rank(name, error)) is not None:
+            found.append((rank, error, name, factors))
+    return sorted(found, key=lambda candidate: candidate[:2])
 
 
 def _rank(name: str, error: float) -> int | None:
