@@ -59,8 +59,8 @@ class Consistency(Gadget[ParameterMaps, ParameterMaps]):
             self._scan.cancellation.check,
         )  # fmt: skip
         adjoint = replace(fingerprints, operator=None)
-        consistent = replace(adjoint, data=images, adjoint=adjoint)
+        # what samples do not cover comes from the maps, and whatever these are, they explain it
+        consistent = replace(adjoint, data=images, adjoint=adjoint, seen=operator.seen)
         # the efficiency of the inversion is known better without aliasing
         message = replace(message, fingerprints=consistent, inversion_efficiency=None)
-        # what samples do not cover comes from the maps, and whatever these are, they explain it
-        yield self._refinement.refined(message, anew=self._anew, seen=operator.seen)
+        yield self._refinement.refined(message, anew=self._anew)

@@ -129,6 +129,9 @@ class Fingerprints:
     of the adjoint; an inversion suppresses both."""
     operator: "SampleOperator | None" = None
     """What the samples of the slice would show of the signal of maps, if it is to be compared with them."""
+    seen: float | None = None
+    """The part of the variance of consistent images that shows in what no map explains, because the rest of them is the
+    signal of maps; None for images of the adjoint."""
 
 
 @dataclass(frozen=True)

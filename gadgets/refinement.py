@@ -48,14 +48,13 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
         """Refine one slice."""
         yield self.refined(message)
 
-    def refined(self, message: ParameterMaps, *, anew: bool = False, seen: float | None = None) -> ParameterMaps:
+    def refined(self, message: ParameterMaps, *, anew: bool = False) -> ParameterMaps:
         """The refined maps of one slice.
 
         Args:
             message: the maps.
             anew: whether they were refined before. Their standard deviations come from the same samples then, and are
                 no evidence of their own.
-            seen: see `refined_maps`.
 
         """
         fingerprints, names = message.fingerprints, self._closed_form.model.names
@@ -72,7 +71,7 @@ class Refinement(Gadget[ParameterMaps, ParameterMaps]):
         first = {name: message.maps[name] for name in names} if anew else message.maps
         refined = refined_maps(
             fingerprints.data, first, mask, closed_form, 1.0 if efficiency is None else efficiency,
-            message.limits, scan.threads, scan.cancellation.check, seen,
+            message.limits, scan.threads, scan.cancellation.check, fingerprints.seen,
         )  # fmt: skip
         return self._replaced(message, refined, mask, efficiency)
 

@@ -1,6 +1,8 @@
 """The parts that the chains of several pipelines have in common."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.gridding import Gridding
 from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
+from spokestream.gadgets.map_denoising import MapDenoising
+from spokestream.gadgets.network.denoiser import Denoiser, load_denoiser
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.provisional_matching import ProvisionalMatching
 from spokestream.gadgets.readout import Readout
@@ -22,6 +26,7 @@ from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.gadgets.spoke_quality import SpokeQuality
+from spokestream.models.archives import MATCHING, denoiser_path
 from spokestream.pipelines.provisional_maps import ProvisionalMaps
 from spokestream.pipelines.settings import MatchingSettings, NetworkSettings, StreamSettings
 from spokestream.simulator.physics.dictionaries.match import Dictionary
@@ -90,28 +95,40 @@ def consistency(
     settings: MatchingSettings | NetworkSettings,
     closed_form: ClosedForm,
     receiver_hz: float,
-    *,
-    anew: bool,
+    first_maps: str,
 ) -> list[Gadget[Any, Any]]:
-    """The gadget that refines maps in consistent images, if the settings ask for these.
+    """The gadgets that refine maps in consistent images, and denoise them, if the settings ask for these.
 
     Args:
         scan: the scan.
         settings: of the pipeline.
         closed_form: the signal of the scan's sequence.
         receiver_hz: frequency of the receiver during the readout, below that of water.
-        anew: whether the maps were refined before.
+        first_maps: what made them: `MATCHING`, after which they were refined, or the network of this name.
 
     Raises InputError where there can be none.
 
     """
     if settings.images != CONSISTENT:
+        if settings.denoise == "on":
+            raise InputError(
+                "Only maps in consistent images are denoised; set images=consistent, or leave out denoise."
+            )
         return []
     if settings.refine == "off":
         raise InputError("Consistent images change nothing without refinement; leave out refine=off.")
     if not isinstance(closed_form, WaterFatSignal):
         raise InputError("Consistent images are those of water and fat; leave out the setting images.")
-    return [Consistency(scan, closed_form, receiver_hz, Refinement(scan, closed_form), anew=anew)]
+    consistent = Consistency(scan, closed_form, receiver_hz, Refinement(scan, closed_form), anew=first_maps == MATCHING)
+    if settings.denoise == "off":
+        return [consistent]
+    return [consistent, MapDenoising(scan, closed_form, denoiser(denoiser_path(closed_form.model.name, first_maps)))]
+
+
+@lru_cache
+def denoiser(path: Path) -> Denoiser:
+    """The denoiser of an archive, which is loaded once. Raises FileError."""
+    return load_denoiser(path)
 
 
 def correction(scan: ScanContext, closed_form: ClosedForm) -> Refinement:

@@ -22,7 +22,7 @@ from spokestream.gadgets.quality.verdict import (
     MOST_FLAGGED_BY_SEARCH,
 )
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.models.archives import archive_path, shipped_networks
+from spokestream.models.archives import MATCHING, archive_path, shipped_networks
 from spokestream.pipelines.chain_parts import (
     consistency,
     correction,
@@ -125,7 +125,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             *([ConjugationCheck(scan, closed_form)] if auto else []),
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             *refinement(scan, settings, closed_form, by_default=settings.basis == "compressed"),
-            *consistency(scan, settings, closed_form, demodulation_hz, anew=True),
+            *consistency(scan, settings, closed_form, demodulation_hz, MATCHING),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -178,7 +178,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
         and contract.gives_all
         and all(output.std for output in contract.outputs)
     )
-    refined = consistency(scan, settings, closed_form, demodulation_hz, anew=False) or refinement(
+    refined = consistency(scan, settings, closed_form, demodulation_hz, contract.name) or refinement(
         scan, settings, closed_form
     )
     return Chain(
@@ -221,7 +221,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
             to_fingerprints(scan, settings, RELAXATION, basis, lambda: dictionary, closed_form, False, inversion),
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             *refinement(scan, settings, closed_form),
-            *consistency(scan, settings, closed_form, 0.0, anew=True),
+            *consistency(scan, settings, closed_form, 0.0, MATCHING),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             *([PulseCorrection(scan, basis)] if settings.refine != "off" else []),
             MapImages(scan, settings.datatype),

@@ -78,6 +78,13 @@ class StreamSettings:
         choices=("auto", "on", "off"),
         peer=True,
     )
+    denoise: str = setting(
+        "off",
+        meaning="Whether maps in consistent images are denoised, by a network that sees maps and what the signal says "
+        "about them, for any train.",
+        choices=("off", "on"),
+        peer=True,
+    )
     datatype: str = setting(
         "uint16", meaning="Pixel type of the maps.", choices=("uint16", "int16", "float32"), peer=True
     )

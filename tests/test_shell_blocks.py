@@ -54,6 +54,7 @@ SMALL = {
     "evaluate": "--threads 1",
     "evaluate --suite": "--threads 1 --subjects 1 --matrix 48 --conditions default",
     "study": "--scale smoke --threads 1",
+    "denoiser": "--subjects 2 --validation 1 --matrix 48 --epochs 1 --width 8 --blocks 1",
     "demo": "--matrix 48 --coils 3 --slices 1 --speed 50 --sequence short.toml",
     "send": "--speed 50 --port {port}",
     "serve": "--host 127.0.0.1 --port 0",

@@ -1,13 +1,13 @@
 """What a slice measured, and how its voxels are computed with: in blocks, and together with their neighbours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spokestream.gadgets.messages import Mask
+from spokestream.gadgets.messages import Complex, Mask
 from spokestream.gadgets.model_fit.neighbourhoods import neighbourhood_mean, neighbourhood_variance
 from spokestream.gadgets.model_fit.own_fit import Equations, equations
 from spokestream.gadgets.model_fit.pooling import Pool
@@ -55,6 +55,22 @@ class MeasuredSlice:
     seen: float | None = None
     """The part of the variance of consistent images that shows in what no value of the parameters explains; None for
     images of the adjoint."""
+
+    @classmethod
+    def of(
+        cls,
+        coefficients: Complex,
+        mask: Mask,
+        closed_form: ClosedForm,
+        efficiency: float,
+        limits: Mapping[str, tuple[float, float]] | None,
+        threads: int,
+        check: Callable[[], object],
+        seen: float | None,
+    ) -> "MeasuredSlice":
+        """The slice with coefficients (K, y, x) in the basis of the closed form; see `refined_maps`."""
+        y = torch.from_numpy(np.ascontiguousarray(coefficients[:, mask].T) / closed_form.basis.noise)
+        return cls(y, closed_form, Unknowns(closed_form.model, limits or {}), efficiency, mask, threads, check, seen)
 
     def in_blocks(self, compute: Callable[..., tuple[Tensor, Equations]], *arrays: Tensor) -> tuple[Tensor, Equations]:
         """A function of voxels, computed block by block: unknowns, and equations there."""

@@ -21,11 +21,10 @@ from spokestream.gadgets.model_fit.correction import corrected
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice, pooled_sums, variances
 from spokestream.gadgets.model_fit.own_fit import RIDGE, own_fit, solved
 from spokestream.gadgets.model_fit.residuals import parameter_columns
-from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
-__all__ = ["refined_maps"]
+__all__ = ["as_maps", "first_std", "refined_maps"]
 
 LEAST_STD = 1e-6
 """Least standard deviation of a first map, in units of the unknowns: the square of a smaller one may be 0."""
@@ -68,19 +67,23 @@ def refined_maps(
 
     """
     model = closed_form.model
-    scales = Unknowns(model, limits or {})
-    y = torch.from_numpy(np.ascontiguousarray(coefficients[:, mask].T) / closed_form.basis.noise)
-    measured = MeasuredSlice(y, closed_form, scales, efficiency, mask, threads, check, seen)
+    measured = MeasuredSlice.of(coefficients, mask, closed_form, efficiency, limits, threads, check, seen)
     columns = parameter_columns(model, maps, mask)
-    first = scales.of(columns)
+    first = measured.scales.of(columns)
     with workers(1) as pool:  # with more threads, torch would add in another order
         if any(f"{name}_std" in maps for name in model.names):
-            x, variance = pool.submit(corrected, measured, first, _first_std(maps, measured, columns)).result()
+            x, variance = pool.submit(corrected, measured, first, first_std(maps, measured, columns)).result()
         else:
             x, variance = pool.submit(_pooled, measured, first).result()
-    found = dict(zip(model.names, scales.parameters(x), strict=True))
-    stds = scales.std(variance.sqrt(), list(found.values()))
-    found |= {f"{name}_std": std for name, std in zip(model.names, stds, strict=True)}
+    return as_maps(measured, x, variance.sqrt(), maps)
+
+
+def as_maps(measured: MeasuredSlice, x: Tensor, std: Tensor, maps: Mapping[str, Float]) -> dict[str, Float]:
+    """Maps (y, x) of unknowns (voxels, n) and their standard deviations, 0 where a first map of a pool is 0."""
+    model, mask = measured.closed_form.model, measured.mask
+    found = dict(zip(model.names, measured.scales.parameters(x), strict=True))
+    stds = measured.scales.std(std, list(found.values()))
+    found |= {f"{name}_std": values for name, values in zip(model.names, stds, strict=True)}
     pools = {parameter.name for parameter in model.parameters if parameter.usual is not None}
     out: dict[str, Float] = {}
     for name, column in found.items():
@@ -117,7 +120,7 @@ def _pooled(measured: MeasuredSlice, first: Tensor) -> tuple[Tensor, Tensor]:
     return x, known + measured.leaked(x)
 
 
-def _first_std(maps: Mapping[str, Float], measured: MeasuredSlice, columns: list[Tensor]) -> Tensor:
+def first_std(maps: Mapping[str, Float], measured: MeasuredSlice, columns: list[Tensor]) -> Tensor:
     """The standard deviations (voxels, n) of first maps; infinite where they have none."""
     model, mask = measured.closed_form.model, measured.mask
     stds = [torch.from_numpy(maps.get(f"{name}_std", np.zeros(mask.shape, np.float32))[mask]) for name in model.names]

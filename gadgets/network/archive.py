@@ -22,7 +22,9 @@ from spokestream.errors import FileError, SpokestreamError
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.contract_json import contract_json, parse_contract
 
-__all__ = ["NetworkArchive", "load_archive", "read_contract", "save_archive"]
+__all__ = [
+    "NetworkArchive", "load_archive", "read_archive", "read_contract", "save_archive", "told",
+]  # fmt: skip
 
 # the person at the console can do nothing about these warnings
 for kind in (DeprecationWarning, FutureWarning):  # the second one since torch 2.14
@@ -72,22 +74,27 @@ def save_archive(path: Path, module: ScriptModule, contract: Contract) -> None:
 
 def load_archive(path: Path) -> NetworkArchive:
     """Read a file of `save_archive`. Raises FileError, with one sentence, for any other file."""
-    with _told(path):
-        data = _bytes(path)
-        contract = parse_contract(_contract_text(data))
-        module = _load(data)
+    with told(path):
+        text, module, digest = read_archive(path, CONTRACT)
+        contract = parse_contract(text)
         _check(module, contract)
-    return NetworkArchive(contract, module, hashlib.sha256(data).hexdigest()[:12])
+    return NetworkArchive(contract, module, digest)
+
+
+def read_archive(path: Path, name: str) -> tuple[bytes, ScriptModule, str]:
+    """The text of this name in an archive, its program, and twelve digits that identify it. Raises `UNREADABLE`."""
+    data = _bytes(path)
+    return _text(data, name), _load(data), hashlib.sha256(data).hexdigest()[:12]
 
 
 def read_contract(path: Path) -> Contract:
     """Read only the contract of an archive, without its program. Raises FileError, with one sentence."""
-    with _told(path):
-        return parse_contract(_contract_text(_bytes(path)))
+    with told(path):
+        return parse_contract(_text(_bytes(path), CONTRACT))
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Raise every error of an unreadable archive as one sentence."""
     try:
         yield
@@ -108,13 +115,13 @@ def _load(data: bytes) -> ScriptModule:
     return module.eval()
 
 
-def _contract_text(data: bytes) -> bytes:
-    """The text of the contract, which is read before any code of the file runs."""
+def _text(data: bytes, name: str) -> bytes:
+    """The text of this name in an archive, such as its contract, which is read before any code of the file runs."""
     with zipfile.ZipFile(io.BytesIO(data)) as file:
         members = file.infolist()
         if sum(member.file_size for member in members) > LARGEST_FILE:
             raise FileError(f"unpacked it is larger than {LARGEST_FILE >> 20} MB")
-        contracts = [member for member in members if member.filename.endswith(f"/extra/{CONTRACT}")]
+        contracts = [member for member in members if member.filename.endswith(f"/extra/{name}")]
         if len(contracts) != 1 or contracts[0].file_size > LARGEST_CONTRACT:
             raise FileError("it holds no contract")
         with file.open(contracts[0]) as packed:  # it may unpack to more bytes than the file states

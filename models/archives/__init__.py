@@ -6,11 +6,14 @@ from pathlib import Path
 
 from spokestream.errors import InputError
 
-__all__ = ["SEPARATE", "archive_path", "shipped_networks"]
+__all__ = ["MATCHING", "SEPARATE", "archive_path", "denoiser_path", "shipped_networks"]
 
 FOLDER = Path(__file__).parent
 SEPARATE = {"balsiger2020": "b6ab06092eff538755d39c60299fd9b1264ed8077fe07d6d7fa4ed081dd52ab0"}
 """SHA-256 of the archives that are too large for the wheel, by network name. They are part of the source."""
+
+MATCHING = "matching"
+"""What made the first maps that a denoiser improves, if that was no network."""
 
 
 def shipped_networks() -> dict[str, Path]:
@@ -33,6 +36,17 @@ def archive_path(network: str) -> Path:
             f"models/archives/{network}.pt of the source to {FOLDER}, or give its path as `archive`."
         )
     raise InputError(f"There is no network '{network[:64]}'; known are {', '.join(shipped) or 'none'}.")
+
+
+def denoiser_path(tissue_model: str, first_maps: str) -> Path:
+    """The denoiser of maps of a tissue model that were first made by `MATCHING`, or by the network of this name.
+
+    Raises InputError if there is none.
+    """
+    path = FOLDER / "denoisers" / f"{tissue_model}-{first_maps}.pt"
+    if path not in FOLDER.glob("denoisers/*.pt"):
+        raise InputError(f"There is no denoiser for maps by {first_maps:.64}; leave out the setting denoise.")
+    return path
 
 
 def _check(network: str, path: Path) -> None:

@@ -12,6 +12,7 @@ from spokestream.pipelines.cli.commands import (
     convert,
     dataset,
     demo,
+    denoiser,
     dictionary,
     doctor,
     evaluate,
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Command] = {
     "package": package,
     "doctor": doctor,
     "demo": demo,
+    "denoiser": denoiser,
 }
 
 

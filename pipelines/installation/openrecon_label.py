@@ -22,6 +22,7 @@ CORES = 2
 """The default of the setting `threads`."""
 NOT_SHOWN = {
     "datatype": "the console takes uint16 alone",
+    "basis": "others than the compressed one are for research",
     "window": "belongs to a basis that is for research",
     "stride": "belongs to a basis that is for research",
     "provisional": "the console would file provisional series beside the final ones",

@@ -67,6 +67,9 @@ NETWORK_BYTES = 60 * MiB
 NETWORK_IMAGES_PER_SLICE = 170
 """Memory of the network's tiles, and complex images of a slice that its layers and the physics check hold."""
 
+DENOISING_IMAGES_PER_SLICE = 50
+"""Complex images of a slice that the evidence of its maps holds, on voxels and on pixels, and what threads compute."""
+
 
 @dataclass(frozen=True)
 class MemoryPlan:
@@ -139,6 +142,8 @@ def _plan(
         if in_frames:
             dictionary += MATCHED_BYTES_PER_IMAGE * n_images
             maps += threads * THREAD_BYTES_PER_IMAGE * n_images
+    if settings.denoise == "on":
+        maps += DENOISING_IMAGES_PER_SLICE * image
     # beside the images: what frames are spread onto, and every thread's transforms of all coils of an image
     grids = (0 if in_frames else n_images) + min(settings.threads, n_images)
     grids += math.ceil(spread_grids(coils, settings.threads, by_frame=in_frames) / coils)

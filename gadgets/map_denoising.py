@@ -1,0 +1,71 @@
+"""Map denoising: moves the maps of a slice towards how tissue looks, the further the less its signal says."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.messages import ParameterMaps
+from spokestream.gadgets.model_fit.evidence import evidence
+from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
+from spokestream.gadgets.model_fit.refine import as_maps, first_std
+from spokestream.gadgets.model_fit.residuals import parameter_columns
+from spokestream.gadgets.network.denoiser import Denoiser
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
+
+__all__ = ["MapDenoising"]
+
+
+class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
+    """Denoises maps that were refined in consistent images, and gives them new standard deviations.
+
+    Other maps, such as those of a slice whose images could not be made consistent, are passed on with a warning.
+
+    Args:
+        scan: the scan.
+        closed_form: the signal of the scan's sequence.
+        denoiser: the network.
+
+    Raises ScanError if the network is for another tissue model.
+
+    """
+
+    accepts = (ParameterMaps,)
+
+    def __init__(self, scan: ScanContext, closed_form: ClosedForm, denoiser: Denoiser) -> None:
+        if denoiser.card.model is not closed_form.model:
+            raise ScanError(
+                f"The denoiser is for maps of {denoiser.card.model.title}, not of {closed_form.model.title}."
+            )
+        self._scan, self._closed_form, self._denoiser = scan, closed_form, denoiser
+        scan.provenance["denoising"] = f"by a network over maps, {denoiser.digest}"
+
+    def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
+        """Denoise one slice."""
+        fingerprints, names, scan = message.fingerprints, self._closed_form.model.names, self._scan
+        needed = {*names} | {f"{name}_std" for name in names}
+        if fingerprints is None or fingerprints.seen is None or not message.maps.keys() >= needed:
+            scan.log.warning("Slice %d was not denoised, because its images are not consistent.", message.slice + 1)
+            yield message
+            return
+        mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in needed], axis=0)
+        if not mask.any():
+            yield message
+            return
+        efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
+        measured = MeasuredSlice.of(
+            fingerprints.data, mask, self._closed_form.through(fingerprints.basis), efficiency, message.limits,
+            scan.threads, scan.cancellation.check, fingerprints.seen,
+        )  # fmt: skip
+        columns = parameter_columns(self._closed_form.model, message.maps, mask)
+        x = measured.scales.of(columns)
+        seen = evidence(measured, x, first_std(message.maps, measured, columns))
+        moved, std = self._denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
+        denoised = as_maps(measured, measured.scales.bounded(moved), std, message.maps)
+        kept = {name: values[~mask] for name, values in message.maps.items() if name in denoised}
+        for name, values in kept.items():
+            denoised[name][~mask] = values
+        yield replace(message, maps={**message.maps, **denoised})

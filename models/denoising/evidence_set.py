@@ -1,0 +1,168 @@
+"""The evidence that a denoiser learns from: slices that were simulated, mapped and refined as by the node.
+
+Every subject has one file. It holds the truth, and for each kind of first maps, those of matching and of a network, the
+evidence of the refined maps in consistent images.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spokestream.dask_workers import cores_and_memory
+from spokestream.gadgets.consistency import Consistency
+from spokestream.gadgets.dictionary_matching import DictionaryMatching
+from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.imaging.low_rank import echo_times_of
+from spokestream.gadgets.messages import Fingerprints, Mask, ParameterMaps
+from spokestream.gadgets.model_fit.evidence import evidence
+from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
+from spokestream.gadgets.model_fit.refine import first_std
+from spokestream.gadgets.model_fit.residuals import parameter_columns
+from spokestream.gadgets.model_fit.unknowns import Unknowns
+from spokestream.gadgets.network.archive import load_archive
+from spokestream.gadgets.network.tiled_network import TiledNetwork
+from spokestream.gadgets.network_inference import NetworkInference
+from spokestream.gadgets.refinement import Refinement
+from spokestream.gadgets.scan.context import ScanContext
+from spokestream.models.archives import archive_path
+from spokestream.models.datasets.full_fingerprints import full_fingerprints
+from spokestream.models.datasets.making import exam_of
+from spokestream.models.datasets.simulated_scan import simulated_scan
+from spokestream.models.denoising.denoiser_settings import KINDS, DenoiserSettings
+from spokestream.simulator.phantoms import Phantom
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT, WaterFatSignal
+from spokestream.whole_files import whole_hdf5
+
+__all__ = ["EvidenceSlice", "evidence_path", "make_evidence", "read_slice"]
+
+SCALES = Unknowns(WATER_FAT, {})
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceSlice:
+    """The evidence of one slice and the truth, in the box of its tissue."""
+
+    features: Tensor
+    """(voxels, features) of `evidence`."""
+    x: Tensor
+    """(voxels, n) the unknowns of the maps."""
+    mask: Mask
+    """(y, x) the voxels."""
+    target: Tensor
+    """(n, y, x) the true unknowns."""
+    weight: Tensor
+    """(n, y, x) how much each counts: the fraction of its pool, and 0 outside tissue or the range of the parameter."""
+    soft: Mask
+    """(y, x) tissue that is no bone."""
+
+
+def evidence_path(folder: Path, seed: int) -> Path:
+    """The file of a subject."""
+    return folder / f"subject-{seed}.h5"
+
+
+def make_evidence(
+    folder: Path, settings: DenoiserSettings, progress: Callable[[int, int], object] = lambda done, all_of: None
+) -> None:
+    """Make the files that a folder lacks, in as many processes as there are cores.
+
+    Raises SpokestreamError for a network that cannot map the sequence.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [seed for seed in settings.data.seeds if not evidence_path(folder, seed).exists()]
+    n = settings.subjects
+    progress(n - len(missing), n)
+    for number, _ in enumerate(_in_processes(partial(make_subject, folder, settings), missing), 1):
+        progress(n - len(missing) + number, n)
+
+
+def _in_processes(make: Callable[[int], None], seeds: list[int]) -> Iterator[None]:
+    if len(seeds) < 2:
+        yield from map(make, seeds)
+        return
+    with ProcessPoolExecutor(cores_and_memory()[0], get_context("spawn")) as pool:
+        yield from pool.map(make, seeds)
+
+
+def make_subject(folder: Path, settings: DenoiserSettings, seed: int) -> None:
+    """Simulate one slice, map it, and write its evidence. It runs on one thread."""
+    torch.set_num_threads(1)
+    data, network = settings.data, _network(settings.network)
+    exam, basis = exam_of(data, seed), network.contract.basis
+    scan = simulated_scan(exam.sequence, 1)
+    dictionary = WATER_FAT.dictionary(exam.sequence)
+    fingerprints = full_fingerprints(
+        exam, 0, basis, virtual_coils=data.virtual_coils, demodulation_hz=data.demodulation_hz, correct_delays=True,
+        inversion=echo_times_of(WATER_FAT, exam.sequence, basis, dictionary.atoms), for_maps=True,
+    )  # fmt: skip
+    closed_form = WATER_FAT.closed_form(scan.sequence, basis)
+    refinement = Refinement(scan, closed_form)
+    mapped = Chain([DictionaryMatching(scan, WATER_FAT, dictionary), refinement]), False
+    by_network = Chain([NetworkInference(scan, network, closed_form=closed_form)]), True
+    with whole_hdf5(evidence_path(folder, seed)) as file:
+        _write_truth(file, exam.phantoms[0])
+        for kind, (chain, first) in zip(KINDS, (mapped, by_network), strict=True):
+            consistency = Consistency(scan, closed_form, data.demodulation_hz, refinement, anew=not first)
+            (maps,) = (m for m in Chain([chain, consistency]).feed(fingerprints) if isinstance(m, ParameterMaps))
+            _write_evidence(file.create_group(kind), maps, scan, closed_form)
+
+
+@lru_cache(1)
+def _network(name: str) -> TiledNetwork:
+    return TiledNetwork(load_archive(archive_path(name)), "cpu", "float32")
+
+
+def _write_truth(file: h5py.File, phantom: Phantom) -> None:
+    bones = [number for number, name in enumerate(phantom.label_names) if "bone" in name]
+    file["tissue"], file["bone"] = phantom.pd > 0, np.isin(phantom.label, bones)
+    for name in WATER_FAT.names:
+        file[f"truth/{name}"] = getattr(phantom, name).astype(np.float32)
+
+
+def _write_evidence(group: h5py.Group, message: ParameterMaps, scan: ScanContext, closed_form: WaterFatSignal) -> None:
+    fingerprints = message.fingerprints
+    assert isinstance(fingerprints, Fingerprints)
+    mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in WATER_FAT.names], axis=0)
+    measured = MeasuredSlice.of(
+        fingerprints.data, mask, closed_form.through(fingerprints.basis), message.inversion_efficiency or 1.0,
+        message.limits, scan.threads, lambda: None, fingerprints.seen,
+    )  # fmt: skip
+    columns = parameter_columns(WATER_FAT, message.maps, mask)
+    x = measured.scales.of(columns)
+    group["mask"], group["x"] = mask, x.numpy()
+    group["features"] = evidence(measured, x, first_std(message.maps, measured, columns)).numpy()
+
+
+def read_slice(path: Path, kind: str) -> EvidenceSlice:
+    """The evidence of one slice by one kind of first maps."""
+    with h5py.File(path) as file:
+        mask = file[kind]["mask"][()]
+        x, features = (torch.from_numpy(file[kind][name][()]) for name in ("x", "features"))
+        truth = {name: file[f"truth/{name}"][()] for name in WATER_FAT.names}
+        tissue, bone = file["tissue"][()], file["bone"][()]
+    box = tuple(slice(hit.min(), hit.max() + 1) for hit in np.nonzero(mask))
+    target = SCALES.of(parameter_columns(WATER_FAT, truth, np.ones_like(mask)))
+    n = target.shape[1]
+    return EvidenceSlice(
+        features, x, mask[box], target.T.reshape(n, *mask.shape)[:, *box].contiguous(),
+        _weights(truth, mask & tissue)[:, *box].contiguous(), (tissue & ~bone & mask)[box],
+    )  # fmt: skip
+
+
+def _weights(truth: dict[str, NDArray[np.float32]], counted: Mask) -> Tensor:
+    """The weights (n, y, x) of the unknowns."""
+    pools, weights = WATER_FAT.pool_fractions(truth), []
+    for parameter in WATER_FAT.parameters:
+        pool, value = pools[parameter.pool], truth[parameter.name]
+        held = counted & (pool > WATER_FAT.least_fraction) & (value >= parameter.low) & (value <= parameter.high)
+        weights.append(torch.from_numpy((pool * held).astype(np.float32)))
+    return torch.stack(weights)

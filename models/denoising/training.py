@@ -1,0 +1,165 @@
+"""Training of a denoiser on the evidence of simulated slices, and the archive of its weights."""
+
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from spokestream import __version__
+from spokestream.gadgets.model_fit.evidence import n_features
+from spokestream.gadgets.network.denoiser import Denoiser, DenoiserCard, load_denoiser, on_grid, save_denoiser
+from spokestream.gadgets.network.device import multiplies_bfloat16
+from spokestream.models.denoising.denoiser_settings import DenoiserSettings
+from spokestream.models.denoising.evidence_set import SCALES, EvidenceSlice, evidence_path, read_slice
+from spokestream.models.networks.map_network import MapNetwork
+from spokestream.models.training.losses import gaussian_likelihood
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
+from spokestream.whole_files import whole_file
+
+__all__ = ["errors", "train_denoiser"]
+
+PATCH, PER_SLICE, SLICES = 64, 4, 4
+"""Side of a patch in pixels, patches of a slice in an epoch, and slices of a batch."""
+LEARNING_RATE, RISE, LARGEST_GRADIENT = 2e-3, 0.01, 1.0
+"""Largest learning rate, after a rise over this part of the steps and before a cosine to 0; and the norm to which
+gradients are clipped."""
+EXACT = 2
+"""Decimals of metrics in percent."""
+
+Patch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Features with the mask and the network's border, unknowns, their targets and weights, (channels, y, x) each."""
+
+
+def train_denoiser(
+    folder: Path,
+    archive: Path,
+    settings: DenoiserSettings,
+    progress: Callable[[int, int, str], object] = lambda done, all_of, words: None,
+) -> DenoiserCard:
+    """Train on the files of `make_evidence`, and write the archive.
+
+    The first subjects are held out: their errors are in the card, and no choice depends on them.
+
+    Returns the card. Raises FileError if the archive cannot be written.
+    """
+    begin, seeds = time.monotonic(), list(settings.data.seeds)
+    learnt = [_on_grid(one) for one in slices(folder, seeds[settings.validation :], settings.kinds)]
+    torch.manual_seed(settings.seed)
+    n = len(WATER_FAT.names)
+    network = MapNetwork(n_features(n), n, settings.width, settings.blocks)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    rng = np.random.default_rng(settings.seed)
+    steps = settings.epochs * math.ceil(len(learnt) / SLICES)
+    fast, number = multiplies_bfloat16(torch.device("cpu")), 0
+    for epoch in range(settings.epochs):
+        for batch in _batches(learnt, network.border, rng):
+            for group in optimizer.param_groups:
+                group["lr"] = _learning_rate(number, steps)
+            features, unknowns, target, weight = batch
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+                prediction = network(features.to(memory_format=torch.channels_last), unknowns).float()
+            loss = gaussian_likelihood(prediction, target, weight)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+            optimizer.step()
+            number += 1
+        progress(epoch + 1, settings.epochs, f"loss {float(loss.detach()):.4f}")
+    scripted = torch.jit.script(network.eval().to(memory_format=torch.contiguous_format))
+    training = _training(settings, round((time.monotonic() - begin) / 60, 1), "bfloat16" if fast else "float32")
+    with whole_file(archive) as draft:
+        save_denoiser(draft, scripted, DenoiserCard(WATER_FAT.name, network.border, training))
+        held_out = seeds[: settings.validation]
+        metrics = {kind: errors(load_denoiser(draft), slices(folder, held_out, (kind,))) for kind in settings.kinds}
+        card = DenoiserCard(WATER_FAT.name, network.border, training, metrics)
+        save_denoiser(draft, scripted, card)
+    return card
+
+
+def slices(folder: Path, seeds: list[int], kinds: tuple[str, ...]) -> Iterator[EvidenceSlice]:
+    """The slices of some subjects, by some kinds of first maps."""
+    return (read_slice(evidence_path(folder, seed), kind) for seed in seeds for kind in kinds)
+
+
+def errors(denoiser: Denoiser, held_out: Iterator[EvidenceSlice]) -> dict[str, Any]:
+    """Root mean square errors of soft tissue before and after, and how many are within one and two deviations."""
+    squares: dict[str, list[Tensor]] = {name: [] for name in WATER_FAT.names}
+    ratios = []
+    for one in held_out:
+        moved, std = denoiser(one.features, one.x, one.mask, 1)
+        voxels = torch.from_numpy(one.mask)
+        counted = (one.weight[:, voxels] > 0) & torch.from_numpy(one.soft)[voxels]
+        truth, before = SCALES.parameters(one.target[:, voxels].T), SCALES.parameters(one.x)
+        after = SCALES.parameters(moved)
+        stds = SCALES.std(std, after)
+        for i, name in enumerate(WATER_FAT.names):
+            differences = torch.stack([before[i] - truth[i], after[i] - truth[i]])[:, counted[i]]
+            squares[name].append(differences.square())
+            ratios.append(differences[1].abs() / stds[i][counted[i]])
+    rms = {name: torch.cat(found, 1).mean(1).sqrt().tolist() for name, found in squares.items()}
+    ratio = torch.cat(ratios)
+    within = [round(100 * float((ratio < k).float().mean()), EXACT) for k in (1, 2)]
+    return {**{name: [float(f"{value:.4g}") for value in both] for name, both in rms.items()}, "within": within}
+
+
+def _on_grid(one: EvidenceSlice) -> Patch:
+    images, unknowns = on_grid(one.features, one.x, one.mask)
+    return images, unknowns, one.target, one.weight
+
+
+def _batches(learnt: list[Patch], border: int, rng: np.random.Generator) -> Iterator[Patch]:
+    order = rng.permutation(len(learnt))
+    for start in range(0, len(order), SLICES):
+        patches = [_patch(learnt[i], border, rng) for i in order[start : start + SLICES] for _ in range(PER_SLICE)]
+        features, unknowns, target, weight = (torch.stack(parts) for parts in zip(*patches, strict=True))
+        yield features, unknowns, target, weight
+
+
+def _patch(whole: Patch, border: int, rng: np.random.Generator) -> Patch:
+    """A patch around a voxel that counts, turned and mirrored at random."""
+    counted = whole[3].sum(0).nonzero()
+    centre = counted[rng.integers(len(counted))].tolist()
+    sizes = whole[3].shape[1:]
+    corner = [min(max(c - PATCH // 2, 0), max(size - PATCH, 0)) for c, size in zip(centre, sizes, strict=True)]
+
+    def cut(array: Tensor, margin: int) -> Tensor:
+        """The patch with a margin; beyond the slice, there are zeros."""
+        y, x = corner
+        array = pad(array, [margin, margin + PATCH, margin, margin + PATCH])
+        return array[:, y : y + PATCH + 2 * margin, x : x + PATCH + 2 * margin]
+
+    parts = [cut(part, border if i == 0 else 0) for i, part in enumerate(whole)]
+    mirrored = [axis for axis in (1, 2) if rng.random() < 0.5]
+    turned = rng.random() < 0.5
+    parts = [part.flip(mirrored).transpose(1, 2) if turned else part.flip(mirrored) for part in parts]
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def _learning_rate(number: int, steps: int) -> float:
+    rise = min(1.0, number / steps / RISE + 1e-3)
+    return LEARNING_RATE * rise * (1 + math.cos(math.pi * number / steps)) / 2
+
+
+def _training(settings: DenoiserSettings, minutes: float, arithmetic: str) -> dict[str, Any]:
+    changed = [
+        f"--{f.name.replace('_', '-')} {getattr(settings, f.name)}"
+        for f in fields(settings)
+        if getattr(settings, f.name) != f.default
+    ]
+    return {
+        "command": " ".join(["spokestream denoiser EVIDENCE ARCHIVE", *changed]),
+        "settings": asdict(settings),
+        "data": settings.data.recipe,
+        "minutes": minutes,
+        "arithmetic": arithmetic,
+        "versions": {"spokestream": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }

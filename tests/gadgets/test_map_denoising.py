@@ -1,0 +1,87 @@
+"""Map denoising as a step of a chain."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spokestream.errors import ScanError
+from spokestream.gadgets.map_denoising import MapDenoising
+from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
+from spokestream.gadgets.network.denoiser import Denoiser, DenoiserCard
+from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
+
+SHAPE = (7, 9)
+VALUES = {"ff": 0.3, "t1h2o": 1300.0, "t1fat": 340.0, "deltaf": 23.0, "b1": 0.72}
+STD = {"ff": 0.02, "t1h2o": 40.0, "t1fat": 20.0, "deltaf": 2.0, "b1": 0.02}
+
+
+class Halver:
+    """In the place of a network: it moves every unknown by a tenth, and knows it to a hundredth."""
+
+    def __call__(self, features, unknowns):
+        return torch.cat([unknowns + 0.1, torch.full_like(unknowns, 0.01)], 1)
+
+
+@pytest.fixture
+def denoiser():
+    return Denoiser(DenoiserCard("water_fat", border=2), Halver(), "0123456789ab")
+
+
+@pytest.fixture
+def closed_form(dictionary, basis):
+    return WATER_FAT.closed_form(dictionary.sequence, basis)
+
+
+@pytest.fixture
+def message(closed_form, basis):
+    """Maps of one tissue in consistent images, of which one voxel has no number and a corner is air."""
+    signal = closed_form.at(*(torch.tensor([value]) for value in VALUES.values()))[0].numpy()[0] * basis.noise
+    data = np.broadcast_to(signal[:, None, None], (len(signal), *SHAPE)).astype(np.complex64)
+    tissue = np.ones(SHAPE, bool)
+    tissue[:2, :3] = False
+    maps = {name: np.where(tissue, value, 0).astype(np.float32) for name, value in VALUES.items()}
+    maps |= {f"{name}_std": np.where(tissue, value, 0).astype(np.float32) for name, value in STD.items()}
+    maps["ff"][5, 5] = np.nan
+    maps["t1fat"][4, 4] = 0
+    fingerprints = Fingerprints(data, basis, tissue, 1, NOWHERE, seen=0.8)
+    return ParameterMaps(maps, 1, NOWHERE, tissue, fingerprints)
+
+
+def test_maps_are_moved_with_new_standard_deviations(scan, closed_form, denoiser, message):
+    (out,) = MapDenoising(scan, closed_form, denoiser).feed(message)
+    usual = message.foreground.copy()
+    usual[5, 5] = usual[4, 4] = False
+    for name in VALUES:
+        assert (out.maps[name][usual] > message.maps[name][usual]).all()
+        assert (out.maps[f"{name}_std"][usual] < message.maps[f"{name}_std"][usual]).all()
+        assert not out.maps[name][~message.foreground].any()
+    assert out.maps["t1fat"][4, 4] == 0  # a voxel without fat has no T1 of it
+    assert np.isnan(out.maps["ff"][5, 5])
+    assert out.maps["t1h2o"][5, 5] == message.maps["t1h2o"][5, 5]
+    assert scan.provenance["denoising"] == "by a network over maps, 0123456789ab"
+
+
+def test_maps_of_other_images_are_passed_on_with_a_warning(scan, closed_form, denoiser, message, caplog):
+    adjoint = replace(message, fingerprints=replace(message.fingerprints, seen=None))
+    without = replace(message, maps={name: message.maps[name] for name in VALUES})
+    gadget = MapDenoising(scan, closed_form, denoiser)
+    for given in (adjoint, without, replace(message, fingerprints=None)):
+        with caplog.at_level(logging.WARNING):
+            assert list(gadget.feed(given)) == [given]
+        assert "Slice 2 was not denoised" in caplog.text
+        caplog.clear()
+
+
+def test_a_slice_without_tissue_passes(scan, closed_form, denoiser, message):
+    empty = replace(message, foreground=np.zeros(SHAPE, bool))
+    assert list(MapDenoising(scan, closed_form, denoiser).feed(empty)) == [empty]
+
+
+def test_a_denoiser_of_another_tissue_model_is_refused(scan, closed_form, denoiser):
+    other = replace(denoiser, card=replace(denoiser.card, tissue_model=RELAXATION.name))
+    with pytest.raises(ScanError, match="The denoiser is for maps of"):
+        MapDenoising(scan, closed_form, other)

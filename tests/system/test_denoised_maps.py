@@ -1,0 +1,65 @@
+"""The setting `denoise=on`: maps of matching against the truth, and where there is no denoiser."""
+
+import numpy as np
+import pytest
+
+from spokestream.errors import InputError
+from spokestream.models.archives import denoiser_path
+from spokestream.pipelines.api import reconstruct
+from spokestream.pipelines.files.truth import read_truth
+from spokestream.simulator.scan_files.scan_file import truth_path
+from spokestream.simulator.simulate import SimulationSettings, simulate_scan
+
+
+@pytest.fixture(scope="module")
+def thigh(tmp_path_factory):
+    """Readouts of 4 us a sample, in which fat turns as much until their ends as in 256 pixels and 2 us."""
+    path = tmp_path_factory.mktemp("thigh") / "thigh.h5"
+    simulate_scan(path, SimulationSettings(matrix=128, coils=4, dwell_us=4.0))
+    return path
+
+
+@pytest.fixture(scope="module")
+def maps(thigh):
+    """The maps of matching in consistent images, as they are, and denoised."""
+    return {
+        denoise: reconstruct(thigh, "mrf_t1ff", images="consistent", denoise=denoise, threads=1)
+        for denoise in ("off", "on")
+    }
+
+
+@pytest.mark.parametrize("name", ["ff", "t1h2o", "t1fat", "b1"])
+def test_errors_are_smaller_than_before(thigh, maps, name):
+    truth = read_truth(truth_path(thigh))
+    before, after = (found[name] for found in maps.values())
+    mask = truth.tissue & ~truth.bone & (maps["off"]["b1"] > 0)
+    mask &= {"t1h2o": truth.maps["ff"] < 0.7, "t1fat": truth.maps["ff"] > 0.3}.get(name, mask)
+    mask &= np.isfinite(before) & np.isfinite(after)  # where a map has no meaning, it has no number
+    assert mask.sum() > 300
+    rms = [float(np.sqrt(np.mean((found - truth.maps[name])[mask] ** 2))) for found in (before, after)]
+    assert rms[1] < 0.95 * rms[0]
+
+
+def test_the_maps_say_that_they_are_denoised_and_are_judged_as_others(maps):
+    assert "denoising" not in maps["off"].provenance
+    assert maps["on"].provenance["denoising"].startswith("by a network over maps, ")
+    assert maps["on"].values.keys() == maps["off"].values.keys()
+    np.testing.assert_array_equal(maps["on"]["b1"] > 0, maps["off"]["b1"] > 0)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(thigh, maps):
+    again = reconstruct(thigh, "mrf_t1ff", images="consistent", denoise="on", threads=3)
+    for name, values in maps["on"].values.items():
+        np.testing.assert_array_equal(again.values[name], values, name)
+
+
+def test_only_maps_in_consistent_images_are_denoised(thigh):
+    with pytest.raises(InputError, match="Only maps in consistent images are denoised; set images=consistent"):
+        reconstruct(thigh, "mrf_t1ff", denoise="on")
+
+
+def test_a_denoiser_serves_the_network_that_it_was_trained_for(thigh):
+    found = reconstruct(thigh, "mrf_t1ff_net", images="consistent", denoise="on")
+    assert found.provenance["denoising"].startswith("by a network over maps, ")
+    with pytest.raises(InputError, match="There is no denoiser for maps by balsiger2020; leave out the setting"):
+        denoiser_path("water_fat", "balsiger2020")
