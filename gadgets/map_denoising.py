@@ -7,12 +7,13 @@ import numpy as np
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import ParameterMaps
+from spokestream.gadgets.messages import Mask, ParameterMaps
 from spokestream.gadgets.model_fit.evidence import evidence
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
 from spokestream.gadgets.model_fit.refine import as_maps, first_std
 from spokestream.gadgets.model_fit.residuals import parameter_columns
 from spokestream.gadgets.network.denoiser import Denoiser
+from spokestream.gadgets.quality.trust import at_limits
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
@@ -65,7 +66,18 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         seen = evidence(measured, x, first_std(message.maps, measured, columns))
         moved, std = self._denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
         denoised = as_maps(measured, measured.scales.bounded(moved), std, message.maps)
-        kept = {name: values[~mask] for name, values in message.maps.items() if name in denoised}
-        for name, values in kept.items():
-            denoised[name][~mask] = values
+        for name, kept in self._kept(message, mask).items():
+            for one in (name, f"{name}_std"):
+                denoised[one] = np.where(kept, message.maps[one], denoised[one])
         yield replace(message, maps={**message.maps, **denoised})
+
+    def _kept(self, message: ParameterMaps, mask: Mask) -> dict[str, Mask]:
+        """Map -> mask (y, x) of the values that stay: those outside the mask, and those at a limit of the method.
+
+        A value at a limit says that the true one lies beyond it, which the network was never taught. A fraction of 0
+        or 1 says no such thing.
+        """
+        limits = {
+            name: reached for name, reached in at_limits(message).items() if name != self._closed_form.model.fraction
+        }
+        return {name: ~mask | limits.get(name, False) for name in self._closed_form.model.names}

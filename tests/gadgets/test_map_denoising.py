@@ -65,6 +65,17 @@ def test_maps_are_moved_with_new_standard_deviations(scan, closed_form, denoiser
     assert scan.provenance["denoising"] == "by a network over maps, 0123456789ab"
 
 
+def test_values_at_a_limit_of_the_method_stay_there(scan, closed_form, denoiser, message):
+    """The truth lies beyond, and the map of trust says so; but no fraction is below 0."""
+    maps = {name: values.copy() for name, values in message.maps.items()}
+    maps["t1h2o"][3, 3], maps["ff"][3, 4] = 2000, 0
+    given = replace(message, maps=maps, limits={"ff": (0.0, 1.0), "t1h2o": (500.0, 2000.0)})
+    (out,) = MapDenoising(scan, closed_form, denoiser).feed(given)
+    assert (out.maps["t1h2o"][3, 3], out.maps["t1h2o_std"][3, 3]) == (2000, STD["t1h2o"])
+    assert out.maps["b1"][3, 3] > VALUES["b1"]
+    assert out.maps["ff"][3, 4] > 0
+
+
 def test_maps_of_other_images_are_passed_on_with_a_warning(scan, closed_form, denoiser, message, caplog):
     adjoint = replace(message, fingerprints=replace(message.fingerprints, seen=None))
     without = replace(message, maps={name: message.maps[name] for name in VALUES})
