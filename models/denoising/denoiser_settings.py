@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from spokestream.errors import InputError
 from spokestream.models.archives import MATCHING
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.settings import check_settings, setting
@@ -43,6 +44,10 @@ class DenoiserSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.validation >= self.subjects:
+            raise InputError(
+                f"Of {self.subjects} subjects, {self.validation} cannot be held out; leave some to learn from."
+            )
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -24,6 +24,14 @@ def first_slice(scan):
     return [acquisition for acquisition in scan if acquisition.idx.slice == 0]
 
 
+@pytest.fixture(scope="session")
+def thigh(tmp_path_factory):
+    """Readouts of 4 us a sample, in which fat turns as much until their ends as in 256 pixels and 2 us."""
+    path = tmp_path_factory.mktemp("thigh") / "thigh.h5"
+    simulate_scan(path, SimulationSettings(matrix=128, coils=4, dwell_us=4.0))
+    return path
+
+
 @pytest.fixture
 def port():
     with local_server() as port:

@@ -20,14 +20,6 @@ PIPELINES = ("mrf_t1ff", "mrf_t1ff_net")
 
 
 @pytest.fixture(scope="module")
-def thigh(tmp_path_factory):
-    """Readouts of 4 us a sample, in which fat turns as much until their ends as in 256 pixels and 2 us."""
-    path = tmp_path_factory.mktemp("thigh") / "thigh.h5"
-    simulate_scan(path, SimulationSettings(matrix=128, coils=4, dwell_us=4.0))
-    return path
-
-
-@pytest.fixture(scope="module")
 def maps(thigh):
     """The maps of every pipeline, by images of the adjoint and by consistent ones."""
     return {

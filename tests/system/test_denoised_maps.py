@@ -8,15 +8,6 @@ from spokestream.models.archives import denoiser_path
 from spokestream.pipelines.api import reconstruct
 from spokestream.pipelines.files.truth import read_truth
 from spokestream.simulator.scan_files.scan_file import truth_path
-from spokestream.simulator.simulate import SimulationSettings, simulate_scan
-
-
-@pytest.fixture(scope="module")
-def thigh(tmp_path_factory):
-    """Readouts of 4 us a sample, in which fat turns as much until their ends as in 256 pixels and 2 us."""
-    path = tmp_path_factory.mktemp("thigh") / "thigh.h5"
-    simulate_scan(path, SimulationSettings(matrix=128, coils=4, dwell_us=4.0))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
     from spokestream.models.denoising.evidence_set import make_evidence
     from spokestream.models.denoising.training import train_denoiser
     from spokestream.simulator.physics.quantities import QUANTITIES
+    from spokestream.whole_files import check_writable
 
+    check_writable(arguments.archive.parent)
     settings, console = settings_from(arguments, DenoiserSettings), Console()
     with counting_progress(console, "subjects") as bar:
         make_evidence(arguments.folder, settings, bar)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from spokestream.errors import InputError
 from spokestream.gadgets.network.denoiser import load_denoiser
 from spokestream.models.denoising.card import denoiser_card
 from spokestream.models.denoising.denoiser_settings import KINDS, DenoiserSettings
@@ -32,6 +33,11 @@ def test_evidence_and_truth_belong_to_the_same_voxels(folder, kind):
     ff = one.x[:, WATER_FAT.names.index("ff")].numpy()
     true_ff = one.target[WATER_FAT.names.index("ff")].numpy()[one.mask]
     assert np.corrcoef(ff, true_ff)[0, 1] > 0.8
+
+
+def test_some_subjects_must_be_left_to_learn_from():
+    with pytest.raises(InputError, match="Of 3 subjects, 3 cannot be held out"):
+        DenoiserSettings(subjects=3, validation=3)
 
 
 def test_what_is_there_is_not_made_again(folder):
