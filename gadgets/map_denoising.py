@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import Mask, ParameterMaps
+from spokestream.gadgets.messages import Fingerprints, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.evidence import evidence
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
 from spokestream.gadgets.model_fit.refine import as_maps, first_std
@@ -17,7 +18,21 @@ from spokestream.gadgets.quality.trust import at_limits
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
 
-__all__ = ["MapDenoising"]
+__all__ = ["MapDenoising", "evidence_of"]
+
+
+def evidence_of(
+    message: ParameterMaps, fingerprints: Fingerprints, mask: Mask, closed_form: ClosedForm, scan: ScanContext
+) -> tuple[MeasuredSlice, Tensor, Tensor]:
+    """What a denoiser sees of the voxels of a mask (y, x): the slice, its unknowns, and its `evidence`."""
+    efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
+    measured = MeasuredSlice.of(
+        fingerprints.data, mask, closed_form.through(fingerprints.basis), efficiency, message.limits, scan.threads,
+        scan.cancellation.check, fingerprints.seen,
+    )  # fmt: skip
+    columns = parameter_columns(closed_form.model, message.maps, mask)
+    x = measured.scales.of(columns)
+    return measured, x, evidence(measured, x, first_std(message.maps, measured, columns))
 
 
 class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
@@ -56,14 +71,7 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         if not mask.any():
             yield message
             return
-        efficiency = 1.0 if message.inversion_efficiency is None else message.inversion_efficiency
-        measured = MeasuredSlice.of(
-            fingerprints.data, mask, self._closed_form.through(fingerprints.basis), efficiency, message.limits,
-            scan.threads, scan.cancellation.check, fingerprints.seen,
-        )  # fmt: skip
-        columns = parameter_columns(self._closed_form.model, message.maps, mask)
-        x = measured.scales.of(columns)
-        seen = evidence(measured, x, first_std(message.maps, measured, columns))
+        measured, x, seen = evidence_of(message, fingerprints, mask, self._closed_form, scan)
         moved, std = self._denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
         denoised = as_maps(measured, measured.scales.bounded(moved), std, message.maps)
         for name, kept in self._kept(message, mask).items():

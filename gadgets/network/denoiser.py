@@ -18,7 +18,7 @@ from spokestream.errors import FileError
 from spokestream.gadgets.messages import Mask
 from spokestream.gadgets.model_fit.evidence import n_features
 from spokestream.gadgets.network.archive import read_archive, told
-from spokestream.gadgets.network.network_input import crop_around, inside
+from spokestream.gadgets.network.network_input import crop_around
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.tissue_models.registry import TISSUE_MODELS
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
@@ -80,7 +80,7 @@ class Denoiser:
 
         """
         border = self.card.border
-        rows, columns = inside(crop_around(mask, 0), mask.shape)
+        rows, columns = crop_around(mask, 0)
         here = mask[rows, columns]
         images, unknowns = on_grid(features, x, here)
         images = pad(images, [border] * 4)

@@ -22,13 +22,12 @@ from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Chain
 from spokestream.gadgets.imaging.low_rank import echo_times_of
+from spokestream.gadgets.map_denoising import evidence_of
 from spokestream.gadgets.messages import Fingerprints, Mask, ParameterMaps
-from spokestream.gadgets.model_fit.evidence import evidence
-from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
-from spokestream.gadgets.model_fit.refine import first_std
 from spokestream.gadgets.model_fit.residuals import parameter_columns
 from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.network.archive import load_archive
+from spokestream.gadgets.network.network_input import crop_around
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference
 from spokestream.gadgets.refinement import Refinement
@@ -132,14 +131,8 @@ def _write_evidence(group: h5py.Group, message: ParameterMaps, scan: ScanContext
     fingerprints = message.fingerprints
     assert isinstance(fingerprints, Fingerprints)
     mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in WATER_FAT.names], axis=0)
-    measured = MeasuredSlice.of(
-        fingerprints.data, mask, closed_form.through(fingerprints.basis), message.inversion_efficiency or 1.0,
-        message.limits, scan.threads, lambda: None, fingerprints.seen,
-    )  # fmt: skip
-    columns = parameter_columns(WATER_FAT, message.maps, mask)
-    x = measured.scales.of(columns)
-    group["mask"], group["x"] = mask, x.numpy()
-    group["features"] = evidence(measured, x, first_std(message.maps, measured, columns)).numpy()
+    _, x, features = evidence_of(message, fingerprints, mask, closed_form, scan)
+    group["mask"], group["x"], group["features"] = mask, x.numpy(), features.numpy()
 
 
 def read_slice(path: Path, kind: str) -> EvidenceSlice:
@@ -149,7 +142,7 @@ def read_slice(path: Path, kind: str) -> EvidenceSlice:
         x, features = (torch.from_numpy(file[kind][name][()]) for name in ("x", "features"))
         truth = {name: file[f"truth/{name}"][()] for name in WATER_FAT.names}
         tissue, bone = file["tissue"][()], file["bone"][()]
-    box = tuple(slice(hit.min(), hit.max() + 1) for hit in np.nonzero(mask))
+    box = crop_around(mask, 0)
     target = SCALES.of(parameter_columns(WATER_FAT, truth, np.ones_like(mask)))
     n = target.shape[1]
     return EvidenceSlice(

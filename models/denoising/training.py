@@ -20,6 +20,7 @@ from spokestream.gadgets.network.device import multiplies_bfloat16
 from spokestream.models.denoising.denoiser_settings import DenoiserSettings
 from spokestream.models.denoising.evidence_set import SCALES, EvidenceSlice, evidence_path, read_slice
 from spokestream.models.networks.map_network import MapNetwork
+from spokestream.models.training.loop import cosine_decay
 from spokestream.models.training.losses import gaussian_likelihood
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 from spokestream.whole_files import whole_file
@@ -28,7 +29,7 @@ __all__ = ["errors", "train_denoiser"]
 
 PATCH, PER_SLICE, SLICES = 64, 4, 4
 """Side of a patch in pixels, patches of a slice in an epoch, and slices of a batch."""
-LEARNING_RATE, RISE, LARGEST_GRADIENT = 2e-3, 0.01, 1.0
+LEARNING_RATE, LARGEST_GRADIENT = 2e-3, 1.0
 """Largest learning rate, after a rise over this part of the steps and before a cosine to 0; and the norm to which
 gradients are clipped."""
 EXACT = 2
@@ -63,7 +64,7 @@ def train_denoiser(
     for epoch in range(settings.epochs):
         for batch in _batches(learnt, network.border, rng):
             for group in optimizer.param_groups:
-                group["lr"] = _learning_rate(number, steps)
+                group["lr"] = cosine_decay(LEARNING_RATE, number / steps)
             features, unknowns, target, weight = batch
             with torch.autocast("cpu", torch.bfloat16, enabled=fast):
                 prediction = network(features.to(memory_format=torch.channels_last), unknowns).float()
@@ -142,11 +143,6 @@ def _patch(whole: Patch, border: int, rng: np.random.Generator) -> Patch:
     turned = rng.random() < 0.5
     parts = [part.flip(mirrored).transpose(1, 2) if turned else part.flip(mirrored) for part in parts]
     return parts[0], parts[1], parts[2], parts[3]
-
-
-def _learning_rate(number: int, steps: int) -> float:
-    rise = min(1.0, number / steps / RISE + 1e-3)
-    return LEARNING_RATE * rise * (1 + math.cos(math.pi * number / steps)) / 2
 
 
 def _training(settings: DenoiserSettings, minutes: float, arithmetic: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from spokestream.models.training.training_settings import TrainingSettings
 from spokestream.models.training.validation import overall, validate
 from spokestream.simulator.physics.tissue_models.tissue_model import Parameter
 
-__all__ = ["BatchReport", "Training", "learning_rate", "split", "train"]
+__all__ = ["BatchReport", "Training", "cosine_decay", "learning_rate", "split", "train"]
 
 SMOOTH = 0.98
 """Smoothing of the loss that is shown, an average over about the last fifty batches."""
@@ -106,10 +106,15 @@ def split(data: Path, settings: TrainingSettings) -> tuple[TrainingSet, Training
     return TrainingSet(data, training[:wanted], matched), TrainingSet(data, held_out, matched)
 
 
+def cosine_decay(highest: float, progress: float) -> float:
+    """A learning rate that rises during the first hundredth of a run, and then falls to 0 as a cosine."""
+    return highest * min(1.0, progress / 0.01 + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
+
+
 def learning_rate(recipe: Recipe, progress: float) -> float:
     """The learning rate when the fraction `progress` (0 to 1) of the run is done."""
     if recipe.decay == "cosine":
-        return recipe.learning_rate * min(1.0, progress / 0.01 + 1e-3) * (1 + math.cos(math.pi * progress)) / 2
+        return cosine_decay(recipe.learning_rate, progress)
     if recipe.decay == "tenfold":
         return recipe.learning_rate * 0.1 ** min(4, int(5 * progress))
     return recipe.learning_rate
