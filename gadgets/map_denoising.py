@@ -82,10 +82,9 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
     def _kept(self, message: ParameterMaps, mask: Mask) -> dict[str, Mask]:
         """Map -> mask (y, x) of the values that stay: those outside the mask, and those at a limit of the method.
 
-        A value at a limit says that the true one lies beyond it, which the network was never taught. A fraction of 0
-        or 1 says no such thing.
+        Off-resonance or B1 at a limit says that the true one lies beyond it. A relaxation time may be there because its
+        pool is small.
         """
-        limits = {
-            name: reached for name, reached in at_limits(message).items() if name != self._closed_form.model.fraction
-        }
-        return {name: ~mask | limits.get(name, False) for name in self._closed_form.model.names}
+        model = self._closed_form.model
+        limits = at_limits(model, message)
+        return {name: ~mask | (limits.get(name, False) if name in message.limits else False) for name in model.names}

@@ -125,7 +125,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         self._scan.integrity.record(message.slice, "untrusted", int(np.count_nonzero(checked["trust"])))
         quality = ""
         if total:
-            evidence = FitEvidence(unexplained, flagged / total, _at_limit(message))
+            evidence = FitEvidence(unexplained, flagged / total, self._at_limit(message))
             image, spokes = image_evidence(judged.data, message.foreground), len(self._scan.sequence)
             if fingerprints.has_corners:  # whole images instead of spokes
                 image, spokes = replace(image, corners=0.0), UNEXPLAINED_SPOKES
@@ -202,7 +202,7 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
         maps["trust"] = trust_map(model, message, mask, errors, wrong, flagged)
         return maps, int(flagged.sum())
 
-
-def _at_limit(message: ParameterMaps) -> dict[str, float]:
-    """The fraction of the foreground, for every map with limits, that has the lowest or the highest value."""
-    return {name: float(reached[message.foreground].mean()) for name, reached in at_limits(message).items()}
+    def _at_limit(self, message: ParameterMaps) -> dict[str, float]:
+        """The fraction of the foreground, for every property of the voxel, that has the lowest or the highest value."""
+        limits = at_limits(self._closed_form.model, message)
+        return {name: float(at[message.foreground].mean()) for name, at in limits.items() if name in message.limits}

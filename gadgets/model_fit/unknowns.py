@@ -31,19 +31,21 @@ class Unknowns:
         self._logarithm = [p.by_logarithm for p in parameters]
         self.units = torch.tensor([_unit(p) for p in parameters])
         """(parameters,) the unit of each unknown: of the parameter, or of its logarithm."""
-        spans = [limits.get(p.name, (_lowest(p), p.high)) for p in parameters]
-        self._low, self._high = torch.tensor(spans, dtype=torch.float32).T
+        self.spans = [limits.get(p.name, (_lowest(p), p.high)) for p in parameters]
+        """The lowest and the highest value of each parameter."""
+        self._low, self._high = torch.tensor(self.spans, dtype=torch.float32).T
+        self._least, self._most = self._scaled(self._low[None])[0], self._scaled(self._high[None])[0]
 
     def of(self, parameters: list[Tensor]) -> Tensor:
         """The unknowns (voxels, n) of parameters (voxels,) each."""
-        bounded = torch.stack(parameters, 1).clamp(self._low, self._high)
-        return torch.stack([self._scaled(bounded[:, i], i) for i in range(len(parameters))], 1)
+        return self._scaled(torch.stack(parameters, 1).clamp(self._low, self._high))
 
     def parameters(self, unknowns: Tensor) -> list[Tensor]:
-        """The parameters (voxels,) each, within their bounds."""
+        """The parameters (voxels,) each, within their bounds; a bound comes back exactly."""
         values = [unit * column for unit, column in zip(self.units, unknowns.T, strict=True)]
-        values = [value.exp() if log else value for value, log in zip(values, self._logarithm, strict=True)]
-        return [value.clamp(low, high) for value, low, high in zip(values, self._low, self._high, strict=True)]
+        found = torch.stack([v.exp() if log else v for v, log in zip(values, self._logarithm, strict=True)], 1)
+        found = torch.where(unknowns >= self._most, self._high, found.clamp(self._low, self._high))
+        return list(torch.where(unknowns <= self._least, self._low, found).T)
 
     def bounded(self, unknowns: Tensor) -> Tensor:
         """The unknowns within the bounds of the parameters."""
@@ -59,8 +61,9 @@ class Unknowns:
         columns = zip(std, self.units, self._logarithm, parameters, strict=True)
         return torch.stack([s / (unit * value) if log else s / unit for s, unit, log, value in columns], 1)
 
-    def _scaled(self, values: Tensor, i: int) -> Tensor:
-        return (values.log() if self._logarithm[i] else values) / self.units[i]
+    def _scaled(self, parameters: Tensor) -> Tensor:
+        columns = zip(parameters.T, self._logarithm, self.units, strict=True)
+        return torch.stack([(value.log() if log else value) / unit for value, log, unit in columns], 1)
 
 
 def _lowest(parameter: Parameter) -> float:

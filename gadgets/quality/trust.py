@@ -6,21 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.gadgets.messages import Float, Mask, ParameterMaps
+from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.simulator.physics.quantities import AT_LIMIT, MISFIT, TRUSTED, masked, wrong_code
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
 __all__ = ["at_limits", "judged_values", "trust_map"]
 
 
-def at_limits(message: ParameterMaps) -> dict[str, Mask]:
-    """Map -> mask (y, x) of the foreground's voxels that have the lowest or the highest value of the method.
+def at_limits(model: TissueModel, message: ParameterMaps) -> dict[str, Mask]:
+    """Parameter -> mask (y, x) of the voxels of the foreground with a value that is the lowest or highest possible one.
 
-    Maps that have one possible value are left out.
+    Values without a meaning are at no limit, nor are those of a map that has one possible value. The fraction is left
+    out: one of 0 or 1 says nothing of values beyond.
     """
+    spans = zip(model.parameters, Unknowns(model, message.limits).spans, strict=True)
     return {
-        name: message.foreground & np.isin(message.maps[name], np.asarray(limits, np.float32))
-        for name, limits in message.limits.items()
-        if limits[0] < limits[1]
+        p.name: masked(p.quantity.where, message.foreground, message.maps)
+        & np.isin(message.maps[p.name], np.asarray(span, np.float32))
+        for p, span in spans
+        if p.name != model.fraction and span[0] < span[1]
     }
 
 
@@ -51,6 +55,6 @@ def trust_map(
     codes = np.array([wrong_code(p.quantity) for p in model.parameters])[largest]
     directions = np.take_along_axis(wrong, largest[:, None], 1)[:, 0]
     trust[mask] = np.where(directions != 0, directions * codes, trust[mask])
-    for reached in at_limits(message).values():
+    for reached in at_limits(model, message).values():
         trust[reached] = AT_LIMIT
     return np.asarray(trust, np.float32)

@@ -57,9 +57,9 @@ class EvidenceSlice:
     mask: Mask
     """(y, x) the voxels."""
     target: Tensor
-    """(n, y, x) the true unknowns."""
+    """(n, y, x) the true unknowns; beyond the range of a parameter, its limit is the best that a method can give."""
     weight: Tensor
-    """(n, y, x) how much each counts: the fraction of its pool, and 0 outside tissue or the range of the parameter."""
+    """(n, y, x) how much each counts: the fraction of its pool, and 0 outside tissue."""
     soft: Mask
     """(y, x) tissue that is no bone."""
 
@@ -155,7 +155,7 @@ def _weights(truth: dict[str, NDArray[np.float32]], counted: Mask) -> Tensor:
     """The weights (n, y, x) of the unknowns."""
     pools, weights = WATER_FAT.pool_fractions(truth), []
     for parameter in WATER_FAT.parameters:
-        pool, value = pools[parameter.pool], truth[parameter.name]
-        held = counted & (pool > WATER_FAT.least_fraction) & (value >= parameter.low) & (value <= parameter.high)
+        pool = pools[parameter.pool]
+        held = counted & (pool > WATER_FAT.least_fraction)
         weights.append(torch.from_numpy((pool * held).astype(np.float32)))
     return torch.stack(weights)

@@ -16,12 +16,13 @@ from torch.nn.functional import pad
 from spokestream import __version__
 from spokestream.gadgets.model_fit.evidence import n_features
 from spokestream.gadgets.network.denoiser import Denoiser, DenoiserCard, load_denoiser, on_grid, save_denoiser
-from spokestream.gadgets.network.device import multiplies_bfloat16
 from spokestream.models.denoising.denoiser_settings import DenoiserSettings
 from spokestream.models.denoising.evidence_set import SCALES, EvidenceSlice, evidence_path, read_slice
 from spokestream.models.networks.map_network import MapNetwork
+from spokestream.models.training.inputs.augmentation import mirrored
 from spokestream.models.training.loop import cosine_decay
 from spokestream.models.training.losses import gaussian_likelihood
+from spokestream.models.training.processes import autocast, in_bfloat16
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 from spokestream.whole_files import whole_file
 
@@ -35,8 +36,11 @@ gradients are clipped."""
 EXACT = 2
 """Decimals of metrics in percent."""
 
-Patch = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Features with the mask and the network's border, unknowns, their targets and weights, (channels, y, x) each."""
+CPU, PRECISION = torch.device("cpu"), "auto"
+"""Where it trains, and in which arithmetic: see `autocast`."""
+
+Images = dict[str, Tensor]
+"""The features with the mask, the unknowns, their targets and weights of a slice, (channels, y, x) each."""
 
 
 def train_denoiser(
@@ -60,15 +64,15 @@ def train_denoiser(
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     rng = np.random.default_rng(settings.seed)
     steps = settings.epochs * math.ceil(len(learnt) / SLICES)
-    fast, number = multiplies_bfloat16(torch.device("cpu")), 0
+    number = 0
     for epoch in range(settings.epochs):
         for batch in _batches(learnt, network.border, rng):
             for group in optimizer.param_groups:
                 group["lr"] = cosine_decay(LEARNING_RATE, number / steps)
-            features, unknowns, target, weight = batch
-            with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-                prediction = network(features.to(memory_format=torch.channels_last), unknowns).float()
-            loss = gaussian_likelihood(prediction, target, weight)
+            with autocast(PRECISION, CPU):
+                features = batch["features"].to(memory_format=torch.channels_last)
+                prediction = network(features, batch["unknowns"]).float()
+            loss = gaussian_likelihood(prediction, batch["target"], batch["weight"])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
@@ -76,7 +80,8 @@ def train_denoiser(
             number += 1
         progress(epoch + 1, settings.epochs, f"loss {float(loss.detach()):.4f}")
     scripted = torch.jit.script(network.eval().to(memory_format=torch.contiguous_format))
-    training = _training(settings, round((time.monotonic() - begin) / 60, 1), "bfloat16" if fast else "float32")
+    arithmetic = "bfloat16" if in_bfloat16(PRECISION, CPU) else "float32"
+    training = _training(settings, round((time.monotonic() - begin) / 60, 1), arithmetic)
     with whole_file(archive) as draft:
         save_denoiser(draft, scripted, DenoiserCard(WATER_FAT.name, network.border, training))
         held_out = seeds[: settings.validation]
@@ -112,37 +117,29 @@ def errors(denoiser: Denoiser, held_out: Iterator[EvidenceSlice]) -> dict[str, A
     return {**{name: [float(f"{value:.4g}") for value in both] for name, both in rms.items()}, "within": within}
 
 
-def _on_grid(one: EvidenceSlice) -> Patch:
+def _on_grid(one: EvidenceSlice) -> Images:
     images, unknowns = on_grid(one.features, one.x, one.mask)
-    return images, unknowns, one.target, one.weight
+    return {"features": images, "unknowns": unknowns, "target": one.target, "weight": one.weight}
 
 
-def _batches(learnt: list[Patch], border: int, rng: np.random.Generator) -> Iterator[Patch]:
+def _batches(learnt: list[Images], border: int, rng: np.random.Generator) -> Iterator[Images]:
     order = rng.permutation(len(learnt))
     for start in range(0, len(order), SLICES):
-        patches = [_patch(learnt[i], border, rng) for i in order[start : start + SLICES] for _ in range(PER_SLICE)]
-        features, unknowns, target, weight = (torch.stack(parts) for parts in zip(*patches, strict=True))
-        yield features, unknowns, target, weight
+        patches = [patch for i in order[start : start + SLICES] for patch in _patches(learnt[i], border, rng)]
+        yield {name: torch.stack([patch[name] for patch in patches]) for name in patches[0]}
 
 
-def _patch(whole: Patch, border: int, rng: np.random.Generator) -> Patch:
-    """A patch around a voxel that counts, turned and mirrored at random."""
-    counted = whole[3].sum(0).nonzero()
-    centre = counted[rng.integers(len(counted))].tolist()
-    sizes = whole[3].shape[1:]
-    corner = [min(max(c - PATCH // 2, 0), max(size - PATCH, 0)) for c, size in zip(centre, sizes, strict=True)]
-
-    def cut(array: Tensor, margin: int) -> Tensor:
-        """The patch with a margin; beyond the slice, there are zeros."""
-        y, x = corner
-        array = pad(array, [margin, margin + PATCH, margin, margin + PATCH])
-        return array[:, y : y + PATCH + 2 * margin, x : x + PATCH + 2 * margin]
-
-    parts = [cut(part, border if i == 0 else 0) for i, part in enumerate(whole)]
-    mirrored = [axis for axis in (1, 2) if rng.random() < 0.5]
-    turned = rng.random() < 0.5
-    parts = [part.flip(mirrored).transpose(1, 2) if turned else part.flip(mirrored) for part in parts]
-    return parts[0], parts[1], parts[2], parts[3]
+def _patches(whole: Images, border: int, rng: np.random.Generator) -> Iterator[Images]:
+    """Patches around voxels that count, of a slice that was mirrored at random; beyond the slice, there are zeros."""
+    images = mirrored(whole, rng)
+    margins = {name: border if name == "features" else 0 for name in images}
+    padded = {name: pad(image, (PATCH // 2 + margins[name],) * 4) for name, image in images.items()}
+    counted = images["weight"].sum(0).nonzero()
+    for row, column in counted[rng.integers(len(counted), size=PER_SLICE)].tolist():
+        yield {
+            name: image[:, row : row + PATCH + 2 * margins[name], column : column + PATCH + 2 * margins[name]]
+            for name, image in padded.items()
+        }
 
 
 def _training(settings: DenoiserSettings, minutes: float, arithmetic: str) -> dict[str, Any]:

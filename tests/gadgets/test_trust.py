@@ -157,8 +157,24 @@ def test_errors_of_refined_maps_are_found_in_muscle(thigh, name, error):
     assert np.mean(found.maps["trust"][region] == -np.sign(error) * wrong_code(QUANTITIES[name])) > 0.6
 
 
+def test_values_at_the_range_of_their_parameter_are_at_a_limit(example):
+    """Fluid is beyond the longest water T1; but water T1 has no meaning in fat, and a fraction of 0 is none."""
+    check, message = example
+    maps = {name: values.copy() for name, values in message.maps.items()}
+    maps["t1h2o"][23, 10:15] = 2300
+    maps["ff"][23, 12:15] = 0.95
+    maps["ff"][30, 20] = 0
+    (found,) = check.feed(replace(message, maps=maps))
+    codes = found.maps["trust"]
+    assert codes[23, 10:12].tolist() == [AT_LIMIT] * 2
+    assert (codes[23, 12:15] != AT_LIMIT).all()
+    assert codes[30, 20] != AT_LIMIT
+
+
 def test_a_map_with_one_possible_value_is_at_no_limit():
-    maps = {name: np.full((4, 5), 0.8, np.float32) for name in ("b1", "ff")}
-    message = ParameterMaps(maps, 0, NOWHERE, np.ones((4, 5), bool), limits={"b1": (0.8, 0.8), "ff": (0.0, 0.8)})
-    assert at_limits(message).keys() == {"ff"}
-    assert at_limits(message)["ff"].all()
+    values = {"ff": 0.0, "t1h2o": 1200.0, "t1fat": 340.0, "deltaf": 120.0, "b1": 0.8}
+    maps = {name: np.full((4, 5), value, np.float32) for name, value in values.items()}
+    message = ParameterMaps(maps, 0, NOWHERE, np.ones((4, 5), bool), limits={"b1": (0.8, 0.8)})
+    found = at_limits(WATER_FAT, message)
+    assert found.keys() == {"t1h2o", "t1fat", "deltaf"}
+    assert [name for name, reached in found.items() if reached.all()] == ["deltaf"]

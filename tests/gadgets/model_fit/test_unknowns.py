@@ -31,6 +31,13 @@ def test_values_are_bounded_by_limits_and_by_the_range():
     )
 
 
+def test_a_bound_comes_back_exactly():
+    scales = Unknowns(RELAXATION, {"t2": (7.0, 1999.0)})
+    for which in (0, 1):
+        bounds = [torch.tensor([span[which]], dtype=torch.float32) for span in scales.spans]
+        assert scales.parameters(scales.of(bounds)) == bounds
+
+
 def test_a_range_that_does_not_begin_at_zero_is_the_bound():
     found = Unknowns(RELAXATION, {}).parameters(torch.full((1, 2), -100.0))
     assert [value.item() for value in found] == pytest.approx([100, 5])
