@@ -1,25 +1,31 @@
 """Maps of consistent images under stress: python benchmarks/consistency.py [--quick] [--conditions A,B] [--subjects N].
 
 The conditions are those of the stress suite (`docs/evaluation.md`), simulated by the full path. Errors are over soft
-tissue: those of water T1 where FF < 0.7, of fat T1 where FF > 0.3. For each condition, water T1 has its bias in
-brackets, and the percentages of its errors within one and two standard deviations; correct ones give 68 and 95. Maps
-that are denoised are those of consistent images.
+tissue: those of water T1 where FF < 0.7 or 0.4, of fat T1 where FF > 0.3. Water T1 beyond the range of the parameter,
+that of fluids, counts apart. Of the errors, 68 and 95 % are within one and two correct standard deviations. Maps that
+are denoised are those of consistent images.
+
+Prints one table in Markdown for each quantity, those of `docs/evaluation.md`. With `--results FOLDER`, every subject is
+kept in a file there: a run that was interrupted goes on, and several processes can share the conditions.
 """
 
 import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
 
 # isort: split
 import argparse
+import json
 import logging
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from measure import print_machine
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
@@ -44,12 +50,42 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis, compress
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
 NETWORK = "ours"
-WHERE = {"t1h2o": lambda ff: ff < 0.7, "t1fat": lambda ff: ff > 0.3}
-"""Voxels in which errors of a map count, by the true fat fraction; all others count everywhere."""
-DIGITS = {"t1h2o": ".0f", "ff": ".4f", "deltaf": ".2f", "b1": ".4f", "t1fat": ".1f"}
-LABELS = {"t1h2o": "water T1, ms", "ff": "FF", "deltaf": "off-resonance, Hz", "b1": "B1", "t1fat": "fat T1, ms"}
+LONGEST = next(p.high for p in WATER_FAT.parameters if p.name == "t1h2o")
+"""Longest water T1 in ms that a method gives."""
 FINE = 1
 """The band of fine texture, counted from the finest one."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Errors of a map that are counted together."""
+
+    map: str
+    words: str
+    digits: str
+    counts: Callable[[dict[str, Float]], Mask] = lambda truth: np.isfinite(truth["ff"])
+    """The voxels, by the true maps."""
+    biased: bool = False
+    """Whether the bias is of interest, too."""
+
+
+def lean(below: float) -> Callable[[dict[str, Float]], Mask]:
+    """The voxels with a fat fraction below a value, but not fluids."""
+    return lambda truth: (truth["ff"] < below) & (truth["t1h2o"] <= LONGEST)
+
+
+MEASURES = (
+    Measure("t1h2o", "Water T1 in ms, FF < 0.7", ".0f", lean(0.7), biased=True),
+    Measure("t1h2o", "Water T1 in ms, FF < 0.4", ".0f", lean(0.4), biased=True),
+    Measure("ff", "Fat fraction", ".4f"),
+    Measure("deltaf", "Off-resonance in Hz", ".2f"),
+    Measure("b1", "B1", ".4f"),
+    Measure("t1fat", "Fat T1 in ms, FF > 0.3", ".1f", lambda truth: truth["ff"] > 0.3),
+    Measure(
+        "t1h2o", f"Water T1 in ms, fluids beyond {LONGEST:g} ms", ".0f", lambda t: t["t1h2o"] > LONGEST, biased=True
+    ),
+)
+THIRDS = 3
 
 
 def ways(
@@ -80,46 +116,76 @@ def ways(
         yield f"{NETWORK}, denoised", Chain([inference, consistent(anew=False), denoising(NETWORK)])
 
 
-class Errors:
-    """Errors of one way in one condition."""
+def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, seconds: float) -> dict[str, Any]:
+    """The sums over the voxels of one slice from which those over slices follow."""
+    measures = []
+    for measure in MEASURES:
+        mask = soft & measure.counts(truth)
+        error = (maps[measure.map] - truth[measure.map])[mask].astype(np.float64)
+        measures.append([int(mask.sum()), float(error.sum()), float(error @ error)])
+    judged = soft & lean(0.7)(truth)
+    error, fat = (maps["t1h2o"] - truth["t1h2o"])[judged].astype(np.float64), truth["ff"][judged]
+    ratio = np.abs(error) / maps["t1h2o_std"][judged].clip(1e-6)
+    third = np.searchsorted(np.quantile(fat, (1 / 3, 2 / 3)), fat)
+    texture = KeptTexture(TEXTURED["t1h2o"][2])
+    texture.add(maps["t1h2o"], truth["t1h2o"], soft & (truth["ff"] < 0.3))
+    return {
+        "measures": measures, "within": [int((ratio < k).sum()) for k in (1, 2)],
+        "thirds": [[int((third == i).sum()), float(error[third == i].sum())] for i in range(THIRDS)],
+        "kept": texture.result()[FINE]["kept"], "seconds": seconds,
+    }  # fmt: skip
 
-    def __init__(self) -> None:
-        self.errors: dict[str, list[Float]] = defaultdict(list)
-        self.ratios: list[Float] = []
-        self.texture = KeptTexture(TEXTURED["t1h2o"][2])
-        self.seconds: list[float] = []
 
-    def add(self, maps: dict[str, Float], truth: dict[str, Float], soft: Mask, seconds: float) -> None:
-        """Compare the maps of one slice with the truth."""
-        self.seconds.append(seconds)
-        for name in DIGITS:
-            mask = soft & WHERE.get(name, np.isfinite)(truth["ff"])
-            error = (maps[name] - truth[name])[mask]
-            self.errors[name].append(error)
-            if name == "t1h2o":
-                self.ratios.append(np.abs(error) / maps["t1h2o_std"][mask].clip(1e-6))
-        self.texture.add(maps["t1h2o"], truth["t1h2o"], soft & (truth["ff"] < 0.3))
+def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[str, dict[str, dict[str, str]]]]:
+    """The heading of every table, and its cells by condition and way, from the slices by condition and way."""
 
-    def cells(self) -> list[str]:
-        """The row of a table."""
-        row = []
-        for name, digits in DIGITS.items():
-            error = np.concatenate(self.errors[name]).astype(np.float64)
-            bias = f" ({error.mean():+.0f})" if name == "t1h2o" else ""
-            row.append(f"{np.sqrt(np.mean(error**2)):{digits}}{bias}")
-        ratio = np.concatenate(self.ratios)
-        kept = self.texture.result()[FINE]["kept"]
-        return [
-            *row, f"{100 * np.mean(ratio < 1):.0f}, {100 * np.mean(ratio < 2):.0f}",
-            "" if np.isnan(kept) else f"{100 * kept:.0f}", f"{np.median(self.seconds):.1f}",
-        ]  # fmt: skip
+    def table(cell: Callable[[list[dict[str, Any]]], str]) -> dict[str, dict[str, str]]:
+        return {condition: {way: cell(slices) for way, slices in by_way.items()} for condition, by_way in found.items()}
+
+    for number, measure in enumerate(MEASURES):
+
+        def cell(slices: list[dict[str, Any]], number: int = number, measure: Measure = measure) -> str:
+            n, total, squares = np.sum([one["measures"][number] for one in slices], axis=0)
+            bias = f" ({total / n:+.0f})" if measure.biased and n else ""
+            return f"{np.sqrt(squares / n):{measure.digits}}{bias}" if n else ""
+
+        yield f"{measure.words}: RMSE" + (" and bias" if measure.biased else ""), table(cell)
+
+    def within(slices: list[dict[str, Any]]) -> str:
+        n = sum(one["measures"][0][0] for one in slices)
+        return ", ".join(f"{100 * k / n:.0f}" for k in np.sum([one["within"] for one in slices], axis=0))
+
+    def biases(slices: list[dict[str, Any]]) -> str:
+        return ", ".join(f"{total / n:+.0f}" for n, total in np.sum([one["thirds"] for one in slices], axis=0))
+
+    def kept(slices: list[dict[str, Any]]) -> str:
+        share = np.mean([one["kept"] for one in slices])
+        return "" if np.isnan(share) else f"{100 * share:.0f}"
+
+    yield "Water T1: % of the errors within one and two standard deviations", table(within)
+    yield "Water T1: bias in ms in the thirds of the voxels with the least and the most fat", table(biases)
+    yield "Water T1: % of the texture that is kept, in the second finest band", table(kept)
+    yield "Seconds of a slice", table(lambda slices: f"{np.median([one['seconds'] for one in slices]):.1f}")
+
+
+def markdown(heading: str, cells: dict[str, dict[str, str]]) -> str:
+    """One table. Ways that a condition lacks, and conditions without a value, are left empty or out."""
+    ways = list(max(cells.values(), key=len))
+    rows = [
+        f"| `{condition}` | " + " | ".join(row.get(way, "") for way in ways) + " |"
+        for condition, row in cells.items()
+        if any(row.values())
+    ]
+    return "\n".join(
+        [f"{heading}:", "", f"| condition | {' | '.join(ways)} |", f"|---{'|---' * len(ways)}|", *rows, ""]
+    )
 
 
 def fingerprints_of(
-    condition: StressCondition, subjects: int, subject: int, matrix: int, basis: TemporalBasis
+    condition: StressCondition, subject: int, matrix: int, basis: TemporalBasis
 ) -> tuple[Fingerprints, dict[str, Float], Mask]:
     """The fingerprints of a subject with their operator, the true maps, and the mask of soft tissue."""
-    settings = condition.data_settings(subjects, 1, matrix)
+    settings = condition.data_settings(subject + 1, 1, matrix)
     exam = exam_of(settings, settings.first_seed + subject)
     atoms = WATER_FAT.dictionary(exam.sequence).atoms
     made = full_fingerprints(
@@ -127,9 +193,30 @@ def fingerprints_of(
         correct_delays=True, inversion=echo_times_of(WATER_FAT, exam.sequence, basis, atoms), for_maps=True,
     )  # fmt: skip
     phantom = exam.phantoms[0]
-    truth = {name: getattr(phantom, name) for name in DIGITS}
+    truth = {name: getattr(phantom, name) for name in WATER_FAT.names}
     bone = np.isin(phantom.label, [i for i, name in enumerate(phantom.label_names) if "bone" in name])
     return made, truth, made.foreground & (phantom.pd > 0) & ~bone
+
+
+def subject_results(condition: StressCondition, subject: int, matrix: int, threads: int) -> dict[str, dict[str, Any]]:
+    """The errors of every way in one subject."""
+    network = load_network()
+    sequence = load_sequence(condition.data_settings(1, 1, matrix).sequence)
+    fits = network.contract.sequence.difference(sequence) is None
+    basis = network.contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
+    scan, receiver_hz = simulated_scan(sequence, threads), network.contract.demodulation_hz
+    message, truth, soft = fingerprints_of(condition, subject, matrix, basis)
+    results = {}
+    for name, chain in ways(scan, network if fits else None, basis, receiver_hz):
+        begin = perf_counter()
+        (maps,) = (m for m in chain.feed(message) if isinstance(m, ParameterMaps))
+        results[name] = found_errors(maps.maps, truth, soft, perf_counter() - begin)
+    return results
+
+
+@lru_cache(1)
+def load_network() -> TiledNetwork:
+    return TiledNetwork(load_archive(archive_path(NETWORK)), "cpu")
 
 
 def main() -> None:
@@ -139,31 +226,31 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=1)
     parser.add_argument("--matrix", type=int, default=350)
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--results", type=Path, help="folder that keeps the errors of every subject")
     arguments = parser.parse_args()
     matrix, names = (48, ["default"]) if arguments.quick else (arguments.matrix, arguments.conditions.split(","))
     logging.getLogger("spokestream").setLevel(logging.ERROR)
     console = Console(width=170)
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft"])
-    network = TiledNetwork(load_archive(archive_path(NETWORK)), "cpu")
-    table = Table(title=f"{arguments.subjects} subjects of one slice, {matrix} pixels")
-    for heading in ("condition", "maps", *LABELS.values(), "within 1, 2 sd, %", "fine texture, %", "s"):
-        table.add_column(heading, justify="left" if heading in ("condition", "maps") else "right")
-    for condition in track(chosen(names), "conditions", console=console, transient=True):
-        found: dict[str, Errors] = defaultdict(Errors)
-        sequence = load_sequence(condition.data_settings(1, 1, matrix).sequence)
-        fits = network.contract.sequence.difference(sequence) is None
-        basis = network.contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
-        scan = simulated_scan(sequence, arguments.threads)
-        chains = dict(ways(scan, network if fits else None, basis, network.contract.demodulation_hz))
-        for subject in range(arguments.subjects):
-            message, truth, soft = fingerprints_of(condition, arguments.subjects, subject, matrix, basis)
-            for name, chain in chains.items():
-                begin = perf_counter()
-                (maps,) = (m for m in chain.feed(message) if isinstance(m, ParameterMaps))
-                found[name].add(maps.maps, truth, soft, perf_counter() - begin)
-        for name, errors in found.items():
-            table.add_row(condition.name, name, *errors.cells())
-    console.print(table)
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    # subject by subject, so that a run that is interrupted has measured every condition
+    work = [(condition, subject) for subject in range(arguments.subjects) for condition in chosen(names)]
+    for condition, subject in track(work, "slices", console=console, transient=True):
+        kept = arguments.results and arguments.results / f"{condition.name}-{subject}-{matrix}.json"
+        if kept and kept.exists():
+            results = json.loads(kept.read_text("utf-8"))
+        else:
+            results = subject_results(condition, subject, matrix, arguments.threads)
+        if kept and not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(results), "utf-8")
+        of_condition = found.setdefault(condition.name, {})
+        for way, one in results.items():
+            of_condition.setdefault(way, []).append(one)
+    print(f"\n{arguments.subjects} subjects of one slice in each condition, {matrix} pixels.\n")
+    for heading, cells in tables(found):
+        if any(any(row.values()) for row in cells.values()):
+            print(markdown(heading, cells))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.gadgets.spoke_accumulation import SpokeAccumulation
 from spokestream.gadgets.spoke_quality import SpokeQuality
-from spokestream.models.archives import MATCHING, denoiser_path
+from spokestream.models.archives import MATCHING, denoiser_path, has_denoiser
 from spokestream.pipelines.provisional_maps import ProvisionalMaps
 from spokestream.pipelines.settings import MatchingSettings, NetworkSettings, StreamSettings
 from spokestream.simulator.physics.dictionaries.match import Dictionary
@@ -120,9 +120,11 @@ def consistency(
     if not isinstance(closed_form, WaterFatSignal):
         raise InputError("Consistent images are those of water and fat; leave out the setting images.")
     consistent = Consistency(scan, closed_form, receiver_hz, Refinement(scan, closed_form), anew=first_maps == MATCHING)
-    if settings.denoise == "off":
+    model = closed_form.model.name
+    if settings.denoise == "off" or (settings.denoise == "auto" and not has_denoiser(model, first_maps)):
+        scan.provenance["denoising"] = "none"
         return [consistent]
-    return [consistent, MapDenoising(scan, closed_form, denoiser(denoiser_path(closed_form.model.name, first_maps)))]
+    return [consistent, MapDenoising(scan, closed_form, denoiser(denoiser_path(model, first_maps)))]
 
 
 @lru_cache

@@ -79,10 +79,10 @@ class StreamSettings:
         peer=True,
     )
     denoise: str = setting(
-        "off",
+        "auto",
         meaning="Whether maps in consistent images are denoised, by a network that sees maps and what the signal says "
-        "about them, for any train.",
-        choices=("off", "on"),
+        "about them, for any train; auto does so if there is one for maps of this kind.",
+        choices=("auto", "on", "off"),
         peer=True,
     )
     datatype: str = setting(

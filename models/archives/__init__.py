@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spokestream.errors import InputError
 
-__all__ = ["MATCHING", "SEPARATE", "archive_path", "denoiser_path", "shipped_networks"]
+__all__ = ["MATCHING", "SEPARATE", "archive_path", "denoiser_path", "has_denoiser", "shipped_networks"]
 
 FOLDER = Path(__file__).parent
 SEPARATE = {"balsiger2020": "b6ab06092eff538755d39c60299fd9b1264ed8077fe07d6d7fa4ed081dd52ab0"}
@@ -43,10 +43,14 @@ def denoiser_path(tissue_model: str, first_maps: str) -> Path:
 
     Raises InputError if there is none.
     """
-    path = FOLDER / "denoisers" / f"{tissue_model}-{first_maps}.pt"
-    if path not in FOLDER.glob("denoisers/*.pt"):
+    if not has_denoiser(tissue_model, first_maps):
         raise InputError(f"There is no denoiser for maps by {first_maps:.64}; leave out the setting denoise.")
-    return path
+    return FOLDER / "denoisers" / f"{tissue_model}-{first_maps}.pt"
+
+
+def has_denoiser(tissue_model: str, first_maps: str) -> bool:
+    """Whether there is a denoiser for these maps; see `denoiser_path`."""
+    return f"{tissue_model}-{first_maps}" in {path.stem for path in FOLDER.glob("denoisers/*.pt")}
 
 
 def _check(network: str, path: Path) -> None:

@@ -7,6 +7,8 @@ from small_scan import short_sequence
 from toy_network import FIVE_MAPS, write_toy_archive
 
 from spokestream.errors import FileError, InputError, ScanError
+from spokestream.gadgets.consistency import Consistency
+from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.pulse_correction import PulseCorrection
 from spokestream.gadgets.readout import Readout
@@ -275,6 +277,17 @@ def test_a_network_of_single_frames_has_no_consistent_images(tmp_path):
     selection = selection.with_parameters({"images": "consistent"})
     with pytest.raises(InputError, match="maps other images than those of the adjoint in a compressed basis"):
         start_scan(selection, header_of(0), logging.getLogger("test"))
+
+
+def test_consistent_images_of_a_network_without_a_denoiser_are_not_denoised_unless_somebody_asks(tmp_path):
+    selection = net_selection(tmp_path).with_parameters({"images": "consistent"})
+    chain = start_scan(selection, header_of(0), logging.getLogger("test"))
+    kinds = [type(gadget) for gadget in chain.gadgets]
+    chain.close()
+    assert Consistency in kinds
+    assert MapDenoising not in kinds
+    with pytest.raises(InputError, match="There is no denoiser for maps by toy; leave out the setting denoise"):
+        start_scan(selection.with_parameters({"denoise": "on"}), header_of(0), logging.getLogger("test"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The setting `denoise=on`: maps of matching against the truth, and where there is no denoiser."""
+"""The setting `denoise`: maps of matching against the truth, and where there is no denoiser."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def maps(thigh):
     """The maps of matching in consistent images, as they are, and denoised."""
     return {
         denoise: reconstruct(thigh, "mrf_t1ff", images="consistent", denoise=denoise, threads=1)
-        for denoise in ("off", "on")
+        for denoise in ("off", "auto")
     }
 
 
@@ -32,15 +32,15 @@ def test_errors_are_smaller_than_before(thigh, maps, name):
 
 
 def test_the_maps_say_that_they_are_denoised_and_are_judged_as_others(maps):
-    assert "denoising" not in maps["off"].provenance
-    assert maps["on"].provenance["denoising"].startswith("by a network over maps, ")
-    assert maps["on"].values.keys() == maps["off"].values.keys()
-    np.testing.assert_array_equal(maps["on"]["b1"] > 0, maps["off"]["b1"] > 0)
+    assert maps["off"].provenance["denoising"] == "none"
+    assert maps["auto"].provenance["denoising"].startswith("by a network over maps, ")
+    assert maps["auto"].values.keys() == maps["off"].values.keys()
+    np.testing.assert_array_equal(maps["auto"]["b1"] > 0, maps["off"]["b1"] > 0)
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(thigh, maps):
     again = reconstruct(thigh, "mrf_t1ff", images="consistent", denoise="on", threads=3)
-    for name, values in maps["on"].values.items():
+    for name, values in maps["auto"].values.items():
         np.testing.assert_array_equal(again.values[name], values, name)
 
 
@@ -50,7 +50,7 @@ def test_only_maps_in_consistent_images_are_denoised(thigh):
 
 
 def test_a_denoiser_serves_the_network_that_it_was_trained_for(thigh):
-    found = reconstruct(thigh, "mrf_t1ff_net", images="consistent", denoise="on")
+    found = reconstruct(thigh, "mrf_t1ff_net", images="consistent")
     assert found.provenance["denoising"].startswith("by a network over maps, ")
     with pytest.raises(InputError, match="There is no denoiser for maps by balsiger2020; leave out the setting"):
         denoiser_path("water_fat", "balsiger2020")

@@ -22,7 +22,8 @@ RELAXATION_SCAN = {"sequence": "fisp-fang-2304", "matrix": 128, "coils": 8}
 """Settings of a scan for T1 and T2 where the command line gives no others; few pixels and coils keep the demo short."""
 RELAXATION_ANATOMIES = ("brain", "nist")
 """Anatomies that are scanned for T1 and T2 unless the command line names a pipeline."""
-DENOISED = {"images": "consistent", "denoise": "on"}
+DENOISED = {"images": "consistent"}
+"""Settings of the most exact maps."""
 CHOICES = {
     "matching": ("mrf_t1ff", {"refine": "off"}),
     "refined (default)": ("mrf_t1ff", {}),

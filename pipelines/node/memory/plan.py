@@ -142,7 +142,7 @@ def _plan(
         if in_frames:
             dictionary += MATCHED_BYTES_PER_IMAGE * n_images
             maps += threads * THREAD_BYTES_PER_IMAGE * n_images
-    if settings.denoise == "on":
+    if settings.denoise != "off" and _consistent(settings):
         maps += DENOISING_IMAGES_PER_SLICE * image
     # beside the images: what frames are spread onto, and every thread's transforms of all coils of an image
     grids = (0 if in_frames else n_images) + min(settings.threads, n_images)
