@@ -9,13 +9,14 @@ from spokestream.gadgets.model_fit.evidence import n_features
 from spokestream.gadgets.network.denoiser import DenoiserCard, load_denoiser, save_denoiser
 from spokestream.models.networks.map_network import MapNetwork
 
-N = 5
-CARD = DenoiserCard("water_fat", border=3, training={"seed": 1}, metrics={"matching": {"ff": [0.2, 0.1]}})
+N, BLOCKS = 5, 2
+BORDER = MapNetwork(n_features(N), N, width=8, blocks=BLOCKS).border
+CARD = DenoiserCard("water_fat", border=BORDER, training={"seed": 1}, metrics={"matching": {"ff": [0.2, 0.1]}})
 
 
-def a_network(blocks=2, trained=True):
+def a_network(trained=True):
     torch.manual_seed(0)
-    network = MapNetwork(n_features(N), N, width=8, blocks=blocks)
+    network = MapNetwork(n_features(N), N, width=8, blocks=BLOCKS)
     if trained:
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
@@ -84,7 +85,7 @@ def test_what_is_no_denoiser_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(FileError, match="There is no network archive"):
         load_denoiser(tmp_path / "missing.pt")
     with pytest.raises(FileError, match="does not run on the evidence"):
-        save_denoiser(tmp_path / "b.pt", torch.jit.script(MapNetwork(3, N, width=8, blocks=2)), CARD)
+        save_denoiser(tmp_path / "b.pt", torch.jit.script(MapNetwork(3, N, width=8, blocks=BLOCKS)), CARD)
     with pytest.raises(FileError, match="does not give unknowns"):
         save_denoiser(tmp_path / "b.pt", torch.jit.script(WithoutStd()), CARD)
 
