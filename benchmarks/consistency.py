@@ -2,11 +2,12 @@
 
 The conditions are those of the stress suite (`docs/evaluation.md`), simulated by the full path. Errors are over soft
 tissue: those of water T1 where FF < 0.7 or 0.4, of fat T1 where FF > 0.3. Water T1 beyond the range of the parameter,
-that of fluids, counts apart. Of the errors, 68 and 95 % are within one and two correct standard deviations. Maps that
-are denoised are those of consistent images.
+that of fluids, counts apart. If standard deviations are correct, 68 and 95 % of the errors are within one and two of
+them. Maps that are denoised are those of consistent images.
 
 Prints one table in Markdown for each quantity, those of `docs/evaluation.md`. With `--results FOLDER`, every subject is
-kept in a file there: a run that was interrupted goes on, and several processes can share the conditions.
+kept in a file there, for the same networks: a run that was interrupted goes on, and processes to which other conditions
+are given can use the same folder. After a change of the code, take another folder.
 """
 
 import spokestream  # noqa: F401  first of all, because it sets how the threads of OpenMP wait
@@ -18,6 +19,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -48,6 +50,7 @@ from spokestream.models.evaluation.texture import TEXTURED, KeptTexture
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
+from spokestream.whole_files import whole_file
 
 NETWORK = "ours"
 LONGEST = next(p.high for p in WATER_FAT.parameters if p.name == "t1h2o")
@@ -159,8 +162,8 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[
         return ", ".join(f"{total / n:+.0f}" for n, total in np.sum([one["thirds"] for one in slices], axis=0))
 
     def kept(slices: list[dict[str, Any]]) -> str:
-        share = np.mean([one["kept"] for one in slices])
-        return "" if np.isnan(share) else f"{100 * share:.0f}"
+        shares = [one["kept"] for one in slices if np.isfinite(one["kept"])]
+        return f"{100 * np.mean(shares):.0f}" if shares else ""
 
     yield "Water T1: % of the errors within one and two standard deviations", table(within)
     yield "Water T1: bias in ms in the thirds of the voxels with the least and the most fat", table(biases)
@@ -169,7 +172,7 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[
 
 
 def markdown(heading: str, cells: dict[str, dict[str, str]]) -> str:
-    """One table. Ways that a condition lacks, and conditions without a value, are left empty or out."""
+    """One table. Cells of ways that a condition lacks are empty; conditions without any value are left out."""
     ways = list(max(cells.values(), key=len))
     rows = [
         f"| `{condition}` | " + " | ".join(row.get(way, "") for way in ways) + " |"
@@ -200,23 +203,30 @@ def fingerprints_of(
 
 def subject_results(condition: StressCondition, subject: int, matrix: int, threads: int) -> dict[str, dict[str, Any]]:
     """The errors of every way in one subject."""
-    network = load_network()
-    sequence = load_sequence(condition.data_settings(1, 1, matrix).sequence)
-    fits = network.contract.sequence.difference(sequence) is None
-    basis = network.contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
-    scan, receiver_hz = simulated_scan(sequence, threads), network.contract.demodulation_hz
+    basis, chains = chains_of(condition.data_settings(1, 1, matrix).sequence, threads)
     message, truth, soft = fingerprints_of(condition, subject, matrix, basis)
     results = {}
-    for name, chain in ways(scan, network if fits else None, basis, receiver_hz):
+    for name, chain in chains.items():
         begin = perf_counter()
         (maps,) = (m for m in chain.feed(message) if isinstance(m, ParameterMaps))
         results[name] = found_errors(maps.maps, truth, soft, perf_counter() - begin)
     return results
 
 
-@lru_cache(1)
-def load_network() -> TiledNetwork:
-    return TiledNetwork(load_archive(archive_path(NETWORK)), "cpu")
+@lru_cache
+def chains_of(sequence_name: str, threads: int) -> tuple[TemporalBasis, dict[str, Chain]]:
+    """The temporal basis of a sequence, and its chains."""
+    network, sequence = TiledNetwork(load_archive(archive_path(NETWORK)), "cpu"), load_sequence(sequence_name)
+    fits = network.contract.sequence.difference(sequence) is None
+    basis = network.contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
+    scan, receiver_hz = simulated_scan(sequence, threads), network.contract.demodulation_hz
+    return basis, dict(ways(scan, network if fits else None, basis, receiver_hz))
+
+
+def digest() -> str:
+    """The first digits of the SHA-256 of all networks."""
+    paths = archive_path(NETWORK), *(denoiser_path(WATER_FAT.name, first) for first in (MATCHING, NETWORK))
+    return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:8]
 
 
 def main() -> None:
@@ -233,17 +243,19 @@ def main() -> None:
     console = Console(width=170)
     print_machine(console, arguments.threads, ["numpy", "torch", "finufft"])
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    networks = digest()
     # subject by subject, so that a run that is interrupted has measured every condition
     work = [(condition, subject) for subject in range(arguments.subjects) for condition in chosen(names)]
     for condition, subject in track(work, "slices", console=console, transient=True):
-        kept = arguments.results and arguments.results / f"{condition.name}-{subject}-{matrix}.json"
+        kept = arguments.results and arguments.results / f"{condition.name}-{subject}-{matrix}-{networks}.json"
         if kept and kept.exists():
             results = json.loads(kept.read_text("utf-8"))
         else:
             results = subject_results(condition, subject, matrix, arguments.threads)
         if kept and not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(results), "utf-8")
+            with whole_file(kept) as draft:
+                draft.write_text(json.dumps(results), "utf-8")
         of_condition = found.setdefault(condition.name, {})
         for way, one in results.items():
             of_condition.setdefault(way, []).append(one)

@@ -22,7 +22,7 @@ from spokestream.gadgets.quality.verdict import (
     MOST_FLAGGED_BY_SEARCH,
 )
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.models.archives import MATCHING, archive_path, shipped_networks
+from spokestream.models.archives import MATCHING, archive_path, is_shipped, shipped_networks
 from spokestream.pipelines.chain_parts import (
     consistency,
     correction,
@@ -178,7 +178,10 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
         and contract.gives_all
         and all(output.std for output in contract.outputs)
     )
-    refined = consistency(scan, settings, closed_form, demodulation_hz, contract.name) or refinement(
+    # a network of the user's own may have the name of one that comes with the software, but errs in other ways
+    digest = shared.network.digest
+    first_maps = contract.name if is_shipped(contract.name, digest) else f"the network {digest}"
+    refined = consistency(scan, settings, closed_form, demodulation_hz, first_maps) or refinement(
         scan, settings, closed_form
     )
     return Chain(

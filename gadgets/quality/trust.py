@@ -14,7 +14,7 @@ __all__ = ["at_limits", "judged_values", "trust_map"]
 
 
 def at_limits(model: TissueModel, message: ParameterMaps) -> dict[str, Mask]:
-    """Parameter -> mask (y, x) of the voxels of the foreground with a value that is the lowest or highest possible one.
+    """Parameter -> mask (y, x) of the voxels of the foreground whose value is the lowest or the highest possible one.
 
     Values without a meaning are at no limit, nor are those of a map that has one possible value. The fraction is left
     out: one of 0 or 1 says nothing of values beyond.

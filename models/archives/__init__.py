@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spokestream.errors import InputError
 
-__all__ = ["MATCHING", "SEPARATE", "archive_path", "denoiser_path", "has_denoiser", "shipped_networks"]
+__all__ = ["MATCHING", "SEPARATE", "archive_path", "denoiser_path", "has_denoiser", "is_shipped", "shipped_networks"]
 
 FOLDER = Path(__file__).parent
 SEPARATE = {"balsiger2020": "b6ab06092eff538755d39c60299fd9b1264ed8077fe07d6d7fa4ed081dd52ab0"}
@@ -36,6 +36,12 @@ def archive_path(network: str) -> Path:
             f"models/archives/{network}.pt of the source to {FOLDER}, or give its path as `archive`."
         )
     raise InputError(f"There is no network '{network[:64]}'; known are {', '.join(shipped) or 'none'}.")
+
+
+def is_shipped(network: str, digest: str) -> bool:
+    """Whether an archive with a name and a digest (the first digits of its SHA-256) came with the software."""
+    path = shipped_networks().get(network)
+    return path is not None and _digest(path, path.stat().st_mtime_ns, path.stat().st_size).startswith(digest)
 
 
 def denoiser_path(tissue_model: str, first_maps: str) -> Path:

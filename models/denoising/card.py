@@ -47,7 +47,7 @@ spokestream dataset DATA --subjects {n} --first-seed {first} {data}
 ```
 
 Held-out subjects {first} to {first + held_out - 1}, by which nothing was chosen; root-mean-square errors of soft tissue
-in consistent images:
+in consistent images, and beyond the range of a map to its limit:
 
 | map | unit | {heads} |
 |---|---|{"---|---|" * len(card.metrics)}

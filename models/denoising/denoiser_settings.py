@@ -35,7 +35,7 @@ class DenoiserSettings:
     matrix: int = setting(350, meaning="Image matrix along x and y.", unit="pixels", low=32, high=1024)
     epochs: int = setting(50, meaning="Number of passes over the slices.", low=1, high=10_000)
     width: int = setting(64, meaning="Channels of the residual blocks.", low=8, high=512)
-    blocks: int = setting(6, meaning="Residual blocks; the receptive field is 3 + 2 blocks.", low=1, high=20)
+    blocks: int = setting(6, meaning="Residual blocks; each sees one pixel further.", low=1, high=20)
     seed: int = setting(0, meaning="Seed of the first weights and of all other random numbers.", low=0, high=2**31)
     first_maps: str = setting(
         "matching", meaning="First maps that it denoises, in consistent images.", choices=(*KINDS, "both")

@@ -31,8 +31,7 @@ __all__ = ["errors", "train_denoiser"]
 PATCH, PER_SLICE, SLICES = 64, 4, 4
 """Side of a patch in pixels, patches of a slice in an epoch, and slices of a batch."""
 LEARNING_RATE, LARGEST_GRADIENT = 2e-3, 1.0
-"""Largest learning rate, after a rise over this part of the steps and before a cosine to 0; and the norm to which
-gradients are clipped."""
+"""Largest learning rate, see `cosine_decay`, and the norm to which gradients are clipped."""
 EXACT = 2
 """Decimals of metrics in percent."""
 
@@ -97,7 +96,10 @@ def slices(folder: Path, seeds: list[int], kinds: tuple[str, ...]) -> Iterator[E
 
 
 def errors(denoiser: Denoiser, held_out: Iterator[EvidenceSlice]) -> dict[str, Any]:
-    """Root mean square errors of soft tissue before and after, and how many are within one and two deviations."""
+    """Root mean square errors of soft tissue before and after, and how many are within one and two deviations.
+
+    Beyond the range of a map, they are those to its limit.
+    """
     squares: dict[str, list[Tensor]] = {name: [] for name in WATER_FAT.names}
     ratios = []
     for one in held_out:
