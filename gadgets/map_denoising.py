@@ -1,6 +1,6 @@
 """Map denoising: moves the maps of a slice towards how tissue looks, the further the less its signal says."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
-from spokestream.gadgets.messages import Fingerprints, Mask, ParameterMaps
+from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.evidence import evidence
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
 from spokestream.gadgets.model_fit.refine import as_maps, first_std
@@ -16,7 +16,8 @@ from spokestream.gadgets.model_fit.residuals import parameter_columns
 from spokestream.gadgets.network.denoiser import Denoiser
 from spokestream.gadgets.quality.trust import at_limits
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm
+from spokestream.simulator.physics.quantities import masked
+from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, Parameter
 
 __all__ = ["MapDenoising", "evidence_of"]
 
@@ -74,6 +75,9 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         measured, x, seen = evidence_of(message, fingerprints, mask, self._closed_form, scan)
         moved, std = self._denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
         denoised = as_maps(measured, measured.scales.bounded(moved), std, message.maps)
+        for p, (_, longest) in zip(self._closed_form.model.parameters, measured.scales.spans, strict=True):
+            if p.pool:
+                denoised[p.name] = _at_limit(p, denoised, mask, longest)
         for name, kept in self._kept(message, mask).items():
             for one in (name, f"{name}_std"):
                 denoised[one] = np.where(kept, message.maps[one], denoised[one])
@@ -88,3 +92,14 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         model = self._closed_form.model
         limits = at_limits(model, message)
         return {name: ~mask | (limits.get(name, False) if name in message.limits else False) for name in model.names}
+
+
+def _at_limit(parameter: Parameter, maps: Mapping[str, Float], mask: Mask, longest: float) -> Float:
+    """A map (y, x) of relaxation times, of which those within one standard deviation of the longest one are this one.
+
+    The network has learnt fluids, whose relaxation times no map can hold, as the longest one. It comes to some
+    milliseconds of that, and the map of trust shall say that the true value may lie beyond.
+    """
+    values = maps[parameter.name]
+    near = values + maps[f"{parameter.name}_std"] >= longest
+    return np.where(near & masked(parameter.quantity.where, mask, maps), np.float32(longest), values)

@@ -11,6 +11,7 @@ from spokestream.errors import ScanError
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
 from spokestream.gadgets.network.denoiser import Denoiser, DenoiserCard
+from spokestream.gadgets.quality.trust import at_limits
 from spokestream.simulator.physics.tissue_models.relaxation import RELAXATION
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
@@ -74,6 +75,18 @@ def test_values_at_a_limit_of_the_method_stay_there(scan, closed_form, denoiser,
     assert (out.maps["t1h2o"][3, 3], out.maps["t1h2o_std"][3, 3]) == (2000, STD["t1h2o"])
     assert out.maps["b1"][3, 3] > VALUES["b1"]
     assert out.maps["ff"][3, 4] > 0
+
+
+def test_fluids_whose_water_t1_is_longer_than_any_are_at_the_longest_and_marked(scan, closed_form, denoiser, message):
+    """The map of trust then says that the truth may lie beyond; in fat, water T1 has no meaning."""
+    maps = {name: values.copy() for name, values in message.maps.items()}
+    maps["t1h2o"][3, 3:6] = 2300 * np.exp(-0.06, dtype=np.float32)  # the network moves it to a hundredth of its unit
+    maps["t1h2o"][3, 4] = 1900
+    maps["ff"][3, 5] = 0.9
+    (out,) = MapDenoising(scan, closed_form, denoiser).feed(replace(message, maps=maps))
+    assert out.maps["t1h2o"][3, 3] == 2300
+    assert (out.maps["t1h2o"][3, 4:6] < 2300).all()
+    assert at_limits(WATER_FAT, out)["t1h2o"][3, 3:6].tolist() == [True, False, False]
 
 
 def test_maps_of_other_images_are_passed_on_with_a_warning(scan, closed_form, denoiser, message, caplog):
