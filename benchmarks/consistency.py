@@ -31,7 +31,7 @@ from rich.progress import track
 
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
-from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
@@ -41,7 +41,7 @@ from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.models.archives import MATCHING, archive_path, denoiser_path
+from spokestream.models.archives import MATCHING, archive_path, denoiser_path, has_denoiser
 from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import exam_of
 from spokestream.models.datasets.simulated_scan import simulated_scan
@@ -52,7 +52,7 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis, compress
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 from spokestream.whole_files import whole_file
 
-NETWORK = "ours"
+NETWORKS = "ours", "balsiger2020"
 LONGEST = next(p.high for p in WATER_FAT.parameters if p.name == "t1h2o")
 """Longest water T1 in ms that a method gives."""
 FINE = 1
@@ -91,32 +91,38 @@ MEASURES = (
 THIRDS = 3
 
 
-def ways(
-    scan: ScanContext, network: TiledNetwork | None, basis: TemporalBasis, receiver_hz: float
-) -> Iterator[tuple[str, Chain]]:
-    """The chains from fingerprints to maps, by name."""
-    closed_form = WATER_FAT.closed_form(scan.sequence, basis)
-    dictionary = WATER_FAT.dictionary(scan.sequence)
+@dataclass(frozen=True)
+class Way:
+    """A way to maps."""
 
+    name: str
+    after: str
+    """The way whose maps it continues; empty if it begins with fingerprints."""
+    gadget: Gadget[Any, ParameterMaps]
+
+
+def ways(scan: ScanContext, networks: list[TiledNetwork], basis: TemporalBasis, receiver_hz: float) -> Iterator[Way]:
+    """All ways; each comes after the one that it continues."""
+    closed_form = WATER_FAT.closed_form(scan.sequence, basis)
     refinement = Refinement(scan, closed_form)
 
-    def consistent(*, anew: bool) -> Consistency:
-        return Consistency(scan, closed_form, receiver_hz, refinement, anew=anew)
+    def refined(name: str) -> Iterator[Way]:
+        """What follows first maps."""
+        matched = name == MATCHING
+        yield Way(f"{name}, refined", name, refinement)
+        consistency = Consistency(scan, closed_form, receiver_hz, refinement, anew=matched)
+        yield Way(f"{name}, consistent", f"{name}, refined" if matched else name, consistency)
+        if has_denoiser(WATER_FAT.name, name):
+            denoiser = load_denoiser(denoiser_path(WATER_FAT.name, name))
+            yield Way(f"{name}, denoised", f"{name}, consistent", MapDenoising(scan, closed_form, denoiser))
 
-    matching = DictionaryMatching(scan, WATER_FAT, dictionary), refinement
-    yield "matching, refined", Chain([*matching])
-    yield "matching, consistent", Chain([*matching, consistent(anew=True)])
-
-    def denoising(first_maps: str) -> MapDenoising:
-        return MapDenoising(scan, closed_form, load_denoiser(denoiser_path(WATER_FAT.name, first_maps)))
-
-    yield "matching, denoised", Chain([*matching, consistent(anew=True), denoising(MATCHING)])
-    if network is not None:
-        inference = NetworkInference(scan, network, closed_form=closed_form)
-        yield NETWORK, Chain([inference])
-        yield f"{NETWORK}, refined", Chain([inference, refinement])
-        yield f"{NETWORK}, consistent", Chain([inference, consistent(anew=False)])
-        yield f"{NETWORK}, denoised", Chain([inference, consistent(anew=False), denoising(NETWORK)])
+    yield Way(MATCHING, "", DictionaryMatching(scan, WATER_FAT, WATER_FAT.dictionary(scan.sequence)))
+    yield from refined(MATCHING)
+    for network in networks:
+        name = network.contract.name
+        yield Way(name, "", NetworkInference(scan, network, closed_form=closed_form))
+        if has_denoiser(WATER_FAT.name, name):
+            yield from refined(name)
 
 
 def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, seconds: float) -> dict[str, Any]:
@@ -128,12 +134,15 @@ def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, se
         measures.append([int(mask.sum()), float(error.sum()), float(error @ error)])
     judged = soft & lean(0.7)(truth)
     error, fat = (maps["t1h2o"] - truth["t1h2o"])[judged].astype(np.float64), truth["ff"][judged]
-    ratio = np.abs(error) / maps["t1h2o_std"][judged].clip(1e-6)
+    within = None
+    if "t1h2o_std" in maps:
+        ratio = np.abs(error) / maps["t1h2o_std"][judged].clip(1e-6)
+        within = [int((ratio < k).sum()) for k in (1, 2)]
     third = np.searchsorted(np.quantile(fat, (1 / 3, 2 / 3)), fat)
     texture = KeptTexture(TEXTURED["t1h2o"][2])
     texture.add(maps["t1h2o"], truth["t1h2o"], soft & (truth["ff"] < 0.3))
     return {
-        "measures": measures, "within": [int((ratio < k).sum()) for k in (1, 2)],
+        "measures": measures, "within": within,
         "thirds": [[int((third == i).sum()), float(error[third == i].sum())] for i in range(THIRDS)],
         "kept": texture.result()[FINE]["kept"], "seconds": seconds,
     }  # fmt: skip
@@ -156,6 +165,8 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[
 
     def within(slices: list[dict[str, Any]]) -> str:
         n = sum(one["measures"][0][0] for one in slices)
+        if not slices[0]["within"]:
+            return ""
         return ", ".join(f"{100 * k / n:.0f}" for k in np.sum([one["within"] for one in slices], axis=0))
 
     def biases(slices: list[dict[str, Any]]) -> str:
@@ -203,29 +214,31 @@ def fingerprints_of(
 
 def subject_results(condition: StressCondition, subject: int, matrix: int, threads: int) -> dict[str, dict[str, Any]]:
     """The errors of every way in one subject."""
-    basis, chains = chains_of(condition.data_settings(1, 1, matrix).sequence, threads)
-    message, truth, soft = fingerprints_of(condition, subject, matrix, basis)
-    results = {}
-    for name, chain in chains.items():
+    basis, of_sequence = ways_of(condition.data_settings(1, 1, matrix).sequence, threads)
+    fingerprints, truth, soft = fingerprints_of(condition, subject, matrix, basis)
+    made: dict[str, tuple[ParameterMaps, float]] = {}
+    for way in of_sequence:
+        given, before = made[way.after] if way.after else (fingerprints, 0.0)
         begin = perf_counter()
-        (maps,) = (m for m in chain.feed(message) if isinstance(m, ParameterMaps))
-        results[name] = found_errors(maps.maps, truth, soft, perf_counter() - begin)
-    return results
+        (maps,) = way.gadget.feed(given)
+        made[way.name] = maps, before + perf_counter() - begin
+    return {name: found_errors(message.maps, truth, soft, seconds) for name, (message, seconds) in made.items()}
 
 
 @lru_cache
-def chains_of(sequence_name: str, threads: int) -> tuple[TemporalBasis, dict[str, Chain]]:
-    """The temporal basis of a sequence, and its chains."""
-    network, sequence = TiledNetwork(load_archive(archive_path(NETWORK)), "cpu"), load_sequence(sequence_name)
-    fits = network.contract.sequence.difference(sequence) is None
-    basis = network.contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
-    scan, receiver_hz = simulated_scan(sequence, threads), network.contract.demodulation_hz
-    return basis, dict(ways(scan, network if fits else None, basis, receiver_hz))
+def ways_of(sequence_name: str, threads: int) -> tuple[TemporalBasis, list[Way]]:
+    """The temporal basis of a sequence, and the ways to its maps."""
+    networks = [TiledNetwork(load_archive(archive_path(name)), "cpu") for name in NETWORKS]
+    sequence, contract = load_sequence(sequence_name), networks[0].contract
+    fits = contract.sequence.difference(sequence) is None
+    basis = contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
+    scan = simulated_scan(sequence, threads)
+    return basis, list(ways(scan, networks if fits else [], basis, contract.demodulation_hz))
 
 
 def digest() -> str:
     """The first digits of the SHA-256 of all networks."""
-    paths = archive_path(NETWORK), *(denoiser_path(WATER_FAT.name, first) for first in (MATCHING, NETWORK))
+    paths = *map(archive_path, NETWORKS), *(denoiser_path(WATER_FAT.name, first) for first in (MATCHING, NETWORKS[0]))
     return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:8]
 
 
