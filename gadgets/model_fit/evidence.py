@@ -31,7 +31,7 @@ def n_features(n: int) -> int:
 def evidence(measured: MeasuredSlice, x: Tensor, std: Tensor) -> Tensor:
     """The features (voxels, `n_features`) of a slice at its maps, each of the order of 1.
 
-    They are: the unknowns and the logarithm of their standard deviations; the step that the residuals of single voxels
+    They are: the unknowns, relative to those of usual tissue, and the logarithm of their standard deviations; the step that the residuals of single voxels
     ask for, the logarithm of its standard deviations, and their correlations; the logarithms of the signal's power over
     its mean, of the unexplained energy over that nearby, and of the energy that the step would explain.
 
@@ -42,11 +42,15 @@ def evidence(measured: MeasuredSlice, x: Tensor, std: Tensor) -> Tensor:
 
     """
     at = measured.equations_at(x)
-    return features(at, measured.noise_near(at.variance), x, std)
+    return features(at, measured.noise_near(at.variance), x, std, measured.scales.usual)
 
 
-def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor) -> Tensor:
-    """The features of `evidence`, from the equations at the unknowns and the variance of the noise (voxels,) there."""
+def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor, usual: Tensor) -> Tensor:
+    """The features of `evidence`, from the equations at the unknowns and the variance of the noise (voxels,) there.
+
+    Unknowns are relative to those of usual tissue (n,). The logarithm of a relaxation time alone is so large that
+    bfloat16, in which networks are trained, has steps of 47 ms of water T1.
+    """
     n, own = x.shape[1], (OWN_NOISE * noise).double()
     information = at.fisher.double() / own[:, None, None] + WEAKEST * torch.eye(n)
     covariance = torch.linalg.inv(information)
@@ -59,7 +63,7 @@ def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor) -> Tensor:
         for ratio in (at.power / at.power.mean(), at.variance / noise, at.explicable / noise)
     )
     of_step = 4 * step.float(), _logarithm(spread.float()), correlation[:, i, j].float()
-    return torch.cat([x / 2, _logarithm(std.clamp_max(1)), *of_step, power / 2, unexplained / 2, explicable / 4], 1)
+    return torch.cat([(x - usual) / 2, _logarithm(std.clamp_max(1)), *of_step, power / 2, unexplained / 2, explicable / 4], 1)
 
 
 def _logarithm(std: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class Unknowns:
         self.spans = [limits.get(p.name, (_lowest(p), p.high)) for p in parameters]
         """The lowest and the highest value of each parameter."""
         self._low, self._high = torch.tensor(self.spans, dtype=torch.float32).T
+        self.usual = self._scaled(torch.tensor([[_usual(p) for p in parameters]]))[0]
+        """(parameters,) the unknowns of usual tissue."""
         self._least, self._most = self._scaled(self._low[None])[0], self._scaled(self._high[None])[0]
 
     def of(self, parameters: list[Tensor]) -> Tensor:
@@ -79,4 +81,12 @@ def _unit(parameter: Parameter) -> float:
         return PART_OF_RANGE * (high - low)
     if parameter.logarithmic:
         return PART_OF_RANGE * math.log(high / low)
-    return PART_OF_RANGE * (high - low) / ((low + high) / 2 if parameter.usual is None else parameter.usual)
+    return PART_OF_RANGE * (high - low) / _usual(parameter)
+
+
+def _usual(parameter: Parameter) -> float:
+    """The usual value of a parameter, or the middle of its range."""
+    if parameter.usual is not None:
+        return parameter.usual
+    low, high = parameter.low, parameter.high
+    return math.sqrt(low * high) if parameter.logarithmic else (low + high) / 2

@@ -33,7 +33,7 @@ class DenoiserSettings:
     first_seed: int = setting(200_000, meaning="Number of the first subject; the others follow.", low=0, high=2**31)
     validation: int = setting(10, meaning="Subjects at the start of the set that are held out.", low=1, high=10_000)
     matrix: int = setting(350, meaning="Image matrix along x and y.", unit="pixels", low=32, high=1024)
-    epochs: int = setting(50, meaning="Number of passes over the slices.", low=1, high=10_000)
+    epochs: int = setting(40, meaning="Number of passes over the slices.", low=1, high=10_000)
     width: int = setting(64, meaning="Channels of the residual blocks.", low=8, high=512)
     blocks: int = setting(6, meaning="Residual blocks; each sees one pixel further.", low=1, high=20)
     seed: int = setting(0, meaning="Seed of the first weights and of all other random numbers.", low=0, high=2**31)
