@@ -63,7 +63,9 @@ def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor, usual: Tensor
         for ratio in (at.power / at.power.mean(), at.variance / noise, at.explicable / noise)
     )
     of_step = 4 * step.float(), _logarithm(spread.float()), correlation[:, i, j].float()
-    return torch.cat([(x - usual) / 2, _logarithm(std.clamp_max(1)), *of_step, power / 2, unexplained / 2, explicable / 4], 1)
+    return torch.cat(
+        [(x - usual) / 2, _logarithm(std.clamp_max(1)), *of_step, power / 2, unexplained / 2, explicable / 4], 1
+    )
 
 
 def _logarithm(std: Tensor) -> Tensor:
