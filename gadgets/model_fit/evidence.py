@@ -31,9 +31,10 @@ def n_features(n: int) -> int:
 def evidence(measured: MeasuredSlice, x: Tensor, std: Tensor) -> Tensor:
     """The features (voxels, `n_features`) of a slice at its maps, each of the order of 1.
 
-    They are: the unknowns, relative to those of usual tissue, and the logarithm of their standard deviations; the step that the residuals of single voxels
-    ask for, the logarithm of its standard deviations, and their correlations; the logarithms of the signal's power over
-    its mean, of the unexplained energy over that nearby, and of the energy that the step would explain.
+    They are: the unknowns, relative to those of usual tissue, and the logarithm of their standard deviations; the step
+    that the residuals of single voxels ask for, the logarithm of its standard deviations, and their correlations; the
+    logarithms of the signal's power over its mean, of the unexplained energy over that nearby, and of the energy that
+    the step would explain.
 
     Args:
         measured: the slice, in consistent images.
