@@ -88,7 +88,6 @@ MEASURES = (
         "t1h2o", f"Water T1 in ms, fluids beyond {LONGEST:g} ms", ".0f", lambda t: t["t1h2o"] > LONGEST, biased=True
     ),
 )
-THIRDS = 3
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, se
     texture.add(maps["t1h2o"], truth["t1h2o"], soft & (truth["ff"] < 0.3))
     return {
         "measures": measures, "within": within,
-        "thirds": [[int((third == i).sum()), float(error[third == i].sum())] for i in range(THIRDS)],
+        "thirds": [[int((third == i).sum()), float(error[third == i].sum())] for i in range(3)],
         "kept": texture.result()[FINE]["kept"], "seconds": seconds,
     }  # fmt: skip
 
@@ -164,9 +163,9 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[
         yield f"{measure.words}: RMSE" + (" and bias" if measure.biased else ""), table(cell)
 
     def within(slices: list[dict[str, Any]]) -> str:
-        n = sum(one["measures"][0][0] for one in slices)
         if not slices[0]["within"]:
             return ""
+        n = sum(one["measures"][0][0] for one in slices)
         return ", ".join(f"{100 * k / n:.0f}" for k in np.sum([one["within"] for one in slices], axis=0))
 
     def biases(slices: list[dict[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
 from spokestream.gadgets.model_fit.refine import as_maps, first_std
 from spokestream.gadgets.model_fit.residuals import parameter_columns
 from spokestream.gadgets.network.denoiser import Denoiser
-from spokestream.gadgets.quality.trust import at_limits
+from spokestream.gadgets.quality.trust import properties_at_limits
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.quantities import masked
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, Parameter
@@ -90,8 +90,8 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         pool is small.
         """
         model = self._closed_form.model
-        limits = at_limits(model, message)
-        return {name: ~mask | (limits.get(name, False) if name in message.limits else False) for name in model.names}
+        limits = properties_at_limits(model, message)
+        return {name: ~mask | limits.get(name, False) for name in model.names}
 
 
 def _at_limit(parameter: Parameter, maps: Mapping[str, Float], mask: Mask, longest: float) -> Float:

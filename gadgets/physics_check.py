@@ -19,7 +19,7 @@ from spokestream.gadgets.model_fit.own_fit import Equations, normal_equations
 from spokestream.gadgets.model_fit.residuals import fit_and_residual, parameter_columns
 from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.gadgets.quality.image_evidence import ImageEvidence, image_evidence
-from spokestream.gadgets.quality.trust import at_limits, judged_values, trust_map
+from spokestream.gadgets.quality.trust import judged_values, properties_at_limits, trust_map
 from spokestream.gadgets.quality.verdict import MOST_FLAGGED_BY_NETWORK, UNEXPLAINED_SPOKES, FitEvidence, verdict
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
@@ -204,5 +204,5 @@ class PhysicsCheck(Gadget[ParameterMaps, ParameterMaps]):
 
     def _at_limit(self, message: ParameterMaps) -> dict[str, float]:
         """The fraction of the foreground, for every property of the voxel, that has the lowest or the highest value."""
-        limits = at_limits(self._closed_form.model, message)
-        return {name: float(at[message.foreground].mean()) for name, at in limits.items() if name in message.limits}
+        limits = properties_at_limits(self._closed_form.model, message)
+        return {name: float(reached[message.foreground].mean()) for name, reached in limits.items()}

@@ -10,7 +10,7 @@ from spokestream.gadgets.model_fit.unknowns import Unknowns
 from spokestream.simulator.physics.quantities import AT_LIMIT, MISFIT, TRUSTED, masked, wrong_code
 from spokestream.simulator.physics.tissue_models.tissue_model import TissueModel
 
-__all__ = ["at_limits", "judged_values", "trust_map"]
+__all__ = ["at_limits", "judged_values", "properties_at_limits", "trust_map"]
 
 
 def at_limits(model: TissueModel, message: ParameterMaps) -> dict[str, Mask]:
@@ -26,6 +26,11 @@ def at_limits(model: TissueModel, message: ParameterMaps) -> dict[str, Mask]:
         for p, span in spans
         if p.name != model.fraction and span[0] < span[1]
     }
+
+
+def properties_at_limits(model: TissueModel, message: ParameterMaps) -> dict[str, Mask]:
+    """The masks of `at_limits` of the properties of the voxel, such as B1: those to which the method gives limits."""
+    return {name: reached for name, reached in at_limits(model, message).items() if name in message.limits}
 
 
 def judged_values(model: TissueModel, maps: Mapping[str, Float], mask: Mask) -> NDArray[np.bool_]:

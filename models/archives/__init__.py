@@ -41,7 +41,7 @@ def archive_path(network: str) -> Path:
 def is_shipped(network: str, digest: str) -> bool:
     """Whether an archive with a name and a digest (the first digits of its SHA-256) came with the software."""
     path = shipped_networks().get(network)
-    return path is not None and _digest(path, path.stat().st_mtime_ns, path.stat().st_size).startswith(digest)
+    return path is not None and _sha256(path).startswith(digest)
 
 
 def denoiser_path(tissue_model: str, first_maps: str) -> Path:
@@ -60,13 +60,17 @@ def has_denoiser(tissue_model: str, first_maps: str) -> bool:
 
 
 def _check(network: str, path: Path) -> None:
-    found = path.stat()
-    if network in SEPARATE and _digest(path, found.st_mtime_ns, found.st_size) != SEPARATE[network]:
+    if network in SEPARATE and _sha256(path) != SEPARATE[network]:
         raise InputError(f"{path} is damaged or of another version: its SHA-256 is not {SEPARATE[network]}.")
+
+
+def _sha256(path: Path) -> str:
+    """The SHA-256 of a file; it is computed again when the state of the file has changed."""
+    state = path.stat()
+    return _digest(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache
 def _digest(path: Path, *_state: int) -> str:
-    """The SHA-256 of a file; it is computed again when the state of the file has changed."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
