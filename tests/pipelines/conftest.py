@@ -181,11 +181,16 @@ class Peer:
     def opening(self):
         return self.say(wire.ConfigFile("toy"), wire.Header("<header/>"))
 
-    def hear(self, until=wire.Close):
-        """Everything said up to the first event of a type; fails when the server hangs up before."""
+    def hear(self, until=wire.Close, *, stays=False):
+        """Everything said up to the first event of a type; fails when the server hangs up before.
+
+        As clients do, it hangs up after a CLOSE unless it stays: the server would wait for that.
+        """
         heard = []
         while not heard or not any(isinstance(event, until) for event in heard):
             heard += self.wire.receive_data(self.socket.recv(1 << 16))
+        if not stays and any(isinstance(event, wire.Close) for event in heard):
+            self.hang_up()
         return heard
 
     def hang_up(self):

@@ -18,7 +18,7 @@ def test_recordings_hold_what_came_also_after_a_failure(serve, connect, readout,
     with serve(record=tmp_path / "raw") as running:
         said = [wire.ConfigFile("toy"), wire.Header("<a/>"), wire.Data(readout(np.nan)), wire.Data(readout())]
         peer = connect(running.port).say(*said)
-        failure(peer.hear())
+        failure(peer.hear(stays=True))
         peer.say(wire.Data(readout()), wire.Close()).hang_up()
         eventually(lambda: not running.server._sessions)
         (path,) = (tmp_path / "raw").iterdir()

@@ -11,11 +11,11 @@ from spokestream.errors import ScanError
 from spokestream.pipelines import wire
 
 ENDINGS = {
-    "a good end": lambda peer, readout: peer.say(wire.Close()),
-    "garbage": lambda peer, readout: peer.raw(b"\xff" * 9),
+    "a good end": lambda peer, readout: peer.say(wire.Close()).hear(),
+    "garbage": lambda peer, readout: peer.raw(b"\xff" * 9).hear(),
     "half a readout": lambda peer, readout: peer.raw(struct.pack("<H", 1008) + bytes(100)).hang_up(),
-    "a bad readout": lambda peer, readout: peer.say(wire.Data(readout(np.nan))),
-    "a defect": lambda peer, readout: peer.say(wire.Data(readout(666))),
+    "a bad readout": lambda peer, readout: peer.say(wire.Data(readout(np.nan))).hear(),
+    "a defect": lambda peer, readout: peer.say(wire.Data(readout(666))).hear(),
     "a vanished client": lambda peer, readout: peer.hang_up(),
 }
 

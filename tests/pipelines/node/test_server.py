@@ -16,7 +16,7 @@ from spokestream.pipelines.node.workers.inbox import Inbox
 def test_a_scan_gives_its_images_and_a_close(serve, connect, readout):
     with serve() as running:
         peer = connect(running.port).opening().say(*[wire.Data(readout())] * 5, wire.Close())
-        heard = peer.hear()
+        heard = peer.hear(stays=True)
         assert counts(heard) == [5]
         assert isinstance(heard[-1], wire.Close)
         assert peer.socket.recv(1) == b""  # and hangs up
