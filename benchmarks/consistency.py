@@ -1,9 +1,9 @@
-"""Maps of consistent images under stress: python benchmarks/consistency.py [--quick] [--conditions A,B] [--subjects N].
+"""All ways to maps under stress: python benchmarks/consistency.py [--quick] [--conditions A,B] [--subjects N].
 
 The conditions are those of the stress suite (`docs/evaluation.md`), simulated by the full path. Errors are over soft
 tissue: those of water T1 where FF < 0.7 or 0.4, of fat T1 where FF > 0.3. Water T1 beyond the range of the parameter,
 that of fluids, counts apart. If standard deviations are correct, 68 and 95 % of the errors are within one and two of
-them. Maps that are denoised are those of consistent images.
+them.
 
 Prints one table in Markdown for each quantity, those of `docs/evaluation.md`. With `--results FOLDER`, every subject is
 kept in a file there, for the same networks: a run that was interrupted goes on, and processes to which other conditions
@@ -32,6 +32,7 @@ from rich.progress import track
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
@@ -41,7 +42,7 @@ from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.models.archives import MATCHING, archive_path, denoiser_path, has_denoiser
+from spokestream.models.archives import MATCHING, archive_path, denoiser_path
 from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import exam_of
 from spokestream.models.datasets.simulated_scan import simulated_scan
@@ -53,6 +54,8 @@ from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 from spokestream.whole_files import whole_file
 
 NETWORKS = "ours", "balsiger2020"
+DENOISERS = (MATCHING, ADJOINT), (MATCHING, CONSISTENT), ("ours", CONSISTENT)
+"""First maps and images for which there is a denoiser."""
 LONGEST = next(p.high for p in WATER_FAT.parameters if p.name == "t1h2o")
 """Longest water T1 in ms that a method gives."""
 FINE = 1
@@ -109,18 +112,22 @@ def ways(scan: ScanContext, networks: list[TiledNetwork], basis: TemporalBasis, 
         """What follows first maps."""
         matched = name == MATCHING
         yield Way(f"{name}, refined", name, refinement)
+        if (name, ADJOINT) in DENOISERS:
+            yield denoised(f"{name}, refined" if matched else name, name, ADJOINT)
         consistency = Consistency(scan, closed_form, receiver_hz, refinement, anew=matched)
         yield Way(f"{name}, consistent", f"{name}, refined" if matched else name, consistency)
-        if has_denoiser(WATER_FAT.name, name):
-            denoiser = load_denoiser(denoiser_path(WATER_FAT.name, name))
-            yield Way(f"{name}, denoised", f"{name}, consistent", MapDenoising(scan, closed_form, denoiser))
+        yield denoised(f"{name}, consistent", name, CONSISTENT)
+
+    def denoised(after: str, first_maps: str, images: str) -> Way:
+        denoiser = load_denoiser(denoiser_path(WATER_FAT.name, first_maps, images))
+        return Way(f"{after}, denoised", after, MapDenoising(scan, closed_form, denoiser))
 
     yield Way(MATCHING, "", DictionaryMatching(scan, WATER_FAT, WATER_FAT.dictionary(scan.sequence)))
     yield from refined(MATCHING)
     for network in networks:
         name = network.contract.name
         yield Way(name, "", NetworkInference(scan, network, closed_form=closed_form))
-        if has_denoiser(WATER_FAT.name, name):
+        if (name, CONSISTENT) in DENOISERS:
             yield from refined(name)
 
 
@@ -237,7 +244,7 @@ def ways_of(sequence_name: str, threads: int) -> tuple[TemporalBasis, list[Way]]
 
 def digest() -> str:
     """The first digits of the SHA-256 of all networks."""
-    paths = *map(archive_path, NETWORKS), *(denoiser_path(WATER_FAT.name, first) for first in (MATCHING, NETWORKS[0]))
+    paths = *map(archive_path, NETWORKS), *(denoiser_path(WATER_FAT.name, *of) for of in DENOISERS)
     return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:8]
 
 

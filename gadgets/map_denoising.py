@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.messages import Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.evidence import evidence
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
@@ -37,7 +38,7 @@ def evidence_of(
 
 
 class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
-    """Denoises maps that were refined in consistent images, and gives them new standard deviations.
+    """Denoises maps that were refined in the images that the network has learnt, with new standard deviations.
 
     Other maps, such as those of a slice whose images could not be made consistent, are passed on with a warning.
 
@@ -64,8 +65,11 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         """Denoise one slice."""
         fingerprints, names, scan = message.fingerprints, self._closed_form.model.names, self._scan
         needed = {*names} | {f"{name}_std" for name in names}
-        if fingerprints is None or fingerprints.seen is None or not message.maps.keys() >= needed:
-            scan.log.warning("Slice %d was not denoised, because its images are not consistent.", message.slice + 1)
+        learnt = self._denoiser.card.images
+        if fingerprints is None or _images_of(fingerprints) != learnt or not message.maps.keys() >= needed:
+            scan.log.warning(
+                "Slice %d was not denoised, because its maps were not refined in %s images.", message.slice + 1, learnt
+            )
             yield message
             return
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in needed], axis=0)
@@ -92,6 +96,10 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         model = self._closed_form.model
         limits = properties_at_limits(model, message)
         return {name: ~mask | limits.get(name, False) for name in model.names}
+
+
+def _images_of(fingerprints: Fingerprints) -> str:
+    return ADJOINT if fingerprints.seen is None else CONSISTENT
 
 
 def _at_limit(parameter: Parameter, maps: Mapping[str, Float], mask: Mask, longest: float) -> Float:

@@ -34,7 +34,16 @@ from spokestream.simulator.physics.temporal_basis import TemporalBasis, compress
 from spokestream.simulator.physics.tissue_models.tissue_model import ClosedForm, TissueModel
 from spokestream.simulator.physics.tissue_models.water_fat import WaterFatSignal
 
-__all__ = ["consistency", "correction", "echo_times", "imaging", "refinement", "temporal_basis", "to_fingerprints"]
+__all__ = [
+    "consistency",
+    "correction",
+    "denoising",
+    "echo_times",
+    "imaging",
+    "refinement",
+    "temporal_basis",
+    "to_fingerprints",
+]
 
 
 def temporal_basis(scan: ScanContext, settings: MatchingSettings, atoms: NDArray[Any]) -> TemporalBasis:
@@ -97,7 +106,7 @@ def consistency(
     receiver_hz: float,
     first_maps: str,
 ) -> list[Gadget[Any, Any]]:
-    """The gadgets that refine maps in consistent images, and denoise them, if the settings ask for these.
+    """The gadget that refines maps in consistent images, if the settings ask for these.
 
     Args:
         scan: the scan.
@@ -110,21 +119,38 @@ def consistency(
 
     """
     if settings.images != CONSISTENT:
-        if settings.denoise == "on":
-            raise InputError(
-                "Only maps in consistent images are denoised; set images=consistent, or leave out denoise."
-            )
         return []
     if settings.refine == "off":
         raise InputError("Consistent images change nothing without refinement; leave out refine=off.")
     if not isinstance(closed_form, WaterFatSignal):
         raise InputError("Consistent images are those of water and fat; leave out the setting images.")
-    consistent = Consistency(scan, closed_form, receiver_hz, Refinement(scan, closed_form), anew=first_maps == MATCHING)
-    model = closed_form.model.name
-    if settings.denoise == "off" or (settings.denoise == "auto" and not has_denoiser(model, first_maps)):
+    return [Consistency(scan, closed_form, receiver_hz, Refinement(scan, closed_form), anew=first_maps == MATCHING)]
+
+
+def denoising(
+    scan: ScanContext, settings: StreamSettings, closed_form: ClosedForm, first_maps: str, images: str
+) -> list[Gadget[Any, Any]]:
+    """The gadget that denoises maps, if the settings ask for it, or leave it to the denoisers that there are.
+
+    Args:
+        scan: the scan.
+        settings: of the pipeline.
+        closed_form: the signal of the scan's sequence.
+        first_maps: what made them: `MATCHING`, after which they were refined, or the network of this name.
+        images: the images that they are maps of.
+
+    Raises InputError if there is no denoiser for these maps, and somebody asks for it.
+
+    """
+    model, wanted = closed_form.model.name, settings.denoise
+    if wanted == "on" and settings.refine == "off":
+        raise InputError("Only refined maps are denoised; leave out refine=off, or denoise.")
+    if settings.refine == "off" or (wanted == "auto" and not has_denoiser(model, first_maps, images)):
+        wanted = "off"
+    if wanted == "off":
         scan.provenance["denoising"] = "none"
-        return [consistent]
-    return [consistent, MapDenoising(scan, closed_form, denoiser(denoiser_path(model, first_maps)))]
+        return []
+    return [MapDenoising(scan, closed_form, denoiser(denoiser_path(model, first_maps, images)))]
 
 
 @lru_cache

@@ -26,6 +26,7 @@ from spokestream.models.archives import MATCHING, archive_path, is_shipped, ship
 from spokestream.pipelines.chain_parts import (
     consistency,
     correction,
+    denoising,
     echo_times,
     imaging,
     refinement,
@@ -118,6 +119,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     # a frame of eight spokes says enough: with the atoms as a prior, errors of water T1 were not smaller
     inversion, auto = echo_times(scan, settings, WATER_FAT, basis, dictionary.atoms), settings.conjugate == "auto"
+    images = settings.kind_of_images if settings.basis == "compressed" else "uncompressed"
     return Chain(
         [
             *imaging(scan, settings, demodulation_hz),
@@ -126,6 +128,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             DictionaryMatching(scan, WATER_FAT, dictionary, source, settings.matcher),
             *refinement(scan, settings, closed_form, by_default=settings.basis == "compressed"),
             *consistency(scan, settings, closed_form, demodulation_hz, MATCHING),
+            *denoising(scan, settings, closed_form, MATCHING, images),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],
@@ -193,6 +196,7 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             *([ConjugationCheck(scan, closed_form)] if check_conjugation else []),
             NetworkInference(scan, shared.network, shared.lock.held, closed_form),
             *refined,
+            *denoising(scan, settings, closed_form, first_maps, CONSISTENT if consistent else contract.images),
             PhysicsCheck(
                 scan,
                 closed_form,
@@ -225,6 +229,7 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
             DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             *refinement(scan, settings, closed_form),
             *consistency(scan, settings, closed_form, 0.0, MATCHING),
+            *denoising(scan, settings, closed_form, MATCHING, settings.kind_of_images),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             *([PulseCorrection(scan, basis)] if settings.refine != "off" else []),
             MapImages(scan, settings.datatype),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from spokestream.errors import FileError, InputError
-from spokestream.gadgets.imaging.image_kinds import images_setting
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, ITERATIVE, images_setting
 from spokestream.gadgets.imaging.sliding_window import stride_setting, window_setting
 from spokestream.gadgets.matching.matcher_names import MATCHERS
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
@@ -80,8 +80,8 @@ class StreamSettings:
     )
     denoise: str = setting(
         "auto",
-        meaning="Whether maps in consistent images are denoised, by a network that sees maps and what the signal says "
-        "about them, for any train; auto does so if there is one for maps of this kind.",
+        meaning="Whether refined maps are denoised, by a network that sees maps and what the signal says about them, "
+        "for any train; auto does so if there is one for maps of this kind.",
         choices=("auto", "on", "off"),
         peer=True,
     )
@@ -134,10 +134,16 @@ class MatchingSettings(StreamSettings):
     stride: int = stride_setting()
 
     @property
+    def kind_of_images(self) -> str:
+        """The kind that `images` asks for, if nothing in the scan is against it."""
+        if self.images != "auto":
+            return self.images
+        return ITERATIVE if self.inverts_by_itself and self.basis == "compressed" else ADJOINT
+
+    @property
     def inverts(self) -> bool:
         """Whether images are others than those of the adjoint, if nothing in the scan is against it."""
-        by_itself = self.inverts_by_itself and self.basis == "compressed"
-        return by_itself if self.images == "auto" else self.images != "adjoint"
+        return self.kind_of_images != ADJOINT
 
 
 @dataclass(frozen=True)

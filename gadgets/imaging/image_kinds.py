@@ -4,9 +4,10 @@ from typing import Any
 
 from spokestream.settings import setting
 
-__all__ = ["CONSISTENT", "IMAGES", "images_setting"]
+__all__ = ["ADJOINT", "CONSISTENT", "IMAGES", "ITERATIVE", "images_setting"]
 
-IMAGES = ("adjoint", "iterative")
+ADJOINT, ITERATIVE = "adjoint", "iterative"
+IMAGES = (ADJOINT, ITERATIVE)
 """Images that networks are trained on: of the adjoint, see `gadgets/gridding.py`, or of low-rank inversion, see
 `gadgets/imaging/subspace_inversion.py`."""
 CONSISTENT = "consistent"

@@ -15,6 +15,7 @@ from torch.jit import ScriptModule
 from torch.nn.functional import pad
 
 from spokestream.errors import FileError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.messages import Mask
 from spokestream.gadgets.model_fit.evidence import n_features
 from spokestream.gadgets.network.archive import read_archive, told
@@ -43,12 +44,16 @@ class DenoiserCard:
     """The command, the settings, the subjects, and the time that made the weights."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Errors of held-out subjects, before and after."""
+    images: str = CONSISTENT
+    """The images in which its maps were refined: consistent ones, or those of the adjoint."""
 
     def __post_init__(self) -> None:
         if self.tissue_model not in TISSUE_MODELS:
             raise FileError(f"there is no tissue model '{self.tissue_model:.40}'")
         if not 0 <= self.border <= WIDEST_BORDER:
             raise FileError(f"the border of a denoiser lies between 0 and {WIDEST_BORDER}, not at {self.border}")
+        if self.images not in (ADJOINT, CONSISTENT):
+            raise FileError(f"there is no denoiser for '{self.images:.40}' images")
 
     @property
     def model(self) -> TissueModel:

@@ -44,19 +44,31 @@ def is_shipped(network: str, digest: str) -> bool:
     return path is not None and _sha256(path).startswith(digest)
 
 
-def denoiser_path(tissue_model: str, first_maps: str) -> Path:
+def denoiser_path(tissue_model: str, first_maps: str, images: str) -> Path:
     """The denoiser of maps of a tissue model that were first made by `MATCHING`, or by the network of this name.
 
+    Args:
+        tissue_model: name of the model.
+        first_maps: what made them.
+        images: the images in which they were refined, see `DenoiserCard`.
+
     Raises InputError if there is none.
+
     """
-    if not has_denoiser(tissue_model, first_maps):
-        raise InputError(f"There is no denoiser for maps by {first_maps:.64}; leave out the setting denoise.")
-    return FOLDER / "denoisers" / f"{tissue_model}-{first_maps}.pt"
+    if not has_denoiser(tissue_model, first_maps, images):
+        raise InputError(
+            f"There is no denoiser for maps by {first_maps:.64} in {images} images; leave out the setting denoise."
+        )
+    return _denoiser(tissue_model, first_maps, images)
 
 
-def has_denoiser(tissue_model: str, first_maps: str) -> bool:
+def has_denoiser(tissue_model: str, first_maps: str, images: str) -> bool:
     """Whether there is a denoiser for these maps; see `denoiser_path`."""
-    return f"{tissue_model}-{first_maps}" in {path.stem for path in FOLDER.glob("denoisers/*.pt")}
+    return _denoiser(tissue_model, first_maps, images) in FOLDER.glob("denoisers/*.pt")
+
+
+def _denoiser(tissue_model: str, first_maps: str, images: str) -> Path:
+    return FOLDER / "denoisers" / f"{tissue_model}-{first_maps}-{images}.pt"
 
 
 def _check(network: str, path: Path) -> None:

@@ -2,10 +2,13 @@
 
 import shlex
 
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.network.denoiser import DenoiserCard
 from spokestream.simulator.physics.quantities import QUANTITIES
 
 __all__ = ["denoiser_card"]
+
+IMAGES = {ADJOINT: "images of the adjoint", CONSISTENT: "consistent images"}
 
 
 def denoiser_card(card: DenoiserCard) -> str:
@@ -47,7 +50,7 @@ spokestream dataset DATA --subjects {n} --first-seed {first} {data}
 ```
 
 Held-out subjects {first} to {first + held_out - 1}, by which nothing was chosen; root-mean-square errors of soft tissue
-in consistent images, and beyond the range of a map to its limit:
+in {IMAGES[card.images]}, and beyond the range of a map to its limit:
 
 | map | unit | {heads} |
 |---|---|{"---|---|" * len(card.metrics)}

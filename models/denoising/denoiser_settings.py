@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.models.archives import MATCHING
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.settings import check_settings, setting
@@ -37,8 +38,9 @@ class DenoiserSettings:
     width: int = setting(64, meaning="Channels of the residual blocks.", low=8, high=512)
     blocks: int = setting(6, meaning="Residual blocks; each sees one pixel further.", low=1, high=20)
     seed: int = setting(0, meaning="Seed of the first weights and of all other random numbers.", low=0, high=2**31)
-    first_maps: str = setting(
-        "matching", meaning="First maps that it denoises, in consistent images.", choices=(*KINDS, "both")
+    first_maps: str = setting("matching", meaning="First maps that it denoises.", choices=(*KINDS, "both"))
+    images: str = setting(
+        CONSISTENT, meaning="Images in which these maps were made before.", choices=(CONSISTENT, ADJOINT)
     )
     network: str = setting("ours", meaning="Network of the first maps of that kind.")
 

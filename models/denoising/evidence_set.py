@@ -1,10 +1,10 @@
 """The evidence that a denoiser learns from: slices that were simulated, mapped and refined as by the node.
 
 Every subject has one file. It holds the truth, and for each kind of first maps, those of matching and of a network, the
-evidence of the refined maps in consistent images.
+evidence of these maps in images of the adjoint, and that of the refined maps in consistent images.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,6 +21,7 @@ from spokestream.dask_workers import cores_and_memory
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Chain
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.map_denoising import evidence_of
 from spokestream.gadgets.messages import Fingerprints, Mask, ParameterMaps
@@ -111,8 +112,14 @@ def make_subject(folder: Path, settings: DenoiserSettings, seed: int) -> None:
         _write_truth(file, exam.phantoms[0])
         for kind, (chain, first) in zip(KINDS, (mapped, by_network), strict=True):
             consistency = Consistency(scan, closed_form, data.demodulation_hz, refinement, anew=not first)
-            (maps,) = (m for m in Chain([chain, consistency]).feed(fingerprints) if isinstance(m, ParameterMaps))
-            _write_evidence(file.create_group(kind), maps, scan, closed_form)
+            (maps,) = _maps(chain.feed(fingerprints))
+            _write_evidence(file.create_group(f"{ADJOINT}/{kind}"), maps, scan, closed_form)
+            (maps,) = _maps(consistency.feed(maps))
+            _write_evidence(file.create_group(f"{CONSISTENT}/{kind}"), maps, scan, closed_form)
+
+
+def _maps(messages: Iterable[object]) -> list[ParameterMaps]:
+    return [message for message in messages if isinstance(message, ParameterMaps)]
 
 
 @lru_cache(1)
@@ -135,11 +142,12 @@ def _write_evidence(group: h5py.Group, message: ParameterMaps, scan: ScanContext
     group["mask"], group["x"], group["features"] = mask, x.numpy(), features.numpy()
 
 
-def read_slice(path: Path, kind: str) -> EvidenceSlice:
-    """The evidence of one slice by one kind of first maps."""
+def read_slice(path: Path, images: str, kind: str) -> EvidenceSlice:
+    """The evidence of one slice by one kind of first maps, in these images."""
     with h5py.File(path) as file:
-        mask = file[kind]["mask"][()]
-        x, features = (torch.from_numpy(file[kind][name][()]) for name in ("x", "features"))
+        group = file[images][kind]
+        mask = group["mask"][()]
+        x, features = (torch.from_numpy(group[name][()]) for name in ("x", "features"))
         truth = {name: file[f"truth/{name}"][()] for name in WATER_FAT.names}
         tissue, bone = file["tissue"][()], file["bone"][()]
     box = crop_around(mask, 0)

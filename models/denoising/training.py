@@ -4,7 +4,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def train_denoiser(
     Returns the card. Raises FileError if the archive cannot be written.
     """
     begin, seeds = time.monotonic(), list(settings.data.seeds)
-    learnt = [_on_grid(one) for one in slices(folder, seeds[settings.validation :], settings.kinds)]
+    learnt = [_on_grid(one) for one in slices(folder, seeds[settings.validation :], settings.images, settings.kinds)]
     torch.manual_seed(settings.seed)
     n = len(WATER_FAT.names)
     network = MapNetwork(n_features(n), n, settings.width, settings.blocks)
@@ -82,17 +82,20 @@ def train_denoiser(
     arithmetic = "bfloat16" if in_bfloat16(PRECISION, CPU) else "float32"
     training = _training(settings, round((time.monotonic() - begin) / 60, 1), arithmetic)
     with whole_file(archive) as draft:
-        save_denoiser(draft, scripted, DenoiserCard(WATER_FAT.name, network.border, training))
-        held_out = seeds[: settings.validation]
-        metrics = {kind: errors(load_denoiser(draft), slices(folder, held_out, (kind,))) for kind in settings.kinds}
-        card = DenoiserCard(WATER_FAT.name, network.border, training, metrics)
+        card = DenoiserCard(WATER_FAT.name, network.border, training, images=settings.images)
+        save_denoiser(draft, scripted, card)
+        denoiser, held_out = load_denoiser(draft), seeds[: settings.validation]
+        metrics = {
+            kind: errors(denoiser, slices(folder, held_out, settings.images, (kind,))) for kind in settings.kinds
+        }
+        card = replace(card, metrics=metrics)
         save_denoiser(draft, scripted, card)
     return card
 
 
-def slices(folder: Path, seeds: list[int], kinds: tuple[str, ...]) -> Iterator[EvidenceSlice]:
-    """The slices of some subjects, by some kinds of first maps."""
-    return (read_slice(evidence_path(folder, seed), kind) for seed in seeds for kind in kinds)
+def slices(folder: Path, seeds: list[int], images: str, kinds: tuple[str, ...]) -> Iterator[EvidenceSlice]:
+    """The slices of some subjects, by some kinds of first maps, in these images."""
+    return (read_slice(evidence_path(folder, seed), images, kind) for seed in seeds for kind in kinds)
 
 
 def errors(denoiser: Denoiser, held_out: Iterator[EvidenceSlice]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from spokestream.errors import ScanError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
 from spokestream.gadgets.network.denoiser import Denoiser, DenoiserCard
@@ -89,15 +90,28 @@ def test_fluids_whose_water_t1_is_longer_than_any_are_at_the_longest_and_marked(
     assert at_limits(WATER_FAT, out)["t1h2o"][3, 3:6].tolist() == [True, False, False]
 
 
+def in_adjoint(message):
+    return replace(message, fingerprints=replace(message.fingerprints, seen=None))
+
+
 def test_maps_of_other_images_are_passed_on_with_a_warning(scan, closed_form, denoiser, message, caplog):
-    adjoint = replace(message, fingerprints=replace(message.fingerprints, seen=None))
+    of_adjoint = replace(denoiser, card=replace(denoiser.card, images=ADJOINT))
     without = replace(message, maps={name: message.maps[name] for name in VALUES})
-    gadget = MapDenoising(scan, closed_form, denoiser)
-    for given in (adjoint, without, replace(message, fingerprints=None)):
+    for network, given in (
+        (denoiser, in_adjoint(message)), (of_adjoint, message), (denoiser, without),
+        (denoiser, replace(message, fingerprints=None)),
+    ):  # fmt: skip
         with caplog.at_level(logging.WARNING):
-            assert list(gadget.feed(given)) == [given]
-        assert "Slice 2 was not denoised" in caplog.text
+            assert list(MapDenoising(scan, closed_form, network).feed(given)) == [given]
+        expected = f"Slice 2 was not denoised, because its maps were not refined in {network.card.images} images."
+        assert expected in caplog.text
         caplog.clear()
+
+
+def test_maps_in_images_of_the_adjoint_have_a_denoiser_of_their_own(scan, closed_form, denoiser, message):
+    of_adjoint = replace(denoiser, card=replace(denoiser.card, images=ADJOINT))
+    (out,) = MapDenoising(scan, closed_form, of_adjoint).feed(in_adjoint(message))
+    assert out.maps["b1"][3, 3] > VALUES["b1"]
 
 
 def test_a_slice_without_tissue_passes(scan, closed_form, denoiser, message):

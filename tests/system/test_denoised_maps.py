@@ -4,17 +4,24 @@ import numpy as np
 import pytest
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.models.archives import denoiser_path
 from spokestream.pipelines.api import reconstruct
 from spokestream.pipelines.files.truth import read_truth
 from spokestream.simulator.scan_files.scan_file import truth_path
 
 
+@pytest.fixture(scope="module", params=[ADJOINT, CONSISTENT])
+def images(request):
+    """The images to map."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def maps(thigh):
-    """The maps of matching in consistent images, as they are, and denoised."""
+def maps(thigh, images):
+    """The maps of matching in these images, as they are, and denoised."""
     return {
-        denoise: reconstruct(thigh, "mrf_t1ff", images="consistent", denoise=denoise, threads=1)
+        denoise: reconstruct(thigh, "mrf_t1ff", images=images, denoise=denoise, threads=1)
         for denoise in ("off", "auto")
     }
 
@@ -38,19 +45,29 @@ def test_the_maps_say_that_they_are_denoised_and_are_judged_as_others(maps):
     np.testing.assert_array_equal(maps["auto"]["b1"] > 0, maps["off"]["b1"] > 0)
 
 
-def test_bits_do_not_depend_on_the_number_of_threads(thigh, maps):
-    again = reconstruct(thigh, "mrf_t1ff", images="consistent", denoise="on", threads=3)
+def test_bits_do_not_depend_on_the_number_of_threads(thigh, images, maps):
+    again = reconstruct(thigh, "mrf_t1ff", images=images, denoise="on", threads=3)
     for name, values in maps["auto"].values.items():
         np.testing.assert_array_equal(again.values[name], values, name)
 
 
-def test_only_maps_in_consistent_images_are_denoised(thigh):
-    with pytest.raises(InputError, match="Only maps in consistent images are denoised; set images=consistent"):
-        reconstruct(thigh, "mrf_t1ff", denoise="on")
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"refine": "off"}, "Only refined maps are denoised; leave out refine=off, or denoise"),
+        ({"basis": "frames", "refine": "on"}, "There is no denoiser for maps by matching in uncompressed images"),
+        ({"images": "iterative"}, "There is no denoiser for maps by matching in iterative images"),
+    ],
+)
+def test_other_maps_are_not_denoised(thigh, settings, said):
+    with pytest.raises(InputError, match=said):
+        reconstruct(thigh, "mrf_t1ff", denoise="on", **settings)
 
 
 def test_a_denoiser_serves_the_network_that_it_was_trained_for(thigh):
     found = reconstruct(thigh, "mrf_t1ff_net", images="consistent")
     assert found.provenance["denoising"].startswith("by a network over maps, ")
-    with pytest.raises(InputError, match="There is no denoiser for maps by balsiger2020; leave out the setting"):
-        denoiser_path("water_fat", "balsiger2020")
+    with pytest.raises(
+        InputError, match="There is no denoiser for maps by balsiger2020 in consistent images; leave out the setting"
+    ):
+        denoiser_path("water_fat", "balsiger2020", CONSISTENT)

@@ -22,14 +22,15 @@ RELAXATION_SCAN = {"sequence": "fisp-fang-2304", "matrix": 128, "coils": 8}
 """Settings of a scan for T1 and T2 where the command line gives no others; few pixels and coils keep the demo short."""
 RELAXATION_ANATOMIES = ("brain", "nist")
 """Anatomies that are scanned for T1 and T2 unless the command line names a pipeline."""
-DENOISED = {"images": "consistent"}
+CONSISTENT = {"images": "consistent"}
 """Settings of the most exact maps."""
 CHOICES = {
     "matching": ("mrf_t1ff", {"refine": "off"}),
-    "refined (default)": ("mrf_t1ff", {}),
-    "denoised": ("mrf_t1ff", DENOISED),
+    "refined": ("mrf_t1ff", {"denoise": "off"}),
+    "denoised (default)": ("mrf_t1ff", {}),
+    "consistent": ("mrf_t1ff", CONSISTENT),
     "network": ("mrf_t1ff_net", {}),
-    "network, denoised": ("mrf_t1ff_net", DENOISED),
+    "network, consistent": ("mrf_t1ff_net", CONSISTENT),
 }
 """The reconstructions of water and fat that are compared unless the command line chooses one."""
 

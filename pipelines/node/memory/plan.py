@@ -142,7 +142,7 @@ def _plan(
         if in_frames:
             dictionary += MATCHED_BYTES_PER_IMAGE * n_images
             maps += threads * THREAD_BYTES_PER_IMAGE * n_images
-    if settings.denoise != "off" and _consistent(settings):
+    if _may_denoise(sequence, settings):
         maps += DENOISING_IMAGES_PER_SLICE * image
     # beside the images: what frames are spread onto, and every thread's transforms of all coils of an image
     grids = (0 if in_frames else n_images) + min(settings.threads, n_images)
@@ -200,6 +200,13 @@ def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
         first, others = INVERTED_PAIRS[sequence.spoiling]
         return first + others * (len(sequence.echo_times_ms) - 1)
     return 0
+
+
+def _may_denoise(sequence: PulseSequence, settings: StreamSettings) -> bool:
+    """Whether maps of water and fat are denoised if there is a denoiser: those of matching, or in consistent images."""
+    if settings.denoise == "off" or sequence.spoiling != "ideal":
+        return False
+    return isinstance(settings, MatchingSettings) or _consistent(settings)
 
 
 def _consistent(settings: StreamSettings) -> bool:

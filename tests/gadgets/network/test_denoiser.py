@@ -90,7 +90,10 @@ def test_what_is_no_denoiser_is_refused_in_a_sentence(tmp_path):
         save_denoiser(tmp_path / "b.pt", torch.jit.script(WithoutStd()), CARD)
 
 
-@pytest.mark.parametrize(("field", "value", "said"), [("tissue_model", "x", "no tissue model"), ("border", 99, "64")])
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("tissue_model", "x", "no tissue model"), ("border", 99, "64"), ("images", "x", "for 'x' images")],
+)
 def test_a_card_that_contradicts_itself_is_refused(field, value, said):
     with pytest.raises(FileError, match=said):
         DenoiserCard(**{"tissue_model": "water_fat", "border": 3, field: value})

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.network.denoiser import load_denoiser
 from spokestream.models.denoising.card import denoiser_card
 from spokestream.models.denoising.denoiser_settings import KINDS, DenoiserSettings
@@ -23,8 +24,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_evidence_and_truth_belong_to_the_same_voxels(folder, kind):
-    one = read_slice(evidence_path(folder, SETTINGS.first_seed), kind)
+@pytest.mark.parametrize("images", [ADJOINT, CONSISTENT])
+def test_evidence_and_truth_belong_to_the_same_voxels(folder, images, kind):
+    one = read_slice(evidence_path(folder, SETTINGS.first_seed), images, kind)
     n = len(WATER_FAT.names)
     assert len(one.features) == len(one.x) == one.mask.sum() > 100
     assert one.target.shape == one.weight.shape == (n, *one.mask.shape)
@@ -52,7 +54,7 @@ def test_training_lowers_the_errors_and_says_what_it_did(folder, tmp_path):
     assert told == [(n, 25) for n in range(1, 26)]
     denoiser = load_denoiser(tmp_path / "a.pt")
     assert denoiser.card.metrics == card.metrics
-    learnt = errors(denoiser, slices(folder, list(SETTINGS.data.seeds)[1:], KINDS))
+    learnt = errors(denoiser, slices(folder, list(SETTINGS.data.seeds)[1:], CONSISTENT, KINDS))
     assert learnt["ff"][1] < learnt["ff"][0]
     assert learnt["b1"][1] < learnt["b1"][0]
     text = denoiser_card(card)
