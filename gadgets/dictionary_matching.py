@@ -65,7 +65,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         if isinstance(dictionary, WaterFatDictionary) and n_echoes > MOST_ECHO_TIMES:
             raise ScanError(f"The sequence has {n_echoes} echo times; matching takes up to {MOST_ECHO_TIMES}.")
         scan.provenance["dictionary"] = f"{source}, {dictionary.digest}"
-        scan.provenance["matcher"] = f"exact on {scan.device}" if on_device(matcher, scan.device) else matcher
+        scan.provenance["matcher"] = f"{matcher} on {scan.device}" if on_device(matcher, scan.device) else matcher
         self._dictionary, self._name = dictionary, matcher
         self._scan = scan
         of_voxel = [p.name for p in model.parameters if not p.pool and p.name in dictionary.axes]

@@ -118,9 +118,10 @@ class MatchingSettings(StreamSettings):
         None, meaning="Dictionary file (HDF5); without one, atoms are computed when a scan starts."
     )
     matcher: str = setting(
-        "exact",
-        meaning="How the dictionary is searched: exact, or clusters with two pools, or the others with one.",
-        choices=MATCHERS,
+        "auto",
+        meaning="How the dictionary is searched: exact; promising or clusters with two pools; or the others with one. "
+        "auto is promising for maps that are refined afterwards, else exact.",
+        choices=("auto", *MATCHERS),
         peer=True,
     )
     images: str = images_setting()

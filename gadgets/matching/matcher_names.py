@@ -2,5 +2,5 @@
 
 __all__ = ["MATCHERS"]
 
-MATCHERS = ("exact", "inner-product", "svd", "groups", "spatiotemporal", "clusters")
+MATCHERS = ("exact", "promising", "inner-product", "svd", "groups", "spatiotemporal", "clusters")
 """`docs/gadgets.md` says what each one trades, and for how many pools there is one."""

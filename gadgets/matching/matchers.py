@@ -1,6 +1,7 @@
 """The matchers by name: ways to find the best atoms of a dictionary for every voxel."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
@@ -53,6 +54,7 @@ ONE_POOL: dict[str, Callable[[OnePoolDictionary, TemporalBasis], Matcher]] = {
 """Matchers of dictionaries of one pool."""
 TWO_POOLS: dict[str, Callable[[WaterFatDictionary, TemporalBasis], Matcher]] = {
     "exact": TwoPoolAtoms,
+    "promising": partial(TwoPoolAtoms, exact=False),
     "clusters": ClusteredAtoms,
 }
 """Matchers of dictionaries of water and fat."""
@@ -79,14 +81,18 @@ def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis, device
     check_matcher(name, dictionary)
     there = on_device(name, device)
     if isinstance(dictionary, WaterFatDictionary):
-        return TwoPoolAtoms(dictionary, basis, device) if there else TWO_POOLS[name](dictionary, basis)
+        return (
+            TwoPoolAtoms(dictionary, basis, device, exact=name == "exact")
+            if there
+            else TWO_POOLS[name](dictionary, basis)
+        )
     assert isinstance(dictionary, OnePoolDictionary)
     return AllAtoms(dictionary, basis, device) if there else ONE_POOL[name](dictionary, basis)
 
 
 def on_device(name: str, device: str) -> bool:
     """Whether the matcher of a name runs on this device, if that is not the CPU."""
-    return device != "cpu" and name == "exact"
+    return device != "cpu" and name in ("exact", "promising")
 
 
 def match_slice(

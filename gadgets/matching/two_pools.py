@@ -12,6 +12,9 @@ of the best pair. It is (sum |c_k|² + |sum c_k²|) / 2, where c are the coeffic
 span of the atoms. As a function of deltaf this is a trigonometric polynomial in the few echo times, so that it costs
 almost nothing. About 20 of 375 (B1, deltaf) cells per voxel remain. Their pairs are compared, without a square root,
 with the best energy found so far, and the few that reach it are evaluated in float64.
+
+Maps that are refined afterwards need no more than a mixture near the best one. For them, the remaining cells are
+searched on a thinned grid only, and the most promising one on the whole grid.
 """
 
 from functools import partial
@@ -51,8 +54,12 @@ MOST_ECHO_TIMES = 16
 class TwoPoolAtoms:
     """A dictionary in a temporal basis, with everything that the search computes once; K images, G echo times."""
 
-    def __init__(self, dictionary: WaterFatDictionary, basis: TemporalBasis, device: str = "cpu") -> None:
+    def __init__(
+        self, dictionary: WaterFatDictionary, basis: TemporalBasis, device: str = "cpu", *, exact: bool = True
+    ) -> None:
         self.dictionary = dictionary
+        self.exact = exact
+        """Whether the search is exact, or ends in the most promising cell."""
         self.device = device
         _, deltaf_hz, _, _ = dictionary.axes.values()
         echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
@@ -99,7 +106,9 @@ def match_two_pools(
     chunk: int = CHUNK,
     cancellation: Cancellation | None = None,
 ) -> Match:
-    """Find the combination of the grid that explains most energy, exactly unless `MOST_CELLS` limits the search.
+    """Find the combination of the grid that explains most energy, or one near it if the atoms' search is not exact.
+
+    An exact search is one unless `MOST_CELLS` limits it.
 
     Args:
         y: (voxels, K) complex coefficients.
@@ -126,20 +135,14 @@ def _search(y: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor,
     sign.check()
     z, norm = reduced(y, atoms)
     bound = _cell_bound(z.to(torch.complex64), atoms)
-    reached, best_cell, limited = _energy_to_beat(z, bound, atoms)
-    alive = (bound + atoms.slack >= reached[:, None, None]) & (best_cell | ~limited[:, None, None])
-    best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
-    index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
-    candidates = []
-    for b in range(len(atoms.water)):
-        sign.check()
-        candidates.append(_evaluate(z, b, alive[:, b].nonzero(), reached, atoms))
-    voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
-    best.scatter_reduce_(0, voxel, energy, "amax")
-    winner = energy == best[voxel]
-    index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
-    ff, rho, _ = mix(z, index, atoms)
-    return index, ff, rho * norm, best.clamp(0, 1).sqrt(), limited
+    cell, limited = _promising_cell(z, bound, atoms)
+    energy, index = _best_of_cell(z, cell, atoms, sign)
+    if atoms.exact:
+        reached = energy * (1 - ROUNDING)
+        alive = (bound + atoms.slack >= reached[:, None, None]) & (cell | ~limited[:, None, None])
+        index = _best_of_all(z, alive, reached, atoms, sign)
+    ff, rho, energy = mix(z, index, atoms)
+    return index, ff, rho * norm, energy.clamp(0, 1).sqrt(), limited
 
 
 def reduced(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
@@ -178,41 +181,71 @@ def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(phase_square)).abs())
 
 
-def _energy_to_beat(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
-    """An energy (voxels,) that some pair reaches, close to the best; the mask of its cell; and the limited voxels.
+def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
+    """The mask (voxels, B1, deltaf) of the most promising cell of every voxel, and the limited voxels (voxels,).
 
-    Thinned grids are searched in many cells, and all atoms in one. Limited voxels (see `MOST_CELLS`) are searched in
-    the promising cells only.
+    It is that of the best pair of thinned grids, which are searched in all cells that are not excluded. Limited voxels
+    (see `MOST_CELLS`) are searched in the cells with the largest bounds only.
     """
-    best = torch.zeros(len(z), device=z.device)
-    tried = torch.zeros_like(bound)
-    promising = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
+    largest = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
     cells = torch.zeros_like(bound, dtype=torch.bool)
-    cells.flatten(1).scatter_(1, promising, True)
-    limited = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-    for water_step, fat_step in ((6, 2), (12, 3), (1, 1)):
-        for b in range(len(atoms.water)):
-            voxel, deltaf = cells[:, b].nonzero().T
-            cw, cf = inner_products(z[voxel], b, deltaf, atoms, water_step, fat_step)
-            energy = mixture_energy(
-                cw[:, None], cf[None],
-                atoms.water_norm[b, ::water_step, None, None].float(), atoms.fat_norm[b, ::fat_step, None].float(),
-                atoms.overlap[b, ::water_step, ::fat_step, None].float(),
-            )  # fmt: skip
-            tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy.flatten(0, 1).amax(0))
-        best = tried.flatten(1).amax(1) * (1 - ROUNDING)
-        if fat_step == 2:  # next are all cells that are not excluded by now, and last the best cell of all
-            remaining = bound + atoms.slack >= best[:, None, None]
-            limited = _limited(remaining.sum((1, 2)))
-            cells = torch.where(limited[:, None, None], cells, remaining)
-        else:
-            cells = tried == tried.flatten(1).amax(1)[:, None, None]
-    return best, cells, limited
+    cells.flatten(1).scatter_(1, largest, True)
+    tried = _thinned(z, cells, torch.zeros_like(bound), atoms, 6, 2)
+    remaining = bound + atoms.slack >= tried.amax((1, 2), keepdim=True) * (1 - ROUNDING)
+    limited = _limited(remaining.sum((1, 2)))
+    tried = _thinned(z, torch.where(limited[:, None, None], cells, remaining), tried, atoms, 12, 3)
+    best = tried.flatten(1).argmax(1)
+    return torch.zeros_like(cells).flatten(1).scatter_(1, best[:, None], True).view_as(cells), limited
+
+
+def _thinned(z: Tensor, cells: Tensor, tried: Tensor, atoms: TwoPoolAtoms, water_step: int, fat_step: int) -> Tensor:
+    """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells."""
+    for b in range(len(atoms.water)):
+        voxel, deltaf = cells[:, b].nonzero().T
+        energy = _energies(z[voxel], b, deltaf, atoms, water_step, fat_step).flatten(0, 1).amax(0)
+        tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy)
+    return tried
+
+
+def _best_of_cell(z: Tensor, cell: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor, Tensor]:
+    """The energy and the grid index (voxels,) of the best pair in one cell of every voxel, in single precision."""
+    best = torch.zeros(len(z), device=z.device)
+    index = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+    for b in range(len(atoms.water)):
+        sign.check()
+        voxel, deltaf = cell[:, b].nonzero().T
+        best[voxel], pair = _energies(z[voxel], b, deltaf, atoms).flatten(0, 1).max(0)
+        index[voxel] = _index(b, deltaf, pair, atoms)
+    return best, index
+
+
+def _energies(z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, water_step: int = 1, fat_step: int = 1) -> Tensor:
+    """The energies (T1w, T1f, rows) of all pairs of a grid at each row's off-resonance, in single precision."""
+    cw, cf = inner_products(z, b, deltaf, atoms, water_step, fat_step)
+    return mixture_energy(
+        cw[:, None], cf[None],
+        atoms.water_norm[b, ::water_step, None, None].float(), atoms.fat_norm[b, ::fat_step, None].float(),
+        atoms.overlap[b, ::water_step, ::fat_step, None].float(),
+    )  # fmt: skip
 
 
 def _limited(cells: Tensor) -> Tensor:
     """The voxels whose search is limited, from the number of cells (voxels,) that bounds do not exclude."""
     return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * max(CHUNK, len(cells)))
+
+
+def _best_of_all(z: Tensor, alive: Tensor, reached: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> Tensor:
+    """The grid index (voxels,) of the best pair of the cells (voxels, B1, deltaf), among those that reach an energy."""
+    best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
+    index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
+    candidates = []
+    for b in range(len(atoms.water)):
+        sign.check()
+        candidates.append(_evaluate(z, b, alive[:, b].nonzero(), reached, atoms))
+    voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
+    best.scatter_reduce_(0, voxel, energy, "amax")
+    winner = energy == best[voxel]
+    return index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
 
 
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:
@@ -225,8 +258,12 @@ def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAt
         (demodulated * atoms.water[b, w]).sum(-1), (demodulated * atoms.fat[b, f].conj()).sum(-1),
         atoms.water_norm[b, w], atoms.fat_norm[b, f], atoms.overlap[b, w, f],
     )  # fmt: skip
-    n_deltaf, n_water, n_fat = len(atoms.demodulation), atoms.water.shape[1], atoms.fat.shape[1]
-    return voxel, energy, ((b * n_deltaf + deltaf) * n_water + w) * n_fat + f
+    return voxel, energy, _index(b, deltaf, w * atoms.fat.shape[1] + f, atoms)
+
+
+def _index(b: int, deltaf: Tensor, pair: Tensor, atoms: TwoPoolAtoms) -> Tensor:
+    """The number on the grid of a pair of atoms, which are counted over T1w and T1f, in a cell (B1, deltaf)."""
+    return (b * len(atoms.demodulation) + deltaf) * (atoms.water.shape[1] * atoms.fat.shape[1]) + pair
 
 
 def _pairs_that_reach(t: Tensor, cw: Tensor, cf: Tensor, b: int, atoms: TwoPoolAtoms) -> Tensor:

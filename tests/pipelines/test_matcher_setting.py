@@ -55,7 +55,7 @@ def test_groups_hardly_differ_and_few_singular_vectors_do(maps):
 @pytest.mark.parametrize(
     ("pipeline", "sequence", "matcher", "able"),
     [
-        ("mrf_t1ff", "t1ff-2d-1400", "svd", "two pools; choose one of exact, clusters"),
+        ("mrf_t1ff", "t1ff-2d-1400", "svd", "two pools; choose one of exact, promising, clusters"),
         ("mrf_t1t2", "fisp-song-200", "clusters", "one pool; choose one of exact, inner-product, svd, groups, spatio"),
     ],
 )
@@ -75,7 +75,5 @@ def test_a_matcher_for_other_pools_is_refused_before_the_first_spoke(pipeline, s
 
 
 def test_an_unknown_matcher_is_refused_with_the_known_ones():
-    with pytest.raises(
-        InputError, match="matcher must be one of exact, inner-product, svd, groups, spatiotemporal, cl"
-    ):
+    with pytest.raises(InputError, match="matcher must be one of auto, exact, promising, inner-product, svd, groups, "):
         select("mrf_t1t2").with_parameters({"matcher": "nearest"})

@@ -229,7 +229,7 @@ def test_the_result_does_not_depend_on_threads_and_a_search_can_be_cancelled(dic
 def test_a_matcher_that_cannot_serve_the_pools_is_refused_with_those_that_can(dictionary):
     two_pools = build_dictionary(load_sequence("t1ff-2d-1400"), Grid(*(np.array([axis]) for axis in (900, 300, 1, 0))))
     with pytest.raises(
-        InputError, match="'svd' cannot search a dictionary of two pools; choose one of exact, clusters"
+        InputError, match="'svd' cannot search a dictionary of two pools; choose one of exact, promising, clusters"
     ):
         check_matcher("svd", two_pools)
     one = "exact, inner-product, svd, groups, spatiotemporal"
