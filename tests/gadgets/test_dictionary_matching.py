@@ -149,7 +149,7 @@ def test_patches_are_those_of_the_slice(scan, sequence, rng):
 
 def test_a_matcher_for_another_number_of_pools_is_refused_before_the_scan(scan, small_dictionary):
     with pytest.raises(
-        InputError, match="'groups' cannot search a dictionary of two pools; choose one of exact, clust"
+        InputError, match="'groups' cannot search a dictionary of two pools; choose one of exact, promising, clust"
     ):
         DictionaryMatching(scan, WATER_FAT, small_dictionary, matcher="groups")
 
