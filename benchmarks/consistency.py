@@ -31,7 +31,7 @@ from rich.progress import track
 
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
-from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.imaging.low_rank import echo_times_of
 from spokestream.gadgets.map_denoising import MapDenoising
@@ -108,27 +108,29 @@ def ways(scan: ScanContext, networks: list[TiledNetwork], basis: TemporalBasis, 
     closed_form = WATER_FAT.closed_form(scan.sequence, basis)
     refinement = Refinement(scan, closed_form)
 
-    def refined(name: str) -> Iterator[Way]:
-        """What follows first maps."""
-        matched = name == MATCHING
-        yield Way(f"{name}, refined", name, refinement)
-        if (name, ADJOINT) in DENOISERS:
-            yield denoised(f"{name}, refined" if matched else name, name, ADJOINT)
-        consistency = Consistency(scan, closed_form, receiver_hz, refinement, anew=matched)
-        yield Way(f"{name}, consistent", f"{name}, refined" if matched else name, consistency)
-        yield denoised(f"{name}, consistent", name, CONSISTENT)
+    dictionary = WATER_FAT.dictionary(scan.sequence)
+
+    def consistent(first_maps: str, after: str) -> Iterator[Way]:
+        """What follows maps in images of the adjoint."""
+        name = f"{first_maps}, consistent"
+        yield Way(name, after, Consistency(scan, closed_form, receiver_hz, refinement, anew=first_maps == MATCHING))
+        yield denoised(name, first_maps, CONSISTENT)
 
     def denoised(after: str, first_maps: str, images: str) -> Way:
         denoiser = load_denoiser(denoiser_path(WATER_FAT.name, first_maps, images))
         return Way(f"{after}, denoised", after, MapDenoising(scan, closed_form, denoiser))
 
-    yield Way(MATCHING, "", DictionaryMatching(scan, WATER_FAT, WATER_FAT.dictionary(scan.sequence)))
-    yield from refined(MATCHING)
+    yield Way(MATCHING, "", DictionaryMatching(scan, WATER_FAT, dictionary))
+    quick, after = DictionaryMatching(scan, WATER_FAT, dictionary, matcher="promising"), f"{MATCHING}, refined"
+    yield Way(after, "", Chain([quick, refinement]))
+    yield denoised(after, MATCHING, ADJOINT)
+    yield from consistent(MATCHING, after)
     for network in networks:
         name = network.contract.name
         yield Way(name, "", NetworkInference(scan, network, closed_form=closed_form))
         if (name, CONSISTENT) in DENOISERS:
-            yield from refined(name)
+            yield Way(f"{name}, refined", name, refinement)
+            yield from consistent(name, name)
 
 
 def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, seconds: float) -> dict[str, Any]:
