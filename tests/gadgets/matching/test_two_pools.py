@@ -156,7 +156,7 @@ def test_a_coarse_grid_and_a_single_echo_time_work_too(sequence, rng):
 def test_a_promising_mixture_explains_nearly_as_much_as_the_best_one(dictionary):
     rng = np.random.default_rng(8)
     basis = compressed_basis(dictionary.sequence, dictionary.atoms)
-    truth, y = fingerprints(dictionary.sequence, 500, 0.1, rng, basis)
+    _, y = fingerprints(dictionary.sequence, 500, 0.1, rng, basis)
     exact, promising = (
         match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, basis, exact=exact)) for exact in (True, False)
     )
