@@ -99,6 +99,9 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
 
 
 def _images_of(fingerprints: Fingerprints) -> str:
+    """The kind of images; that of spirals and of whole images has no name here, because no denoiser has seen them."""
+    if not fingerprints.straight:
+        return ""
     return ADJOINT if fingerprints.seen is None else CONSISTENT
 
 

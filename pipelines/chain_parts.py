@@ -142,12 +142,14 @@ def denoising(
     Raises InputError if there is no denoiser for these maps, and somebody asks for it.
 
     """
-    model, wanted = closed_form.model.name, settings.denoise
-    if wanted == "on" and settings.refine == "off":
-        raise InputError("Only refined maps are denoised; leave out refine=off, or denoise.")
-    if settings.refine == "off" or (wanted == "auto" and not has_denoiser(model, first_maps, images)):
-        wanted = "off"
-    if wanted == "off":
+    model, wanted, against = closed_form.model.name, settings.denoise, ""
+    if settings.refine == "off":
+        against = "refine=off"
+    elif isinstance(settings, MatchingSettings) and settings.basis != "compressed":
+        against = f"basis={settings.basis}"
+    if against and wanted == "on":
+        raise InputError(f"Only maps that were refined in the compressed basis are denoised; leave out {against}.")
+    if against or wanted == "off" or (wanted == "auto" and not has_denoiser(model, first_maps, images)):
         scan.provenance["denoising"] = "none"
         return []
     return [MapDenoising(scan, closed_form, denoiser(denoiser_path(model, first_maps, images)))]

@@ -119,7 +119,6 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     closed_form = WATER_FAT.closed_form(scan.sequence, basis, scan.field_t)
     # a frame of eight spokes says enough: with the atoms as a prior, errors of water T1 were not smaller
     inversion, auto = echo_times(scan, settings, WATER_FAT, basis, dictionary.atoms), settings.conjugate == "auto"
-    images = settings.kind_of_images if settings.basis == "compressed" else "uncompressed"
     refined = refinement(scan, settings, closed_form, by_default=settings.basis == "compressed")
     matcher = settings.matcher if settings.matcher != "auto" else "promising" if refined else "exact"
     return Chain(
@@ -130,7 +129,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
             DictionaryMatching(scan, WATER_FAT, dictionary, source, matcher),
             *refined,
             *consistency(scan, settings, closed_form, demodulation_hz, MATCHING),
-            *denoising(scan, settings, closed_form, MATCHING, images),
+            *denoising(scan, settings, closed_form, MATCHING, settings.kind_of_images),
             PhysicsCheck(scan, closed_form, MOST_FLAGGED_BY_SEARCH),
             MapImages(scan, settings.datatype),
         ],

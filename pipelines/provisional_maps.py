@@ -27,7 +27,7 @@ __all__ = ["ProvisionalMaps"]
 LAST_BEGIN = 15 / 16
 """Fraction of the spokes after which no maps are begun. Those of a slice of 350 pixels take about as long as the other
 spokes; later ones would hardly come, and final maps would share the processor with them."""
-METHOD = ("dictionary", "images", "matcher", "network", "refinement")
+METHOD = ("denoising", "dictionary", "images", "matcher", "network", "refinement")
 """Entries of the provenance that say how maps were computed. Provisional maps have their own."""
 
 

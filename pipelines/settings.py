@@ -120,7 +120,7 @@ class MatchingSettings(StreamSettings):
     matcher: str = setting(
         "auto",
         meaning="How the dictionary is searched: exact; promising or clusters with two pools; or the others with one. "
-        "auto is promising for maps that are refined afterwards, else exact.",
+        "auto is promising for water and fat that are refined afterwards, else exact.",
         choices=("auto", *MATCHERS),
         peer=True,
     )

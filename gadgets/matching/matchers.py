@@ -91,7 +91,7 @@ def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis, device
 
 
 def on_device(name: str, device: str) -> bool:
-    """Whether the matcher of a name runs on this device, if that is not the CPU."""
+    """Whether the matcher of a name runs on this device, and not on the CPU."""
     return device != "cpu" and name in ("exact", "promising")
 
 

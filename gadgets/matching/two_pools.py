@@ -1,4 +1,4 @@
-"""Exact search for the best mixture of one water and one fat atom over all off-resonances, with upper bounds.
+"""Search for the best mixture of one water and one fat atom over all off-resonances, exact thanks to upper bounds.
 
 The model of a voxel's coefficients y is rho exp(i phi) D(deltaf) [(1 - FF) w + FF f]; D is one phase per echo time.
 For given atoms and off-resonance the best rho, phi and FF are closed-form: the largest generalised eigenvalue of
@@ -43,6 +43,8 @@ CHUNK = 2048
 """Number of voxels that are searched at once; it limits the memory."""
 CUDA_CHUNK = 2**15
 """The same number on a CUDA device, whose many processors need more work at once."""
+FEWEST = 5
+"""Number of values of an axis that a thinned grid has at least, if the grid has as many."""
 MOST_CELLS = 100
 """Number of cells per voxel, of 375, that may remain after the promising ones. If more remain in the mean of a full
 chunk, its signal is not that of tissue, and voxels with more remaining cells are searched in the promising cells only.
@@ -106,9 +108,9 @@ def match_two_pools(
     chunk: int = CHUNK,
     cancellation: Cancellation | None = None,
 ) -> Match:
-    """Find the combination of the grid that explains most energy, or one near it if the atoms' search is not exact.
+    """Find the combination of the grid that explains most energy.
 
-    An exact search is one unless `MOST_CELLS` limits it.
+    It is one near the best if `atoms.exact` is False, and in voxels whose search `MOST_CELLS` limits.
 
     Args:
         y: (voxels, K) complex coefficients.
@@ -135,14 +137,14 @@ def _search(y: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor,
     sign.check()
     z, norm = reduced(y, atoms)
     bound = _cell_bound(z.to(torch.complex64), atoms)
-    cell, limited = _promising_cell(z, bound, atoms)
+    cell, limited = _promising_cell(z, bound, atoms, sign)
     energy, index = _best_of_cell(z, cell, atoms, sign)
     if atoms.exact:
         reached = energy * (1 - ROUNDING)
         alive = (bound + atoms.slack >= reached[:, None, None]) & (cell | ~limited[:, None, None])
-        index = _best_of_all(z, alive, reached, atoms, sign)
-    ff, rho, energy = mix(z, index, atoms)
-    return index, ff, rho * norm, energy.clamp(0, 1).sqrt(), limited
+        energy, index = _best_of_all(z, alive, reached, atoms, sign)
+    ff, rho, _ = mix(z, index, atoms)
+    return index, ff, rho * norm, energy.double().clamp(0, 1).sqrt(), limited
 
 
 def reduced(y: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
@@ -181,7 +183,7 @@ def _cell_bound(z: Tensor, atoms: TwoPoolAtoms) -> Tensor:
     return 0.5 * (real + (torch.stack(square, -1) @ torch.stack(phase_square)).abs())
 
 
-def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor]:
+def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> tuple[Tensor, Tensor]:
     """The mask (voxels, B1, deltaf) of the most promising cell of every voxel, and the limited voxels (voxels,).
 
     It is that of the best pair of thinned grids, which are searched in all cells that are not excluded. Limited voxels
@@ -190,19 +192,26 @@ def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms) -> tuple[Tens
     largest = bound.flatten(1).topk(min(PROMISING_CELLS, bound.shape[1] * bound.shape[2])).indices
     cells = torch.zeros_like(bound, dtype=torch.bool)
     cells.flatten(1).scatter_(1, largest, True)
-    tried = _thinned(z, cells, torch.zeros_like(bound), atoms, 6, 2)
+    tried = _thinned(z, cells, torch.zeros_like(bound), (6, 2), atoms, sign)
     remaining = bound + atoms.slack >= tried.amax((1, 2), keepdim=True) * (1 - ROUNDING)
     limited = _limited(remaining.sum((1, 2)))
-    tried = _thinned(z, torch.where(limited[:, None, None], cells, remaining), tried, atoms, 12, 3)
+    tried = _thinned(z, torch.where(limited[:, None, None], cells, remaining), tried, (12, 3), atoms, sign)
     best = tried.flatten(1).argmax(1)
     return torch.zeros_like(cells).flatten(1).scatter_(1, best[:, None], True).view_as(cells), limited
 
 
-def _thinned(z: Tensor, cells: Tensor, tried: Tensor, atoms: TwoPoolAtoms, water_step: int, fat_step: int) -> Tensor:
-    """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells."""
+def _thinned(
+    z: Tensor, cells: Tensor, tried: Tensor, steps: tuple[int, int], atoms: TwoPoolAtoms, sign: Cancellation
+) -> Tensor:
+    """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells.
+
+    Of a coarse grid, `FEWEST` values of each axis stay.
+    """
+    water, fat = (max(1, min(k, n.shape[1] // FEWEST)) for k, n in zip(steps, (atoms.water, atoms.fat), strict=True))
     for b in range(len(atoms.water)):
+        sign.check()
         voxel, deltaf = cells[:, b].nonzero().T
-        energy = _energies(z[voxel], b, deltaf, atoms, water_step, fat_step).flatten(0, 1).amax(0)
+        energy = _energies(z[voxel], b, deltaf, atoms, water, fat).flatten(0, 1).amax(0)
         tried[voxel, b, deltaf] = torch.maximum(tried[voxel, b, deltaf], energy)
     return tried
 
@@ -234,8 +243,10 @@ def _limited(cells: Tensor) -> Tensor:
     return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * max(CHUNK, len(cells)))
 
 
-def _best_of_all(z: Tensor, alive: Tensor, reached: Tensor, atoms: TwoPoolAtoms, sign: Cancellation) -> Tensor:
-    """The grid index (voxels,) of the best pair of the cells (voxels, B1, deltaf), among those that reach an energy."""
+def _best_of_all(
+    z: Tensor, alive: Tensor, reached: Tensor, atoms: TwoPoolAtoms, sign: Cancellation
+) -> tuple[Tensor, Tensor]:
+    """The energy and the grid index (voxels,) of the best pair in cells (voxels, B1, deltaf) that reaches an energy."""
     best = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     index = torch.full((len(z),), torch.iinfo(torch.int64).max, device=z.device)
     candidates = []
@@ -245,7 +256,8 @@ def _best_of_all(z: Tensor, alive: Tensor, reached: Tensor, atoms: TwoPoolAtoms,
     voxel, energy, place = (torch.cat(column) for column in zip(*candidates, strict=True))
     best.scatter_reduce_(0, voxel, energy, "amax")
     winner = energy == best[voxel]
-    return index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
+    index.scatter_reduce_(0, voxel[winner], place[winner], "amin")  # of equal ones, the first of the grid
+    return best, index
 
 
 def _evaluate(z: Tensor, b: int, rows: Tensor, reached: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,6 +5,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 
 __all__ = ["MATCHING", "SEPARATE", "archive_path", "denoiser_path", "has_denoiser", "is_shipped", "shipped_networks"]
 
@@ -56,8 +57,9 @@ def denoiser_path(tissue_model: str, first_maps: str, images: str) -> Path:
 
     """
     if not has_denoiser(tissue_model, first_maps, images):
+        instead = "set images=consistent, or " if has_denoiser(tissue_model, first_maps, CONSISTENT) else ""
         raise InputError(
-            f"There is no denoiser for maps by {first_maps:.64} in {images} images; leave out the setting denoise."
+            f"There is no denoiser for maps by {first_maps:.64} in {images} images; {instead}leave out denoise."
         )
     return _denoiser(tissue_model, first_maps, images)
 

@@ -38,14 +38,14 @@ class DenoiserSettings:
     width: int = setting(64, meaning="Channels of the residual blocks.", low=8, high=512)
     blocks: int = setting(6, meaning="Residual blocks; each sees one pixel further.", low=1, high=20)
     seed: int = setting(0, meaning="Seed of the first weights and of all other random numbers.", low=0, high=2**31)
-    first_maps: str = setting("matching", meaning="First maps that it denoises.", choices=(*KINDS, "both"))
-    images: str = setting(
-        CONSISTENT, meaning="Images in which these maps were made before.", choices=(CONSISTENT, ADJOINT)
-    )
+    first_maps: str = setting(MATCHING, meaning="First maps that it denoises.", choices=(*KINDS, "both"))
+    images: str = setting(CONSISTENT, meaning="Images in which these maps were refined.", choices=(CONSISTENT, ADJOINT))
     network: str = setting("ours", meaning="Network of the first maps of that kind.")
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.images == ADJOINT and self.first_maps != MATCHING:
+            raise InputError("Maps of a network are refined in consistent images; leave out images or first_maps.")
         if self.validation >= self.subjects:
             raise InputError(
                 f"Of {self.subjects} subjects, {self.validation} cannot be held out; leave some to learn from."

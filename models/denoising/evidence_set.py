@@ -1,7 +1,8 @@
 """The evidence that a denoiser learns from: slices that were simulated, mapped and refined as by the node.
 
-Every subject has one file. It holds the truth, and for each kind of first maps, those of matching and of a network, the
-evidence of these maps in images of the adjoint, and that of the refined maps in consistent images.
+Every subject has one file. It holds the truth, and the evidence of refined maps: those of matching in images of the
+adjoint, and those of matching and of a network in consistent images. Matching is exact; refinement ends at the same
+maps from the quick search of the node.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.dask_workers import cores_and_memory
+from spokestream.errors import FileError
 from spokestream.gadgets.consistency import Consistency
 from spokestream.gadgets.dictionary_matching import DictionaryMatching
 from spokestream.gadgets.gadget import Chain
@@ -33,7 +35,7 @@ from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
-from spokestream.models.archives import archive_path
+from spokestream.models.archives import MATCHING, archive_path
 from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import exam_of
 from spokestream.models.datasets.simulated_scan import simulated_scan
@@ -113,7 +115,8 @@ def make_subject(folder: Path, settings: DenoiserSettings, seed: int) -> None:
         for kind, (chain, first) in zip(KINDS, (mapped, by_network), strict=True):
             consistency = Consistency(scan, closed_form, data.demodulation_hz, refinement, anew=not first)
             (maps,) = _maps(chain.feed(fingerprints))
-            _write_evidence(file.create_group(f"{ADJOINT}/{kind}"), maps, scan, closed_form)
+            if kind == MATCHING:
+                _write_evidence(file.create_group(f"{ADJOINT}/{kind}"), maps, scan, closed_form)
             (maps,) = _maps(consistency.feed(maps))
             _write_evidence(file.create_group(f"{CONSISTENT}/{kind}"), maps, scan, closed_form)
 
@@ -143,9 +146,11 @@ def _write_evidence(group: h5py.Group, message: ParameterMaps, scan: ScanContext
 
 
 def read_slice(path: Path, images: str, kind: str) -> EvidenceSlice:
-    """The evidence of one slice by one kind of first maps, in these images."""
+    """The evidence of one slice by one kind of first maps, in these images. Raises FileError if a file lacks it."""
     with h5py.File(path) as file:
-        group = file[images][kind]
+        group = file.get(f"{images}/{kind}")
+        if group is None:
+            raise FileError(f"{path} has no evidence of maps by {kind} in {images} images; make it in another folder.")
         mask = group["mask"][()]
         x, features = (torch.from_numpy(group[name][()]) for name in ("x", "features"))
         truth = {name: file[f"truth/{name}"][()] for name in WATER_FAT.names}

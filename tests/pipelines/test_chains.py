@@ -287,7 +287,8 @@ def test_consistent_images_of_a_network_without_a_denoiser_are_not_denoised_unle
     assert Consistency in kinds
     assert MapDenoising not in kinds
     with pytest.raises(
-        InputError, match=r"There is no denoiser for maps by the network [0-9a-f]+ in consistent images; leave out"
+        InputError,
+        match=r"There is no denoiser for maps by the network [0-9a-f]+ in consistent images; leave out denoise",
     ):
         start_scan(selection.with_parameters({"denoise": "on"}), header_of(0), logging.getLogger("test"))
 

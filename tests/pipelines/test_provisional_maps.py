@@ -133,6 +133,7 @@ def test_final_maps_are_the_same_bit_for_bit_and_provisional_ones_come_every_so_
         assert image.meta["spokestream_trajectory"] == final[0].meta["spokestream_trajectory"]
         assert image.meta["spokestream_dictionary"].startswith("thinned, ")
         assert "spokestream_network" not in image.meta
+        assert "spokestream_denoising" not in image.meta
         for field in ("position", "read_dir", "field_of_view", "matrix_size", "acquisition_time_stamp"):
             assert list(np.ravel(getattr(image, field))) == list(np.ravel(getattr(final[0], field)))
 

@@ -54,9 +54,12 @@ def test_bits_do_not_depend_on_the_number_of_threads(thigh, images, maps):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"refine": "off"}, "Only refined maps are denoised; leave out refine=off, or denoise"),
-        ({"basis": "frames", "refine": "on"}, "There is no denoiser for maps by matching in uncompressed images"),
-        ({"images": "iterative"}, "There is no denoiser for maps by matching in iterative images"),
+        ({"refine": "off"}, "Only maps that were refined in the compressed basis are denoised; leave out refine=off"),
+        ({"basis": "frames", "refine": "on"}, "in the compressed basis are denoised; leave out basis=frames"),
+        (
+            {"images": "iterative"},
+            "no denoiser for maps by matching in iterative images; set images=consistent, or leave",
+        ),
     ],
 )
 def test_other_maps_are_not_denoised(thigh, settings, said):
@@ -68,6 +71,6 @@ def test_a_denoiser_serves_the_network_that_it_was_trained_for(thigh):
     found = reconstruct(thigh, "mrf_t1ff_net", images="consistent")
     assert found.provenance["denoising"].startswith("by a network over maps, ")
     with pytest.raises(
-        InputError, match="There is no denoiser for maps by balsiger2020 in consistent images; leave out the setting"
+        InputError, match="There is no denoiser for maps by balsiger2020 in consistent images; leave out denoise"
     ):
         denoiser_path("water_fat", "balsiger2020", CONSISTENT)

@@ -38,7 +38,7 @@ PROVENANCE = {
     "basis": "The temporal basis in which fingerprints are represented, and its number of images.",
     "coils": "Receive coils, and to how many virtual coils they were compressed.",
     "conjugation": "Whether the data were complex conjugates of what the signal model expects, and how that is known.",
-    "denoising": "The network that moved the maps to how tissue looks, and the digest of its archive.",
+    "denoising": "The network that moved the maps to how tissue looks, and the digest of its archive, or none.",
     "density": "The weights of the samples in the reconstruction of images.",
     "dictionary": "The dictionary, and the digest of its content.",
     "discarded_samples": "Samples at the ends of readouts that the scanner marked as not usable.",

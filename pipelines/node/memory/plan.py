@@ -204,9 +204,11 @@ def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
 
 def _may_denoise(sequence: PulseSequence, settings: StreamSettings) -> bool:
     """Whether maps of water and fat are denoised if there is a denoiser: those of matching, or in consistent images."""
-    if settings.denoise == "off" or sequence.spoiling != "ideal":
+    if "off" in (settings.denoise, settings.refine) or sequence.spoiling != "ideal":
         return False
-    return isinstance(settings, MatchingSettings) or _consistent(settings)
+    if isinstance(settings, MatchingSettings):
+        return settings.basis == "compressed" and settings.images != "iterative"
+    return _consistent(settings)
 
 
 def _consistent(settings: StreamSettings) -> bool:

@@ -95,8 +95,9 @@ def test_a_cuda_device_finds_what_the_cpu_finds(either, basis, level):
     np.testing.assert_array_equal(matcher.match(y).index[ATOM], expected.index[ATOM])
 
 
-def test_only_the_exact_matcher_runs_on_a_device():
+def test_only_the_exact_matcher_and_its_quick_form_run_on_a_device():
     assert on_device("exact", "cuda")
+    assert on_device("promising", "cuda")
     assert not on_device("svd", "cuda")
     assert not on_device("exact", "cpu")
 

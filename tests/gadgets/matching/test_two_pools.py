@@ -144,12 +144,13 @@ def test_mixture_is_the_maximum_over_fat_fractions(rng):
         assert mixture_fraction(*arguments).item() == pytest.approx(alpha[energy.argmax(), 0], abs=1e-3)
 
 
-def test_a_coarse_grid_and_a_single_echo_time_work_too(sequence, rng):
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_coarse_grid_and_a_single_echo_time_work_too(sequence, exact):
     grid = Grid(np.array([800.0, 1400.0]), np.array([300.0]), np.array([0.6, 0.9]), np.array([0.0]))
     dictionary = build_dictionary(sequence, grid)
     basis = frame_basis(sequence)
     y = basis.project(dictionary.water[1, 1])[None].astype(np.complex64)
-    match = match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, basis))
+    match = match_two_pools(torch.from_numpy(y), TwoPoolAtoms(dictionary, basis, exact=exact))
     assert (match.index["b1"][0], match.index["t1h2o"][0], match.fraction[0]) == (1, 1, 0)
 
 
@@ -163,12 +164,23 @@ def test_a_promising_mixture_explains_nearly_as_much_as_the_best_one(dictionary)
     assert (promising.correlation <= exact.correlation * (1 + 1e-6)).all()
     # noise of 0.1 leaves a hundredth of the energy: what the quick search misses is far less
     assert (exact.correlation**2 - promising.correlation**2).max() < 1e-3
-    assert (promising.index["b1"] == exact.index["b1"]).mean() > 0.8
+    same = promising.index["b1"] == exact.index["b1"]
+    assert 0.8 < same.mean() < 1  # it does look at less
 
 
-def test_values_that_are_not_finite_are_refused(dictionary):
+def test_a_quick_search_is_the_same_by_any_number_of_threads(dictionary):
+    basis = compressed_basis(dictionary.sequence, dictionary.atoms)
+    _, y = fingerprints(dictionary.sequence, 700, 0.2, np.random.default_rng(10), basis)
+    atoms = TwoPoolAtoms(dictionary, basis, exact=False)
+    one, three = (match_two_pools(torch.from_numpy(y), atoms, threads, chunk=100) for threads in (1, 3))
+    np.testing.assert_array_equal(one.rho, three.rho)
+    np.testing.assert_array_equal(one.fraction, three.fraction)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_values_that_are_not_finite_are_refused(dictionary, exact):
     basis = frame_basis(dictionary.sequence)
-    atoms = TwoPoolAtoms(dictionary, basis)
+    atoms = TwoPoolAtoms(dictionary, basis, exact=exact)
     y = torch.zeros((2, 175), dtype=torch.complex64)
     assert (match_two_pools(y, atoms).correlation == 0).all()  # a signal of 0 has no match, but is no error
     y[1, 3] = float("nan")
@@ -176,9 +188,10 @@ def test_values_that_are_not_finite_are_refused(dictionary):
         match_two_pools(y, atoms)
 
 
-def test_no_voxel_at_all(dictionary):
+@pytest.mark.parametrize("exact", [True, False])
+def test_no_voxel_at_all(dictionary, exact):
     basis = frame_basis(dictionary.sequence)
-    match = match_two_pools(torch.zeros((0, 175), dtype=torch.complex64), TwoPoolAtoms(dictionary, basis))
+    match = match_two_pools(torch.zeros((0, 175), dtype=torch.complex64), TwoPoolAtoms(dictionary, basis, exact=exact))
     assert match.fraction.shape == (0,)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from spokestream.errors import InputError
 from spokestream.gadgets.network.archive import load_archive
-from spokestream.models.archives import FOLDER, SEPARATE, archive_path, shipped_networks
+from spokestream.gadgets.network.denoiser import load_denoiser
+from spokestream.models.archives import FOLDER, MATCHING, SEPARATE, archive_path, shipped_networks
 
 
 def test_networks_go_by_name(tmp_path, monkeypatch):
@@ -49,3 +50,11 @@ def test_separate_are_the_archives_over_5_mb_and_their_digests_are_right():
 )
 def test_a_shipped_network_says_which_pixels_it_was_trained_for(name, pixel_mm):
     assert load_archive(archive_path(name)).contract.pixel_mm == pixel_mm
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("denoisers/*.pt")), ids=lambda path: path.stem)
+def test_a_denoiser_is_for_the_images_that_its_name_says(path):
+    card = load_denoiser(path).card
+    (first_maps,) = card.metrics
+    shown = first_maps if first_maps == MATCHING else card.training["settings"]["network"]
+    assert path.stem == f"{card.tissue_model}-{shown}-{card.images}"
