@@ -43,8 +43,8 @@ CHUNK = 2048
 """Number of voxels that are searched at once; it limits the memory."""
 CUDA_CHUNK = 2**15
 """The same number on a CUDA device, whose many processors need more work at once."""
-FEWEST = 5
-"""Number of values of an axis that a thinned grid has at least, if the grid has as many."""
+FEWEST = 8, 2
+"""Numbers of values of water T1 and fat T1 that a thinned grid has at least, if the grid has as many."""
 MOST_CELLS = 100
 """Number of cells per voxel, of 375, that may remain after the promising ones. If more remain in the mean of a full
 chunk, its signal is not that of tissue, and voxels with more remaining cells are searched in the promising cells only.
@@ -205,9 +205,10 @@ def _thinned(
 ) -> Tensor:
     """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells.
 
-    Of a coarse grid, `FEWEST` values of each axis stay.
+    Of a coarse grid, `FEWEST` values stay.
     """
-    water, fat = (max(1, min(k, n.shape[1] // FEWEST)) for k, n in zip(steps, (atoms.water, atoms.fat), strict=True))
+    sizes = atoms.water.shape[1], atoms.fat.shape[1]
+    water, fat = (max(1, min(step, n // few)) for step, n, few in zip(steps, sizes, FEWEST, strict=True))
     for b in range(len(atoms.water)):
         sign.check()
         voxel, deltaf = cells[:, b].nonzero().T
