@@ -28,7 +28,7 @@ COUNTS = {
     "flagged": "Voxels whose signal contradicts their maps.",
     "foreground": "Voxels of tissue, which were checked.",
     "untrusted": "Voxels in which the map of trust says that a value is wrong, or not explained by the signal.",
-    "not_exhaustive": "Voxels whose signal is not that of tissue, compared with the likeliest part of the dictionary only.",
+    "not_exhaustive": "Voxels without the signal of tissue, compared with the most likely part of the dictionary only.",
     "clipped": "Voxels whose value lies outside the range that an image stores. They have the nearest value.",
     "not_a_number": "Voxels whose value could not be computed. They are stored as 0.",
 }
