@@ -97,9 +97,10 @@ def in_adjoint(message):
 def test_maps_of_other_images_are_passed_on_with_a_warning(scan, closed_form, denoiser, message, caplog):
     of_adjoint = replace(denoiser, card=replace(denoiser.card, images=ADJOINT))
     without = replace(message, maps={name: message.maps[name] for name in VALUES})
+    of_spirals = replace(message, fingerprints=replace(in_adjoint(message).fingerprints, straight=False))
     for network, given in (
         (denoiser, in_adjoint(message)), (of_adjoint, message), (denoiser, without),
-        (denoiser, replace(message, fingerprints=None)),
+        (denoiser, replace(message, fingerprints=None)), (of_adjoint, of_spirals),
     ):  # fmt: skip
         with caplog.at_level(logging.WARNING):
             assert list(MapDenoising(scan, closed_form, network).feed(given)) == [given]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from spokestream.errors import InputError
+from spokestream.errors import FileError, InputError
 from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.network.denoiser import load_denoiser
+from spokestream.models.archives import MATCHING
 from spokestream.models.denoising.card import denoiser_card
 from spokestream.models.denoising.denoiser_settings import KINDS, DenoiserSettings
 from spokestream.models.denoising.evidence_set import evidence_path, make_evidence, make_subject, read_slice
@@ -23,8 +24,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("images", [ADJOINT, CONSISTENT])
+@pytest.mark.parametrize(("images", "kind"), [(ADJOINT, MATCHING), *((CONSISTENT, kind) for kind in KINDS)])
 def test_evidence_and_truth_belong_to_the_same_voxels(folder, images, kind):
     one = read_slice(evidence_path(folder, SETTINGS.first_seed), images, kind)
     n = len(WATER_FAT.names)
@@ -40,6 +40,14 @@ def test_evidence_and_truth_belong_to_the_same_voxels(folder, images, kind):
 def test_some_subjects_must_be_left_to_learn_from():
     with pytest.raises(InputError, match="Of 3 subjects, 3 cannot be held out"):
         DenoiserSettings(subjects=3, validation=3)
+
+
+def test_maps_of_a_network_are_refined_in_consistent_images_only(folder):
+    with pytest.raises(InputError, match="Maps of a network are refined in consistent images"):
+        DenoiserSettings(images=ADJOINT, first_maps="both")
+    path = evidence_path(folder, SETTINGS.first_seed)
+    with pytest.raises(FileError, match="has no evidence of maps by network in adjoint images; make it in another"):
+        read_slice(path, ADJOINT, "network")
 
 
 def test_what_is_there_is_not_made_again(folder):
