@@ -145,7 +145,9 @@ def main() -> None:
                 bound = bounds(exam, truth, truth.tissue & ~truth.bone)
                 figures[CIRCLE].add(maps_of_circle(exam, truth, arguments.threads), truth, bound)
                 for images, refine in WAYS:
-                    maps = reconstruct(path, "mrf_t1ff", images=images, refine=refine, threads=arguments.threads)
+                    maps = reconstruct(
+                        path, "mrf_t1ff", images=images, refine=refine, denoise="off", threads=arguments.threads
+                    )
                     figures[images, refine].add(maps.values, truth, bound)
         table = Table(title=f"{scans} thighs of {matrix} pixels, noise {noise}: error over the bound, RMS (median)")
         for heading in (

@@ -182,7 +182,7 @@ def main() -> None:
                     for refine in ("off", "on"):
                         found = figures[pipeline, refine]
                         with timed(Refinement, found.seconds):
-                            maps = reconstruct(path, pipeline, refine=refine, threads=arguments.threads)
+                            maps = reconstruct(path, pipeline, refine=refine, denoise="off", threads=arguments.threads)
                         found.add(maps, truth, NAMES[anatomy])
                 path.unlink()
         table = Table("map", "pipeline", "refine", "RMSE", "median", "bias", "texture", "< 1 sd", "< 2 sd",

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from measure import print_machine
@@ -42,10 +43,10 @@ FATTEST = 0.6
 """Largest fat fraction of the muscle in which regions lie; fat T1 is changed where there is more than 0.4 instead."""
 
 
-def checked_messages(path: Path, pipeline: str, threads: int) -> tuple[PhysicsCheck, list[ParameterMaps]]:
+def checked_messages(path: Path, pipeline: str, **settings: Any) -> tuple[PhysicsCheck, list[ParameterMaps]]:
     """The physics check of a scan, and what it gets."""
     scan = read_scan(path)
-    selection = select(pipeline).with_parameters({"threads": threads}, trusted=True)
+    selection = select(pipeline).with_parameters(settings, trusted=True)
     gadgets = start_scan(selection, scan.xml, logging.getLogger("benchmark")).gadgets
     (place,) = (i for i, gadget in enumerate(gadgets) if isinstance(gadget, PhysicsCheck))
     check = gadgets[place]
@@ -108,11 +109,14 @@ def main() -> None:
                 SimulationSettings(matrix=matrix, seed=seed, noise=arguments.noise, inversion_efficiency=efficiency),
             )
             truth = read_truth(path.with_suffix(".truth.h5"))
-            check, (refined,) = checked_messages(path, "mrf_t1ff", arguments.threads)
-            net_check, (network,) = checked_messages(path, "mrf_t1ff_net", arguments.threads)
+            threads = arguments.threads
+            check, (refined,) = checked_messages(path, "mrf_t1ff", threads=threads, denoise="off")
+            _, (denoised,) = checked_messages(path, "mrf_t1ff", threads=threads)
+            net_check, (network,) = checked_messages(path, "mrf_t1ff_net", threads=threads)
         true = replace(with_true_maps(refined, truth, rng), inversion_efficiency=efficiency)
         for title, gadget, message in (
-            ("true, with noise", check, true), ("refined matching", check, refined), ("network", net_check, network),
+            ("true, with noise", check, true), ("refined matching", check, refined),
+            ("the same, denoised", check, denoised), ("network", net_check, network),
         ):  # fmt: skip
             begin = perf_counter()
             (result,) = gadget.feed(message)
