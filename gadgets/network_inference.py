@@ -13,6 +13,7 @@ from spokestream.gadgets.model_fit.inversion import EXPECTED, inversion_efficien
 from spokestream.gadgets.model_fit.inversion_and_b1 import inversion_and_b1
 from spokestream.gadgets.network.contract import Contract
 from spokestream.gadgets.network.missing_frames import missing_frames, refill
+from spokestream.gadgets.network.pixels import other_pixels
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.simulator.physics.fat_spectrum import FIELD_TOLERANCE
@@ -23,8 +24,6 @@ __all__ = ["NetworkInference", "check_scan", "halved", "physical_maps"]
 
 FEWEST_VOXELS = 5000
 """Number of voxels of twice the size from which the inversion efficiency can be estimated reliably."""
-PIXEL_TOLERANCE = 1.1
-"""Factor between the pixels of a scan and those of the training up to which no warning is given."""
 EFFICIENCY_TOLERANCE = 0.01
 """Distance from the trained range up to which no warning is given: the accuracy of the estimate from one slice."""
 
@@ -176,19 +175,12 @@ def check_scan(contract: Contract, scan: ScanContext) -> None:
 
 def _warn_of_pixels(contract: Contract, scan: ScanContext) -> None:
     """Warn if the pixels of a scan are smaller or larger than those of the training."""
-    if contract.pixel_mm is None:
-        return
-    smallest, largest = contract.pixel_mm
-    for fov_mm, pixels in zip(scan.header.recon_fov_mm[:2], scan.header.recon_matrix[:2], strict=True):
-        pixel = fov_mm / pixels
-        if not smallest / PIXEL_TOLERANCE <= pixel <= largest * PIXEL_TOLERANCE:
-            trained = f"{smallest:.2g}" if smallest == largest else f"{smallest:.2g} to {largest:.2g}"
-            scan.log.warning(
-                "The network '%s' was trained for pixels of %s mm, and this scan has pixels of %.2g mm: its maps are "
-                "unreliable; use the pipeline of the same name without '_net'.",
-                contract.name, trained, pixel,
-            )  # fmt: skip
-            return
+    if contract.pixel_mm is not None and (others := other_pixels(*contract.pixel_mm, scan.header)):
+        scan.log.warning(
+            "The network '%s' was trained for %s: its maps are unreliable; use the pipeline of the same name without "
+            "'_net'.",
+            contract.name, others,
+        )  # fmt: skip
 
 
 def halved(coefficients: Complex, foreground: Mask) -> tuple[Complex, Mask]:

@@ -19,6 +19,7 @@ from spokestream.gadgets.imaging.image_kinds import CONSISTENT
 from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.network.denoiser import Denoiser, load_denoiser
+from spokestream.gadgets.network.pixels import other_pixels
 from spokestream.gadgets.noise_whitening import NoiseWhitening
 from spokestream.gadgets.provisional_matching import ProvisionalMatching
 from spokestream.gadgets.readout import Readout
@@ -152,7 +153,13 @@ def denoising(
     if against or wanted == "off" or (wanted == "auto" and not has_denoiser(model, first_maps, images)):
         scan.provenance["denoising"] = "none"
         return []
-    return [MapDenoising(scan, closed_form, denoiser(denoiser_path(model, first_maps, images)))]
+    network = denoiser(denoiser_path(model, first_maps, images))
+    if others := other_pixels(network.card.smallest_mm, network.card.largest_mm, scan.header):
+        if wanted == "auto":
+            scan.provenance["denoising"] = f"none; it was trained for {others}"
+            return []
+        scan.log.warning("Denoising was trained for %s: it may make maps worse; leave out denoise.", others)
+    return [MapDenoising(scan, closed_form, network)]
 
 
 @lru_cache

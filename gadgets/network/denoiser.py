@@ -38,14 +38,18 @@ class DenoiserCard:
 
     tissue_model: str
     """Name of the tissue model whose unknowns it denoises."""
+    images: str
+    """The images in which its maps were refined: consistent ones, or those of the adjoint."""
     border: int
     """Number of pixels that the network crops on every side."""
+    smallest_mm: float
+    """The smallest pixels of its training."""
+    largest_mm: float
+    """The largest ones."""
     training: dict[str, Any] = field(default_factory=dict)
     """The command, the settings, the subjects, and the time that made the weights."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Errors of held-out subjects, before and after."""
-    images: str = CONSISTENT
-    """The images in which its maps were refined: consistent ones, or those of the adjoint."""
 
     def __post_init__(self) -> None:
         if self.tissue_model not in TISSUE_MODELS:
@@ -54,6 +58,8 @@ class DenoiserCard:
             raise FileError(f"the border of a denoiser lies between 0 and {WIDEST_BORDER}, not at {self.border}")
         if self.images not in (ADJOINT, CONSISTENT):
             raise FileError(f"there is no denoiser for '{self.images:.40}' images")
+        if not 0 < self.smallest_mm <= self.largest_mm:
+            raise FileError(f"pixels of {self.smallest_mm:g} to {self.largest_mm:g} mm cannot be")
 
     @property
     def model(self) -> TissueModel:

@@ -33,7 +33,7 @@ def denoiser_card(card: DenoiserCard) -> str:
     return f"""# Denoiser of {card.model.title}
 
 docs/networks.md. It sees maps, and what the signal says about them, with {card.border} pixels around each voxel,
-and serves any sequence of its tissue model.
+and serves any sequence of its tissue model, with pixels of {card.smallest_mm:.2g} to {card.largest_mm:.2g} mm.
 
 Made by
 

@@ -8,6 +8,7 @@ from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.models.archives import MATCHING
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.settings import check_settings, setting
+from spokestream.simulator.phantoms.rendering import DEFAULT_FOV_MM
 
 __all__ = ["KINDS", "DenoiserSettings"]
 
@@ -55,6 +56,12 @@ class DenoiserSettings:
     def kinds(self) -> tuple[str, ...]:
         """The kinds of first maps that it denoises."""
         return KINDS if self.first_maps == "both" else (self.first_maps,)
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """The smallest and the largest pixels of the subjects."""
+        sizes = [DEFAULT_FOV_MM[anatomy] / self.matrix for anatomy in POPULATION["anatomies"].split(",")]
+        return min(sizes), max(sizes)
 
     @property
     def data(self) -> DataSettings:

@@ -82,7 +82,7 @@ def train_denoiser(
     arithmetic = "bfloat16" if in_bfloat16(PRECISION, CPU) else "float32"
     training = _training(settings, round((time.monotonic() - begin) / 60, 1), arithmetic)
     with whole_file(archive) as draft:
-        card = DenoiserCard(WATER_FAT.name, network.border, training, images=settings.images)
+        card = DenoiserCard(WATER_FAT.name, settings.images, network.border, *settings.pixel_mm, training)
         save_denoiser(draft, scripted, card)
         denoiser, held_out = load_denoiser(draft), seeds[: settings.validation]
         metrics = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spokestream.errors import ScanError
-from spokestream.gadgets.imaging.image_kinds import ADJOINT
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.messages import NOWHERE, Fingerprints, ParameterMaps
 from spokestream.gadgets.network.denoiser import Denoiser, DenoiserCard
@@ -30,7 +30,7 @@ class Halver:
 
 @pytest.fixture
 def denoiser():
-    return Denoiser(DenoiserCard("water_fat", border=2), Halver(), "0123456789ab")
+    return Denoiser(DenoiserCard("water_fat", CONSISTENT, 2, 1.0, 1.3), Halver(), "0123456789ab")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A denoiser and its archive."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from spokestream.models.networks.map_network import MapNetwork
 
 N, BLOCKS = 5, 2
 BORDER = MapNetwork(n_features(N), N, width=8, blocks=BLOCKS).border
-CARD = DenoiserCard("water_fat", border=BORDER, training={"seed": 1}, metrics={"matching": {"ff": [0.2, 0.1]}})
+CARD = DenoiserCard("water_fat", "adjoint", BORDER, 1.0, 1.3, {"seed": 1}, {"matching": {"ff": [0.2, 0.1]}})
 
 
 def a_network(trained=True):
@@ -92,8 +94,13 @@ def test_what_is_no_denoiser_is_refused_in_a_sentence(tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
-    [("tissue_model", "x", "no tissue model"), ("border", 99, "64"), ("images", "x", "for 'x' images")],
+    [
+        ("tissue_model", "x", "no tissue model"),
+        ("border", 99, "64"),
+        ("images", "x", "for 'x' images"),
+        ("smallest_mm", 2.0, "2 to 1.3 mm"),
+    ],
 )
 def test_a_card_that_contradicts_itself_is_refused(field, value, said):
     with pytest.raises(FileError, match=said):
-        DenoiserCard(**{"tissue_model": "water_fat", "border": 3, field: value})
+        replace(CARD, **{field: value})
