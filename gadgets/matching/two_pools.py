@@ -21,10 +21,10 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.gadgets.matching.mixture import mixture_energy, mixture_fraction, power
+from spokestream.gadgets.matching.spans import group_basis, real_span
 from spokestream.gadgets.scan.cancellation import Cancellation
 from spokestream.gadgets.workers import workers
 from spokestream.simulator.physics.dictionaries.match import Match
@@ -66,7 +66,7 @@ class TwoPoolAtoms:
         _, deltaf_hz, _, _ = dictionary.axes.values()
         echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
         water, fat = (basis.project(pool) / basis.noise for pool in (dictionary.water, dictionary.fat))
-        reduction = _group_basis(np.vstack([water.reshape(-1, water.shape[-1]), fat.reshape(-1, fat.shape[-1])]), group)
+        reduction = group_basis(np.vstack([water.reshape(-1, water.shape[-1]), fat.reshape(-1, fat.shape[-1])]), group)
         self.reduction = torch.tensor(reduction / basis.noise[:, None], device=device)
         """(K, R): divides by the noise and projects on the R dimensions of all atoms, about 30 if K is 175."""
         self.noise = torch.tensor(basis.noise, device=device)
@@ -84,7 +84,7 @@ class TwoPoolAtoms:
         self.fat_norm = self.fat.abs().square().sum(-1)
         self.overlap = torch.einsum("bwr,bfr->bwf", self.water, self.fat.real)
         spans = [
-            _real_span(torch.cat([w.to(f.dtype), f]), SPAN_TOLERANCE) for w, f in zip(self.water, self.fat, strict=True)
+            real_span(torch.cat([w.to(f.dtype), f]), SPAN_TOLERANCE) for w, f in zip(self.water, self.fat, strict=True)
         ]
         d = max(len(q) for q in spans)
         self.span = torch.stack([torch.nn.functional.pad(q, (0, 0, 0, d - len(q))) for q in spans])
@@ -323,27 +323,3 @@ def mix(z: Tensor, index: Tensor, atoms: TwoPoolAtoms) -> tuple[Tensor, Tensor, 
     model = (1 - ff)[:, None] * water + ff[:, None] * fat
     found, norm = (model.conj() * demodulated).sum(-1), power(model).sum(-1)
     return ff, found / norm, power(found) / norm
-
-
-def _real_span(vectors: Tensor, tolerance: float) -> Tensor:
-    """Complex vectors (d, R), orthonormal in Re<.,.>, whose real span contains all `vectors` to a tolerance."""
-    unit = vectors / power(vectors).sum(-1).sqrt()[:, None]
-    u, s, vh = torch.linalg.svd(torch.cat([unit.real, unit.imag], 1), full_matrices=False)
-    held = (u * s).square().cumsum(1)
-    missed = (held[:, -1:] - held).clamp(min=0).sqrt().amax(0)  # largest amplitude that is lost, for each rank
-    rank = int((missed > tolerance).sum()) + 1
-    real, imag = vh[:rank].chunk(2, dim=1)
-    return torch.complex(real.contiguous(), imag.contiguous())
-
-
-def _group_basis(atoms: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Orthonormal columns (K, R) that span all atoms to rounding errors; none of them mixes echo times."""
-    columns = []
-    for g in np.unique(group):
-        held = group == g
-        energy, vectors = np.linalg.eigh(atoms[:, held].T @ atoms[:, held])
-        kept = vectors[:, energy > 1e-13 * energy.sum()]
-        column = np.zeros((len(group), kept.shape[1]))
-        column[held] = kept
-        columns.append(column)
-    return np.hstack(columns)
