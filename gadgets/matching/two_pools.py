@@ -194,7 +194,8 @@ def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms, sign: Cancell
     cells.flatten(1).scatter_(1, largest, True)
     tried = _thinned(z, cells, torch.zeros_like(bound), (6, 2), atoms, sign)
     remaining = bound + atoms.slack >= tried.amax((1, 2), keepdim=True) * (1 - ROUNDING)
-    limited = _limited(remaining.sum((1, 2)))
+    count = remaining.sum((1, 2))
+    limited = (count > MOST_CELLS) & (count.sum() > MOST_CELLS * max(CHUNK, len(count)))
     tried = _thinned(z, torch.where(limited[:, None, None], cells, remaining), tried, (12, 3), atoms, sign)
     best = tried.flatten(1).argmax(1)
     return torch.zeros_like(cells).flatten(1).scatter_(1, best[:, None], True).view_as(cells), limited
@@ -203,10 +204,7 @@ def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms, sign: Cancell
 def _thinned(
     z: Tensor, cells: Tensor, tried: Tensor, steps: tuple[int, int], atoms: TwoPoolAtoms, sign: Cancellation
 ) -> Tensor:
-    """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells.
-
-    Of a coarse grid, `FEWEST` values stay.
-    """
+    """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells."""
     sizes = atoms.water.shape[1], atoms.fat.shape[1]
     water, fat = (max(1, min(step, n // few)) for step, n, few in zip(steps, sizes, FEWEST, strict=True))
     for b in range(len(atoms.water)):
@@ -237,11 +235,6 @@ def _energies(z: Tensor, b: int, deltaf: Tensor, atoms: TwoPoolAtoms, water_step
         atoms.water_norm[b, ::water_step, None, None].float(), atoms.fat_norm[b, ::fat_step, None].float(),
         atoms.overlap[b, ::water_step, ::fat_step, None].float(),
     )  # fmt: skip
-
-
-def _limited(cells: Tensor) -> Tensor:
-    """The voxels whose search is limited, from the number of cells (voxels,) that bounds do not exclude."""
-    return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * max(CHUNK, len(cells)))
 
 
 def _best_of_all(
