@@ -54,14 +54,13 @@ MOST_ECHO_TIMES = 16
 
 
 class TwoPoolAtoms:
-    """A dictionary in a temporal basis, with everything that the search computes once; K images, G echo times."""
+    """A dictionary in a temporal basis, and what the search, exact or not, computes once; K images, G echo times."""
 
     def __init__(
         self, dictionary: WaterFatDictionary, basis: TemporalBasis, device: str = "cpu", *, exact: bool = True
     ) -> None:
         self.dictionary = dictionary
         self.exact = exact
-        """Whether the search is exact, or ends in the most promising cell."""
         self.device = device
         _, deltaf_hz, _, _ = dictionary.axes.values()
         echo_ms, group = np.unique(basis.te_ms, return_inverse=True)
@@ -194,19 +193,22 @@ def _promising_cell(z: Tensor, bound: Tensor, atoms: TwoPoolAtoms, sign: Cancell
     cells.flatten(1).scatter_(1, largest, True)
     tried = _thinned(z, cells, torch.zeros_like(bound), (6, 2), atoms, sign)
     remaining = bound + atoms.slack >= tried.amax((1, 2), keepdim=True) * (1 - ROUNDING)
-    count = remaining.sum((1, 2))
-    limited = (count > MOST_CELLS) & (count.sum() > MOST_CELLS * max(CHUNK, len(count)))
+    limited = _limited(remaining.sum((1, 2)))
     tried = _thinned(z, torch.where(limited[:, None, None], cells, remaining), tried, (12, 3), atoms, sign)
     best = tried.flatten(1).argmax(1)
     return torch.zeros_like(cells).flatten(1).scatter_(1, best[:, None], True).view_as(cells), limited
+
+
+def _limited(cells: Tensor) -> Tensor:
+    """The voxels whose search is limited, from the number of cells (voxels,) that bounds do not exclude."""
+    return (cells > MOST_CELLS) & (cells.sum() > MOST_CELLS * max(CHUNK, len(cells)))
 
 
 def _thinned(
     z: Tensor, cells: Tensor, tried: Tensor, steps: tuple[int, int], atoms: TwoPoolAtoms, sign: Cancellation
 ) -> Tensor:
     """The energies (voxels, B1, deltaf) of the best pairs so far, after a search of thinned grids in some cells."""
-    sizes = atoms.water.shape[1], atoms.fat.shape[1]
-    water, fat = (max(1, min(step, n // few)) for step, n, few in zip(steps, sizes, FEWEST, strict=True))
+    water, fat = (max(1, min(k, n // few)) for k, n, few in zip(steps, atoms.overlap.shape[1:], FEWEST, strict=True))
     for b in range(len(atoms.water)):
         sign.check()
         voxel, deltaf = cells[:, b].nonzero().T
