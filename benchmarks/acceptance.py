@@ -78,7 +78,7 @@ def in_scans(placements, matrix, console):
                 )
                 simulate_scan(scan, settings)
                 move_scan(scan, pose, FOV_MM / matrix)
-                images, _ = reconstruct(open_scan(scan), select("auto"))
+                images, _ = reconstruct(open_scan(scan), select("auto").with_parameters({"denoise": "off"}))
                 found = accept_maps(scan_maps(images), nist_layouts(), 3.0)
                 assert len(found) == 2
                 rows = [row for one in found for row in one.rows]

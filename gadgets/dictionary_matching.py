@@ -39,7 +39,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         model: the tissue model that the dictionary belongs to.
         dictionary: the dictionary of the scan's sequence.
         source: origin of the dictionary, for the provenance.
-        matcher: name of the way to search it, see `MATCHERS`.
+        matcher: name of the way to search it, see `MATCHERS`; `auto` is exact.
 
     Raises:
         ScanError: if the dictionary was made for another sequence, or if the sequence does not encode the parameters
@@ -58,6 +58,7 @@ class DictionaryMatching(Gadget[Fingerprints, ParameterMaps]):
         source: str = "closed form",
         matcher: str = "exact",
     ) -> None:
+        matcher = "exact" if matcher == "auto" else matcher
         check_matcher(matcher, dictionary)
         check_dictionary(scan, model, dictionary)
         model.check(scan.sequence)

@@ -40,7 +40,8 @@ def evidence_of(
 class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
     """Denoises maps that were refined in the images that the network has learnt, with new standard deviations.
 
-    Other maps, such as those of a slice whose images could not be made consistent, are passed on with a warning.
+    Other maps, such as those of a slice whose images could not be made consistent, are passed on with a warning, and
+    those of spirals or of whole images without one. The provenance says which slices were denoised.
 
     Args:
         scan: the scan.
@@ -59,13 +60,16 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
                 f"The denoiser is for maps of {denoiser.card.model.title}, not of {closed_form.model.title}."
             )
         self._scan, self._closed_form, self._denoiser = scan, closed_form, denoiser
-        scan.provenance["denoising"] = f"by a network over maps, {denoiser.digest}"
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Denoise one slice."""
         fingerprints, names, scan = message.fingerprints, self._closed_form.model.names, self._scan
         needed = {*names} | {f"{name}_std" for name in names}
         learnt = self._denoiser.card.images
+        scan.provenance["denoising"] = "none"
+        if fingerprints is not None and not fingerprints.straight:
+            yield message  # nothing has learnt the aliasing of other readouts
+            return
         if fingerprints is None or _images_of(fingerprints) != learnt or not message.maps.keys() >= needed:
             scan.log.warning(
                 "Slice %d was not denoised, because its maps were not refined in %s images.", message.slice + 1, learnt
@@ -76,6 +80,7 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
         if not mask.any():
             yield message
             return
+        scan.provenance["denoising"] = f"by a network over maps, {self._denoiser.digest}"
         measured, x, seen = evidence_of(message, fingerprints, mask, self._closed_form, scan)
         moved, std = self._denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
         denoised = as_maps(measured, measured.scales.bounded(moved), std, message.maps)
@@ -99,9 +104,6 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
 
 
 def _images_of(fingerprints: Fingerprints) -> str:
-    """The kind of images; that of spirals and of whole images has no name here, because no denoiser has seen them."""
-    if not fingerprints.straight:
-        return ""
     return ADJOINT if fingerprints.seen is None else CONSISTENT
 
 

@@ -156,7 +156,7 @@ def denoising(
     network = denoiser(denoiser_path(model, first_maps, images))
     if others := other_pixels(network.card.smallest_mm, network.card.largest_mm, scan.header):
         if wanted == "auto":
-            scan.provenance["denoising"] = f"none; it was trained for {others}"
+            scan.provenance["denoising"] = f"none: it was trained for {others}"
             return []
         scan.log.warning("Denoising was trained for %s: it may make maps worse; leave out denoise.", others)
     return [MapDenoising(scan, closed_form, network)]

@@ -120,7 +120,7 @@ def mrf_t1ff(scan: ScanContext, settings: T1FFSettings) -> Chain:
     # a frame of eight spokes says enough: with the atoms as a prior, errors of water T1 were not smaller
     inversion, auto = echo_times(scan, settings, WATER_FAT, basis, dictionary.atoms), settings.conjugate == "auto"
     refined = refinement(scan, settings, closed_form, by_default=settings.basis == "compressed")
-    matcher = settings.matcher if settings.matcher != "auto" else "promising" if refined else "exact"
+    matcher = "promising" if refined and settings.matcher == "auto" else settings.matcher
     return Chain(
         [
             *imaging(scan, settings, demodulation_hz),
@@ -223,12 +223,11 @@ def mrf_t1t2(scan: ScanContext, settings: T1T2Settings) -> Chain:
     basis = temporal_basis(scan, settings, signals)
     closed_form = RELAXATION.closed_form(scan.sequence, basis)
     inversion = echo_times(scan, settings, RELAXATION, basis, signals)
-    matcher = "exact" if settings.matcher == "auto" else settings.matcher
     return Chain(
         [
             *imaging(scan, settings, 0.0),
             to_fingerprints(scan, settings, RELAXATION, basis, lambda: dictionary, closed_form, False, inversion),
-            DictionaryMatching(scan, RELAXATION, dictionary, source, matcher),
+            DictionaryMatching(scan, RELAXATION, dictionary, source, settings.matcher),
             *refinement(scan, settings, closed_form),
             *consistency(scan, settings, closed_form, 0.0, MATCHING),
             *denoising(scan, settings, closed_form, MATCHING, settings.kind_of_images),

@@ -81,7 +81,7 @@ class StreamSettings:
     denoise: str = setting(
         "auto",
         meaning="Whether refined maps are denoised, by a network that sees maps and what the signal says about them, "
-        "for any train; auto does so if there is one for maps of this kind.",
+        "for any train; auto does so if there is one for maps of this kind and pixels of this size.",
         choices=("auto", "on", "off"),
         peer=True,
     )
@@ -99,7 +99,7 @@ class StreamSettings:
     threads: int = setting(2, meaning="CPU threads of one scan.", low=1, high=256)
     device: str = setting(
         "auto",
-        meaning="Where networks, exact matching, iterative and consistent images run; auto is CUDA where there is one.",
+        meaning="Where networks, matching, iterative and consistent images run; auto is CUDA where there is one.",
         choices=DEVICES,
     )
 

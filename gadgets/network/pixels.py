@@ -20,6 +20,6 @@ def other_pixels(smallest_mm: float, largest_mm: float, header: ScanHeader) -> s
     for fov_mm, pixels in zip(header.recon_fov_mm[:2], header.recon_matrix[:2], strict=True):
         pixel = fov_mm / pixels
         if not smallest_mm / TOLERANCE <= pixel <= largest_mm * TOLERANCE:
-            trained = f"{smallest_mm:.2g}" if smallest_mm == largest_mm else f"{smallest_mm:.2g} to {largest_mm:.2g}"
-            return f"pixels of {trained} mm, and this scan has pixels of {pixel:.2g} mm"
+            trained = f"{smallest_mm:.3g}" if smallest_mm == largest_mm else f"{smallest_mm:.3g} to {largest_mm:.3g}"
+            return f"pixels of {trained} mm, and this scan has pixels of {pixel:.3g} mm"
     return ""

@@ -1,8 +1,8 @@
 """The evidence that a denoiser learns from: slices that were simulated, mapped and refined as by the node.
 
 Every subject has one file. It holds the truth, and the evidence of refined maps: those of matching in images of the
-adjoint, and those of matching and of a network in consistent images. Matching is exact; refinement ends at the same
-maps from the quick search of the node.
+adjoint, and those of matching and of a network in consistent images. Matching is exact; refinement ends at nearly
+the same maps from the quick search of the node.
 """
 
 from collections.abc import Callable, Iterable, Iterator

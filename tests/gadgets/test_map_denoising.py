@@ -97,10 +97,9 @@ def in_adjoint(message):
 def test_maps_of_other_images_are_passed_on_with_a_warning(scan, closed_form, denoiser, message, caplog):
     of_adjoint = replace(denoiser, card=replace(denoiser.card, images=ADJOINT))
     without = replace(message, maps={name: message.maps[name] for name in VALUES})
-    of_spirals = replace(message, fingerprints=replace(in_adjoint(message).fingerprints, straight=False))
     for network, given in (
         (denoiser, in_adjoint(message)), (of_adjoint, message), (denoiser, without),
-        (denoiser, replace(message, fingerprints=None)), (of_adjoint, of_spirals),
+        (denoiser, replace(message, fingerprints=None)),
     ):  # fmt: skip
         with caplog.at_level(logging.WARNING):
             assert list(MapDenoising(scan, closed_form, network).feed(given)) == [given]
@@ -113,6 +112,18 @@ def test_maps_in_images_of_the_adjoint_have_a_denoiser_of_their_own(scan, closed
     of_adjoint = replace(denoiser, card=replace(denoiser.card, images=ADJOINT))
     (out,) = MapDenoising(scan, closed_form, of_adjoint).feed(in_adjoint(message))
     assert out.maps["b1"][3, 3] > VALUES["b1"]
+
+
+def test_other_readouts_than_spokes_are_left_alone_and_the_provenance_says_so(
+    scan, closed_form, denoiser, message, caplog
+):
+    gadget = MapDenoising(scan, closed_form, denoiser)
+    of_spirals = replace(message, fingerprints=replace(message.fingerprints, straight=False))
+    assert list(gadget.feed(of_spirals)) == [of_spirals]
+    assert scan.provenance["denoising"] == "none"
+    assert not caplog.text
+    list(gadget.feed(message))
+    assert scan.provenance["denoising"].startswith("by a network")
 
 
 def test_a_slice_without_tissue_passes(scan, closed_form, denoiser, message):

@@ -46,13 +46,13 @@ def test_the_maps_say_that_they_are_denoised_and_are_judged_as_others(maps):
 
 def test_scans_with_other_pixels_are_left_alone_unless_somebody_asks(thigh, images, maps):
     found = reconstruct(thigh, "mrf_t1ff", images=images, threads=1)
-    assert found.provenance["denoising"].startswith("none; it was trained for pixels of 1 to 1.3 mm, and this scan has")
+    assert found.provenance["denoising"].startswith("none: it was trained for pixels of 1 to 1.29 mm, and")
     np.testing.assert_array_equal(found["ff"], maps["off"]["ff"])
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(thigh, images, maps, caplog):
     again = reconstruct(thigh, "mrf_t1ff", images=images, denoise="on", threads=3)
-    assert "Denoising was trained for pixels of 1 to 1.3 mm" in caplog.text
+    assert "Denoising was trained for pixels of 1 to 1.29 mm" in caplog.text
     for name, values in maps["on"].values.items():
         np.testing.assert_array_equal(again.values[name], values, name)
 

@@ -23,7 +23,7 @@ RELAXATION_SCAN = {"sequence": "fisp-fang-2304", "matrix": 128, "coils": 8}
 RELAXATION_ANATOMIES = ("brain", "nist")
 """Anatomies that are scanned for T1 and T2 unless the command line names a pipeline."""
 CONSISTENT = {"images": "consistent"}
-"""Settings of the most exact maps."""
+"""Settings of the sharpest maps."""
 CHOICES = {
     "matching": ("mrf_t1ff", {"refine": "off"}),
     "refined": ("mrf_t1ff", {"denoise": "off"}),

@@ -74,6 +74,12 @@ def test_iterative_images_that_nobody_asked_for_are_planned_with_their_largest_m
     assert MARGIN * MOST_UNASKED_BYTES < more < 1.3 * MARGIN * MOST_UNASKED_BYTES
 
 
+def test_denoising_is_planned_where_it_may_come():
+    assert plan("mrf_t1ff", denoise="off").total < plan("mrf_t1ff").total
+    assert plan("mrf_t1ff", refine="off") == plan("mrf_t1ff", refine="off", denoise="off")
+    assert plan("mrf_t1ff_net") == plan("mrf_t1ff_net", denoise="off")
+
+
 def test_the_automatic_pipeline_is_planned_like_the_one_that_it_stands_for():
     assert plan("auto") == plan("mrf_t1ff")
     assert plan("auto", sequence="fisp-fang-576") == plan("mrf_t1t2", sequence="fisp-fang-576")
