@@ -146,10 +146,10 @@ def choices_table(errors: Mapping[str, Sequence[MapError]]) -> Table:
 
     """
     table = Table(title="RMSE of other reconstructions of the scan", title_style="bold", header_style="bold")
-    table.collapse_padding, table.pad_edge = True, False  # a console of 80 characters has whole words
+    table.padding = (0, 1, 0, 0)  # whole words on a console of 80 characters
     table.add_column("map", min_width=len("off-resonance"))
     for name in errors:
-        table.add_column(name, justify="right", min_width=max(map(len, name.split())))
+        table.add_column(name, justify="right", width=max(map(len, name.split())))
     for rows in zip(*errors.values(), strict=True):
         if rows[0].voxels:
             quantity = QUANTITIES[rows[0].name]
