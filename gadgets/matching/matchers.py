@@ -52,12 +52,12 @@ ONE_POOL: dict[str, Callable[[OnePoolDictionary, TemporalBasis], Matcher]] = {
     "spatiotemporal": SpatiotemporalAtoms,
 }
 """Matchers of dictionaries of one pool."""
-TWO_POOLS: dict[str, Callable[[WaterFatDictionary, TemporalBasis], Matcher]] = {
+TWO_POOLS: dict[str, Callable[..., Matcher]] = {
     "exact": TwoPoolAtoms,
     "promising": partial(TwoPoolAtoms, exact=False),
     "clusters": ClusteredAtoms,
 }
-"""Matchers of dictionaries of water and fat."""
+"""Matchers of dictionaries of water and fat, made from dictionary, basis and, if one runs there, a device."""
 
 
 def check_matcher(name: str, dictionary: Dictionary) -> None:
@@ -81,11 +81,7 @@ def make_matcher(name: str, dictionary: Dictionary, basis: TemporalBasis, device
     check_matcher(name, dictionary)
     there = on_device(name, device)
     if isinstance(dictionary, WaterFatDictionary):
-        return (
-            TwoPoolAtoms(dictionary, basis, device, exact=name == "exact")
-            if there
-            else TWO_POOLS[name](dictionary, basis)
-        )
+        return TWO_POOLS[name](dictionary, basis, device) if there else TWO_POOLS[name](dictionary, basis)
     assert isinstance(dictionary, OnePoolDictionary)
     return AllAtoms(dictionary, basis, device) if there else ONE_POOL[name](dictionary, basis)
 

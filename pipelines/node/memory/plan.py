@@ -14,7 +14,7 @@ import numpy as np
 from spokestream.gadgets.gridding import MOST_UNASKED_BYTES
 from spokestream.gadgets.imaging.coarse_images import times_finer
 from spokestream.gadgets.imaging.frame_spreader import spread_grids
-from spokestream.gadgets.imaging.image_kinds import CONSISTENT
+from spokestream.gadgets.imaging.image_kinds import CONSISTENT, ITERATIVE
 from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.radial_grid import UPSAMPLING
 from spokestream.gadgets.imaging.readout_phase import ORDER
@@ -207,7 +207,7 @@ def _may_denoise(sequence: PulseSequence, settings: StreamSettings) -> bool:
     if "off" in (settings.denoise, settings.refine) or sequence.spoiling != "ideal":
         return False
     if isinstance(settings, MatchingSettings):
-        return settings.basis == "compressed" and settings.images != "iterative"
+        return settings.basis == "compressed" and settings.kind_of_images != ITERATIVE
     return _consistent(settings)
 
 
