@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from placed_phantom import move_scan, placed_maps, scan_of
 
-from spokestream.pipelines.acceptance.accepting import accept_maps
+from spokestream.pipelines.acceptance.accepting import MEASURED, accept_maps
 from spokestream.pipelines.acceptance.layouts.layout import nist_layouts
 from spokestream.pipelines.acceptance.placement.pose import Pose, centres_mm
 from spokestream.pipelines.files.outputs import scan_maps
@@ -78,7 +78,7 @@ def in_scans(placements, matrix, console):
                 )
                 simulate_scan(scan, settings)
                 move_scan(scan, pose, FOV_MM / matrix)
-                images, _ = reconstruct(open_scan(scan), select("auto").with_parameters({"denoise": "off"}))
+                images, _ = reconstruct(open_scan(scan), select("auto").with_parameters(MEASURED))
                 found = accept_maps(scan_maps(images), nist_layouts(), 3.0)
                 assert len(found) == 2
                 rows = [row for one in found for row in one.rows]

@@ -15,7 +15,10 @@ from spokestream.pipelines.acceptance.reach import expected_values, reach
 from spokestream.pipelines.files.outputs import ScanMaps
 from spokestream.simulator.physics.quantities import QUANTITIES
 
-__all__ = ["FOUND", "MeasuredLayout", "accept_maps"]
+__all__ = ["FOUND", "MEASURED", "MeasuredLayout", "accept_maps"]
+
+MEASURED = {"denoise": "off"}
+"""Settings of the maps of a phantom: it is measured, and not moved to how tissue looks."""
 
 FOUND = 0.5
 """Least likeness of a phantom that is found. In simulated scans it was 0.90 to 1.00 with the right array, and 0.06 to

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from spokestream.gadgets.scan.header import ScanHeader
     from spokestream.gadgets.scan.main_field import main_field
-    from spokestream.pipelines.acceptance.accepting import accept_maps
+    from spokestream.pipelines.acceptance.accepting import MEASURED, accept_maps
     from spokestream.pipelines.acceptance.baseline import compared, read_baseline, write_baseline
     from spokestream.pipelines.acceptance.figure import acceptance_figure
     from spokestream.pipelines.acceptance.layouts.phantoms import phantom_layouts
@@ -53,9 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     baseline = read_baseline(a.baseline) if a.baseline and a.baseline.exists() else None
     errors = Console(stderr=True)
     with warnings_on(errors), counting_progress(errors, "readouts") as show:
-        # a phantom is measured, and not moved to how tissue looks
-        parameters = {"denoise": "off", **named_values(a.parameters)}
-        report = replay(a.scan, a.output, a.pipeline, parameters, show)
+        report = replay(a.scan, a.output, a.pipeline, {**MEASURED, **named_values(a.parameters)}, show)
     results = a.output / "acceptance.json", a.output / "acceptance.png"
     for old in results:  # those of an earlier scan do not belong to the new maps
         old.unlink(missing_ok=True)
