@@ -12,7 +12,7 @@ from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
 from spokestream.gadgets.model_fit.own_fit import Equations
 from spokestream.gadgets.model_fit.remaining_errors import OWN_NOISE
 
-__all__ = ["evidence", "n_features"]
+__all__ = ["evidence", "n_features", "unknowns_and_std"]
 
 WEAKEST = 4.0
 """Information, in squared units of the unknowns, that is added to that of a voxel: half a unit is as far as a value
@@ -67,6 +67,14 @@ def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor, usual: Tensor
     return torch.cat(
         [(x - usual) / 2, _logarithm(std.clamp_max(1)), *of_step, power / 2, unexplained / 2, explicable / 4], 1
     )
+
+
+def unknowns_and_std(features: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The n unknowns, relative to those of usual tissue, and their standard deviations, from features (s, features, y, x).
+
+    A network can contain this function.
+    """
+    return 2 * features[:, :n], (2 * (features[:, n : 2 * n] - 1)).exp()
 
 
 def _logarithm(std: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu, softplus
 
+from spokestream.gadgets.model_fit.evidence import unknowns_and_std
 from spokestream.models.networks.ours import LastLayer, Residual
 
 __all__ = ["MapNetwork"]
@@ -13,7 +14,9 @@ SMALLEST_STD = 1e-3
 REACH = 16
 """Pixels on each side of a pixel that are its surroundings."""
 OF_SURROUNDINGS = 24
-"""Channels that describe the surroundings."""
+"""Learnt channels that describe the surroundings."""
+LAGS = (1, 4)
+"""Distances in pixels between voxels that are compared."""
 
 
 class MapNetwork(nn.Module):
@@ -34,7 +37,7 @@ class MapNetwork(nn.Module):
         super().__init__()
         self.border = 1 + blocks + REACH
         self.first = nn.Conv2d(n_features + 1, width, 3)
-        self.surroundings = Surroundings(n_features + 1, width)
+        self.surroundings = Surroundings(n_features + 1, n, width)
         self.blocks = nn.Sequential(*[Residual(width) for _ in range(blocks)])
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU())
         self.step = LastLayer(width, n, start=0.0)
@@ -52,29 +55,65 @@ class MapNetwork(nn.Module):
 
 
 class Surroundings(nn.Module):
-    """How tissue looks nearby: means of learnt features over the tissue of a square.
+    """How tissue looks nearby, in a square: means of learnt features over its voxels, and how much they vary.
 
     How far a value may be moved depends on how much tissue varies from voxel to voxel, which a few voxels do not tell.
+
+    Args:
+        n_inputs: features of a voxel, and the mask.
+        n: number of unknowns.
+        width: channels of the result.
+
     """
 
-    def __init__(self, n_inputs: int, width: int) -> None:
+    def __init__(self, n_inputs: int, n: int, width: int) -> None:
         super().__init__()
         self.features = nn.Conv2d(n_inputs, OF_SURROUNDINGS, 3)
-        self.across = nn.Conv2d(OF_SURROUNDINGS, width, 1)
-        self.side = 2 * REACH + 1
+        self.across = nn.Conv2d(OF_SURROUNDINGS + n * len(LAGS), width, 1)
+        self.n, self.side, self.lags = n, 2 * REACH + 1, list(LAGS)
         nn.init.zeros_(self.across.weight)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(n, channels, y, x), of which the last one is the mask, to (n, width, y - 2 - 2 reach, x - 2 - 2 reach)."""
-        tissue = images[:, -1:, 1:-1, 1:-1].float()
-        found = self._sums(relu(self.features(images)).float() * tissue)
-        mean: Tensor = self.across(found / self._sums(tissue).clamp_min(1.0))
-        return mean
+        """(s, channels, y, x), of which the last one is the mask, to (s, width, y - 2 - 2 reach, x - 2 - 2 reach)."""
+        inside = images[:, :, 1:-1, 1:-1].float()
+        found = _means(relu(self.features(images)).float(), inside[:, -1:], self.side, self.side)
+        result: Tensor = self.across(torch.cat((found, self.variation(inside)), 1))
+        return result
 
-    def _sums(self, images: Tensor) -> Tensor:
-        """The sums over a square around each pixel."""
-        for axis in (2, 3):
-            n = images.shape[axis] - self.side + 1
-            sums = pad(images, (0, 0, 1, 0) if axis == 2 else (1, 0, 0, 0)).cumsum(axis)
-            images = sums.narrow(axis, self.side, n) - sums.narrow(axis, 0, n)
-        return images
+    def variation(self, images: Tensor) -> Tensor:
+        """How much the unknowns vary over each of the distances, (s, lags * n, y - 2 reach, x - 2 reach).
+
+        It is the mean of z / (1 + z) over pairs of voxels in the square, where z is the squared difference over the
+        sum of the variances: 0 if all are equal, and near 1 if they differ by more than their standard deviations say.
+        """
+        unknowns, std = unknowns_and_std(images, self.n)
+        found: list[Tensor] = []
+        for lag in self.lags:
+            rows = _varying(unknowns, std, images[:, -1:], 2, lag)
+            columns = _varying(unknowns, std, images[:, -1:], 3, lag)
+            found.append(
+                _means(rows[0], rows[1], self.side - lag, self.side) / 2
+                + _means(columns[0], columns[1], self.side, self.side - lag) / 2
+            )
+        return torch.cat(found, 1)
+
+
+def _varying(unknowns: Tensor, std: Tensor, mask: Tensor, axis: int, lag: int) -> tuple[Tensor, Tensor]:
+    """The z / (1 + z) of all pairs of voxels at a distance along an axis, and a mask of the pairs in tissue."""
+    n = mask.shape[axis] - lag
+    square = (unknowns.narrow(axis, lag, n) - unknowns.narrow(axis, 0, n)).square()
+    variance = std.narrow(axis, lag, n).square() + std.narrow(axis, 0, n).square()
+    return square / (square + variance), mask.narrow(axis, lag, n) * mask.narrow(axis, 0, n)
+
+
+def _means(images: Tensor, mask: Tensor, rows: int, columns: int) -> Tensor:
+    """The means of images over a mask in a rectangle around each pixel, 0 where the mask is empty."""
+    counts = _sums(mask, rows, columns).clamp_min(1.0)
+    return _sums(images * mask, rows, columns) / counts
+
+
+def _sums(images: Tensor, rows: int, columns: int) -> Tensor:
+    """The sums over all rectangles in images."""
+    down = pad(images, (0, 0, 1, 0)).cumsum(2)
+    across = pad(down[:, :, rows:] - down[:, :, :-rows], (1, 0, 0, 0)).cumsum(3)
+    return across[..., columns:] - across[..., :-columns]
