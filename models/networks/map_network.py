@@ -15,8 +15,14 @@ REACH = 16
 """Pixels on each side of a pixel that are its surroundings."""
 OF_SURROUNDINGS = 24
 """Learnt channels that describe the surroundings."""
-LAGS = (1, 4)
-"""Distances in pixels between voxels that are compared."""
+DISTANCE = 4
+"""Pixels between voxels that are compared: over one or two pixels, the errors of images are correlated."""
+LARGEST = 4.0
+"""Squared difference over its variance beyond which tissue has an edge there, whatever its texture is."""
+LEAST_STD = 0.02
+"""Standard deviation below which no voxel counts more."""
+LEAST_WEIGHT = 1e-3
+"""Weight of a variation of 1, which is the result where there is no tissue."""
 
 
 class MapNetwork(nn.Module):
@@ -69,47 +75,43 @@ class Surroundings(nn.Module):
     def __init__(self, n_inputs: int, n: int, width: int) -> None:
         super().__init__()
         self.features = nn.Conv2d(n_inputs, OF_SURROUNDINGS, 3)
-        self.across = nn.Conv2d(OF_SURROUNDINGS + n * len(LAGS), width, 1)
-        self.n, self.side, self.lags = n, 2 * REACH + 1, list(LAGS)
+        self.across = nn.Conv2d(OF_SURROUNDINGS + n, width, 1)
+        self.n, self.side, self.distance = n, 2 * REACH + 1, DISTANCE
+        self.largest, self.least_std, self.least_weight = LARGEST, LEAST_STD, LEAST_WEIGHT
         nn.init.zeros_(self.across.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """(s, channels, y, x), of which the last one is the mask, to (s, width, y - 2 - 2 reach, x - 2 - 2 reach)."""
-        inside = images[:, :, 1:-1, 1:-1].float()
-        found = _means(relu(self.features(images)).float(), inside[:, -1:], self.side, self.side)
-        result: Tensor = self.across(torch.cat((found, self.variation(inside)), 1))
+        inside, side = images[:, :, 1:-1, 1:-1].float(), self.side
+        tissue = inside[:, -1:]
+        found = _sums(relu(self.features(images)).float() * tissue, side, side)
+        mean = found / _sums(tissue, side, side).clamp_min(1.0)
+        result: Tensor = self.across(torch.cat((mean, 2 * (self.variation(inside) - 1)), 1))
         return result
 
     def variation(self, images: Tensor) -> Tensor:
-        """How much the unknowns vary over each of the distances, (s, lags * n, y - 2 reach, x - 2 reach).
+        """How much each unknown varies, (s, n, y - 2 reach, x - 2 reach).
 
-        It is the mean of z / (1 + z) over pairs of voxels in the square, where z is the squared difference over the
-        sum of the variances: 0 if all are equal, and near 1 if they differ by more than their standard deviations say.
+        It is the squared difference of two voxels at a distance over the sum of their variances: 1 where all
+        differences are errors. It is a mean over the pairs of the square, to which those that are known best give most.
+        That of the water T1 of simulated limbs is 0.9; with texture at every scale, it is 2.2.
         """
         unknowns, std = unknowns_and_std(images, self.n)
-        found: list[Tensor] = []
-        for lag in self.lags:
-            rows = _varying(unknowns, std, images[:, -1:], 2, lag)
-            columns = _varying(unknowns, std, images[:, -1:], 3, lag)
-            found.append(
-                _means(rows[0], rows[1], self.side - lag, self.side) / 2
-                + _means(columns[0], columns[1], self.side, self.side - lag) / 2
-            )
-        return torch.cat(found, 1)
-
-
-def _varying(unknowns: Tensor, std: Tensor, mask: Tensor, axis: int, lag: int) -> tuple[Tensor, Tensor]:
-    """The z / (1 + z) of all pairs of voxels at a distance along an axis, and a mask of the pairs in tissue."""
-    n = mask.shape[axis] - lag
-    square = (unknowns.narrow(axis, lag, n) - unknowns.narrow(axis, 0, n)).square()
-    variance = std.narrow(axis, lag, n).square() + std.narrow(axis, 0, n).square()
-    return square / (square + variance), mask.narrow(axis, lag, n) * mask.narrow(axis, 0, n)
-
-
-def _means(images: Tensor, mask: Tensor, rows: int, columns: int) -> Tensor:
-    """The means of images over a mask in a rectangle around each pixel, 0 where the mask is empty."""
-    counts = _sums(mask, rows, columns).clamp_min(1.0)
-    return _sums(images * mask, rows, columns) / counts
+        variance, tissue = std.clamp_min(self.least_std).square(), images[:, -1:]
+        total = weight = torch.full((1,), self.least_weight)
+        for axis in (2, 3):
+            far, n = self.distance, images.shape[axis] - self.distance
+            square = (unknowns.narrow(axis, far, n) - unknowns.narrow(axis, 0, n)).square()
+            both = variance.narrow(axis, far, n) + variance.narrow(axis, 0, n)
+            pairs = tissue.narrow(axis, far, n) * tissue.narrow(axis, 0, n) / both
+            rows, columns = self.side, self.side
+            if axis == 2:
+                rows = rows - far
+            else:
+                columns = columns - far
+            total = total + _sums(pairs * (square / both).clamp_max(self.largest), rows, columns)
+            weight = weight + _sums(pairs, rows, columns)
+        return total / weight
 
 
 def _sums(images: Tensor, rows: int, columns: int) -> Tensor:
