@@ -3,7 +3,7 @@
 The conditions are those of the stress suite (`docs/evaluation.md`), simulated by the full path. Errors are over soft
 tissue: those of water T1 where FF < 0.7 or 0.4, of fat T1 where FF > 0.3. Water T1 beyond the range of the parameter,
 that of fluids, counts apart. If standard deviations are correct, 68 and 95 % of the errors are within one and two of
-them.
+them. A large error is caught if the map of trust doubts the voxel.
 
 Prints one table in Markdown for each quantity, those of `docs/evaluation.md`. With `--results FOLDER`, every subject is
 kept in a file there, for the same networks: a run that was interrupted goes on, and processes to which other conditions
@@ -16,7 +16,7 @@ import spokestream  # noqa: F401  first of all, because it sets how the threads 
 import argparse
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -40,17 +40,20 @@ from spokestream.gadgets.network.archive import load_archive
 from spokestream.gadgets.network.denoiser import load_denoiser
 from spokestream.gadgets.network.tiled_network import TiledNetwork
 from spokestream.gadgets.network_inference import NetworkInference
+from spokestream.gadgets.physics_check import PhysicsCheck
 from spokestream.gadgets.refinement import Refinement
 from spokestream.gadgets.scan.context import ScanContext
 from spokestream.models.archives import MATCHING, archive_path, denoiser_path
 from spokestream.models.datasets.full_fingerprints import full_fingerprints
 from spokestream.models.datasets.making import exam_of
 from spokestream.models.datasets.simulated_scan import simulated_scan
+from spokestream.models.evaluation.scores import LARGE_ERROR
 from spokestream.models.evaluation.suite.conditions import STRESS, StressCondition, chosen
 from spokestream.models.evaluation.texture import TEXTURED, KeptTexture
+from spokestream.simulator.physics.quantities import TRUSTED
 from spokestream.simulator.physics.sequences.loading import load_sequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, compressed_basis
-from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
+from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT, WaterFatSignal
 from spokestream.whole_files import whole_file
 
 NETWORKS = "ours", "balsiger2020"
@@ -103,9 +106,10 @@ class Way:
     gadget: Gadget[Any, ParameterMaps]
 
 
-def ways(scan: ScanContext, networks: list[TiledNetwork], basis: TemporalBasis, receiver_hz: float) -> Iterator[Way]:
+def ways(
+    scan: ScanContext, networks: list[TiledNetwork], closed_form: WaterFatSignal, receiver_hz: float
+) -> Iterator[Way]:
     """All ways; each comes after the one that it continues."""
-    closed_form = WATER_FAT.closed_form(scan.sequence, basis)
     refinement = Refinement(scan, closed_form)
 
     dictionary = WATER_FAT.dictionary(scan.sequence)
@@ -133,8 +137,10 @@ def ways(scan: ScanContext, networks: list[TiledNetwork], basis: TemporalBasis, 
             yield from consistent(name, name)
 
 
-def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, seconds: float) -> dict[str, Any]:
-    """The sums over the voxels of one slice from which those over slices follow."""
+def found_errors(
+    maps: Mapping[str, Float], truth: dict[str, Float], soft: Mask, seconds: float, doubted: Mask
+) -> dict[str, Any]:
+    """The sums over the voxels of one slice from which those over slices follow; `doubted` are those without trust."""
     measures = []
     for measure in MEASURES:
         mask = soft & measure.counts(truth)
@@ -146,11 +152,13 @@ def found_errors(maps: dict[str, Float], truth: dict[str, Float], soft: Mask, se
     if "t1h2o_std" in maps:
         ratio = np.abs(error) / maps["t1h2o_std"][judged].clip(1e-6)
         within = [int((ratio < k).sum()) for k in (1, 2)]
+    large, caught = np.abs(error) > LARGE_ERROR["t1h2o"], doubted[judged]
     third = np.searchsorted(np.quantile(fat, (1 / 3, 2 / 3)), fat)
     texture = KeptTexture(TEXTURED["t1h2o"][2])
     texture.add(maps["t1h2o"], truth["t1h2o"], soft & (truth["ff"] < 0.3))
     return {
         "measures": measures, "within": within,
+        "caught": [int(n.sum()) for n in (large, large & caught, ~large, ~large & caught)],
         "thirds": [[int((third == i).sum()), float(error[third == i].sum())] for i in range(3)],
         "kept": texture.result()[FINE]["kept"], "seconds": seconds,
     }  # fmt: skip
@@ -184,7 +192,13 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[
         shares = [one["kept"] for one in slices if np.isfinite(one["kept"])]
         return f"{100 * np.mean(shares):.0f}" if shares else ""
 
+    def caught(slices: list[dict[str, Any]]) -> str:
+        large, of_large, others, of_others = np.sum([one["caught"] for one in slices], axis=0)
+        return f"{100 * of_large / large:.0f} of {large}, {100 * of_others / others:.1f}" if large else ""
+
     yield "Water T1: % of the errors within one and two standard deviations", table(within)
+    large = f"the errors over {LARGE_ERROR['t1h2o']:g} ms"
+    yield f"Water T1: % of {large} that are caught, and % of the other voxels that are doubted", table(caught)
     yield "Water T1: bias in ms in the thirds of the voxels with the least and the most fat", table(biases)
     yield "Water T1: % of the texture that is kept, in the second finest band", table(kept)
     yield "Seconds of a slice", table(lambda slices: f"{np.median([one['seconds'] for one in slices]):.1f}")
@@ -222,7 +236,7 @@ def fingerprints_of(
 
 def subject_results(condition: StressCondition, subject: int, matrix: int, threads: int) -> dict[str, dict[str, Any]]:
     """The errors of every way in one subject."""
-    basis, of_sequence = ways_of(condition.data_settings(1, 1, matrix).sequence, threads)
+    basis, of_sequence, check = ways_of(condition.data_settings(1, 1, matrix).sequence, threads)
     fingerprints, truth, soft = fingerprints_of(condition, subject, matrix, basis)
     made: dict[str, tuple[ParameterMaps, float]] = {}
     for way in of_sequence:
@@ -230,18 +244,24 @@ def subject_results(condition: StressCondition, subject: int, matrix: int, threa
         begin = perf_counter()
         (maps,) = way.gadget.feed(given)
         made[way.name] = maps, before + perf_counter() - begin
-    return {name: found_errors(message.maps, truth, soft, seconds) for name, (message, seconds) in made.items()}
+    results = {}
+    for name, (message, seconds) in made.items():
+        (checked,) = check.feed(message)
+        results[name] = found_errors(checked.maps, truth, soft, seconds, checked.maps["trust"] != TRUSTED)
+    return results
 
 
 @lru_cache
-def ways_of(sequence_name: str, threads: int) -> tuple[TemporalBasis, list[Way]]:
-    """The temporal basis of a sequence, and the ways to its maps."""
+def ways_of(sequence_name: str, threads: int) -> tuple[TemporalBasis, list[Way], PhysicsCheck]:
+    """The temporal basis of a sequence, the ways to its maps, and what checks them."""
     networks = [TiledNetwork(load_archive(archive_path(name)), "cpu") for name in NETWORKS]
     sequence, contract = load_sequence(sequence_name), networks[0].contract
     fits = contract.sequence.difference(sequence) is None
     basis = contract.basis if fits else compressed_basis(sequence, WATER_FAT.dictionary(sequence).atoms)
     scan = simulated_scan(sequence, threads)
-    return basis, list(ways(scan, networks if fits else [], basis, contract.demodulation_hz))
+    closed_form = WATER_FAT.closed_form(sequence, basis)
+    of_sequence = list(ways(scan, networks if fits else [], closed_form, contract.demodulation_hz))
+    return basis, of_sequence, PhysicsCheck(scan, closed_form)
 
 
 def digest() -> str:

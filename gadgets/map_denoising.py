@@ -38,51 +38,53 @@ def evidence_of(
 
 
 class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
-    """Denoises maps that were refined in the images that the network has learnt, with new standard deviations.
+    """Denoises maps that were refined in images that a network has learnt, with new standard deviations.
 
-    Other maps, such as those of a slice whose images could not be made consistent, are passed on with a warning, and
-    those of spirals or of whole images without one. The provenance says which slices were denoised.
+    Other maps are passed on with a warning, and those of spirals or of whole images without one. The provenance says
+    which slices were denoised.
 
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence.
-        denoiser: the network.
+        denoisers: the networks, one for each kind of images. A slice whose images could not be made consistent stays
+            one of the adjoint.
 
-    Raises ScanError if the network is for another tissue model.
+    Raises ScanError if a network is for another tissue model.
 
     """
 
     accepts = (ParameterMaps,)
 
-    def __init__(self, scan: ScanContext, closed_form: ClosedForm, denoiser: Denoiser) -> None:
-        if denoiser.card.model is not closed_form.model:
-            raise ScanError(
-                f"The denoiser is for maps of {denoiser.card.model.title}, not of {closed_form.model.title}."
-            )
-        self._scan, self._closed_form, self._denoiser = scan, closed_form, denoiser
+    def __init__(self, scan: ScanContext, closed_form: ClosedForm, *denoisers: Denoiser) -> None:
+        for model in (denoiser.card.model for denoiser in denoisers):
+            if model is not closed_form.model:
+                raise ScanError(f"The denoiser is for maps of {model.title}, not of {closed_form.model.title}.")
+        self._scan, self._closed_form = scan, closed_form
+        self._denoisers = {denoiser.card.images: denoiser for denoiser in denoisers}
 
     def feed(self, message: ParameterMaps, /) -> Iterator[ParameterMaps]:
         """Denoise one slice."""
         fingerprints, names, scan = message.fingerprints, self._closed_form.model.names, self._scan
         needed = {*names} | {f"{name}_std" for name in names}
-        learnt = self._denoiser.card.images
         scan.provenance["denoising"] = "none"
         if fingerprints is not None and not fingerprints.straight:
             yield message  # nothing has learnt the aliasing of other readouts
             return
-        if fingerprints is None or _images_of(fingerprints) != learnt or not message.maps.keys() >= needed:
+        denoiser = None if fingerprints is None else self._denoisers.get(_images_of(fingerprints))
+        if fingerprints is None or denoiser is None or not message.maps.keys() >= needed:
             scan.log.warning(
-                "Slice %d was not denoised, because its maps were not refined in %s images.", message.slice + 1, learnt
-            )
+                "Slice %d was not denoised, because its maps were not refined in %s images.",
+                message.slice + 1, " or ".join(self._denoisers),
+            )  # fmt: skip
             yield message
             return
         mask = message.foreground & np.all([np.isfinite(message.maps[name]) for name in needed], axis=0)
         if not mask.any():
             yield message
             return
-        scan.provenance["denoising"] = f"by a network over maps, {self._denoiser.digest}"
+        scan.provenance["denoising"] = f"by a network over maps, {denoiser.digest}"
         measured, x, seen = evidence_of(message, fingerprints, mask, self._closed_form, scan)
-        moved, std = self._denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
+        moved, std = denoiser(seen, x, mask, scan.threads, scan.cancellation.check)
         denoised = as_maps(measured, measured.scales.bounded(moved), std, message.maps)
         for p, (_, longest) in zip(self._closed_form.model.parameters, measured.scales.spans, strict=True):
             if p.pool:

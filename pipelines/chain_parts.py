@@ -15,7 +15,7 @@ from spokestream.gadgets.delay_correction import DelayCorrection
 from spokestream.gadgets.discarded_samples import DiscardedSamples
 from spokestream.gadgets.gadget import Gadget
 from spokestream.gadgets.gridding import Gridding
-from spokestream.gadgets.imaging.image_kinds import CONSISTENT
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT
 from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.gadgets.map_denoising import MapDenoising
 from spokestream.gadgets.network.denoiser import Denoiser, load_denoiser
@@ -138,7 +138,7 @@ def denoising(
         settings: of the pipeline.
         closed_form: the signal of the scan's sequence.
         first_maps: what made them: `MATCHING`, after which they were refined, or the network of this name.
-        images: the images that they are maps of.
+        images: the images that they are maps of, unless these cannot be made consistent.
 
     Raises InputError if there is no denoiser for these maps, and somebody asks for it.
 
@@ -153,13 +153,15 @@ def denoising(
     if against or wanted == "off" or (wanted == "auto" and not has_denoiser(model, first_maps, images)):
         scan.provenance["denoising"] = "none"
         return []
-    network = denoiser(denoiser_path(model, first_maps, images))
-    if others := other_pixels(network.card.smallest_mm, network.card.largest_mm, scan.header):
+    instead = [ADJOINT] if images != ADJOINT and has_denoiser(model, first_maps, ADJOINT) else []
+    networks = [denoiser(denoiser_path(model, first_maps, kind)) for kind in (images, *instead)]
+    card = networks[0].card
+    if others := other_pixels(card.smallest_mm, card.largest_mm, scan.header):
         if wanted == "auto":
             scan.provenance["denoising"] = f"none: it was trained for {others}"
             return []
         scan.log.warning("Denoising was trained for %s: it may make maps worse; leave out denoise.", others)
-    return [MapDenoising(scan, closed_form, network)]
+    return [MapDenoising(scan, closed_form, *networks)]
 
 
 @lru_cache

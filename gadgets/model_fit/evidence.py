@@ -70,9 +70,9 @@ def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor, usual: Tensor
 
 
 def unknowns_and_std(features: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """The n unknowns, relative to those of usual tissue, and their standard deviations, from features (s, features, y, x).
+    """The n unknowns, relative to those of usual tissue, and their standard deviations, (s, n, y, x) each.
 
-    A network can contain this function.
+    TorchScript compiles this function into networks. The features (s, features, y, x) are those of `evidence`.
     """
     return 2 * features[:, :n], (2 * (features[:, n : 2 * n] - 1)).exp()
 

@@ -92,9 +92,9 @@ class Surroundings(nn.Module):
     def variation(self, images: Tensor) -> Tensor:
         """How much each unknown varies, (s, n, y - 2 reach, x - 2 reach).
 
-        It is the squared difference of two voxels at a distance over the sum of their variances: 1 where all
-        differences are errors. It is a mean over the pairs of the square, to which those that are known best give most.
-        That of the water T1 of simulated limbs is 0.9; with texture at every scale, it is 2.2.
+        It is the squared difference of two voxels at a distance over the sum of their variances: 0.92 where all
+        differences are errors, because edges are limited. Of the pairs in the square, those that are known best give
+        most to the mean. That of the water T1 of simulated limbs is 0.9; with texture at every scale, it is 2.2.
         """
         unknowns, std = unknowns_and_std(images, self.n)
         variance, tissue = std.clamp_min(self.least_std).square(), images[:, -1:]

@@ -114,6 +114,16 @@ def test_maps_in_images_of_the_adjoint_have_a_denoiser_of_their_own(scan, closed
     assert out.maps["b1"][3, 3] > VALUES["b1"]
 
 
+def test_a_slice_has_the_denoiser_of_its_images(scan, closed_form, denoiser, message):
+    """One whose images could not be made consistent stays one of the adjoint."""
+    of_adjoint = replace(denoiser, card=replace(denoiser.card, images=ADJOINT), digest="of the adjoint")
+    gadget = MapDenoising(scan, closed_form, denoiser, of_adjoint)
+    for given, digest in ((message, denoiser.digest), (in_adjoint(message), "of the adjoint")):
+        (out,) = gadget.feed(given)
+        assert out.maps["b1"][3, 3] > VALUES["b1"]
+        assert scan.provenance["denoising"] == f"by a network over maps, {digest}"
+
+
 def test_other_readouts_than_spokes_are_left_alone_and_the_provenance_says_so(
     scan, closed_form, denoiser, message, caplog
 ):
