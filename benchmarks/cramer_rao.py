@@ -1,6 +1,7 @@
 """Errors over the Cramer-Rao bound of thermal noise: python benchmarks/cramer_rao.py [--quick] [--matrix N].
 
-Simulated thighs by matching, on adjoint and on iterative images, with and without refinement, and on consistent ones.
+Simulated thighs by matching, on adjoint and on iterative images, with and without refinement, on consistent ones, and
+denoised.
 The bound of every voxel is that of an unbiased estimate from this voxel alone, of all seven unknowns, from coefficient
 images of the adjoint with the noise that receiver noise makes in them. Aliasing is no part of it. Estimates that use
 neighbours can be below it.
@@ -43,11 +44,17 @@ NOISE = (0.1, 0.16)
 GOALS = {"t1h2o": 1.0, "ff": 1.05, "deltaf": 1.1, "b1": 1.2}
 """Root mean square error over the bound that iterative images with refinement are to reach."""
 LABELS = {"t1h2o": "water T1 (FF < 0.4), ms", "ff": "FF", "deltaf": "off-resonance, Hz", "b1": "B1"}
-WAYS = [
-    *((images, refine) for images in ("adjoint", "iterative") for refine in ("off", "on")),
-    ("consistent", "on"),
-]
-CIRCLE = ("circle", "off")
+WAYS = {
+    "adjoint": {"images": "adjoint", "refine": "off"},
+    "adjoint, refined": {"images": "adjoint", "denoise": "off"},
+    "iterative": {"images": "iterative", "refine": "off"},
+    "iterative, refined": {"images": "iterative", "refine": "on"},
+    "consistent": {"images": "consistent", "denoise": "off"},
+    "adjoint, denoised": {"images": "adjoint"},
+    "consistent, denoised": {"images": "consistent"},
+}
+"""The settings of every way to maps, by its name."""
+CIRCLE = "circle"
 BLOCK = 2000
 """Number of voxels whose information is computed at once."""
 
@@ -131,10 +138,10 @@ def main() -> None:
     arguments = parser.parse_args()
     matrix, scans, coils = (48, 1, 4) if arguments.quick else (arguments.matrix, arguments.scans, 12)
     logging.getLogger("spokestream").setLevel(logging.ERROR)
-    console = Console(width=120)
+    console = Console(width=160)
     print_machine(console, arguments.threads, ["numpy", "torch"])
     for noise in NOISE[:1] if arguments.quick else NOISE:
-        figures: dict[tuple[str, str], Figures] = defaultdict(Figures)
+        figures: dict[str, Figures] = defaultdict(Figures)
         with tempfile.TemporaryDirectory() as folder:
             for seed in track(range(scans), f"noise {noise}", console=console, transient=True):
                 path = Path(folder) / "scan.h5"
@@ -144,18 +151,11 @@ def main() -> None:
                 exam = Exam(settings)
                 bound = bounds(exam, truth, truth.tissue & ~truth.bone)
                 figures[CIRCLE].add(maps_of_circle(exam, truth, arguments.threads), truth, bound)
-                for images, refine in WAYS:
-                    maps = reconstruct(
-                        path, "mrf_t1ff", images=images, refine=refine, denoise="off", threads=arguments.threads
-                    )
-                    figures[images, refine].add(maps.values, truth, bound)
+                for way, chosen in WAYS.items():
+                    maps = reconstruct(path, "mrf_t1ff", **chosen, threads=arguments.threads)
+                    figures[way].add(maps.values, truth, bound)
         table = Table(title=f"{scans} thighs of {matrix} pixels, noise {noise}: error over the bound, RMS (median)")
-        for heading in (
-            "map",
-            "bound",
-            *(f"{images}{', refined' * (refine == 'on')}" for images, refine in (*WAYS, CIRCLE)),
-            "goal",
-        ):
+        for heading in ("map", "bound", *WAYS, CIRCLE, "goal"):
             table.add_column(heading, justify="right" if heading != "map" else "left")
         for name, goal in GOALS.items():
             cells = [figures[way].cells(name) for way in (*WAYS, CIRCLE)]
