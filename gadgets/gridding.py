@@ -12,7 +12,7 @@ from spokestream.gadgets.imaging.coil_sensitivities import frames_of_window
 from spokestream.gadgets.imaging.foreground import foreground
 from spokestream.gadgets.imaging.frame_spreader import FrameSpreader, spread_grids
 from spokestream.gadgets.imaging.frames_of_slice import CoilSlice, CombinedSlice, SliceSoFar
-from spokestream.gadgets.imaging.image_kinds import CONSISTENT
+from spokestream.gadgets.imaging.image_kinds import CONSISTENT, ITERATIVE
 from spokestream.gadgets.imaging.low_rank import EchoTime
 from spokestream.gadgets.imaging.point_spread import PointSpread
 from spokestream.gadgets.imaging.sample_operator import SampleSpread
@@ -221,7 +221,7 @@ class Gridding(Gadget[SliceStart | SpokeBlock | SliceEnd, Fingerprints]):
         if self._adjoint_instead and self._whole:
             self._scan.provenance["images"] = "adjoint, because every readout is a whole image"
             return None
-        kind = CONSISTENT if self._for_maps else "iterative"
+        kind = CONSISTENT if self._for_maps else ITERATIVE
         n_images, n_coils = self._basis.weights.shape[1], len(first.data)
         n_pairs = sum(len(group.pairs) for group in self._inversion)
         n_bytes = PointSpread.bytes_needed(self._matrix, n_pairs) * (SampleSpread.PARTS if self._for_maps else 1)

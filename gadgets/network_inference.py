@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from spokestream.errors import ScanError
 from spokestream.gadgets.gadget import Gadget
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.gadgets.messages import Complex, Fingerprints, Float, Mask, ParameterMaps
 from spokestream.gadgets.model_fit.inversion import EXPECTED, inversion_efficiency
 from spokestream.gadgets.model_fit.inversion_and_b1 import inversion_and_b1
@@ -127,7 +128,7 @@ class NetworkInference(Gadget[Fingerprints, ParameterMaps]):
 
     def _adjoint(self, message: Fingerprints, coefficients: Complex) -> Complex:
         """The coefficients of a slice by images of the adjoint."""
-        if self._network.contract.images == "adjoint":
+        if self._network.contract.images == ADJOINT:
             return coefficients
         if message.adjoint is None:
             raise ScanError("The inversion efficiency shows in images of the adjoint, which these iterative ones lack.")

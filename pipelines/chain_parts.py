@@ -67,7 +67,7 @@ def echo_times(
     Raises InputError for such images in another basis than the compressed one.
     """
     if not settings.inverts:
-        scan.provenance["images"] = "adjoint"
+        scan.provenance["images"] = ADJOINT
         return None
     if settings.basis != "compressed":
         kind = settings.images.capitalize()

@@ -11,7 +11,7 @@ from spokestream.errors import InputError
 from spokestream.gadgets.conjugation_check import ConjugationCheck
 from spokestream.gadgets.dictionary_matching import DictionaryMatching, check_dictionary
 from spokestream.gadgets.gadget import Chain
-from spokestream.gadgets.imaging.image_kinds import CONSISTENT
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, CONSISTENT, ITERATIVE
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.network_inference import NetworkInference, check_scan
 from spokestream.gadgets.physics_check import PhysicsCheck
@@ -168,14 +168,14 @@ def _by_network(scan: ScanContext, settings: NetworkSettings, *, check_conjugati
             f"The network '{contract.name}' does not give all of {', '.join(contract.model.names)}, so that its maps "
             "cannot be refined; leave out the settings refine and images."
         )
-    if consistent and (contract.images != "adjoint" or basis.is_windows):
+    if consistent and (contract.images != ADJOINT or basis.is_windows):
         raise InputError(
             f"The network '{contract.name}' maps other images than those of the adjoint in a compressed basis, which "
             "cannot be made consistent; leave out the setting images."
         )
     nominal = contract.model.nominal_flip_angles
     most_flagged = MOST_FLAGGED_BEYOND_MODEL if nominal else MOST_FLAGGED_BY_NETWORK
-    inversion = shared.echo_times if consistent or contract.images == "iterative" else None
+    inversion = shared.echo_times if consistent or contract.images == ITERATIVE else None
     corrects = (
         settings.refine == "auto"
         and not nominal

@@ -11,6 +11,7 @@ import ismrmrd
 from spokestream.errors import InputError
 from spokestream.gadgets.gadget import Chain, Gadget
 from spokestream.gadgets.gridding import Gridding, PartialSlice
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.gadgets.map_images import MapImages
 from spokestream.gadgets.messages import Fingerprints, SliceEnd, SliceStart, SpokeBlock
 from spokestream.gadgets.provisional_matching import ProvisionalMatching, encodes
@@ -139,7 +140,7 @@ class ProvisionalMaps(Gadget[SliceStart | SpokeBlock | SliceEnd, Fingerprints | 
         words = f"{spokes} of {len(sequence)} spokes"
         self._context.provenance.pop("conjugation", None)  # each slice tells it by itself
         shared = {key: text for key, text in self._scan.provenance.items() if key not in METHOD}
-        self._context.provenance.update({**shared, "images": "adjoint", PROVISIONAL: words})
+        self._context.provenance.update({**shared, "images": ADJOINT, PROVISIONAL: words})
         self._context.cancellation = Cancellation()
         self._running, self._wanted = self._thread.submit(self._images, self._gridding.so_far()), True
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spokestream.errors import FileError
-from spokestream.gadgets.imaging.image_kinds import IMAGES
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, IMAGES, ITERATIVE
 from spokestream.gadgets.model_fit.inversion import LIMITS
 from spokestream.gadgets.scan.header import STRONGEST_FIELD_T, WEAKEST_FIELD_T
 from spokestream.simulator.physics.fat_spectrum import REFERENCE_FIELD_T
@@ -83,7 +83,7 @@ class Contract:
     passed to `normalise`. None means that the network is not conditioned on it."""
     pixel_mm: tuple[float, float] | None = None
     """Smallest and largest pixel of the training, in mm: aliasing and partial volumes depend on it. None is unknown."""
-    images: str = "adjoint"
+    images: str = ADJOINT
     """The images of the basis that the network was trained on, one of `IMAGES`: those of the adjoint, or those of
     low-rank inversion."""
     demodulation_hz: float = 200.0
@@ -153,7 +153,7 @@ def _check_geometry(contract: Contract) -> None:
         raise FileError(f"the network's pixels must ascend between 0 and {LARGEST_PIXEL_MM:g} mm")
     if contract.images not in IMAGES:
         raise FileError(f"the network's images are {' or '.join(IMAGES)}, not '{contract.images:.40}'")
-    if contract.images == "iterative" and contract.basis.is_windows:
+    if contract.images == ITERATIVE and contract.basis.is_windows:
         raise FileError("iterative images have a compressed basis, not frames or windows")
     if contract.border % contract.step or contract.tile % contract.step:
         raise FileError("the network's border and tile must be multiples of its step")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spokestream.errors import FileError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.gadgets.network.contract import Contract, Output
 from spokestream.gadgets.scan.header_sequence import LONGEST_TRAIN
 from spokestream.simulator.physics.quantities import QUANTITIES, Where
@@ -46,7 +47,7 @@ def contract_json(contract: Contract) -> str:
                 "inversion_efficiency": contract.efficiency and list(contract.efficiency),
                 "pixel_mm": contract.pixel_mm and list(contract.pixel_mm),
                 "demodulation_hz": contract.demodulation_hz,
-                **({"images": contract.images} if contract.images != "adjoint" else {}),
+                **({"images": contract.images} if contract.images != ADJOINT else {}),
             },
             "field_t": contract.field_t,
             "tissue_model": contract.tissue_model,
@@ -97,7 +98,7 @@ def parse_contract(text: str | bytes) -> Contract:
         # the first archives have no such key
         pixel_mm=_range(given, "pixel_mm") if "pixel_mm" in given else None,
         # networks for images of the adjoint have no such key
-        images=_take(given, "images", str) if "images" in given else "adjoint",
+        images=_take(given, "images", str) if "images" in given else ADJOINT,
         demodulation_hz=_take(given, "demodulation_hz", float),
         field_t=_take(table, "field_t", float),
         # the first archives have no such key, because there was only the model of water and fat
@@ -108,7 +109,7 @@ def parse_contract(text: str | bytes) -> Contract:
 
 
 def _format(contract: Contract) -> int:
-    if contract.images != "adjoint":
+    if contract.images != ADJOINT:
         return ITERATIVE
     return LOGARITHMIC if any(output.logarithmic for output in contract.outputs) else LINEAR
 

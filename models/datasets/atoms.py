@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import FileError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.simulator.physics.dictionaries.t1t2 import load_t1t2_dictionary
 from spokestream.simulator.physics.temporal_basis import frame_basis, frame_means
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
@@ -37,7 +38,7 @@ class AtomSet:
 
     pixel_mm = None
     """Atoms have no pixels."""
-    images = "adjoint"
+    images = ADJOINT
     """Atoms have no aliasing; networks that are trained on them get the images of the adjoint."""
     demodulation_hz = 0.0
     """The receiver frequency of the pipelines of T1 and T2."""

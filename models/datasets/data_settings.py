@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spokestream.errors import InputError
-from spokestream.gadgets.imaging.image_kinds import IMAGES
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, IMAGES
 from spokestream.gadgets.imaging.sliding_window import check_basis_of_window, stride_setting, window_setting
 from spokestream.settings import check_settings, setting
 from spokestream.simulator.acquisition.slice_profile import PROFILES
@@ -83,7 +83,7 @@ class DataSettings:
         choices=("compressed", "window"),
     )
     images: str = setting(
-        "adjoint",
+        ADJOINT,
         meaning="Images of the adjoint, or of an iterative inversion, as in the pipeline.",
         choices=IMAGES,
     )
@@ -105,7 +105,7 @@ class DataSettings:
             raise InputError("The fast path knows the tissue of people; the system phantom takes --path full.")
         if self.path == "fast" and self.delay_correction != "off":
             raise InputError("The fast path has no spokes whose delays could be corrected; take --path full.")
-        if self.images != "adjoint" and self.basis == "window":
+        if self.images != ADJOINT and self.basis == "window":
             raise InputError("Iterative images need the compressed basis, not sliding windows.")
         if self.path == "fast" and self.basis == "window":
             raise InputError("The fast path takes the compressed basis; images of sliding windows take --path full.")
@@ -129,7 +129,7 @@ class DataSettings:
         A change, iterative images, a correction of delays and a sliding window are among them only where there is one,
         so that sets made without keep their recipe. Of a sequence file there is the name: the set holds its content.
         """
-        later = {"change": UNCHANGED, "images": "adjoint", "delay_correction": "off"}
+        later = {"change": UNCHANGED, "images": ADJOINT, "delay_correction": "off"}
         others = {"subjects", "first_seed"} | {name for name, usual in later.items() if getattr(self, name) == usual}
         if self.basis != "window":
             others |= {"basis", "window", "stride"}

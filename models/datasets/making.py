@@ -12,6 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from spokestream.dask_workers import cores_and_memory, dask_client, load_dask
+from spokestream.gadgets.imaging.image_kinds import ITERATIVE
 from spokestream.gadgets.imaging.low_rank import EchoTime, echo_times_of
 from spokestream.models.datasets.data_settings import DataSettings
 from spokestream.models.datasets.fast_fingerprints import TOLERANCE, FastGridding
@@ -152,7 +153,7 @@ def _slice(exam: WhitenedExam, index: int, box: Box, settings: DataSettings, bas
             virtual_coils=settings.virtual_coils,
             demodulation_hz=settings.demodulation_hz,
             correct_delays=settings.delay_correction == "auto",
-            inversion=_inversion(settings.sequence, basis) if settings.images == "iterative" else None,
+            inversion=_inversion(settings.sequence, basis) if settings.images == ITERATIVE else None,
         )
     else:
         made = _fast_gridding(exam, settings, basis).fingerprints(exam, index, box)
@@ -188,7 +189,7 @@ def _fast_gridding(exam: WhitenedExam, settings: DataSettings, basis: TemporalBa
             exam.nominal,
             matrix=settings.matrix,
             virtual_coils=settings.virtual_coils,
-            inversion=_inversion(settings.sequence, basis) if settings.images == "iterative" else None,
+            inversion=_inversion(settings.sequence, basis) if settings.images == ITERATIVE else None,
         )
     return _kept[key]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spokestream.errors import FileError, InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.gadgets.messages import NOWHERE, Fingerprints
 from spokestream.models.datasets.whitened_exam import WhitenedExam
 from spokestream.simulator.phantoms import DEFAULT_FOV_MM, MAP_UNITS
@@ -153,7 +154,7 @@ class TrainingSet(torch.utils.data.Dataset[dict[str, Tensor]]):
     @property
     def images(self) -> str:
         """Whether the fingerprints are `adjoint` or `iterative` images."""
-        return str(self.recipe.get("images", "adjoint"))
+        return str(self.recipe.get("images", ADJOINT))
 
     @property
     def demodulation_hz(self) -> float:

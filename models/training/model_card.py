@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from spokestream.gadgets.imaging.image_kinds import ITERATIVE
 from spokestream.gadgets.network.contract import Contract
 from spokestream.models.datasets.atoms import HELD_OUT
 from spokestream.models.training.training_settings import TARGETS
@@ -15,7 +16,7 @@ def model_card(contract: Contract) -> str:
     training, basis = contract.training, contract.basis.weights
     nrmse = contract.metrics["validation NRMSE"]
     arithmetic = _arithmetic(training)
-    images = "iterative images" if contract.images == "iterative" else "images"
+    images = "iterative images" if contract.images == ITERATIVE else "images"
     versions = ", ".join(f"{k} {v}" for k, v in contract.versions.items())
     targets = TARGETS[training["settings"].get("targets", "truth")]  # networks that were trained earlier had the truth
     commands, trained_on, held_out = _of_atoms(contract) if "grid" in training["data"] else _of_subjects(training)

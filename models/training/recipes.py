@@ -6,6 +6,7 @@ from functools import partial, update_wrapper
 from typing import Any
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, ITERATIVE
 from spokestream.models.networks.balsiger2018 import Balsiger2018
 from spokestream.models.networks.balsiger2020 import Balsiger2020
 from spokestream.models.networks.cohen2018 import Cohen2018, Drone
@@ -128,7 +129,7 @@ RECIPES: dict[str, Recipe] = {
 """Recipes by name. Where a paper is silent, batches and patches are ours."""
 
 
-EVEN: dict[str, type[Normalisation]] = {"adjoint": EvenCoefficients, "iterative": EvenIterativeCoefficients}
+EVEN: dict[str, type[Normalisation]] = {ADJOINT: EvenCoefficients, ITERATIVE: EvenIterativeCoefficients}
 """The normalisation of `ours` for the coefficients of one pool, by the images of the training set."""
 
 
@@ -143,7 +144,7 @@ def trained_parameters(settings: TrainingSettings, model: TissueModel) -> tuple[
     return tuple(parameter for parameter in model.parameters if parameter.name in names)
 
 
-def recipe(settings: TrainingSettings, model: TissueModel, images: str = "adjoint") -> Recipe:
+def recipe(settings: TrainingSettings, model: TissueModel, images: str = ADJOINT) -> Recipe:
     """The recipe of a run's network, with what the settings change.
 
     Args:

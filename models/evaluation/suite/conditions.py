@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT
 from spokestream.models.datasets.data_settings import DataSettings
 
 __all__ = ["STRESS", "StressCondition", "chosen"]
@@ -25,7 +26,7 @@ class StressCondition:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the set that are not the default ones."""
 
-    def data_settings(self, subjects: int, slices: int, matrix: int = MATRIX, images: str = "adjoint") -> DataSettings:
+    def data_settings(self, subjects: int, slices: int, matrix: int = MATRIX, images: str = ADJOINT) -> DataSettings:
         """The settings of the set, whose delays are corrected as in the pipeline.
 
         Args:

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, ITERATIVE
 from spokestream.models.datasets.making import make_training_set
 from spokestream.models.evaluation.evaluating import Evaluation, evaluate
 from spokestream.models.evaluation.reconstructors import Reconstructor
 from spokestream.models.evaluation.suite.conditions import MATRIX, StressCondition
 
-__all__ = ["ITERATIVE", "evaluate_suite"]
+__all__ = ["OF_ITERATIVE", "evaluate_suite"]
 
-ITERATIVE = "-iterative"
+OF_ITERATIVE = "-iterative"
+"""The end of the name of a condition whose sets have iterative images."""
 
 
 class Show(Protocol):
@@ -29,7 +31,7 @@ def evaluate_suite(
     subjects: int = 10,
     slices: int = 1,
     matrix: int = MATRIX,
-    images: Sequence[str] = ("adjoint",),
+    images: Sequence[str] = (ADJOINT,),
     threads: int = 2,
     show: Show | None = None,
     scheduler: str | None = None,
@@ -47,7 +49,7 @@ def evaluate_suite(
         slices: slices of each subject.
         matrix: see `StressCondition.data_settings`.
         images: `adjoint`, `iterative`, or both. Sets of iterative images are conditions of their own, whose names end
-            with `ITERATIVE`.
+            with `OF_ITERATIVE`.
         threads: see `evaluate`.
         show: called with the number of subjects that are made, then with the number of slices that are reconstructed.
         scheduler: see `evaluate`; it makes the sets as well.
@@ -56,7 +58,7 @@ def evaluate_suite(
     Raises InputError and FileError for settings and folders that do not fit, and what `evaluate` raises.
 
     """
-    suffix = {"adjoint": "", "iterative": ITERATIVE}
+    suffix = {ADJOINT: "", ITERATIVE: OF_ITERATIVE}
     settings = {c.name + suffix[i]: c.data_settings(subjects, slices, matrix, i) for c in conditions for i in images}
     for number, (name, of_set) in enumerate(settings.items()):
 
@@ -76,5 +78,5 @@ def evaluate_suite(
     )
     words = {condition.name: condition.words for condition in conditions}
     for condition in evaluation.conditions:
-        condition.about = words[condition.name.removesuffix(ITERATIVE)]
+        condition.about = words[condition.name.removesuffix(OF_ITERATIVE)]
     return evaluation

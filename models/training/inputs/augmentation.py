@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, ITERATIVE
+
 __all__ = ["AUGMENTATION", "Augmentation", "mirrored", "radial_noise", "vary"]
 
 
@@ -21,7 +23,7 @@ class Augmentation:
     """Whether a slice is mirrored along x, y and the diagonal, each with a probability of one half."""
 
 
-AUGMENTATION = {"adjoint": Augmentation(), "iterative": Augmentation(noise=0.0, mirrored=True)}
+AUGMENTATION = {ADJOINT: Augmentation(), ITERATIVE: Augmentation(noise=0.0, mirrored=True)}
 """The augmentation of a training set by its images. White noise would hide the weak coefficients of iterative images,
 which have little noise of their own. They take longer to make, so that sets have fewer slices: these are mirrored."""
 

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, ITERATIVE
 from spokestream.simulator.physics.sequences.pulse_sequence import PulseSequence
 from spokestream.simulator.physics.temporal_basis import TemporalBasis, frame_means
 from spokestream.simulator.physics.tissue_models.registry import model_of_sequence
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-NOISE_SIZE = {"adjoint": 0.2, "iterative": 0.01}
+NOISE_SIZE = {ADJOINT: 0.2, ITERATIVE: 0.01}
 """Root mean square of noise and aliasing in a weak coefficient, relative to that of all coefficients in tissue: between
 0.15 and 0.35 in images of the adjoint of simulated brains of 128 pixels with 576 spokes. In iterative images of such
 brains, of 256 pixels, the weakest of 14 coefficients have the size of those of the dictionary, 0.005 to 0.02."""
@@ -228,7 +229,7 @@ class EvenCoefficients(CoefficientRms):
         "coefficients to mean power 1 over the foreground, each over its size in the dictionary with noise, and a "
         "channel with (inversion efficiency - 0.95) / 0.05"
     )
-    images: ClassVar[str] = "adjoint"
+    images: ClassVar[str] = ADJOINT
     per_size: Tensor
 
     def __init__(self, size: NDArray[np.float32]) -> None:
@@ -256,7 +257,7 @@ class EvenIterativeCoefficients(EvenCoefficients):
     weighted by the power, so that this rim has no effect.
     """
 
-    images = "iterative"
+    images = ITERATIVE
     words = (
         "coefficients to mean power 1 over the foreground, weighted by the power, each over its size in the dictionary "
         "with noise, and a channel with (inversion efficiency - 0.95) / 0.05"

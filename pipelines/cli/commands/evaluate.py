@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spokestream.errors import InputError
+from spokestream.gadgets.imaging.image_kinds import ADJOINT, ITERATIVE
 from spokestream.gadgets.network.device import DEVICES, PRECISIONS
 from spokestream.pipelines.cli.progress import counting_progress, warnings_on
 from spokestream.pipelines.cli.worker_options import (
@@ -39,7 +40,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     suite.add_argument("--conditions", metavar="A,B", help="only these conditions of the suite [all]")
     suite.add_argument("--subjects", type=int, metavar="N", help="subjects of each condition [10]")
     suite.add_argument(
-        "--images", choices=("adjoint", "iterative", "both"), help="images of the sets, as in the pipeline [adjoint]"
+        "--images", choices=(ADJOINT, ITERATIVE, "both"), help="images of the sets, as in the pipeline [adjoint]"
     )
     suite.add_argument("--matrix", type=int, metavar="PIXELS", help="image matrix along x and y [350]")
     parser.add_argument(
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
                 arguments.output / "sets",
                 chosen(arguments.conditions.split(",") if arguments.conditions else []),
                 reconstructors,
-                images=("adjoint", "iterative") if arguments.images == "both" else (arguments.images or "adjoint",),
+                images=(ADJOINT, ITERATIVE) if arguments.images == "both" else (arguments.images or ADJOINT,),
                 threads=threads,
                 show=show,
                 scheduler=scheduler,

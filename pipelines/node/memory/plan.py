@@ -192,7 +192,7 @@ def _inverted_pairs(sequence: PulseSequence, settings: StreamSettings) -> int:
     """The number of pairs of images that have a point spread function; 0 if images are those of the adjoint alone."""
     if isinstance(settings, NetworkSettings):
         contract = _contract_of(settings)
-        if contract.images != "iterative" and not _consistent(settings):
+        if contract.images != ITERATIVE and not _consistent(settings):
             return 0
         _, images = np.unique(contract.basis.te_ms, return_counts=True)
         return int((images * (images + 1) // 2).sum())
