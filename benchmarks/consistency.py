@@ -194,7 +194,8 @@ def tables(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[tuple[
 
     def caught(slices: list[dict[str, Any]]) -> str:
         large, of_large, others, of_others = np.sum([one["caught"] for one in slices], axis=0)
-        return f"{100 * of_large / large:.0f} of {large}, {100 * of_others / others:.1f}" if large else ""
+        share = f"{100 * of_large / large:.0f} of {large}" if large else "none"
+        return f"{share}, {100 * of_others / others:.1f}"
 
     yield "Water T1: % of the errors within one and two standard deviations", table(within)
     large = f"the errors over {LARGE_ERROR['t1h2o']:g} ms"

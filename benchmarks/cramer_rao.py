@@ -46,12 +46,12 @@ GOALS = {"t1h2o": 1.0, "ff": 1.05, "deltaf": 1.1, "b1": 1.2}
 LABELS = {"t1h2o": "water T1 (FF < 0.4), ms", "ff": "FF", "deltaf": "off-resonance, Hz", "b1": "B1"}
 WAYS = {
     "adjoint": {"images": "adjoint", "refine": "off"},
-    "adjoint, refined": {"images": "adjoint", "denoise": "off"},
+    "adjoint, refined": {"images": "adjoint", "refine": "on", "denoise": "off"},
     "iterative": {"images": "iterative", "refine": "off"},
     "iterative, refined": {"images": "iterative", "refine": "on"},
     "consistent": {"images": "consistent", "denoise": "off"},
-    "adjoint, denoised": {"images": "adjoint"},
-    "consistent, denoised": {"images": "consistent"},
+    "adjoint, denoised": {"images": "adjoint", "denoise": "on"},
+    "consistent, denoised": {"images": "consistent", "denoise": "on"},
 }
 """The settings of every way to maps, by its name."""
 CIRCLE = "circle"

@@ -46,8 +46,8 @@ class MapDenoising(Gadget[ParameterMaps, ParameterMaps]):
     Args:
         scan: the scan.
         closed_form: the signal of the scan's sequence.
-        denoisers: the networks, one for each kind of images. A slice whose images could not be made consistent stays
-            one of the adjoint.
+        denoisers: the networks, one for each kind of images. A slice whose images could not be made consistent needs
+            that of the adjoint.
 
     Raises ScanError if a network is for another tissue model.
 

@@ -138,7 +138,7 @@ def denoising(
         settings: of the pipeline.
         closed_form: the signal of the scan's sequence.
         first_maps: what made them: `MATCHING`, after which they were refined, or the network of this name.
-        images: the images that they are maps of, unless these cannot be made consistent.
+        images: the images that they are maps of; consistent ones may turn out to be those of the adjoint.
 
     Raises InputError if there is no denoiser for these maps, and somebody asks for it.
 

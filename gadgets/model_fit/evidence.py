@@ -37,7 +37,7 @@ def evidence(measured: MeasuredSlice, x: Tensor, std: Tensor) -> Tensor:
     the step would explain.
 
     Args:
-        measured: the slice, in consistent images.
+        measured: the slice.
         x: (voxels, n) unknowns.
         std: (voxels, n) their standard deviations.
 
@@ -72,7 +72,8 @@ def features(at: Equations, noise: Tensor, x: Tensor, std: Tensor, usual: Tensor
 def unknowns_and_std(features: Tensor, n: int) -> tuple[Tensor, Tensor]:
     """The n unknowns, relative to those of usual tissue, and their standard deviations, (s, n, y, x) each.
 
-    TorchScript compiles this function into networks. The features (s, features, y, x) are those of `evidence`.
+    TorchScript compiles this function into networks. The features (s, features, y, x) are those of `evidence`, which
+    limits standard deviations to those between `LEAST_STD` and 1.
     """
     return 2 * features[:, :n], (2 * (features[:, n : 2 * n] - 1)).exp()
 

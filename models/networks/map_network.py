@@ -28,8 +28,8 @@ LEAST_WEIGHT = 1e-3
 class MapNetwork(nn.Module):
     """Residual 3 x 3 convolutions over the evidence of a slice, and over what surrounds it; it begins as the identity.
 
-    `forward` takes the features (n, features + 1, y + 2 border, x + 2 border) of `evidence` with the mask, and the
-    unknowns (n, unknowns, y, x), and returns (n, 2 unknowns, y, x): the unknowns, and their standard deviations.
+    `forward` takes the features (s, features + 1, y + 2 border, x + 2 border) of `evidence` with the mask, and the
+    unknowns (s, n, y, x), and returns (s, 2 n, y, x): the unknowns, and their standard deviations.
 
     Args:
         n_features: number of features of a voxel.
@@ -93,12 +93,12 @@ class Surroundings(nn.Module):
         """How much each unknown varies, (s, n, y - 2 reach, x - 2 reach).
 
         It is the squared difference of two voxels at a distance over the sum of their variances: 0.92 where all
-        differences are errors, because edges are limited. Of the pairs in the square, those that are known best give
-        most to the mean. That of the water T1 of simulated limbs is 0.9; with texture at every scale, it is 2.2.
+        differences are errors, because none counts more than `LARGEST`. Of the pairs in the square, those that are known
+        best give most to the mean. Where there is no pair, it is 1.
         """
         unknowns, std = unknowns_and_std(images, self.n)
         variance, tissue = std.clamp_min(self.least_std).square(), images[:, -1:]
-        total = weight = torch.full((1,), self.least_weight)
+        total = weight = torch.full((1,), self.least_weight, device=images.device)
         for axis in (2, 3):
             far, n = self.distance, images.shape[axis] - self.distance
             square = (unknowns.narrow(axis, far, n) - unknowns.narrow(axis, 0, n)).square()
@@ -115,7 +115,10 @@ class Surroundings(nn.Module):
 
 
 def _sums(images: Tensor, rows: int, columns: int) -> Tensor:
-    """The sums over all rectangles in images."""
-    down = pad(images, (0, 0, 1, 0)).cumsum(2)
+    """The sums over every rectangle of rows x columns pixels, (s, channels, y - rows + 1, x - columns + 1).
+
+    They are differences of running sums, in double precision: weights of voxels differ by factors of thousands.
+    """
+    down = pad(images.double(), (0, 0, 1, 0)).cumsum(2)
     across = pad(down[:, :, rows:] - down[:, :, :-rows], (1, 0, 0, 0)).cumsum(3)
-    return across[..., columns:] - across[..., :-columns]
+    return (across[..., columns:] - across[..., :-columns]).float()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from spokestream.gadgets.model_fit.evidence import evidence, n_features
+from spokestream.gadgets.model_fit.evidence import evidence, n_features, unknowns_and_std
 from spokestream.gadgets.model_fit.measured_slice import MeasuredSlice
 from spokestream.simulator.physics.tissue_models.water_fat import WATER_FAT
 
@@ -56,6 +56,15 @@ def test_all_features_are_of_the_order_of_one(measured):
     features = evidence(measured, x, torch.full_like(x, 0.1))
     assert features.shape == (99, n_features(5))
     assert features.abs().max() < 4
+
+
+def test_a_network_finds_the_unknowns_and_their_standard_deviations_in_the_features(measured, rng):
+    x = at_truth(measured)
+    std = torch.from_numpy(rng.uniform(0.001, 1, x.shape)).float()
+    features = evidence(measured, x, std)
+    unknowns, found = unknowns_and_std(features.T[None, :, :, None], 5)
+    torch.testing.assert_close(unknowns[0, :, :, 0].T + measured.scales.usual, x)
+    torch.testing.assert_close(found[0, :, :, 0].T, std)
 
 
 def test_bfloat16_resolves_values_far_better_than_they_are_known(measured):

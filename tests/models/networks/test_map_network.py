@@ -67,7 +67,22 @@ def test_the_variation_is_the_squared_difference_of_pairs_over_their_variance_th
     torch.testing.assert_close(found[0, :, y, x], total / weights, rtol=1e-3, atol=0)
 
 
-def test_differences_that_are_errors_have_a_variation_of_one():
+def test_a_variation_does_not_lose_what_is_known_badly_beside_what_is_known_well():
+    """Also to the right of and below well-known tissue, in sums that run over a whole slice."""
+    given = torch.zeros(1, N_FEATURES + 1, 3 * REACH, 12 * REACH)
+    left = given[..., : 8 * REACH]
+    left[:, -1], left[:, N : 2 * N] = 1, -1  # standard deviations below the least one
+    torch.manual_seed(4)
+    few = (torch.rand(given.shape[2:]) < 0.05) & (torch.arange(given.shape[3]) >= 8 * REACH)
+    given[0, -1, few], given[0, N : 2 * N, :, 8 * REACH :] = 1, 1  # a standard deviation of 1
+    given[0, :N, few] = torch.randn(N, int(few.sum())) / 2
+    surroundings = Surroundings(N_FEATURES + 1, N, 4)
+    alone = given[..., 8 * REACH + 1 :]
+    found, expected = surroundings.variation(given), surroundings.variation(alone)
+    torch.testing.assert_close(found[..., -expected.shape[3] :], expected, rtol=1e-4, atol=0)
+
+
+def test_differences_that_are_errors_have_the_variation_of_a_limited_chi_square():
     torch.manual_seed(3)
     given = torch.ones(1, N_FEATURES + 1, 6 * REACH, 6 * REACH)
     std = 0.1
@@ -82,5 +97,6 @@ def test_differences_that_are_errors_have_a_variation_of_one():
 
 def test_surroundings_without_tissue_say_nothing():
     surroundings = Surroundings(N_FEATURES + 1, N, 4)
+    torch.nn.init.normal_(surroundings.across.weight)
     empty = torch.zeros(1, N_FEATURES + 1, 2 * REACH + 3, 2 * REACH + 3)
     torch.testing.assert_close(surroundings(empty)[0, :, 0, 0], surroundings.across.bias)
