@@ -74,7 +74,7 @@ def test_a_variation_does_not_lose_what_is_known_badly_beside_what_is_known_well
     left[:, -1], left[:, N : 2 * N] = 1, -1  # standard deviations below the least one
     torch.manual_seed(4)
     few = (torch.rand(given.shape[2:]) < 0.05) & (torch.arange(given.shape[3]) >= 8 * REACH)
-    given[0, -1, few], given[0, N : 2 * N, :, 8 * REACH :] = 1, 1  # a standard deviation of 1
+    given[0, -1, few], given[0, N : 2 * N, :, 8 * REACH :] = 1, 0.8  # a standard deviation of 0.67
     given[0, :N, few] = torch.randn(N, int(few.sum())) / 2
     surroundings = Surroundings(N_FEATURES + 1, N, 4)
     alone = given[..., 8 * REACH + 1 :]
