@@ -93,8 +93,8 @@ class Surroundings(nn.Module):
         """How much each unknown varies, (s, n, y - 2 reach, x - 2 reach).
 
         It is the squared difference of two voxels at a distance over the sum of their variances: 0.92 where all
-        differences are errors, because none counts more than `LARGEST`. Of the pairs in the square, those that are known
-        best give most to the mean. Where there is no pair, it is 1.
+        differences are errors, because none counts more than `LARGEST`. Of the pairs in the square, those that are
+        known best give most to the mean. Where there is no pair, it is 1.
         """
         unknowns, std = unknowns_and_std(images, self.n)
         variance, tissue = std.clamp_min(self.least_std).square(), images[:, -1:]

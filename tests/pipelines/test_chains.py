@@ -291,7 +291,7 @@ def test_a_network_of_single_frames_has_no_consistent_images(tmp_path):
     ],
 )
 def test_refined_maps_of_matching_are_denoised_by_default(settings, images):
-    """The pixels of this header are of 1 mm, as in training. A scan that cannot be made consistent has a denoiser, too."""
+    """The pixels of this header are of 1 mm, as in training. Slices that cannot be made consistent have a denoiser."""
     chain = start_scan(select("mrf_t1ff").with_parameters(settings), header_of(0), logging.getLogger("test"))
     found = [gadget for gadget in chain.gadgets if isinstance(gadget, MapDenoising)]
     chain.close()
