@@ -137,10 +137,8 @@ def ways(
             yield from consistent(name, name)
 
 
-def found_errors(
-    maps: Mapping[str, Float], truth: dict[str, Float], soft: Mask, seconds: float, doubted: Mask
-) -> dict[str, Any]:
-    """The sums over the voxels of one slice from which those over slices follow; `doubted` are those without trust."""
+def found_errors(maps: Mapping[str, Float], truth: dict[str, Float], soft: Mask, seconds: float) -> dict[str, Any]:
+    """The sums over the voxels of one slice, whose maps were checked, from which those over slices follow."""
     measures = []
     for measure in MEASURES:
         mask = soft & measure.counts(truth)
@@ -152,13 +150,13 @@ def found_errors(
     if "t1h2o_std" in maps:
         ratio = np.abs(error) / maps["t1h2o_std"][judged].clip(1e-6)
         within = [int((ratio < k).sum()) for k in (1, 2)]
-    large, caught = np.abs(error) > LARGE_ERROR["t1h2o"], doubted[judged]
+    large, doubted = np.abs(error) > LARGE_ERROR["t1h2o"], maps["trust"][judged] != TRUSTED
     third = np.searchsorted(np.quantile(fat, (1 / 3, 2 / 3)), fat)
     texture = KeptTexture(TEXTURED["t1h2o"][2])
     texture.add(maps["t1h2o"], truth["t1h2o"], soft & (truth["ff"] < 0.3))
     return {
         "measures": measures, "within": within,
-        "caught": [int(n.sum()) for n in (large, large & caught, ~large, ~large & caught)],
+        "caught": [int(n.sum()) for n in (large, large & doubted, ~large, ~large & doubted)],
         "thirds": [[int((third == i).sum()), float(error[third == i].sum())] for i in range(3)],
         "kept": texture.result()[FINE]["kept"], "seconds": seconds,
     }  # fmt: skip
@@ -248,7 +246,7 @@ def subject_results(condition: StressCondition, subject: int, matrix: int, threa
     results = {}
     for name, (message, seconds) in made.items():
         (checked,) = check.feed(message)
-        results[name] = found_errors(checked.maps, truth, soft, seconds, checked.maps["trust"] != TRUSTED)
+        results[name] = found_errors(checked.maps, truth, soft, seconds)
     return results
 
 

@@ -1,10 +1,9 @@
 """Errors over the Cramer-Rao bound of thermal noise: python benchmarks/cramer_rao.py [--quick] [--matrix N].
 
 Simulated thighs by matching, on adjoint and on iterative images, with and without refinement, on consistent ones, and
-denoised.
-The bound of every voxel is that of an unbiased estimate from this voxel alone, of all seven unknowns, from coefficient
-images of the adjoint with the noise that receiver noise makes in them. Aliasing is no part of it. Estimates that use
-neighbours can be below it.
+denoised. The bound of every voxel is that of an unbiased estimate from this voxel alone, of all seven unknowns, from
+coefficient images of the adjoint with the noise that receiver noise makes in them. Aliasing is no part of it. Estimates
+that use neighbours or have learnt how tissue looks can be below it.
 
 "circle" are refined maps of the true images without noise and aliasing, of which only the circle is left that spokes
 measure in k-space. The truth has texture from pixel to pixel, a part of which lies in the corners.
